@@ -1,0 +1,39 @@
+/**
+ * An asset in canonical text: `native` for lumens, else `CODE:ISSUER`. Code **and** issuer: anyone can
+ * issue a token named USDC, and codes are case-sensitive.
+ */
+export type Asset = string & { readonly kind: "asset" };
+
+export const NATIVE = "native" as Asset;
+
+const ISSUED = /^[a-zA-Z0-9]{1,12}:G[A-Z2-7]{55}$/;
+
+export class InvalidAssetError extends Error {
+  override readonly name = "InvalidAssetError";
+}
+
+/**
+ * Parses canonical asset text.
+ * @throws InvalidAssetError when `text` is neither `native` nor `CODE:ISSUER` (1 to 12 alphanumerics, G… account)
+ */
+export function parseAsset(text: unknown): Asset {
+  if (text === NATIVE || (typeof text === "string" && ISSUED.test(text))) return text as Asset;
+  throw new InvalidAssetError(
+    `an asset is "native" or "CODE:ISSUER", got ${JSON.stringify(text)?.slice(0, 80)}`,
+  );
+}
+
+/** The three fields by which a Horizon record names an asset. */
+export type AssetFields = { asset_type?: unknown; asset_code?: unknown; asset_issuer?: unknown };
+
+/**
+ * Reads the asset that a Horizon record names.
+ * @throws InvalidAssetError when the type is not native, credit_alphanum4 or credit_alphanum12, or a part is missing
+ */
+export function assetOfRecord(record: AssetFields): Asset {
+  if (record.asset_type === "native") return NATIVE;
+  if (record.asset_type === "credit_alphanum4" || record.asset_type === "credit_alphanum12") {
+    return parseAsset(`${record.asset_code}:${record.asset_issuer}`);
+  }
+  throw new InvalidAssetError(`unknown asset_type ${JSON.stringify(record.asset_type)?.slice(0, 80)}`);
+}

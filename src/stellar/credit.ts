@@ -1,0 +1,59 @@
+import type { Asset } from "./asset.js";
+import type { MemoKey } from "./memo.js";
+import type { OperationId } from "./operation-id.js";
+import type { Stroops } from "./stroops.js";
+
+/** A `G…` account (StrKey, SEP-23), checksum verified where it entered the program. */
+export type AccountId = string & { readonly kind: "account id" };
+
+/** 64 lower-case hex digits. */
+export type TransactionHash = string & { readonly kind: "transaction hash" };
+
+/**
+ * The identity of a credit: one operation can move value to the same account several times (a host
+ * function), so the operation id alone is not enough, and a transaction hash even less (guarantee G1).
+ */
+export type CreditKey = { readonly operationId: OperationId; readonly moveIndex: number };
+
+/** One movement of value to a watched account, in a successful transaction. */
+export type Credit = CreditKey & {
+  readonly kind: "credit";
+  /** The watched account that received the value. */
+  readonly account: AccountId;
+  readonly transactionHash: TransactionHash;
+  /** Who sent it: an account or a contract (`C…`); null where the network names nobody (mint). */
+  readonly from: string | null;
+  readonly asset: Asset;
+  /** What arrived, greater than 0. */
+  readonly amount: Stroops;
+  /** The id in the `M…` address that was paid, as a memo key; null when a plain `G…` address was paid. */
+  readonly muxed: MemoKey | null;
+  readonly memo: MemoKey | null;
+  /** Close time of the ledger: the only clock that may judge an expiry. */
+  readonly closedAt: Date;
+  /** The Horizon record as JSON text, kept for the auditor. */
+  readonly record: string;
+};
+
+/** Something that the feed holds and we can't read as a credit: it must be seen by a person, never skipped. */
+export type Unreadable = CreditKey & {
+  readonly kind: "unreadable";
+  readonly account: AccountId;
+  readonly transactionHash: TransactionHash | null;
+  /** Why it could not be read, for the operator. */
+  readonly why: string;
+  readonly record: string;
+};
+
+export type Movement = Credit | Unreadable;
+
+/** Orders credits as the network did. */
+export function compareKeys(a: CreditKey, b: CreditKey): number {
+  if (a.operationId !== b.operationId) return a.operationId < b.operationId ? -1 : 1;
+  return a.moveIndex - b.moveIndex;
+}
+
+/** `<operation id>-<move index>`: also the entry's id in the Redis stream. */
+export function creditKeyText(key: CreditKey): string {
+  return `${key.operationId}-${key.moveIndex}`;
+}
