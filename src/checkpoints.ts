@@ -1,0 +1,41 @@
+/**
+ * Named points between the steps that must be safe to die between. In production a checkpoint does nothing.
+ * In tests, where PAIDONCE_TEST=1, a process dies at the point that PAIDONCE_CRASH_AT names (`kill -9`, no
+ * clean-up), and a test in the same process can wait for a point or stop there.
+ */
+export type Checkpoint =
+  | "ingest.before-append"
+  | "ingest.after-append"
+  | "consumer.after-read"
+  | "consumer.after-lock"
+  | "settlement.after-session-lock"
+  | "settlement.after-write"
+  | "transaction.before-commit"
+  | "consumer.after-commit"
+  | "consumer.after-release"
+  | "consumer.after-acknowledge";
+
+type Hook = (point: Checkpoint) => void | Promise<void>;
+
+let hook: Hook | null = process.env.PAIDONCE_TEST === "1" ? crashHook(process.env.PAIDONCE_CRASH_AT) : null;
+
+/** Marks a step. Resolves at once unless a test has put something there. */
+export function checkpoint(point: Checkpoint): void | Promise<void> {
+  if (hook !== null) return hook(point);
+}
+
+/**
+ * For tests: runs `next` at every checkpoint of this process until called again with null.
+ * @throws Error outside tests
+ */
+export function atCheckpoints(next: Hook | null): void {
+  if (process.env.PAIDONCE_TEST !== "1") throw new Error("checkpoints are for tests: set PAIDONCE_TEST=1");
+  hook = next;
+}
+
+function crashHook(name: string | undefined): Hook | null {
+  if (name === undefined || name === "") return null;
+  return (point) => {
+    if (point === name) process.kill(process.pid, "SIGKILL");
+  };
+}

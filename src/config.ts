@@ -1,0 +1,131 @@
+import { z } from "zod";
+
+/** A server's address: shown in logs without its password, see `redactUrl`. */
+const url = (protocols: readonly string[], example: string) =>
+  z
+    .string()
+    .refine(
+      (text) => URL.canParse(text) && protocols.includes(new URL(text).protocol),
+      `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}, such as ${example}`,
+    );
+
+const wholeNumber = (minimum: number, maximum: number) =>
+  z
+    .string()
+    .regex(/^\d{1,12}$/, `a whole number between ${minimum} and ${maximum}`)
+    .transform(Number)
+    .refine(
+      (value) => value >= minimum && value <= maximum,
+      `a whole number between ${minimum} and ${maximum}`,
+    );
+
+const redisUrl = url(["redis:", "rediss:"], "redis://127.0.0.1:6379");
+
+/**
+ * Every variable the program reads, once, at start. `docs/configuration.md` is made from this schema: its
+ * descriptions are written for operators.
+ */
+export const environment = z.object({
+  DATABASE_URL: url(
+    ["postgres:", "postgresql:"],
+    "postgres://user:password@127.0.0.1:5432/paidonce",
+  ).describe("Postgres, where every payment is made true. A primary, never a standby."),
+  REDIS_URL: redisUrl.describe("The Redis that holds the streams and job queues. It may lose everything."),
+  HORIZON_URL: url(["http:", "https:"], "https://horizon.stellar.org").describe(
+    "The Horizon server to watch.",
+  ),
+  NETWORK_PASSPHRASE: z
+    .string()
+    .min(1)
+    .default("Public Global Stellar Network ; September 2015")
+    .describe("The network that Horizon must serve; another one stops ingest before it reads anything."),
+  LOCKS: z
+    .enum(["optional", "required", "off"])
+    .default("optional")
+    .describe(
+      "What to do when the lock servers have no quorum: carry on with the database alone (`optional`), wait (`required`); or take no locks at all (`off`). All three are safe.",
+    ),
+  LOCK_REDIS_URLS: z
+    .string()
+    .transform((text) => text.split(",").map((part) => part.trim()))
+    .pipe(z.array(redisUrl))
+    .refine((urls) => [1, 3, 5].includes(urls.length), "one, three or five URLs, separated by commas")
+    .optional()
+    .describe("Independent Redis servers for Redlock, separated by commas. Default: REDIS_URL alone."),
+  LOCK_LEASE_MS: wholeNumber(1_000, 600_000)
+    .default(10_000)
+    .describe("How long a lock outlives a dead holder, in milliseconds. Statements end before it does."),
+  CONSUMER_BATCH: wholeNumber(1, 2_000)
+    .default(200)
+    .describe("Entries that a consumer settles in one transaction, at the most."),
+  CLAIM_IDLE_MS: wholeNumber(100, 3_600_000)
+    .default(30_000)
+    .describe("After how many idle milliseconds another replica takes over a dead one's pending entries."),
+  MAX_DELIVERIES: wholeNumber(2, 1_000)
+    .default(5)
+    .describe("An entry delivered more often than this goes to the dead letters."),
+  INGEST_POLL_MS: wholeNumber(50, 600_000)
+    .default(10_000)
+    .describe("How long ingest trusts a silent stream before it asks for a page anyway, in milliseconds."),
+  HOST: z.string().min(1).default("127.0.0.1").describe("The address that `paidonce api` listens on."),
+  PORT: wholeNumber(0, 65_535).default(8080).describe("The port that `paidonce api` listens on."),
+  LOG_LEVEL: z
+    .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
+    .default("info")
+    .describe("The least severe log line that is written."),
+  LOG_FORMAT: z
+    .enum(["auto", "json", "pretty"])
+    .default("auto")
+    .describe("`json` for machines, `pretty` for people; `auto` is pretty on a terminal."),
+});
+
+export type Config = z.output<typeof environment>;
+
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+
+  /** @param problems one line per variable: its name, what it got, what it wants */
+  constructor(readonly problems: readonly string[]) {
+    super(problems.join("\n"));
+  }
+}
+
+/** Never echoed, whatever is wrong with them. */
+const SECRET = /URL|PASSWORD|SECRET|KEY|TOKEN/;
+
+/**
+ * Reads and validates the environment.
+ * @throws ConfigError that names every variable that is wrong, what it got and what it wants
+ */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  // An empty variable is how compose files and shells say "not set".
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const result = environment.safeParse(given);
+  if (result.success) return result.data;
+  const problems = new Map<string, string>();
+  for (const issue of result.error.issues) {
+    const name = String(issue.path[0]);
+    if (problems.has(name)) continue;
+    const value = given[name];
+    const got = value === undefined ? "nothing" : shown(name, value);
+    problems.set(name, `${name}: got ${got}, wants ${wants(issue)}`);
+  }
+  throw new ConfigError([...problems.values()]);
+}
+
+function wants(issue: z.core.$ZodIssue): string {
+  if (issue.code === "invalid_value") return issue.values.join(", ");
+  return issue.code === "invalid_type" ? "a value: it has no default" : issue.message;
+}
+
+function shown(name: string, value: string): string {
+  if (!SECRET.test(name)) return JSON.stringify(value);
+  return JSON.stringify(redactUrl(value));
+}
+
+/** A URL without user, password and query, fit for logs; anything else becomes `(hidden)`. */
+export function redactUrl(text: string): string {
+  if (!URL.canParse(text)) return "(hidden)";
+  const { protocol, host, pathname } = new URL(text);
+  return host === "" ? "(hidden)" : `${protocol}//${host}${pathname}`;
+}

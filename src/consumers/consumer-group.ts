@@ -1,0 +1,165 @@
+import type { Redis } from "ioredis";
+import type { AccountId } from "../stellar/credit.js";
+import type { RawEntry } from "./entry.js";
+import { GROUP, streamKey } from "./stream-keys.js";
+
+/** An entry with the account whose stream it came from. */
+export type Delivery = { readonly account: AccountId; readonly entry: RawEntry };
+
+/** A claimed entry: how often it has been delivered so far tells whether it is poison. */
+export type ClaimedDelivery = Delivery & { readonly deliveries: number };
+
+/**
+ * Makes sure that the group exists. From 0: a group made after a Redis restart must see what ingest has
+ * already put back, and reading a settled credit again costs nothing.
+ */
+export async function ensureGroup(redis: Redis, account: AccountId): Promise<void> {
+  try {
+    await redis.xgroup("CREATE", streamKey(account), GROUP, "0", "MKSTREAM");
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith("BUSYGROUP"))) throw error;
+  }
+}
+
+export function isNoGroupError(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("NOGROUP");
+}
+
+/**
+ * Waits for new entries of any of the accounts, at most `blockMs`, and takes up to `count` of each.
+ * @throws the NOGROUP error where one of the groups is gone, see `isNoGroupError`
+ */
+export async function readNew(
+  redis: Redis,
+  consumer: string,
+  accounts: readonly AccountId[],
+  count: number,
+  blockMs: number,
+): Promise<Delivery[]> {
+  const accountOf = new Map(accounts.map((account) => [streamKey(account), account]));
+  const keys = [...accountOf.keys()];
+  const reply = (await redis.xreadgroup(
+    "GROUP",
+    GROUP,
+    consumer,
+    "COUNT",
+    count,
+    "BLOCK",
+    blockMs,
+    "STREAMS",
+    ...keys,
+    ...keys.map(() => ">"),
+  )) as [string, RawEntry[]][] | null;
+  return (reply ?? []).flatMap(([key, entries]) => {
+    const account = accountOf.get(key);
+    return account === undefined ? [] : entries.map((entry) => ({ account, entry }));
+  });
+}
+
+/**
+ * Takes over entries that nobody has acknowledged for `minIdleMs`: their consumer died, or is stuck. A
+ * pending entry is never redelivered by itself; without this it would wait for ever.
+ */
+export async function claimIdle(
+  redis: Redis,
+  consumer: string,
+  account: AccountId,
+  minIdleMs: number,
+  count: number,
+): Promise<ClaimedDelivery[]> {
+  const key = streamKey(account);
+  const [, claimed] = (await redis.xautoclaim(key, GROUP, consumer, minIdleMs, "0-0", "COUNT", count)) as [
+    string,
+    RawEntry[],
+  ];
+  const [first] = claimed;
+  const last = claimed.at(-1);
+  if (first === undefined || last === undefined) return [];
+  const pending = (await redis.xpending(key, GROUP, first[0], last[0], count * 4, consumer)) as [
+    string,
+    string,
+    number,
+    number,
+  ][];
+  const deliveries = new Map(pending.map(([id, , , times]) => [id, times]));
+  return claimed.map((entry) => ({ account, entry, deliveries: deliveries.get(entry[0]) ?? 1 }));
+}
+
+/**
+ * Acknowledges and deletes in one step. Deleted without acknowledgement would be pending for ever;
+ * acknowledged without deletion would hold back the watermark for ever.
+ */
+export async function acknowledge(redis: Redis, deliveries: readonly Delivery[]): Promise<void> {
+  const idsOf = new Map<AccountId, string[]>();
+  for (const { account, entry } of deliveries) {
+    const ids = idsOf.get(account);
+    if (ids === undefined) idsOf.set(account, [entry[0]]);
+    else ids.push(entry[0]);
+  }
+  for (const [account, ids] of idsOf) {
+    const key = streamKey(account);
+    const results = await redis
+      .multi()
+      .xack(key, GROUP, ...ids)
+      .xdel(key, ...ids)
+      .exec();
+    for (const [error] of results ?? []) if (error !== null && !isNoGroupError(error)) throw error;
+  }
+}
+
+/** A name goes only when it holds nothing: removing it would drop its pending entries in silence. */
+const REMOVE_IDLE_CONSUMER = `
+  local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])
+  if #pending > 0 then return 0 end
+  redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+  return 1`;
+
+/** Removes a consumer's name from the group if nothing is pending under it. */
+export async function removeConsumer(redis: Redis, account: AccountId, consumer: string): Promise<boolean> {
+  try {
+    return (await redis.eval(REMOVE_IDLE_CONSUMER, 1, streamKey(account), GROUP, consumer)) === 1;
+  } catch (error) {
+    if (isNoGroupError(error) || String(error).includes("no such key")) return false;
+    throw error;
+  }
+}
+
+/** Names in the group that hold nothing and have been silent for `idleMs`. */
+export async function idleConsumers(redis: Redis, account: AccountId, idleMs: number): Promise<string[]> {
+  const rows = (await redis.xinfo("CONSUMERS", streamKey(account), GROUP)) as unknown[][];
+  return rows
+    .map((row) => new Map(row.flatMap((_, i) => (i % 2 === 0 ? [[row[i], row[i + 1]] as const] : []))))
+    .filter((fields) => Number(fields.get("pending")) === 0 && Number(fields.get("idle")) > idleMs)
+    .map((fields) => String(fields.get("name")));
+}
+
+/**
+ * The oldest entry must be pending or still ahead of the group. If it is neither (someone acknowledged it by
+ * hand, or a failover lost the pending list), no consumer would ever see it again, and the watermark would
+ * stand still: set the group back before it.
+ */
+const RECOVER_ORPHAN = `
+  local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
+  if #first == 0 then return false end
+  local id = first[1][1]
+  if #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) > 0 then return false end
+  local delivered = '0-0'
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    local fields = {}
+    for i = 1, #group, 2 do fields[group[i]] = group[i + 1] end
+    if fields['name'] == ARGV[1] then delivered = fields['last-delivered-id'] end
+  end
+  local function halves(text)
+    local ms, seq = string.match(text, '(%d+)-(%d+)')
+    return string.format('%20s', ms), string.format('%20s', seq)
+  end
+  local firstMs, firstSeq = halves(id)
+  local lastMs, lastSeq = halves(delivered)
+  if firstMs > lastMs or (firstMs == lastMs and firstSeq > lastSeq) then return false end
+  redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], '0')
+  return id`;
+
+/** @returns the id of the orphaned entry that the group was set back for, or null */
+export async function recoverOrphan(redis: Redis, account: AccountId): Promise<string | null> {
+  return (await redis.eval(RECOVER_ORPHAN, 1, streamKey(account), GROUP)) as string | null;
+}

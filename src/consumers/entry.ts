@@ -1,0 +1,103 @@
+import { parseAsset } from "../stellar/asset.js";
+import { type AccountId, creditKeyText, type Movement, type TransactionHash } from "../stellar/credit.js";
+import { parseMemoKey } from "../stellar/memo.js";
+import { parseOperationId } from "../stellar/operation-id.js";
+import { formatStroops, parseStroops } from "../stellar/stroops.js";
+
+/** Of the fields below. An entry of another format becomes `unreadable`, to be replayed by a version that knows it. */
+const FORMAT = "1";
+
+/** An entry with more than this in its fields is not parsed: it is a fault or an attack, never a payment. */
+const MAX_ENTRY_CHARS = 256 * 1024;
+
+/** How much of an unreadable entry is kept for the operator. */
+const KEPT_CHARS = 16 * 1024;
+
+/** An entry as ioredis returns it: id, and field, value, field, value, …; null where it was deleted meanwhile. */
+export type RawEntry = [id: string, fields: string[] | null];
+
+/** The entry's id: `<operation id>-<move index>`, so that Redis itself refuses a credit's second copy. */
+export function entryId(movement: Movement): string {
+  return creditKeyText(movement);
+}
+
+/** The fields of a stream entry, as XADD takes them: what settlement needs, and the record for the auditor. */
+export function encodeEntry(movement: Movement): string[] {
+  const fields: string[] = ["v", FORMAT, "kind", movement.kind, "record", movement.record];
+  if (movement.transactionHash !== null) fields.push("tx", movement.transactionHash);
+  if (movement.kind === "unreadable") return [...fields, "why", movement.why];
+  fields.push("asset", movement.asset, "amount", formatStroops(movement.amount));
+  fields.push("closed_at", movement.closedAt.toISOString());
+  if (movement.from !== null) fields.push("from", movement.from);
+  if (movement.memo !== null) fields.push("memo", movement.memo);
+  if (movement.muxed !== null) fields.push("muxed", movement.muxed);
+  return fields;
+}
+
+/**
+ * Reads an entry. Never throws: an entry that can't be read is an `unreadable` movement under its own id,
+ * so that it ends as an exception and its neighbours are settled.
+ */
+export function decodeEntry(account: AccountId, [id, fields]: RawEntry): Movement {
+  const key = parseEntryId(id);
+  const raw = fields ?? [];
+  try {
+    return { ...parseFields(raw), ...key, account };
+  } catch (error) {
+    return {
+      kind: "unreadable",
+      ...key,
+      account,
+      transactionHash: null,
+      why: `stream entry ${id}: ${error instanceof Error ? error.message : String(error)}`,
+      record: JSON.stringify(raw).slice(0, KEPT_CHARS),
+    };
+  }
+}
+
+/** @throws when Redis gives an id that is none of ours; entries that others added still have `<int>-<int>` */
+export function parseEntryId(id: string): Pick<Movement, "operationId" | "moveIndex"> {
+  const [operationId, moveIndex] = id.split("-");
+  return { operationId: parseOperationId(operationId), moveIndex: Number(moveIndex) };
+}
+
+type WithoutKey<M> = M extends Movement ? Omit<M, "operationId" | "moveIndex" | "account"> : never;
+
+function parseFields(raw: readonly string[]): WithoutKey<Movement> {
+  const size = raw.reduce((sum, text) => sum + text.length, 0);
+  if (size > MAX_ENTRY_CHARS) throw new Error(`${size} characters, more than ${MAX_ENTRY_CHARS}`);
+  const fields = new Map<string, string>();
+  for (let i = 0; i + 1 < raw.length; i += 2) fields.set(raw[i] ?? "", raw[i + 1] ?? "");
+  const need = (name: string): string => {
+    const value = fields.get(name);
+    if (value === undefined) throw new Error(`field ${name} is missing`);
+    return value;
+  };
+  const version = need("v");
+  if (version !== FORMAT) throw new Error(`format ${version.slice(0, 20)} is not known to this version`);
+  const record = need("record");
+  const tx = fields.get("tx");
+  if (tx !== undefined && !/^[0-9a-f]{64}$/.test(tx)) throw new Error("field tx is not a transaction hash");
+  const transactionHash = (tx ?? null) as TransactionHash | null;
+  const kind = need("kind");
+  if (kind === "unreadable") return { kind, transactionHash, why: need("why"), record };
+  if (kind !== "credit") throw new Error(`unknown kind ${JSON.stringify(kind.slice(0, 40))}`);
+  if (transactionHash === null) throw new Error("field tx is missing");
+  const amount = parseStroops(need("amount"));
+  if (amount === 0n) throw new Error("the amount is zero");
+  const closedAt = new Date(need("closed_at"));
+  if (Number.isNaN(closedAt.getTime())) throw new Error("field closed_at is not a time");
+  const memo = fields.get("memo");
+  const muxed = fields.get("muxed");
+  return {
+    kind,
+    transactionHash,
+    from: fields.get("from") ?? null,
+    asset: parseAsset(need("asset")),
+    amount,
+    closedAt,
+    memo: memo === undefined ? null : parseMemoKey(memo),
+    muxed: muxed === undefined ? null : parseMemoKey(muxed),
+    record,
+  };
+}

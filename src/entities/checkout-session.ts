@@ -1,0 +1,60 @@
+import { Column, Entity, PrimaryColumn } from "typeorm";
+import type { Asset } from "../stellar/asset.js";
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import type { MemoKey } from "../stellar/memo.js";
+import type { Stroops } from "../stellar/stroops.js";
+import { bigintColumn } from "./columns.js";
+
+/** A UUIDv7: sessions created together lie together in the index. */
+export type SessionId = string & { readonly kind: "session id" };
+
+/**
+ * `pending` → `processing` → `paid`; `pending` → `expired` or `cancelled`; `processing` → `pending` when
+ * rolled back; `expired` → `paid` when the credit's ledger closed in time after all.
+ */
+export type SessionStatus = "pending" | "processing" | "paid" | "expired" | "cancelled";
+
+/** A merchant's request to be paid. */
+@Entity("checkout_sessions")
+export class CheckoutSession {
+  @PrimaryColumn("uuid")
+  id!: SessionId;
+
+  @Column("uuid", { name: "merchant_id" })
+  merchantId!: string;
+
+  /** The receiving account. */
+  @Column("text")
+  account!: AccountId;
+
+  /** What a payer must attach: unique per receiving account. */
+  @Column("text", { name: "memo_key" })
+  memoKey!: MemoKey;
+
+  @Column("text")
+  asset!: Asset;
+
+  @Column("bigint", { transformer: bigintColumn })
+  amount!: Stroops;
+
+  @Column("text", { default: "pending" })
+  status!: SessionStatus;
+
+  @Column("timestamptz", { name: "expires_at" })
+  expiresAt!: Date;
+
+  /** How long after `expiresAt` a ledger may close and still pay this session, in seconds. */
+  @Column("integer", { name: "grace_seconds", default: 0 })
+  graceSeconds!: number;
+
+  /** The signed transaction in flight with us, stored before it is submitted. */
+  @Column("text", { name: "submitted_hash", nullable: true })
+  submittedHash!: TransactionHash | null;
+
+  /** Close time of the ledger that paid it; set exactly when `status` is `paid`. */
+  @Column("timestamptz", { name: "paid_at", nullable: true })
+  paidAt!: Date | null;
+
+  @Column("timestamptz", { name: "created_at", default: () => "now()" })
+  createdAt!: Date;
+}

@@ -1,0 +1,62 @@
+import "reflect-metadata";
+import { DataSource } from "typeorm";
+import { CheckoutSession } from "./checkout-session.js";
+import { Merchant } from "./merchant.js";
+import { Spine1 } from "./migrations/0001-spine.js";
+import { OutboxEvent } from "./outbox-event.js";
+import { Payment } from "./payment.js";
+import { PaymentException } from "./payment-exception.js";
+import { RecordedCredit } from "./recorded-credit.js";
+import { StreamCursor } from "./stream-cursor.js";
+
+export type DatabaseSettings = {
+  readonly url: string;
+  /** Shown in pg_stat_activity: which role holds the connection. */
+  readonly applicationName: string;
+  /** Connections of this process at the most. */
+  readonly poolSize?: number;
+  /**
+   * The server ends a statement, or a transaction left idle, after this many milliseconds. Shorter than a
+   * lock's lease, so that a paused process can't come back and commit under a lock that it lost.
+   */
+  readonly statementTimeoutMs?: number;
+};
+
+/** How long to wait for a connection before the database counts as unavailable. */
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** The connection pool and entities of one process. Call `initialize()` before use, `destroy()` at the end. */
+export function createDataSource(settings: DatabaseSettings): DataSource {
+  const timeout = settings.statementTimeoutMs ?? 5_000;
+  return new DataSource({
+    type: "postgres",
+    url: settings.url,
+    applicationName: settings.applicationName,
+    poolSize: settings.poolSize ?? 10,
+    entities: [
+      Merchant,
+      StreamCursor,
+      CheckoutSession,
+      RecordedCredit,
+      Payment,
+      PaymentException,
+      OutboxEvent,
+    ],
+    migrations: [Spine1],
+    migrationsTableName: "migrations",
+    synchronize: false,
+    logging: false,
+    installExtensions: false,
+    connectTimeoutMS: CONNECT_TIMEOUT_MS,
+    // Without this a connection that dies while idle in the pool is an unhandled error and ends the process.
+    poolErrorHandler: () => undefined,
+    extra: {
+      statement_timeout: timeout,
+      idle_in_transaction_session_timeout: timeout,
+      // A client that waits for ever on a dead peer would hold its entries for ever.
+      query_timeout: timeout + 2_000,
+      keepAlive: true,
+      options: "-c timezone=UTC",
+    },
+  });
+}

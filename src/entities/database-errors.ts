@@ -1,0 +1,66 @@
+/**
+ * What a failed statement means for the work that it was part of. The one list of Postgres codes
+ * (PostgreSQL docs, appendix A) and socket errors in the project.
+ *
+ * - `conflict`: another transaction was in the way; the same work succeeds when run again at once
+ * - `unavailable`: the server can't serve now (down, starting, full, read-only); nothing is wrong with the work
+ * - `rejected`: the data breaks a constraint or a type; running it again changes nothing
+ */
+export type DatabaseFault = "conflict" | "unavailable" | "rejected";
+
+/** serialization_failure, deadlock_detected, lock_not_available */
+const CONFLICTS = new Set(["40001", "40P01", "55P03"]);
+
+/**
+ * By class: 08 connection, 53 resources (disk full, out of memory, too many connections), 57 operator
+ * intervention (shutdown, crash, statement timeout), 58 system error (I/O); by code: 25006 read-only,
+ * 25P03 idle-in-transaction timeout, 0A000 is not here on purpose.
+ */
+const UNAVAILABLE_CLASSES = new Set(["08", "53", "57", "58"]);
+const UNAVAILABLE_CODES = new Set([
+  "25006",
+  "25P03",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+]);
+
+/** What `pg` and `pg-pool` throw without any code. */
+const UNAVAILABLE_MESSAGES =
+  /Connection terminated|Client has encountered a connection error|connection timeout|Query read timeout|timeout exceeded when trying to connect|Client was closed|not queryable|Driver not Connected|QueryRunnerAlreadyReleased/i;
+
+/** SQLSTATE classes of a statement that is refused for its data: 22 data exception, 23 integrity constraint. */
+const REJECTED_CLASSES = new Set(["22", "23"]);
+
+/** The database's own error behind whatever wraps it. */
+type DriverError = { code?: unknown; constraint?: unknown; message?: unknown };
+
+/** @returns what the error means, or null when it is none of the database's */
+export function databaseFault(error: unknown): DatabaseFault | null {
+  const { code, message } = driverError(error);
+  if (typeof code === "string") {
+    if (CONFLICTS.has(code)) return "conflict";
+    if (UNAVAILABLE_CODES.has(code) || UNAVAILABLE_CLASSES.has(code.slice(0, 2))) return "unavailable";
+    if (REJECTED_CLASSES.has(code.slice(0, 2))) return "rejected";
+  }
+  return typeof message === "string" && UNAVAILABLE_MESSAGES.test(message) ? "unavailable" : null;
+}
+
+/** The name of the constraint that refused the statement, or null. */
+export function violatedConstraint(error: unknown): string | null {
+  const { constraint } = driverError(error);
+  return typeof constraint === "string" ? constraint : null;
+}
+
+function driverError(error: unknown): DriverError {
+  if (typeof error !== "object" || error === null) return {};
+  if ("driverError" in error && typeof error.driverError === "object" && error.driverError !== null) {
+    return error.driverError;
+  }
+  if (error instanceof AggregateError && error.errors.length > 0) return driverError(error.errors[0]);
+  return error;
+}

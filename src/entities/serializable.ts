@@ -1,0 +1,67 @@
+import type { DataSource, QueryRunner } from "typeorm";
+import { checkpoint } from "../checkpoints.js";
+import { databaseFault } from "./database-errors.js";
+
+/** Conflicts in a row before the caller must make the work smaller. Each one waits longer than the last. */
+const MAX_CONFLICTS = 8;
+
+const BASE_DELAY_MS = 4;
+
+export type SerializableOptions = {
+  /** Checked last thing before COMMIT: work whose lock was lost must not become true. */
+  readonly signal?: AbortSignal;
+  /** Told of each conflict that is about to be retried. */
+  readonly onConflict?: (error: unknown) => void;
+};
+
+/**
+ * Runs `work` in one SERIALIZABLE transaction and commits it: the only place that knows about
+ * serialization failures. `work` may run several times and must have no effect outside the database.
+ *
+ * @returns what `work` returned in the run that was committed
+ * @throws what `work` threw, after a rollback; the conflict, after the last retry; the connection's error
+ *   when a COMMIT got no answer. Then nobody knows whether it holds: run the work again, and let the
+ *   constraints say what is already there.
+ */
+export async function inSerializableTransaction<T>(
+  dataSource: DataSource,
+  work: (runner: QueryRunner) => Promise<T>,
+  options: SerializableOptions = {},
+): Promise<T> {
+  for (let conflicts = 0; ; conflicts++) {
+    try {
+      return await attempt(dataSource, work, options.signal);
+    } catch (error) {
+      if (databaseFault(error) !== "conflict" || conflicts >= MAX_CONFLICTS) throw error;
+      options.onConflict?.(error);
+      // Without the jitter two replicas that collided would collide again, in step.
+      await delay(Math.random() * BASE_DELAY_MS * 2 ** conflicts);
+    }
+  }
+}
+
+async function attempt<T>(
+  dataSource: DataSource,
+  work: (runner: QueryRunner) => Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  const runner = dataSource.createQueryRunner();
+  try {
+    await runner.startTransaction("SERIALIZABLE");
+    const result = await work(runner);
+    await checkpoint("transaction.before-commit");
+    signal?.throwIfAborted();
+    await runner.commitTransaction();
+    return result;
+  } catch (error) {
+    // A connection that is gone can't roll back: the server does that by itself.
+    if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
+    throw error;
+  } finally {
+    await runner.release().catch(() => undefined);
+  }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,33 @@
+import { Column, Entity, PrimaryColumn } from "typeorm";
+import type { AccountId } from "../stellar/credit.js";
+import type { OperationId } from "../stellar/operation-id.js";
+import { bigintColumn } from "./columns.js";
+
+/** A watched account, and how far the truth in Postgres reaches for it. */
+@Entity("stream_cursors")
+export class StreamCursor {
+  @PrimaryColumn("text")
+  account!: AccountId;
+
+  /** The account's credits count from here on, exclusive. Fixed before its first session can exist. */
+  @Column("bigint", { name: "starting_cursor", transformer: bigintColumn })
+  startingCursor!: OperationId;
+
+  /** Every credit of the account at or below it is committed. Only ever grows. */
+  @Column("bigint", { transformer: bigintColumn })
+  watermark!: OperationId;
+
+  /**
+   * Close time of a ledger up to which every credit is committed: the network's own clock, by which
+   * sessions expire. Null until the first ledger was seen.
+   */
+  @Column("timestamptz", { name: "settled_through", nullable: true })
+  settledThrough!: Date | null;
+
+  /** Why ingest stopped this account with an alarm; null while all is well. */
+  @Column("text", { name: "halted_because", nullable: true })
+  haltedBecause!: string | null;
+
+  @Column("timestamptz", { name: "halted_at", nullable: true })
+  haltedAt!: Date | null;
+}

@@ -1,0 +1,129 @@
+import type { Redis } from "ioredis";
+import Redlock, { ExecutionError, type Lock, ResourceLockedError } from "redlock";
+import { LockContendedError, LockUnavailableError } from "./errors.js";
+
+/**
+ * How long a server may take to answer: a dead one must cost one short wait, not a lease. It bounds
+ * acquiring, extending and releasing alike.
+ */
+const ANSWER_WITHIN_MS = 500;
+
+/** Clock drift between servers, as a share of the lease, and 2 ms for Redis' own rounding (Redlock's rule). */
+const DRIFT = 0.01;
+
+/** Leases from one, three or five independent Redis servers, several resources at once, all or none. */
+export class LeaseService {
+  readonly #redlock: Redlock;
+
+  constructor(servers: readonly Redis[]) {
+    // No retries in here: the caller knows whether to wait, to go on with less, or to go on without.
+    this.#redlock = new Redlock(servers, { retryCount: 0, driftFactor: DRIFT });
+  }
+
+  /**
+   * @param resources keys, at least one, no key twice
+   * @param leaseMs whole milliseconds
+   * @throws LockContendedError when a quorum answered and somebody else holds one of them
+   * @throws LockUnavailableError when no quorum answered, or so late that the lease is already spent
+   */
+  async acquire(resources: readonly string[], leaseMs: number): Promise<Lease> {
+    const startedAt = performance.now();
+    try {
+      const lock = await within(ANSWER_WITHIN_MS, this.#redlock.acquire([...resources], leaseMs), (late) =>
+        // Granted after we gave up: without this nobody would hold it and nobody could have it.
+        late.release(),
+      );
+      const lease = new Lease(lock, startedAt, leaseMs);
+      // The package hands out a lease that ran out while it was being acquired; that is no lock at all.
+      if (lease.remainingMs() <= 0) {
+        await lease.release();
+        throw new LockUnavailableError(
+          "the lease was spent before it was granted: the lock servers are slow",
+        );
+      }
+      return lease;
+    } catch (error) {
+      throw await classify(error);
+    }
+  }
+}
+
+/** A lease that is held, judged by this process' monotonic clock: setting the wall clock can't prolong it. */
+export class Lease {
+  #lock: Lock;
+  #validUntil: number;
+  readonly #leaseMs: number;
+
+  constructor(lock: Lock, startedAt: number, leaseMs: number) {
+    this.#lock = lock;
+    this.#leaseMs = leaseMs;
+    this.#validUntil = validUntil(startedAt, leaseMs);
+  }
+
+  /** Milliseconds for which the lease still holds; 0 or less when it ran out. */
+  remainingMs(): number {
+    return this.#validUntil - performance.now();
+  }
+
+  /**
+   * Prolongs the lease to its full length from now.
+   * @throws LockContendedError or LockUnavailableError when it could not; the old lease runs on until its end
+   */
+  async extend(): Promise<void> {
+    const startedAt = performance.now();
+    try {
+      this.#lock = await within(ANSWER_WITHIN_MS, this.#lock.extend(this.#leaseMs));
+      this.#validUntil = validUntil(startedAt, this.#leaseMs);
+    } catch (error) {
+      throw await classify(error);
+    }
+  }
+
+  /** Gives the lease back. Never throws and never waits long: what can't be released runs out by itself. */
+  async release(): Promise<void> {
+    this.#validUntil = 0;
+    await within(ANSWER_WITHIN_MS, this.#lock.release()).catch(() => undefined);
+  }
+}
+
+function validUntil(startedAt: number, leaseMs: number): number {
+  return startedAt + leaseMs - Math.round(DRIFT * leaseMs) - 2;
+}
+
+/**
+ * Tells contention from an outage: the package throws the same ExecutionError for both, and treating an
+ * outage as contention would stop every consumer, treating contention as an outage would defeat the lock.
+ */
+async function classify(error: unknown): Promise<unknown> {
+  if (!(error instanceof ExecutionError)) return error;
+  const last = await error.attempts.at(-1);
+  if (last === undefined) return new LockUnavailableError("the lease ran out before it could be extended");
+  const outages = [...last.votesAgainst.values()].filter((vote) => !(vote instanceof ResourceLockedError));
+  if (last.membershipSize - outages.length >= last.quorumSize) {
+    return new LockContendedError("held by somebody else");
+  }
+  return new LockUnavailableError(
+    `${outages.length} of ${last.membershipSize} lock servers did not answer (${outages[0]?.message})`,
+  );
+}
+
+/** @param onLate what to do with a result that comes after the time was up */
+async function within<T>(ms: number, work: Promise<T>, onLate?: (result: T) => unknown): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  let late = false;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      late = true;
+      reject(new LockUnavailableError(`no quorum of lock servers answered within ${ms} ms`));
+    }, ms);
+  });
+  work.then(
+    (result) => late && onLate?.(result),
+    () => undefined,
+  );
+  try {
+    return await Promise.race([work, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,189 @@
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import type { SessionId } from "../entities/checkout-session.js";
+import { LockContendedError, LockLostError, LockUnavailableError } from "./errors.js";
+import { type Lease, LeaseService } from "./redlock-adapter.js";
+
+/**
+ * - `optional`: without a quorum the database alone decides, the status turns red, nothing stops
+ * - `required`: without a quorum the work waits
+ * - `off`: no locks at all
+ */
+export type LockMode = "optional" | "required" | "off";
+
+export type SessionLocksOptions = {
+  /** One, three or five independent servers. May be empty only with mode `off`. */
+  readonly servers: readonly Redis[];
+  readonly mode: LockMode;
+  /** How long a lock outlives its holder, in milliseconds. */
+  readonly leaseMs: number;
+  readonly logger: Logger;
+};
+
+/** What the work runs under. */
+export type Grant = {
+  /** Sessions that are ours now. */
+  readonly held: ReadonlySet<SessionId>;
+  /** Sessions that somebody else holds: leave their credits for a moment. */
+  readonly contended: ReadonlySet<SessionId>;
+  /** Aborts with a LockLostError when the lease ran out in the middle. */
+  readonly signal: AbortSignal;
+};
+
+/** After an outage, how long to go on without asking again: each question costs the time-out of a dead server. */
+const OUTAGE_PAUSE_MS = 1_000;
+
+/** How often to try for the rest when some sessions turn out to be held. */
+const MAX_ROUNDS = 3;
+
+export class SessionLocks {
+  readonly #options: SessionLocksOptions;
+  readonly #leases: LeaseService | null;
+  #outage: { readonly since: Date; readonly reason: string; retryAt: number } | null = null;
+  #contended = 0;
+
+  constructor(options: SessionLocksOptions) {
+    this.#options = options;
+    this.#leases = options.mode === "off" ? null : new LeaseService(options.servers);
+  }
+
+  /** For the status page: `quorum: false` while locks can't be had. */
+  status(): {
+    mode: LockMode;
+    quorum: boolean;
+    outageSince: Date | null;
+    reason: string | null;
+    contended: number;
+  } {
+    return {
+      mode: this.#options.mode,
+      quorum: this.#outage === null,
+      outageSince: this.#outage?.since ?? null,
+      reason: this.#outage?.reason ?? null,
+      contended: this.#contended,
+    };
+  }
+
+  /**
+   * Runs `work` while holding the locks of as many of `ids` as nobody else holds, extends them while it
+   * runs, and releases them after. Whatever `work` throws is thrown on, never hidden by a failed release.
+   *
+   * @throws LockUnavailableError in mode `required`, when no quorum answers; `work` has not run then
+   */
+  async hold<T>(ids: readonly SessionId[], work: (grant: Grant) => Promise<T>): Promise<T> {
+    if (this.#leases === null || ids.length === 0) return work(without(ids));
+    let lease: Lease | null;
+    let held: Set<SessionId>;
+    try {
+      ({ lease, held } = await this.#acquire(this.#leases, ids));
+    } catch (error) {
+      if (!(error instanceof LockUnavailableError)) throw error;
+      this.#noteOutage(error);
+      if (this.#options.mode === "required") throw error;
+      return work(without(ids));
+    }
+    const contended = new Set(ids.filter((id) => !held.has(id)));
+    this.#contended += contended.size;
+    if (lease === null) return work({ held, contended, signal: new AbortController().signal });
+    const upkeep = keepAlive(lease, this.#options.leaseMs);
+    try {
+      return await work({ held, contended, signal: upkeep.signal });
+    } finally {
+      upkeep.stop();
+      await lease.release();
+    }
+  }
+
+  async #acquire(
+    leases: LeaseService,
+    ids: readonly SessionId[],
+  ): Promise<{ lease: Lease | null; held: Set<SessionId> }> {
+    if (this.#outage !== null && performance.now() < this.#outage.retryAt) {
+      throw new LockUnavailableError(this.#outage.reason);
+    }
+    let wanted = [...ids];
+    for (let round = 0; round < MAX_ROUNDS && wanted.length > 0; round++) {
+      try {
+        const lease = await leases.acquire(wanted.map(lockKey), this.#options.leaseMs);
+        this.#noteRecovery();
+        return { lease, held: new Set(wanted) };
+      } catch (error) {
+        if (!(error instanceof LockContendedError)) throw error;
+        this.#noteRecovery();
+        wanted = await this.#withoutHeld(wanted);
+      }
+    }
+    return { lease: null, held: new Set() };
+  }
+
+  /** Which of `ids` no server holds a key for: a hint that saves rounds, wrong at worst by a moment. */
+  async #withoutHeld(ids: readonly SessionId[]): Promise<SessionId[]> {
+    const answers = await Promise.allSettled(
+      this.#options.servers.map((server) => server.mget(ids.map(lockKey))),
+    );
+    return ids.filter((_, index) =>
+      answers.every((answer) => answer.status === "rejected" || answer.value[index] === null),
+    );
+  }
+
+  #noteOutage(error: LockUnavailableError): void {
+    const retryAt = performance.now() + OUTAGE_PAUSE_MS;
+    if (this.#outage === null) {
+      this.#outage = { since: new Date(), reason: error.message, retryAt };
+      const carriesOn = this.#options.mode === "optional";
+      this.#options.logger.error(
+        { err: error, mode: this.#options.mode },
+        carriesOn
+          ? "locks are unavailable: settling on the database alone"
+          : "locks are unavailable: waiting (LOCKS=required)",
+      );
+    } else {
+      this.#outage.retryAt = retryAt;
+    }
+  }
+
+  #noteRecovery(): void {
+    if (this.#outage === null) return;
+    this.#options.logger.info({ since: this.#outage.since }, "locks are available again");
+    this.#outage = null;
+  }
+}
+
+/** One hash tag for all: several keys go into one script, which a Redis Cluster runs in one slot only. */
+export function lockKey(id: SessionId): string {
+  return `{paidonce:lock}:${id}`;
+}
+
+function without(ids: readonly SessionId[]): Grant {
+  return { held: new Set(ids), contended: new Set(), signal: new AbortController().signal };
+}
+
+/**
+ * Extends `lease` at a third of its length, and again, until stopped. When it runs out all the same, the
+ * signal aborts: at the latest at the lease's own end, also when a server hangs.
+ */
+function keepAlive(lease: Lease, leaseMs: number): { signal: AbortSignal; stop: () => void } {
+  const controller = new AbortController();
+  let stopped = false;
+  let timer: NodeJS.Timeout;
+  const schedule = () => {
+    timer = setTimeout(tick, Math.max(1, Math.min(leaseMs / 3, lease.remainingMs())));
+  };
+  const tick = async () => {
+    if (lease.remainingMs() <= 0) {
+      controller.abort(new LockLostError("the lock's lease ran out before the work was done"));
+      return;
+    }
+    // A failed extension is no loss yet: the lease runs on, and the next tick tries again or gives up.
+    await lease.extend().catch(() => undefined);
+    if (!stopped) schedule();
+  };
+  schedule();
+  return {
+    signal: controller.signal,
+    stop: () => {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,83 @@
+/**
+ * src/settlement: what a credit means, and the one transaction that makes it true. Nothing here knows about
+ * Redis, streams or Horizon's wire format. Called by consumers and jobs.
+ */
+import type { CheckoutSession, SessionId } from "../entities/checkout-session.js";
+import type { ExceptionReason } from "../entities/payment-exception.js";
+import type { Credit } from "../stellar/credit.js";
+import { describeMemo } from "../stellar/memo.js";
+import { formatStroops, type Stroops, toStroops } from "../stellar/stroops.js";
+
+/** What `decide` needs to know of a session. */
+export type DecidableSession = Pick<
+  CheckoutSession,
+  "id" | "account" | "asset" | "amount" | "status" | "expiresAt" | "graceSeconds"
+>;
+
+export type Outcome =
+  | { readonly kind: "payment"; readonly sessionId: SessionId; readonly surplus: Stroops }
+  | {
+      readonly kind: "exception";
+      readonly reason: ExceptionReason;
+      /** The session that the credit named; null when it named none. */
+      readonly sessionId: SessionId | null;
+      readonly detail: string;
+    };
+
+/**
+ * Decides what a credit is. Pure: no clock, no I/O; the same arguments give the same outcome in every
+ * replica, for ever.
+ *
+ * The order of the rules is part of the contract: money that can't be accepted (wrong asset) is told apart
+ * before money that a person may still accept (late, underpaid).
+ *
+ * @param session the session that the credit's memo or muxed id names on its account, or null
+ * @param credit value that reached a watched account in a successful transaction
+ */
+export function decide(session: DecidableSession | null, credit: Credit): Outcome {
+  if (credit.memo === null && credit.muxed === null) {
+    return exception("no_memo", null, "the payment carries no memo and no muxed id");
+  }
+  // A session is only ever paid on its own receiving account, whatever the caller looked up.
+  if (session === null || session.account !== credit.account) {
+    return exception(
+      "unmatched",
+      null,
+      `no session of this account has ${describeMemo(credit.muxed ?? credit.memo)}`,
+    );
+  }
+  if (session.status === "paid") {
+    return exception("duplicate", session.id, "the session is already paid by another credit");
+  }
+  if (session.asset !== credit.asset) {
+    return exception("wrong_asset", session.id, `expected ${session.asset}, got ${credit.asset}`);
+  }
+  if (session.status === "cancelled") {
+    return exception("late", session.id, "the session was cancelled");
+  }
+  // Judged by the ledger, for `expired` sessions too: a job with a wrong clock can't turn a payment away.
+  if (credit.closedAt.getTime() > lastMoment(session).getTime()) {
+    return exception(
+      "late",
+      session.id,
+      `the ledger closed at ${credit.closedAt.toISOString()}, the session ended at ${lastMoment(session).toISOString()}`,
+    );
+  }
+  if (credit.amount < session.amount) {
+    return exception(
+      "underpaid",
+      session.id,
+      `expected ${formatStroops(session.amount)}, got ${formatStroops(credit.amount)}`,
+    );
+  }
+  return { kind: "payment", sessionId: session.id, surplus: toStroops(credit.amount - session.amount) };
+}
+
+/** The last ledger close time that can pay a session: its expiry plus the merchant's grace. */
+export function lastMoment(session: Pick<CheckoutSession, "expiresAt" | "graceSeconds">): Date {
+  return new Date(session.expiresAt.getTime() + session.graceSeconds * 1000);
+}
+
+function exception(reason: ExceptionReason, sessionId: SessionId | null, detail: string): Outcome {
+  return { kind: "exception", reason, sessionId, detail };
+}

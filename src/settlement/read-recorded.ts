@@ -1,0 +1,44 @@
+import type { EntityManager } from "typeorm";
+import type { SessionId } from "../entities/checkout-session.js";
+import type { ExceptionReason } from "../entities/payment-exception.js";
+import type { CreditKey } from "../stellar/credit.js";
+
+/** What Postgres says became of a credit. */
+export type RecordedOutcome =
+  | { readonly kind: "payment"; readonly sessionId: SessionId }
+  | { readonly kind: "exception"; readonly reason: ExceptionReason; readonly sessionId: SessionId | null };
+
+const READ = `
+  SELECT c.operation_id::text || '-' || c.move_index::text AS key,
+         p.session_id AS paid_session, e.reason, e.session_id AS named_session
+  FROM unnest($1::bigint[], $2::integer[]) AS wanted (operation_id, move_index)
+  JOIN credits c USING (operation_id, move_index)
+  LEFT JOIN payments p USING (operation_id, move_index)
+  LEFT JOIN payment_exceptions e USING (operation_id, move_index)`;
+
+/**
+ * Reads back what is recorded about credits: the answer to a COMMIT whose answer was lost.
+ * @returns by `<operation id>-<move index>`; what is not recorded is absent
+ */
+export async function readRecorded(
+  manager: EntityManager,
+  keys: readonly CreditKey[],
+): Promise<Map<string, RecordedOutcome>> {
+  const rows: {
+    key: string;
+    paid_session: SessionId | null;
+    reason: ExceptionReason;
+    named_session: SessionId | null;
+  }[] = await manager.query(READ, [
+    keys.map((key) => key.operationId.toString()),
+    keys.map((key) => key.moveIndex),
+  ]);
+  return new Map(
+    rows.map((row) => [
+      row.key,
+      row.paid_session !== null
+        ? { kind: "payment", sessionId: row.paid_session }
+        : { kind: "exception", reason: row.reason, sessionId: row.named_session },
+    ]),
+  );
+}
