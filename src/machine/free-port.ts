@@ -1,0 +1,48 @@
+import { createServer } from "node:net";
+import { ServerStartError } from "./errors.js";
+
+/** Others take ports too: between our choice of one and the server's bind, it can be gone. */
+const PORT_ATTEMPTS = 5;
+
+/**
+ * Launches a server on the port that was asked for, or on free ones until it gets one.
+ * @throws what `launch` throws, when its port was not the reason
+ */
+export async function onAPort<T>(
+  asked: number | undefined,
+  launch: (port: number) => Promise<T>,
+): Promise<{ server: T; port: number }> {
+  for (let attempt = 1; ; attempt++) {
+    const port = asked ?? (await freePort());
+    try {
+      return { server: await launch(port), port };
+    } catch (error) {
+      const taken = error instanceof ServerStartError && !(await isPortFree(port));
+      if (asked !== undefined || !taken || attempt === PORT_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/**
+ * A TCP port on 127.0.0.1 that nothing listens on at this moment. Between this answer and its use another
+ * process can take it: see {@link onAPort}.
+ */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function isPortFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}

@@ -1,0 +1,251 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { chmod, chown, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import pg from "pg";
+import { ServerStartError } from "./errors.js";
+import { onAPort } from "./free-port.js";
+import type { ServerExit } from "./keeper.js";
+import { type KeptProcess, keep, untilReady } from "./kept-process.js";
+import { type PostgresBinaries, postgresBinaries } from "./postgres-binaries.js";
+import { stopLeftover } from "./process-info.js";
+import { reachableFolder, type ServerUser, serverUser } from "./server-user.js";
+
+const run = promisify(execFile);
+
+const WHAT = "postgres";
+const USER = "paidonce";
+const DATABASE = "paidonce";
+
+/** After a crash it replays its log first. */
+const READY_WITHIN_MS = 60_000;
+
+/** A fast shutdown writes a checkpoint; a disk can be slow. */
+const STOP_WITHIN_MS = 30_000;
+
+const BACKENDS_END_WITHIN_MS = 5_000;
+
+/** What a server of ours is always started with. Options of the caller win. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  // Loopback only, with a password: a socket file would be a second door, and its path has a length limit.
+  listen_addresses: "127.0.0.1",
+  unix_socket_directories: "",
+  // What is committed has happened: durability is the product. Tests that kill no machine may switch it off.
+  fsync: "on",
+  synchronous_commit: "on",
+  // A row reads the same wherever the server stands.
+  timezone: "UTC",
+  log_timezone: "UTC",
+  // Every role brings a pool, every test process several.
+  max_connections: "200",
+  log_line_prefix: "%m [%p] ",
+};
+
+export interface PostgresOptions {
+  /**
+   * Where data, password and log live. Without it: a temporary folder, removed by `stop()`. A second start on
+   * the same folder continues with its data.
+   */
+  readonly dir?: string;
+  /** Default: a free port. */
+  readonly port?: number;
+  /** More of postgresql.conf, by name, for example `{ fsync: "off" }`. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export interface PostgresServer extends AsyncDisposable {
+  /** With user, password and the database `paidonce`; the same after a restart. A secret: not for logs. */
+  readonly url: string;
+  readonly port: number;
+  /** Where it really lives: not the folder that was asked for, if the user that runs it can't get there. */
+  readonly dir: string;
+  /** The postmaster's own process id; another one after a restart. */
+  readonly pid: number;
+  /** Resolves when the server that runs now has ended, asked or not. */
+  readonly exited: Promise<ServerExit>;
+  /** Fast shutdown: open transactions are rolled back. Removes a temporary folder. */
+  stop(): Promise<void>;
+  /** SIGKILL of the postmaster; resolves when it is gone. Its backends notice and end by themselves. */
+  kill(): Promise<void>;
+  /** Ends it cleanly if it runs, and starts it again on the same port and data. Resolves when it answers. */
+  restart(): Promise<void>;
+}
+
+interface Home {
+  readonly binaries: PostgresBinaries;
+  readonly user: ServerUser | undefined;
+  readonly dir: string;
+  readonly data: string;
+  readonly password: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly throwaway: readonly string[];
+}
+
+/**
+ * Starts the Postgres that came with `npm ci` on 127.0.0.1, on a cluster made here the first time, and resolves
+ * when the database answers. It ends when this process does. Works as root: the server then runs as another user.
+ * @throws ProgramMissingError when there is no Postgres for this platform
+ * @throws ServerInUseError when another one works on `dir`
+ * @throws ServerStartError with the end of its log
+ */
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const home = await prepare(options);
+  const launch = (port: number) => launchOn(home, port);
+  let { server, port } = await onAPort(options.port, launch).catch(async (error: unknown) => {
+    await removeAll(home.throwaway);
+    throw error;
+  });
+  const stop = async () => {
+    await server.stop();
+    await removeAll(home.throwaway);
+  };
+  return {
+    url: urlOf(home, port, DATABASE),
+    port,
+    dir: home.dir,
+    get pid() {
+      return server.pid;
+    },
+    get exited() {
+      return server.exited;
+    },
+    stop,
+    async kill() {
+      await server.kill();
+    },
+    async restart() {
+      await server.stop();
+      server = await launch(port);
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function prepare(options: PostgresOptions): Promise<Home> {
+  const user = await serverUser();
+  const binaries = await postgresBinaries(user);
+  const asked =
+    options.dir === undefined ? await mkdtemp(join(tmpdir(), "paidonce-postgres-")) : resolve(options.dir);
+  if (options.dir === undefined) await chmod(asked, 0o711);
+  const dir = await reachableFolder(asked, user);
+  const settings = { ...SETTINGS, ...options.settings };
+  const data = join(dir, "data");
+  const throwaway = options.dir === undefined ? [...new Set([asked, dir])] : [];
+  const home = { binaries, user, dir, data, password: "", settings, throwaway };
+  if (!(await isThere(data))) await makeCluster(home);
+  return { ...home, password: await readFile(join(dir, "password"), "utf8") };
+}
+
+/** Makes the cluster under another name first: a half-made one, left by a crash, is never taken for a whole one. */
+async function makeCluster({ binaries, user, dir, data, settings }: Home): Promise<void> {
+  const half = `${data}.${process.pid}`;
+  await rm(half, { recursive: true, force: true });
+  await mkdir(half, { mode: 0o700 });
+  const password = join(dir, "password");
+  await writeFile(password, randomBytes(24).toString("hex"), { mode: 0o600 });
+  if (user !== undefined) {
+    await chown(half, user.uid, user.gid);
+    await chown(password, user.uid, user.gid);
+  }
+  const args = [
+    `--pgdata=${half}`,
+    `--username=${USER}`,
+    `--pwfile=${password}`,
+    "--auth=scram-sha-256",
+    // The same order of text on every machine, whatever locales it has.
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--no-instructions",
+    ...(settings.fsync === "off" ? ["--no-sync"] : []),
+  ];
+  try {
+    await run(binaries.initdb, args, {
+      cwd: dir,
+      env: { PATH: process.env.PATH ?? "", LC_ALL: "C", TZ: "UTC" },
+      ...user,
+    });
+  } catch (error) {
+    await rm(half, { recursive: true, force: true });
+    const { stderr = "" } = error as { stderr?: string };
+    throw new ServerStartError(WHAT, "initdb failed", stderr.trim(), error);
+  }
+  await rename(half, data);
+}
+
+/**
+ * After a `kill -9` of the postmaster its backends can outlive it for a moment. Postgres refuses to start while
+ * one of them still holds the shared memory, so a start after a crash is tried again for a while.
+ */
+async function launchOn(home: Home, port: number): Promise<KeptProcess> {
+  const [leftover] = (await readFile(join(home.data, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
+  if (!leftover) return await launchOnce(home, port);
+  await stopLeftover(WHAT, Number(leftover), home.data, "SIGINT");
+  const deadline = performance.now() + BACKENDS_END_WITHIN_MS;
+  for (;;) {
+    try {
+      return await launchOnce(home, port);
+    } catch (error) {
+      if (!(error instanceof ServerStartError) || performance.now() > deadline) throw error;
+      await sleep(100);
+    }
+  }
+}
+
+async function launchOnce(home: Home, port: number): Promise<KeptProcess> {
+  const { binaries, user, dir, data, settings, throwaway } = home;
+  const log = join(dir, "postgres.log");
+  const server = await keep({
+    command: binaries.postgres,
+    args: [
+      "-D",
+      data,
+      "-p",
+      String(port),
+      ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+    ],
+    cwd: dir,
+    ...(user === undefined ? {} : { user }),
+    log,
+    stopSignal: "SIGINT",
+    stopWithin: STOP_WITHIN_MS,
+    throwaway,
+  });
+  await untilReady(WHAT, server, log, READY_WITHIN_MS, () => makeDatabase(home, port));
+  return server;
+}
+
+/** Only our server knows the password, so an answer comes from it and from no other on this port. */
+async function makeDatabase(home: Home, port: number): Promise<void> {
+  const client = new pg.Client({
+    connectionString: urlOf(home, port, "postgres"),
+    connectionTimeoutMillis: 5_000,
+  });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    const found = await client.query("SELECT FROM pg_database WHERE datname = $1", [DATABASE]);
+    if (found.rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+  } finally {
+    await client.end();
+  }
+}
+
+function urlOf(home: Home, port: number, database: string): string {
+  return `postgres://${USER}:${home.password}@127.0.0.1:${port}/${database}`;
+}
+
+async function removeAll(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
