@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import type { AccountId, Movement } from "../stellar/credit.js";
-import { encodeEntry, entryId } from "./entry.js";
+import { encodeEntry, entryId, type RawEntry } from "./entry.js";
 import { streamKey } from "./stream-keys.js";
 
 /** The id of the newest entry ever added to a stream, `0-0` where there is none. Deleting entries keeps it. */
@@ -57,7 +57,7 @@ export async function appendEntries(
 export type StreamPosition = {
   readonly tail: Tail;
   /** The oldest entry that is not yet settled; null when there is none. */
-  readonly oldest: string | null;
+  readonly oldest: RawEntry | null;
 };
 
 /** Reads tail and oldest entry at one instant. A stream that is not there stands at the beginning. */
@@ -76,6 +76,6 @@ export async function readPosition(redis: Redis, account: AccountId): Promise<St
   const first = fields.get("first-entry");
   return {
     tail: String(fields.get("last-generated-id")) as Tail,
-    oldest: Array.isArray(first) ? String(first[0]) : null,
+    oldest: Array.isArray(first) ? (first as RawEntry) : null,
   };
 }

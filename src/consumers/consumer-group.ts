@@ -90,13 +90,7 @@ export async function claimIdle(
  * acknowledged without deletion would hold back the watermark for ever.
  */
 export async function acknowledge(redis: Redis, deliveries: readonly Delivery[]): Promise<void> {
-  const idsOf = new Map<AccountId, string[]>();
-  for (const { account, entry } of deliveries) {
-    const ids = idsOf.get(account);
-    if (ids === undefined) idsOf.set(account, [entry[0]]);
-    else ids.push(entry[0]);
-  }
-  for (const [account, ids] of idsOf) {
+  for (const [account, ids] of idsByAccount(deliveries)) {
     const key = streamKey(account);
     const results = await redis
       .multi()
@@ -162,4 +156,21 @@ const RECOVER_ORPHAN = `
 /** @returns the id of the orphaned entry that the group was set back for, or null */
 export async function recoverOrphan(redis: Redis, account: AccountId): Promise<string | null> {
   return (await redis.eval(RECOVER_ORPHAN, 1, streamKey(account), GROUP)) as string | null;
+}
+
+/** Resets the idle time of entries that this consumer still works on. JUSTID: it does not count as a delivery. */
+export async function holdOn(redis: Redis, consumer: string, deliveries: readonly Delivery[]): Promise<void> {
+  for (const [account, ids] of idsByAccount(deliveries)) {
+    await redis.call("XCLAIM", streamKey(account), GROUP, consumer, "0", ...ids, "JUSTID");
+  }
+}
+
+function idsByAccount(deliveries: readonly Delivery[]): Map<AccountId, string[]> {
+  const idsOf = new Map<AccountId, string[]>();
+  for (const { account, entry } of deliveries) {
+    const ids = idsOf.get(account);
+    if (ids === undefined) idsOf.set(account, [entry[0]]);
+    else ids.push(entry[0]);
+  }
+  return idsOf;
 }

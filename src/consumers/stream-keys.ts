@@ -20,6 +20,3 @@ export function deadLetterKey(account: AccountId): string {
 export function leaderKey(account: AccountId): string {
   return `paidonce:{${account}}:leader`;
 }
-
-/** Consumers alive, with what they last did: a hash of JSON by consumer name. */
-export const HEARTBEATS_KEY = "paidonce:consumers";

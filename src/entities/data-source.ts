@@ -1,6 +1,7 @@
 import "reflect-metadata";
 import { DataSource } from "typeorm";
 import { CheckoutSession } from "./checkout-session.js";
+import { HistoryHole } from "./history-hole.js";
 import { Merchant } from "./merchant.js";
 import { Spine1 } from "./migrations/0001-spine.js";
 import { OutboxEvent } from "./outbox-event.js";
@@ -36,6 +37,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
     entities: [
       Merchant,
       StreamCursor,
+      HistoryHole,
       CheckoutSession,
       RecordedCredit,
       Payment,

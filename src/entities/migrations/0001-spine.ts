@@ -8,7 +8,8 @@ import type { MigrationInterface, QueryRunner } from "typeorm";
  * alone keep a payment from counting twice. Each is named after what it guards; code matches on the names.
  */
 export class Spine1 implements MigrationInterface {
-  readonly name = "Spine0001";
+  /** TypeORM orders migrations by the 13 digits at the end; ours are numbers, not times. */
+  readonly name = "Spine0000000000001";
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
@@ -29,6 +30,17 @@ export class Spine1 implements MigrationInterface {
         -- A watermark below the start would make ingest count credits from before the account was ours.
         CONSTRAINT cursors_watermark_from_start CHECK (watermark >= starting_cursor),
         CONSTRAINT cursors_halted_with_reason CHECK ((halted_because IS NULL) = (halted_at IS NULL))
+      )`);
+
+    await runner.query(`
+      CREATE TABLE history_holes (
+        account text NOT NULL CONSTRAINT holes_account_is_watched REFERENCES stream_cursors,
+        missing_from bigint NOT NULL,
+        missing_to bigint NOT NULL,
+        reason text NOT NULL CONSTRAINT holes_reason_given CHECK (length(reason) > 0),
+        accepted_at timestamptz NOT NULL DEFAULT now(),
+        CONSTRAINT holes_accepted_once PRIMARY KEY (account, missing_from),
+        CONSTRAINT holes_not_empty CHECK (missing_to >= missing_from)
       )`);
 
     await runner.query(`

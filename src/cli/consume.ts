@@ -1,0 +1,56 @@
+import { hostname } from "node:os";
+import type { Command } from "commander";
+import { v4 as uuidv4 } from "uuid";
+import { type Config, readConfig } from "../config.js";
+import { Consumer } from "../consumers/consumer.js";
+import { connectBlockingRedis, connectLockServer, connectRedis } from "../consumers/redis-connections.js";
+import { SessionLocks } from "../locks/session-locks.js";
+import { createLogger } from "../logging.js";
+import { openDatabase } from "./open-database.js";
+import { runRole } from "./run-role.js";
+
+const BLOCK_MS = 2_000;
+
+export function addConsumeCommand(program: Command): void {
+  program
+    .command("consume")
+    .description("settle credits from the streams; run as many replicas as you like")
+    .action(async () => consume(readConfig(process.env)));
+}
+
+async function consume(config: Config): Promise<void> {
+  // Unique for ever: a name that came back would take over what its predecessor left pending, unseen.
+  const name = `${hostname()}-${process.pid}-${uuidv4().slice(0, 8)}`;
+  const logger = createLogger(config, "consume").child({ consumer: name });
+  const dataSource = await openDatabase(config, "consume", logger);
+  const redis = connectRedis(config.REDIS_URL, "paidonce-consume", logger);
+  const blocking = connectBlockingRedis(config.REDIS_URL, "paidonce-consume-read", logger, BLOCK_MS);
+  const lockServers =
+    config.LOCKS === "off"
+      ? []
+      : (config.LOCK_REDIS_URLS ?? [config.REDIS_URL]).map((url) => connectLockServer(url, logger));
+  const locks = new SessionLocks({
+    servers: lockServers,
+    mode: config.LOCKS,
+    leaseMs: config.LOCK_LEASE_MS,
+    logger,
+  });
+  const consumer = new Consumer({
+    redis,
+    blocking,
+    dataSource,
+    locks,
+    logger,
+    name,
+    batch: config.CONSUMER_BATCH,
+    claimIdleMs: config.CLAIM_IDLE_MS,
+    maxDeliveries: config.MAX_DELIVERIES,
+    blockMs: BLOCK_MS,
+  });
+  await runRole(logger, consumer, [
+    () => {
+      for (const connection of [redis, blocking, ...lockServers]) connection.disconnect();
+    },
+    () => dataSource.destroy(),
+  ]);
+}

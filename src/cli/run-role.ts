@@ -1,0 +1,49 @@
+import type { Logger } from "pino";
+
+/** Something that runs until it is stopped. */
+export type Actor = {
+  start(): void | Promise<void>;
+  /** Finishes what is in hand. Resolves when nothing of it runs any more. */
+  stop(): Promise<void>;
+};
+
+/** How long a clean stop may take before the process ends anyway; what is left is redelivered. */
+const STOP_WITHIN_MS = 20_000;
+
+/**
+ * Runs an actor until SIGTERM or SIGINT, then stops it cleanly. A second signal ends the process at once:
+ * that is safe at any point, and costs a redelivery at the most. The only place that handles signals.
+ *
+ * @param close what to end after the actor, such as connections, in this order
+ */
+export async function runRole(
+  logger: Logger,
+  actor: Actor,
+  close: readonly (() => Promise<unknown> | unknown)[] = [],
+): Promise<void> {
+  const stopAsked = new Promise<string>((resolve) => {
+    const ask = (reason: string) => () => resolve(reason);
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.once(signal, () => {
+        process.once(signal, () => process.exit(1));
+        ask(signal)();
+      });
+    }
+    // Started by `up`, which is gone: without this a role would run on with nobody to stop it.
+    process.once("disconnect", ask("the supervisor is gone"));
+  });
+  await actor.start();
+  // The supervisor, where there is one, waits for this.
+  process.send?.("ready");
+  const reason = await stopAsked;
+  logger.info({ reason }, "stopping");
+  const deadline = setTimeout(() => {
+    logger.warn("the clean stop takes too long; ending now");
+    process.exit(1);
+  }, STOP_WITHIN_MS);
+  await actor.stop();
+  for (const end of close) await end();
+  clearTimeout(deadline);
+  logger.info("stopped");
+  if (process.connected) process.disconnect();
+}

@@ -1,0 +1,181 @@
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import type { DataSource } from "typeorm";
+import { backoffDelay, sleep } from "../backoff.js";
+import { checkpoint } from "../checkpoints.js";
+import type { HorizonClient } from "../horizon/client.js";
+import { HorizonError } from "../horizon/errors.js";
+import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
+import type { NetworkView } from "../horizon/network-view.js";
+import { readPage } from "../horizon/read-page.js";
+import { type AccountId, compareKeys } from "../stellar/credit.js";
+import type { OperationId } from "../stellar/operation-id.js";
+import { appendEntries, NO_TAIL, readPosition, type Tail } from "./append-entries.js";
+import type { Bell } from "./bell.js";
+import { parseEntryId } from "./entry.js";
+import { advanceWatermark, haltAccount, readCursor, type Scanned } from "./watermark.js";
+
+export type IngestParts = {
+  readonly redis: Redis;
+  readonly dataSource: DataSource;
+  readonly horizon: HorizonClient;
+  readonly network: NetworkView;
+  readonly logger: Logger;
+  /** How long to trust a silent doorbell before asking for a page anyway, in milliseconds. */
+  readonly pollMs: number;
+};
+
+/** Horizon's largest page. */
+const PAGE_LIMIT = 200;
+
+/** At rest, how often the watermark follows the consumers. */
+const WATERMARK_EVERY_MS = 1_000;
+
+/** A halted account is looked at again after this time: another server may fill the hole. */
+const HALTED_PAUSE_MS = 15_000;
+
+const RETRY = { baseMs: 200, maxMs: 30_000 };
+
+/** Where the leader stands: it has appended everything up to `cursor`, and the stream ends at `tail`. */
+type Standing = { cursor: OperationId; tail: Tail };
+
+/** Stopped with an alarm: going on would skip credits. */
+class HaltedError extends Error {
+  override readonly name = "HaltedError";
+}
+
+/**
+ * Leads one account's ingest: reads Horizon after the stream's tail, appends what it finds, and begins again
+ * from the real tail whenever that is not where it left it. It keeps no cursor of its own that it would
+ * trust after a surprise: the stream is the cursor, and Postgres knows how far the truth reaches.
+ *
+ * Returns when `signal` aborts. Faults are waited out in here.
+ */
+export async function ingestAccount(
+  parts: IngestParts,
+  account: AccountId,
+  bell: Bell,
+  signal: AbortSignal,
+): Promise<void> {
+  const logger = parts.logger.child({ account });
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      const standing = await resume(parts, account, signal);
+      logger.info({ cursor: standing.cursor, tail: standing.tail }, "ingest follows the account");
+      await follow(parts, account, standing, bell, signal, () => {
+        failures = 0;
+      });
+      logger.warn("the stream's tail is not where this leader left it; starting again from there");
+    } catch (error) {
+      if (signal.aborted) return;
+      await waitOut(parts, account, error, failures++, signal);
+    }
+  }
+}
+
+/** Finds where to go on: the larger of the stream's tail and the watermark, if the server reaches back to it. */
+async function resume(parts: IngestParts, account: AccountId, signal: AbortSignal): Promise<Standing> {
+  const { tail } = await readPosition(parts.redis, account);
+  const { watermark } = await readCursor(parts.dataSource.manager, account);
+  // One before the tail's operation: if an append broke off between two of its moves, the rest comes again.
+  const reached = tail === NO_TAIL ? 0n : parseEntryId(tail).operationId - 1n;
+  const cursor = (reached > watermark ? reached : watermark) as OperationId;
+  await refuseHole(parts, account, cursor, signal);
+  return { cursor, tail };
+}
+
+/**
+ * A server that no longer has the ledgers after the cursor answers as if nothing had happened in them.
+ * @throws HaltedError instead of letting that happen
+ */
+async function refuseHole(
+  parts: IngestParts,
+  account: AccountId,
+  cursor: OperationId,
+  signal: AbortSignal,
+): Promise<void> {
+  const hole = findHistoryHole(cursor, await parts.network.refresh(signal));
+  if (hole === null) return;
+  const why = describeHole(hole);
+  await haltAccount(parts.dataSource, account, why);
+  throw new HaltedError(why);
+}
+
+/** Appends page after page. Returns when the stream turned out to end somewhere else. */
+async function follow(
+  parts: IngestParts,
+  account: AccountId,
+  { cursor, tail }: Standing,
+  bell: Bell,
+  signal: AbortSignal,
+  onProgress: () => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    bell.reset();
+    const view = await parts.network.current(signal);
+    const page = await readPage(parts.horizon, account, cursor, PAGE_LIMIT, signal);
+    // After the page: what was missing from it can only have been missing before.
+    await refuseHole(parts, account, cursor, signal);
+    const known = parseEntryId(tail);
+    const fresh = page.movements.filter((movement) => tail === NO_TAIL || compareKeys(movement, known) > 0);
+    if (fresh.length > 0) {
+      await checkpoint("ingest.before-append");
+      const answer = await appendEntries(parts.redis, account, tail, fresh);
+      if (!answer.appended) return;
+      tail = answer.tail;
+      await checkpoint("ingest.after-append");
+    }
+    cursor = page.cursor;
+    onProgress();
+    const through = page.isLast ? page.latestLedger : null;
+    const scanned: Scanned | null =
+      through === null ? null : { through, closed: { ledger: view.latestLedger, at: view.latestClosedAt } };
+    if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tail, scanned))) return;
+    if (page.isLast && !(await rest(parts, account, tail, scanned, bell, signal))) return;
+  }
+}
+
+/** Waits for the doorbell or the poll time, while the watermark follows the consumers. */
+async function rest(
+  parts: IngestParts,
+  account: AccountId,
+  tail: Tail,
+  scanned: Scanned | null,
+  bell: Bell,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const until = performance.now() + parts.pollMs;
+  while (!signal.aborted && performance.now() < until) {
+    if (await bell.wait(Math.min(WATERMARK_EVERY_MS, parts.pollMs), signal)) return true;
+    if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tail, scanned))) return false;
+  }
+  return true;
+}
+
+async function waitOut(
+  parts: IngestParts,
+  account: AccountId,
+  error: unknown,
+  failures: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const logger = parts.logger.child({ account });
+  if (error instanceof HaltedError) {
+    logger.error({ alarm: true }, `ingest HALTED: ${error.message}`);
+    await sleep(HALTED_PAUSE_MS, signal);
+    return;
+  }
+  const delay = backoffDelay(failures, Math.random(), RETRY);
+  if (error instanceof HorizonError) {
+    // Our own mistake does not go away by itself, but stopping for good would need a restart to notice a fix.
+    logger[error.retryable ? "warn" : "error"](
+      { err: error, failures },
+      "Horizon can't serve now; trying again",
+    );
+    await sleep(Math.max(delay, error.retryAfterMs ?? 0), signal);
+    return;
+  }
+  logger.error({ err: error, failures }, "ingest failed; trying again from the stream's tail");
+  await sleep(delay, signal);
+}

@@ -1,0 +1,71 @@
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import type { DataSource } from "typeorm";
+import { checkpoint } from "../checkpoints.js";
+import type { SessionLocks } from "../locks/session-locks.js";
+import { findSessions } from "../settlement/find-sessions.js";
+import { type Settlement, settle } from "../settlement/settle.js";
+import { creditKeyText, type Movement } from "../stellar/credit.js";
+import { acknowledge, type Delivery } from "./consumer-group.js";
+import { decodeEntry } from "./entry.js";
+import { logSettlement } from "./settlement-log.js";
+
+export type SettlingParts = {
+  readonly redis: Redis;
+  readonly dataSource: DataSource;
+  readonly locks: SessionLocks;
+  readonly logger: Logger;
+};
+
+/**
+ * Settles one batch and acknowledges what is committed. Dying between any two steps means redelivery, and a
+ * redelivery is a no-op.
+ *
+ * @returns what became of the entries that were settled, and the deliveries whose sessions another replica
+ *   holds: try those again in a moment
+ * @throws when the database, the lock service (LOCKS=required) or Redis can't serve now, or the lock was
+ *   lost: nothing is acknowledged then, try the whole batch again
+ */
+export async function settleDeliveries(
+  parts: SettlingParts,
+  deliveries: readonly Delivery[],
+): Promise<{ settlements: Settlement[]; setAside: Delivery[] }> {
+  const decoded = deliveries.map((delivery) => ({
+    delivery,
+    movement: decodeEntry(delivery.account, delivery.entry),
+  }));
+  const movements = decoded.map(({ movement }) => movement);
+  // Outside the transaction: only to know which locks to take. Settlement looks again, under row locks.
+  const sessions = await findSessions(parts.dataSource.manager, movements, { lock: false });
+  const sessionOf = (movement: Movement) => (movement.kind === "credit" ? sessions.of(movement) : null);
+
+  const { settlements, ready } = await parts.locks.hold(sessions.ids(), async (grant) => {
+    await checkpoint("consumer.after-lock");
+    const isReady = (movement: Movement) => {
+      const session = sessionOf(movement);
+      return session === null || !grant.contended.has(session.id);
+    };
+    const ready = new Set(movements.filter(isReady));
+    const settlements = await settle(parts.dataSource, [...ready], {
+      signal: grant.signal,
+      onConflict: (error) => parts.logger.debug({ err: error }, "transaction conflict, trying again"),
+    });
+    await checkpoint("consumer.after-commit");
+    return { settlements, ready };
+  });
+  await checkpoint("consumer.after-release");
+
+  for (const settlement of settlements) logSettlement(parts.logger, settlement);
+  const settled = new Set(settlements.map(({ movement }) => creditKeyText(movement)));
+  const isDone = (entry: { movement: Movement }) =>
+    ready.has(entry.movement) && settled.has(creditKeyText(entry.movement));
+  await acknowledge(
+    parts.redis,
+    decoded.filter(isDone).map(({ delivery }) => delivery),
+  );
+  await checkpoint("consumer.after-acknowledge");
+  return {
+    settlements,
+    setAside: decoded.filter((entry) => !isDone(entry)).map(({ delivery }) => delivery),
+  };
+}

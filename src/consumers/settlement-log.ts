@@ -1,0 +1,39 @@
+import type { Logger } from "pino";
+import type { Settlement } from "../settlement/settle.js";
+import { creditKeyText, type Movement } from "../stellar/credit.js";
+import { formatStroops } from "../stellar/stroops.js";
+
+/**
+ * One plain line per credit. A duplicate warns: somebody's customer has paid twice.
+ * The line is for people; the truth is the row that it speaks of.
+ */
+export function logSettlement(logger: Logger, settlement: Settlement): void {
+  const { movement } = settlement;
+  const facts = {
+    operation: creditKeyText(movement),
+    tx: movement.transactionHash,
+    account: movement.account,
+  };
+  if (settlement.kind === "redelivered") {
+    logger.debug({ ...facts, recorded: settlement.recorded }, "redelivered: already accounted for");
+    return;
+  }
+  const { outcome } = settlement;
+  if (outcome.kind === "payment") {
+    logger.info(
+      { session: outcome.sessionId, ...facts, outcome: "payment", surplus: formatStroops(outcome.surplus) },
+      `paid ${value(movement)}`,
+    );
+    return;
+  }
+  const line = { session: outcome.sessionId, ...facts, outcome: outcome.reason, detail: outcome.detail };
+  const text = `exception ${outcome.reason}: ${value(movement)}`;
+  if (outcome.reason === "duplicate" || outcome.reason === "unreadable") logger.warn(line, text);
+  else logger.info(line, text);
+}
+
+function value(movement: Movement): string {
+  if (movement.kind === "unreadable") return "a record that could not be read";
+  const [code = "native"] = movement.asset.split(":");
+  return `${formatStroops(movement.amount)} ${code === "native" ? "XLM" : code}`;
+}

@@ -1,0 +1,60 @@
+import type { AccountId } from "../stellar/credit.js";
+import {
+  type ClaimedDelivery,
+  claimIdle,
+  ensureGroup,
+  idleConsumers,
+  recoverOrphan,
+  removeConsumer,
+} from "./consumer-group.js";
+import { bury } from "./dead-letters.js";
+import type { SettlingParts } from "./settle-deliveries.js";
+
+export type SweepOptions = {
+  readonly consumer: string;
+  readonly claimIdleMs: number;
+  readonly maxDeliveries: number;
+  readonly count: number;
+};
+
+/** A consumer's name goes when it has been silent for this many claim times and holds nothing. */
+const FORGET_AFTER_CLAIM_TIMES = 20;
+
+/**
+ * Looks after what dead replicas left in one stream: takes over their pending entries, buries those that
+ * nobody could settle, sets the group back where it lost an entry, and forgets names that hold nothing.
+ * @returns the entries taken over, to be settled
+ */
+export async function sweep(
+  parts: SettlingParts,
+  account: AccountId,
+  options: SweepOptions,
+): Promise<ClaimedDelivery[]> {
+  const { redis, logger } = parts;
+  await ensureGroup(redis, account);
+  // While Postgres is away nobody can settle: claiming would only count deliveries towards the dead letters.
+  await parts.dataSource.query("SELECT 1");
+  const claimed = await claimIdle(redis, options.consumer, account, options.claimIdleMs, options.count);
+  const alive: ClaimedDelivery[] = [];
+  for (const delivery of claimed) {
+    if (delivery.deliveries <= options.maxDeliveries) {
+      alive.push(delivery);
+      continue;
+    }
+    const { buried, why } = await bury(redis, parts.dataSource, delivery);
+    if (buried) logger.error({ account, entry: delivery.entry[0], why }, "entry moved to the dead letters");
+  }
+  if (alive.length > 0)
+    logger.warn({ account, entries: alive.length }, "took over entries of a dead consumer");
+  const orphan = await recoverOrphan(redis, account);
+  if (orphan !== null) {
+    logger.warn({ account, entry: orphan }, "an entry was lost to the group; reading the stream again");
+  }
+  const silentMs = options.claimIdleMs * FORGET_AFTER_CLAIM_TIMES;
+  for (const name of await idleConsumers(redis, account, silentMs)) {
+    if (name !== options.consumer && (await removeConsumer(redis, account, name))) {
+      logger.info({ account, consumer: name }, "removed a consumer that is gone and holds nothing");
+    }
+  }
+  return alive;
+}

@@ -1,0 +1,94 @@
+import type { Redis } from "ioredis";
+import type { DataSource, EntityManager } from "typeorm";
+import { StreamCursor } from "../entities/stream-cursor.js";
+import type { AccountId } from "../stellar/credit.js";
+import { endOfLedger, type LedgerSequence, type OperationId } from "../stellar/operation-id.js";
+import { readPosition, type StreamPosition, type Tail } from "./append-entries.js";
+import { parseEntryId } from "./entry.js";
+
+/** How far Horizon's history is known to be read, and when that ledger closed. */
+export type Scanned = {
+  /** Every operation of the account up to the end of this ledger has been fetched and appended. */
+  readonly through: LedgerSequence;
+  /** A ledger at or below `through`, with its close time. */
+  readonly closed: { readonly ledger: LedgerSequence; readonly at: Date } | null;
+};
+
+export type Progress = {
+  readonly watermark: OperationId;
+  /** Every credit of a ledger that closed before this moment is committed; null when not known. */
+  readonly settledThrough: Date | null;
+};
+
+/**
+ * What a stream's state proves about the credits that are committed. Entries leave a stream only after
+ * their transaction committed, and it has no gaps, so everything before its oldest entry is in Postgres;
+ * and once it is empty, everything that was ever appended or scanned is.
+ *
+ * @param position read by a leader that knows that `position.tail` is its own last append
+ */
+export function provenProgress(position: StreamPosition, scanned: Scanned | null): Progress {
+  if (position.oldest !== null) {
+    const { operationId } = parseEntryId(position.oldest[0]);
+    return {
+      watermark: (operationId - 1n) as OperationId,
+      settledThrough: closeTime(position.oldest[1] ?? []),
+    };
+  }
+  const tail = parseEntryId(position.tail).operationId;
+  if (scanned === null) return { watermark: tail, settledThrough: null };
+  const end = endOfLedger(scanned.through);
+  const closed =
+    scanned.closed !== null && scanned.closed.ledger <= scanned.through ? scanned.closed.at : null;
+  return { watermark: end > tail ? end : tail, settledThrough: closed };
+}
+
+function closeTime(fields: readonly string[]): Date | null {
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    if (fields[i] !== "closed_at") continue;
+    const at = new Date(fields[i + 1] ?? "");
+    return Number.isNaN(at.getTime()) ? null : at;
+  }
+  return null;
+}
+
+/** Only upwards: a leader that was paused must not take back what its successor proved. */
+const ADVANCE = `
+  UPDATE stream_cursors
+  SET watermark = GREATEST(watermark, $2::bigint),
+      settled_through = GREATEST(settled_through, $3::timestamptz),
+      halted_because = NULL, halted_at = NULL
+  WHERE account = $1
+    AND (watermark < $2::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)`;
+
+/**
+ * Moves the account's watermark to what the stream proves.
+ * @param tail the caller's last append; a stream that ends elsewhere proves nothing to it
+ * @returns false if the stream has another tail by now
+ */
+export async function advanceWatermark(
+  redis: Redis,
+  dataSource: DataSource,
+  account: AccountId,
+  tail: Tail,
+  scanned: Scanned | null,
+): Promise<boolean> {
+  const position = await readPosition(redis, account);
+  if (position.tail !== tail) return false;
+  const { watermark, settledThrough } = provenProgress(position, scanned);
+  await dataSource.query(ADVANCE, [account, watermark.toString(), settledThrough?.toISOString() ?? null]);
+  return true;
+}
+
+/** @throws Error when the account is not watched */
+export async function readCursor(manager: EntityManager, account: AccountId): Promise<StreamCursor> {
+  return manager.findOneByOrFail(StreamCursor, { account });
+}
+
+/** Records why ingest stopped this account; the watermark's next move clears it. */
+export async function haltAccount(dataSource: DataSource, account: AccountId, why: string): Promise<void> {
+  await dataSource.query(
+    `UPDATE stream_cursors SET halted_because = $2, halted_at = COALESCE(halted_at, now()) WHERE account = $1`,
+    [account, why],
+  );
+}

@@ -1,0 +1,156 @@
+import { Keypair } from "@stellar/stellar-sdk";
+import type { DataSource } from "typeorm";
+import { v7 as uuidv7 } from "uuid";
+import { CheckoutSession, type SessionId } from "../../src/entities/checkout-session.js";
+import { Merchant } from "../../src/entities/merchant.js";
+import { StreamCursor } from "../../src/entities/stream-cursor.js";
+import { NATIVE } from "../../src/stellar/asset.js";
+import type { AccountId, Credit, TransactionHash, Unreadable } from "../../src/stellar/credit.js";
+import { idMemo } from "../../src/stellar/memo.js";
+import { BEFORE_ALL, type OperationId, toOperationId } from "../../src/stellar/operation-id.js";
+import { toStroops } from "../../src/stellar/stroops.js";
+
+/** Inside every test session's life unless a test says otherwise. */
+export const CLOSED_AT = new Date("2026-11-01T12:00:00Z");
+export const EXPIRES_AT = new Date("2026-11-01T13:00:00Z");
+
+let sequence = 0;
+
+export function newAccount(): AccountId {
+  return Keypair.random().publicKey() as AccountId;
+}
+
+/** An operation id later than every one before it in this process. */
+export function nextOperationId(): OperationId {
+  return toOperationId(60_000_000 + ++sequence, 1, 1);
+}
+
+/** Adds a merchant and watches an account for it. */
+export async function watchAccount(
+  dataSource: DataSource,
+  account = newAccount(),
+): Promise<{ account: AccountId; merchantId: string }> {
+  const merchantId = uuidv7();
+  await dataSource.getRepository(Merchant).insert({ id: merchantId, name: "Test merchant" });
+  await dataSource
+    .getRepository(StreamCursor)
+    .insert({ account, startingCursor: BEFORE_ALL, watermark: BEFORE_ALL });
+  return { account, merchantId };
+}
+
+/** A session as the tests need one: 10 XLM, memo id, open around CLOSED_AT. Not stored. */
+export function aSession(
+  owner: { account: AccountId; merchantId: string },
+  overrides: Partial<CheckoutSession> = {},
+): CheckoutSession {
+  return {
+    id: uuidv7() as SessionId,
+    merchantId: owner.merchantId,
+    account: owner.account,
+    memoKey: idMemo(String(++sequence)),
+    asset: NATIVE,
+    amount: toStroops(100_000_000n),
+    status: "pending",
+    expiresAt: EXPIRES_AT,
+    graceSeconds: 0,
+    submittedHash: null,
+    paidAt: null,
+    createdAt: new Date("2026-11-01T11:00:00Z"),
+    ...overrides,
+  };
+}
+
+/** Stores sessions made by `aSession`. */
+export async function openSessions(
+  dataSource: DataSource,
+  ...sessions: CheckoutSession[]
+): Promise<CheckoutSession[]> {
+  await dataSource.getRepository(CheckoutSession).insert(sessions);
+  return sessions;
+}
+
+/** The exact payment of a session. */
+export function creditFor(session: CheckoutSession, overrides: Partial<Credit> = {}): Credit {
+  const isMuxed = session.memoKey.startsWith("muxed:");
+  const operationId = overrides.operationId ?? nextOperationId();
+  return {
+    kind: "credit",
+    operationId,
+    moveIndex: 0,
+    account: session.account,
+    transactionHash: hashOf(operationId),
+    from: "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA",
+    asset: session.asset,
+    amount: session.amount,
+    muxed: isMuxed ? session.memoKey : null,
+    memo: isMuxed ? null : session.memoKey,
+    closedAt: CLOSED_AT,
+    record: JSON.stringify({ id: operationId.toString() }),
+    ...overrides,
+  };
+}
+
+export function anUnreadable(account: AccountId, overrides: Partial<Unreadable> = {}): Unreadable {
+  return {
+    kind: "unreadable",
+    operationId: nextOperationId(),
+    moveIndex: 0,
+    account,
+    transactionHash: null,
+    why: "for the test",
+    record: "{}",
+    ...overrides,
+  };
+}
+
+function hashOf(operationId: OperationId): TransactionHash {
+  return operationId.toString(16).padStart(64, "0") as TransactionHash;
+}
+
+/** Everything the guarantees speak of, in a form that two runs can be compared by. */
+export type Books = {
+  readonly payments: { key: string; session_id: string; surplus: string }[];
+  readonly exceptions: { key: string; reason: string; session_id: string | null }[];
+  readonly credits: string[];
+  readonly paidSessions: string[];
+  readonly confirmations: string[];
+};
+
+export async function readBooks(dataSource: DataSource): Promise<Books> {
+  const column = async (sql: string): Promise<string[]> =>
+    (await dataSource.query(sql)).map((row: { value: string }) => row.value);
+  return {
+    payments: await dataSource.query(
+      `SELECT operation_id || '-' || move_index AS key, session_id, surplus FROM payments ORDER BY operation_id, move_index`,
+    ),
+    exceptions: await dataSource.query(
+      `SELECT operation_id || '-' || move_index AS key, reason, session_id FROM payment_exceptions ORDER BY operation_id, move_index`,
+    ),
+    credits: await column(
+      `SELECT operation_id || '-' || move_index AS value FROM credits ORDER BY operation_id, move_index`,
+    ),
+    paidSessions: await column(`SELECT id AS value FROM checkout_sessions WHERE status = 'paid' ORDER BY id`),
+    confirmations: await column(
+      `SELECT session_id AS value FROM outbox_events WHERE type = 'payment.confirmed' ORDER BY session_id`,
+    ),
+  };
+}
+
+/**
+ * What must hold whatever happened (G1 and G2).
+ * @returns what does not, in words; empty when all is well
+ */
+export function findContradictions(books: Books): string[] {
+  const wrong: string[] = [];
+  const placed = [...books.payments, ...books.exceptions].map((row) => row.key).sort();
+  if (placed.join() !== [...books.credits].sort().join())
+    wrong.push("G1: a credit is not in exactly one place");
+  const settled = books.payments.map((row) => row.session_id).sort();
+  if (settled.join() !== [...books.paidSessions].sort().join()) {
+    wrong.push("G2: the paid sessions are not those with a payment");
+  }
+  if (settled.join() !== [...books.confirmations].sort().join()) {
+    wrong.push("G2: the confirmed sessions are not those with a payment");
+  }
+  return wrong;
+}

@@ -1,0 +1,93 @@
+import { Redis } from "ioredis";
+import { pino } from "pino";
+import type { DataSource } from "typeorm";
+import { appendEntries, readPosition } from "../../src/consumers/append-entries.js";
+import { Consumer, type ConsumerOptions } from "../../src/consumers/consumer.js";
+import { encodeEntry, entryId } from "../../src/consumers/entry.js";
+import {
+  connectBlockingRedis,
+  connectLockServer,
+  connectRedis,
+} from "../../src/consumers/redis-connections.js";
+import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
+import { type LockMode, SessionLocks } from "../../src/locks/session-locks.js";
+import type { AccountId, Movement } from "../../src/stellar/credit.js";
+
+export const silent = pino({ level: process.env.TEST_LOG ?? "silent" });
+
+/** Appends movements as an ingest leader would. */
+export async function append(redis: Redis, movements: readonly Movement[]): Promise<void> {
+  const [first] = movements;
+  if (first === undefined) return;
+  const { tail } = await readPosition(redis, first.account);
+  const { appended } = await appendEntries(redis, first.account, tail, movements);
+  if (!appended) throw new Error("the tail moved");
+}
+
+/** Adds a copy of an entry under an id that Redis takes, as no ingest ever would: for redelivery under force. */
+export function copyOf(movement: Movement): (string | number)[] {
+  return [entryId(movement), ...encodeEntry(movement)];
+}
+
+export type TestConsumer = { readonly consumer: Consumer; stop(): Promise<void> };
+
+let names = 0;
+
+/** A consumer in this process with connections of its own. */
+export function startConsumer(
+  redisUrl: string,
+  dataSource: DataSource,
+  options: Partial<ConsumerOptions> & {
+    mode?: LockMode;
+    lockUrls?: readonly string[];
+    leaseMs?: number;
+  } = {},
+): TestConsumer {
+  const { mode = "optional", lockUrls = [redisUrl], leaseMs = 5_000, ...overrides } = options;
+  const redis = connectRedis(redisUrl, "test", silent);
+  const blockMs = overrides.blockMs ?? 50;
+  const blocking = connectBlockingRedis(redisUrl, "test-read", silent, blockMs);
+  const servers = mode === "off" ? [] : lockUrls.map((url) => connectLockServer(url, silent));
+  const consumer = new Consumer({
+    redis,
+    blocking,
+    dataSource,
+    locks: new SessionLocks({ servers, mode, leaseMs, logger: silent }),
+    logger: silent,
+    name: `test-${process.pid}-${++names}`,
+    batch: 100,
+    claimIdleMs: 500,
+    maxDeliveries: 5,
+    blockMs,
+    ...overrides,
+  });
+  consumer.start();
+  return {
+    consumer,
+    stop: async () => {
+      await consumer.stop();
+      for (const connection of [redis, blocking, ...servers]) connection.disconnect();
+    },
+  };
+}
+
+/** Resolves when every entry of the account's stream is settled, acknowledged and deleted. */
+export async function drained(redis: Redis, account: AccountId): Promise<void> {
+  await eventually(async () => {
+    const length = await redis.xlen(streamKey(account));
+    if (length > 0) return false;
+    const pending = (await redis.xpending(streamKey(account), GROUP).catch(() => [0])) as [number];
+    return pending[0] === 0;
+  });
+}
+
+/** Asks again and again until the answer is yes. Mocha's own time-out ends it if it never is. */
+export async function eventually(isTrue: () => Promise<boolean>): Promise<void> {
+  while (!(await isTrue())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+export function plainRedis(url: string): Redis {
+  const redis = new Redis(url, { maxRetriesPerRequest: null });
+  redis.on("error", () => undefined);
+  return redis;
+}
