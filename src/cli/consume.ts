@@ -1,11 +1,12 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { v4 as uuidv4 } from "uuid";
-import { type Config, readConfig } from "../config.js";
+import type { Config } from "../config.js";
 import { Consumer } from "../consumers/consumer.js";
 import { connectBlockingRedis, connectLockServer, connectRedis } from "../consumers/redis-connections.js";
 import { SessionLocks } from "../locks/session-locks.js";
 import { createLogger } from "../logging.js";
+import { readEnvironment } from "./environment.js";
 import { openDatabase } from "./open-database.js";
 import { runRole } from "./run-role.js";
 
@@ -15,7 +16,7 @@ export function addConsumeCommand(program: Command): void {
   program
     .command("consume")
     .description("settle credits from the streams; run as many replicas as you like")
-    .action(async () => consume(readConfig(process.env)));
+    .action(async () => consume(await readEnvironment()));
 }
 
 async function consume(config: Config): Promise<void> {

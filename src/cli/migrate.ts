@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { readConfig } from "../config.js";
 import { migrate } from "../entities/migrate.js";
 import { createLogger } from "../logging.js";
+import { readEnvironment } from "./environment.js";
 
 export function addMigrateCommand(program: Command): void {
   program
@@ -10,7 +10,7 @@ export function addMigrateCommand(program: Command): void {
       "bring the database up to this program's version; safe to run again, and from several places",
     )
     .action(async () => {
-      const config = readConfig(process.env);
+      const config = await readEnvironment();
       const logger = createLogger(config, "migrate");
       const done = await migrate(config.DATABASE_URL);
       logger.info(

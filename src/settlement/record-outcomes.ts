@@ -4,11 +4,9 @@ import type { SessionId } from "../entities/checkout-session.js";
 import { type Credit, creditKeyText, type Movement } from "../stellar/credit.js";
 import { formatStroops } from "../stellar/stroops.js";
 import type { Outcome } from "./decide.js";
+import { EVENT_NAMESPACE } from "./event-namespace.js";
 
 export type DecidedMovement = { readonly movement: Movement; readonly outcome: Outcome };
-
-/** Fixed for life: with it the same payment gives the same event id, even after Postgres was rebuilt. */
-const EVENT_NAMESPACE = "6f1f3f0e-6a55-4d0c-9d3b-0f8a3a6c2b51";
 
 /**
  * Everything that a batch makes true, in one statement: one round trip, whatever the batch's size.

@@ -1,0 +1,96 @@
+import type { Command } from "commander";
+import { exhume } from "../consumers/dead-letters.js";
+import { connectRedis } from "../consumers/redis-connections.js";
+import { HorizonClient } from "../horizon/client.js";
+import { readOperation } from "../horizon/read-page.js";
+import { createLogger } from "../logging.js";
+import { listUnreadable, type UnreadableCredit } from "../settlement/list-unreadable.js";
+import { settle } from "../settlement/settle.js";
+import { creditKeyText } from "../stellar/credit.js";
+import { readEnvironment } from "./environment.js";
+import { EXIT } from "./exit-codes.js";
+import { openDatabase } from "./open-database.js";
+
+export function addDeadLettersCommand(program: Command): void {
+  const command = program
+    .command("dead-letters")
+    .description("credits that nobody could read or settle: list them, and settle them again from Horizon");
+
+  command
+    .command("list", { isDefault: true })
+    .description("every unreadable credit, with why")
+    .option("--json", "one JSON object per line")
+    .action(async (options: { json?: boolean }) => {
+      const { dataSource, close } = await open();
+      try {
+        const letters = await listUnreadable(dataSource.manager);
+        if (letters.length === 0 && !options.json) process.stdout.write("no dead letters\n");
+        for (const letter of letters) {
+          process.stdout.write(`${options.json ? JSON.stringify(letter) : describe(letter)}\n`);
+        }
+      } finally {
+        await close();
+      }
+    });
+
+  command
+    .command("replay <key...>")
+    .description("ask Horizon for the operation again and settle what it says; `all` for every one")
+    .addHelpText("after", "\nExample:\n  paidonce dead-letters replay 257698037764097-0")
+    .action(async (keys: string[]) => {
+      process.exitCode = (await replay(keys)) ? EXIT.ok : EXIT.failed;
+    });
+}
+
+/** @returns whether every one of them could be read this time */
+async function replay(keys: readonly string[]): Promise<boolean> {
+  const { dataSource, redis, horizon, close } = await open();
+  try {
+    const letters = await listUnreadable(dataSource.manager);
+    const chosen = keys.includes("all") ? letters : letters.filter(({ key }) => keys.includes(key));
+    const unknown = keys.filter((key) => key !== "all" && !letters.some((letter) => letter.key === key));
+    for (const key of unknown) process.stdout.write(`${key}: no dead letter has this key\n`);
+    let isComplete = unknown.length === 0;
+    for (const letter of chosen) {
+      const movements = await readOperation(
+        horizon,
+        letter.account,
+        letter.operationId,
+        AbortSignal.timeout(30_000),
+      );
+      if (movements === null) {
+        process.stdout.write(`${letter.key}: Horizon does not know this operation; left as it is\n`);
+        isComplete = false;
+        continue;
+      }
+      const settlements = await settle(dataSource, movements, { replay: true });
+      for (const settlement of settlements) {
+        const outcome = settlement.kind === "recorded" ? settlement.outcome : settlement.recorded;
+        const what = outcome.kind === "payment" ? `paid session ${outcome.sessionId}` : outcome.reason;
+        process.stdout.write(`${creditKeyText(settlement.movement)}: ${what}\n`);
+        if (outcome.kind === "exception" && outcome.reason === "unreadable") isComplete = false;
+        else await exhume(redis, letter.account, letter.key);
+      }
+    }
+    return isComplete;
+  } finally {
+    await close();
+  }
+}
+
+async function open() {
+  const config = await readEnvironment();
+  const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "dead-letters");
+  const dataSource = await openDatabase(config, "dead-letters", logger);
+  const redis = connectRedis(config.REDIS_URL, "paidonce-dead-letters", logger);
+  const horizon = new HorizonClient({ url: config.HORIZON_URL });
+  const close = async () => {
+    redis.disconnect();
+    await dataSource.destroy();
+  };
+  return { dataSource, redis, horizon, close };
+}
+
+function describe(letter: UnreadableCredit): string {
+  return `${letter.key}  ${letter.account}  ${letter.raisedAt.toISOString()}\n    ${letter.why}`;
+}

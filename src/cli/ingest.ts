@@ -1,0 +1,33 @@
+import { hostname } from "node:os";
+import type { Command } from "commander";
+import { Ingest } from "../consumers/ingest.js";
+import { connectRedis } from "../consumers/redis-connections.js";
+import { HorizonClient } from "../horizon/client.js";
+import { NetworkView } from "../horizon/network-view.js";
+import { createLogger } from "../logging.js";
+import { readEnvironment } from "./environment.js";
+import { openDatabase } from "./open-database.js";
+import { runRole } from "./run-role.js";
+
+export function addIngestCommand(program: Command): void {
+  program
+    .command("ingest")
+    .description("read the watched accounts' payments from Horizon into the streams; spare replicas stand by")
+    .action(async () => {
+      const config = await readEnvironment();
+      const logger = createLogger(config, "ingest");
+      const dataSource = await openDatabase(config, "ingest", logger);
+      const redis = connectRedis(config.REDIS_URL, "paidonce-ingest", logger);
+      const horizon = new HorizonClient({ url: config.HORIZON_URL });
+      const ingest = new Ingest({
+        redis,
+        dataSource,
+        horizon,
+        network: new NetworkView(horizon, config.NETWORK_PASSPHRASE),
+        logger,
+        pollMs: config.INGEST_POLL_MS,
+        name: `${hostname()}-${process.pid}`,
+      });
+      await runRole(logger, ingest, [() => redis.disconnect(), () => dataSource.destroy()]);
+    });
+}

@@ -1,0 +1,66 @@
+import { Argument, type Command } from "commander";
+import { HorizonClient } from "../horizon/client.js";
+import { NetworkView } from "../horizon/network-view.js";
+import { createLogger } from "../logging.js";
+import { acceptHole } from "../settlement/accept-hole.js";
+import { watchAccount } from "../settlement/watch-account.js";
+import { parseAccountId } from "../stellar/account.js";
+import type { AccountId } from "../stellar/credit.js";
+import { readEnvironment } from "./environment.js";
+import { openDatabase } from "./open-database.js";
+
+const account = () => new Argument("<account>", "a G… account").argParser(parseAccountId);
+
+export function addWatchCommand(program: Command): void {
+  program
+    .command("watch")
+    .description(
+      "watch a receiving account from the newest ledger on; sessions can be opened on it from then",
+    )
+    .addArgument(account())
+    .action((id: AccountId) =>
+      withNetwork(async (dataSource, network) => {
+        const { latestLedger } = await network.refresh(AbortSignal.timeout(30_000));
+        const isNew = await watchAccount(dataSource.manager, id, latestLedger);
+        process.stdout.write(
+          isNew ? `watching ${id} after ledger ${latestLedger}\n` : `${id} is watched already\n`,
+        );
+      }),
+    );
+
+  program
+    .command("accept-hole")
+    .description(
+      "go on although ledgers after the account's cursor can't be had any more; kept on the record",
+    )
+    .addArgument(account())
+    .requiredOption("--reason <text>", "why the missing ledgers hold no payment, or how they were checked")
+    .action((id: AccountId, { reason }: { reason: string }) =>
+      withNetwork(async (dataSource, network) => {
+        const { elderLedger } = await network.refresh(AbortSignal.timeout(30_000));
+        const hole = await acceptHole(dataSource, id, elderLedger, reason);
+        process.stdout.write(
+          hole === null
+            ? `${id} has no hole: the server has every ledger after its watermark\n`
+            : `accepted: operations ${hole.missingFrom} to ${hole.missingTo} of ${id} may be missing\n`,
+        );
+      }),
+    );
+}
+
+async function withNetwork(
+  run: (dataSource: Awaited<ReturnType<typeof openDatabase>>, network: NetworkView) => Promise<void>,
+): Promise<void> {
+  const config = await readEnvironment();
+  const dataSource = await openDatabase(
+    config,
+    "cli",
+    createLogger({ ...config, LOG_LEVEL: "error" }, "cli"),
+  );
+  try {
+    const horizon = new HorizonClient({ url: config.HORIZON_URL });
+    await run(dataSource, new NetworkView(horizon, config.NETWORK_PASSPHRASE));
+  } finally {
+    await dataSource.destroy();
+  }
+}

@@ -1,0 +1,60 @@
+import type { EntityManager } from "typeorm";
+import { v7 as uuidv7 } from "uuid";
+import { CheckoutSession, type SessionId } from "../entities/checkout-session.js";
+import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
+import type { Asset } from "../stellar/asset.js";
+import type { AccountId } from "../stellar/credit.js";
+import type { MemoKey } from "../stellar/memo.js";
+import type { Stroops } from "../stellar/stroops.js";
+
+export type SessionRequest = {
+  readonly merchantId: string;
+  readonly account: AccountId;
+  /** What the payer will attach: unique on the account. */
+  readonly memoKey: MemoKey;
+  readonly asset: Asset;
+  readonly amount: Stroops;
+  readonly expiresAt: Date;
+  readonly graceSeconds?: number;
+};
+
+/** Why a session can't be created, by the constraint that says so: words for whoever asked. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  sessions_memo_unique_per_account: "another session of this account has the same memo",
+  sessions_account_is_watched: "the receiving account is not watched: register it first",
+  sessions_merchant_exists: "there is no such merchant",
+  sessions_amount_positive: "the amount must be greater than zero",
+  sessions_memo_key_canonical: "the memo must be text of 1 to 28 bytes, an id, a 32-byte hash, or a muxed id",
+  sessions_grace_in_range: "the grace is between 0 seconds and 30 days",
+};
+
+export class SessionRefusedError extends Error {
+  override readonly name = "SessionRefusedError";
+
+  /** @param constraint the constraint that refused it, for callers that tell the cases apart */
+  constructor(
+    readonly constraint: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/**
+ * Creates a pending session, in one INSERT: what it must fulfil is checked by the constraints.
+ * @throws SessionRefusedError where one of them refuses it
+ */
+export async function createSession(
+  manager: EntityManager,
+  request: SessionRequest,
+): Promise<CheckoutSession> {
+  const id = uuidv7() as SessionId;
+  try {
+    await manager.insert(CheckoutSession, { id, ...request });
+  } catch (error) {
+    const constraint = violatedConstraint(error);
+    if (databaseFault(error) !== "rejected" || constraint === null) throw error;
+    throw new SessionRefusedError(constraint, REFUSALS[constraint] ?? `refused by ${constraint}`);
+  }
+  return manager.findOneByOrFail(CheckoutSession, { id });
+}

@@ -1,0 +1,37 @@
+import type { EntityManager } from "typeorm";
+import type { AccountId } from "../stellar/credit.js";
+import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
+
+/** A credit that could not be read, waiting for a person. */
+export type UnreadableCredit = {
+  /** `<operation id>-<move index>` */
+  readonly key: string;
+  readonly operationId: OperationId;
+  readonly account: AccountId;
+  readonly why: string;
+  readonly raisedAt: Date;
+};
+
+const LIST = `
+  SELECT e.operation_id::text AS operation_id, e.move_index, c.account, e.detail, e.raised_at
+  FROM payment_exceptions e JOIN credits c USING (operation_id, move_index)
+  WHERE e.reason = 'unreadable'
+  ORDER BY e.operation_id, e.move_index`;
+
+/** Every credit recorded as `unreadable`, oldest first. */
+export async function listUnreadable(manager: EntityManager): Promise<UnreadableCredit[]> {
+  const rows: {
+    operation_id: string;
+    move_index: number;
+    account: AccountId;
+    detail: string;
+    raised_at: Date;
+  }[] = await manager.query(LIST);
+  return rows.map((row) => ({
+    key: `${row.operation_id}-${row.move_index}`,
+    operationId: parseOperationId(row.operation_id),
+    account: row.account,
+    why: row.detail,
+    raisedAt: row.raised_at,
+  }));
+}
