@@ -12,6 +12,8 @@ import { spawn } from "node:child_process";
 import { openSync, rmSync } from "node:fs";
 
 export interface KeeperOrder {
+  /** Who decides about this server. On the command line it tells a later start whether that one still lives. */
+  readonly supervisor: number;
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd: string;
@@ -33,7 +35,7 @@ export interface ServerExit {
 
 export type KeeperReport =
   | { readonly kind: "started"; readonly pid: number }
-  | { readonly kind: "failed"; readonly reason: string }
+  | { readonly kind: "failed"; readonly reason: string; readonly code: string | undefined }
   | ({ readonly kind: "exited" } & ServerExit);
 
 function keepServer(order: KeeperOrder): void {
@@ -52,7 +54,7 @@ function keepServer(order: KeeperOrder): void {
     setTimeout(() => server.kill("SIGKILL"), order.stopWithin).unref();
   };
 
-  server.once("error", (error) => report({ kind: "failed", reason: error.message }, () => process.exit(1)));
+  server.once("error", fail);
   server.once("exit", (code, signal) => {
     if (!process.connected) {
       for (const dir of order.throwaway) rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
@@ -71,6 +73,10 @@ function keepServer(order: KeeperOrder): void {
   if (!process.connected) stop();
 }
 
+function fail({ message: reason, code }: NodeJS.ErrnoException): void {
+  report({ kind: "failed", reason, code }, () => process.exit(1));
+}
+
 function report(message: KeeperReport, then: () => void = () => undefined): void {
   if (process.connected) process.send?.(message, then);
   else then();
@@ -79,4 +85,8 @@ function report(message: KeeperReport, then: () => void = () => undefined): void
 const [order] = process.argv.slice(2);
 if (order === undefined)
   throw new Error("the keeper is started by src/machine/kept-process.ts, with an order");
-keepServer(JSON.parse(order) as KeeperOrder);
+try {
+  keepServer(JSON.parse(order) as KeeperOrder);
+} catch (error) {
+  fail(error as NodeJS.ErrnoException);
+}

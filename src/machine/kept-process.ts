@@ -36,7 +36,8 @@ export interface KeptProcess {
  * {@link untilReady}.
  * @throws ProgramMissingError when the command is not there
  */
-export async function keep(order: KeeperOrder): Promise<KeptProcess> {
+export async function keep(server: Omit<KeeperOrder, "supervisor">): Promise<KeptProcess> {
+  const order: KeeperOrder = { supervisor: process.pid, ...server };
   const keeper = fork(KEEPER, [JSON.stringify(order)], {
     cwd: "/",
     // A session of its own: a Ctrl-C in our terminal must not stop the server before the roles.
@@ -52,7 +53,7 @@ export async function keep(order: KeeperOrder): Promise<KeptProcess> {
   const ended = Promise.withResolvers<ServerExit>();
   keeper.on("message", (report: KeeperReport) => {
     if (report.kind === "started") started.resolve(report.pid);
-    else if (report.kind === "failed") started.reject(new ProgramMissingError(report.reason));
+    else if (report.kind === "failed") started.reject(failure(report.code, report.reason));
     else exit = { code: report.code, signal: report.signal };
   });
   keeper.once("error", (error) => started.reject(error));
@@ -135,6 +136,10 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
+}
+
+function failure(code: string | undefined, reason: string): Error {
+  return code === "ENOENT" ? new ProgramMissingError(reason) : new Error(reason);
 }
 
 /** A server that nobody waits for must not hold this process: when it is done, the keeper stops the server. */

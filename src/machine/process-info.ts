@@ -22,9 +22,9 @@ interface ProcessInfo {
  * Makes sure that no server works on `dir` before another one starts there. `pid` comes from a file that the
  * last server left, so it can be dead, or by now be a stranger: it counts only if its command line names `dir`.
  *
- * A server that still has its keeper is either in use or just about to end, so it is given time. One without a
- * keeper is a leftover that nobody would ever stop: it is stopped here.
- * @throws ServerInUseError when a supervisor is alive that uses it
+ * A server whose supervisor lives is in use. One whose supervisor has just died is about to be stopped by its
+ * keeper, so it is given time. One without a keeper would stay for ever: it is stopped here.
+ * @throws ServerInUseError when it is in use
  */
 export async function stopLeftover(
   what: string,
@@ -33,42 +33,61 @@ export async function stopLeftover(
   stopSignal: NodeJS.Signals,
 ): Promise<void> {
   if (await gone(pid, dir, 0)) return;
-  if (await isKept(pid)) {
-    if (await gone(pid, dir, KEEPER_STOPS_WITHIN_MS)) return;
-    throw new ServerInUseError(what, dir, pid);
-  }
+  if (await isSupervised(pid)) throw new ServerInUseError(what, dir, pid);
+  if (await gone(pid, dir, KEEPER_STOPS_WITHIN_MS, isKept)) return;
   signal(pid, stopSignal);
   if (await gone(pid, dir, ORPHAN_STOPS_WITHIN_MS)) return;
   signal(pid, "SIGKILL");
   await gone(pid, dir, ORPHAN_STOPS_WITHIN_MS);
 }
 
-async function gone(pid: number, dir: string, within: number): Promise<boolean> {
+/** Waits up to `within` ms, and no longer than `worthwhile`, for no process `pid` to work on `dir`. */
+async function gone(
+  pid: number,
+  dir: string,
+  within: number,
+  worthwhile: (pid: number) => Promise<boolean> = async () => true,
+): Promise<boolean> {
   const deadline = performance.now() + within;
   for (;;) {
     const info = await processInfo(pid);
     if (info === undefined || !info.commandLine.includes(dir)) return true;
-    if (performance.now() >= deadline) return false;
+    if (performance.now() >= deadline || !(await worthwhile(pid))) return false;
     await sleep(50);
   }
 }
 
-async function isKept(pid: number): Promise<boolean> {
-  const info = await processInfo(pid);
-  const parent = info === undefined ? undefined : await processInfo(info.parent);
-  return parent?.commandLine.includes("keeper.js") ?? false;
+async function isSupervised(pid: number): Promise<boolean> {
+  const keeper = await keeperOf(pid);
+  const [, supervisor] = /"supervisor":(\d+)/.exec(keeper?.commandLine ?? "") ?? [];
+  return keeper !== undefined && keeper.parent === Number(supervisor);
 }
 
-/** From /proc, since a slim Linux has no `ps`; from `ps` where there is no /proc (macOS). Undefined: no such process. */
-async function processInfo(pid: number): Promise<ProcessInfo | undefined> {
+async function isKept(pid: number): Promise<boolean> {
+  return (await keeperOf(pid)) !== undefined;
+}
+
+async function keeperOf(pid: number): Promise<ProcessInfo | undefined> {
+  const info = await processInfo(pid);
+  const parent = info === undefined ? undefined : await processInfo(info.parent);
+  return parent?.commandLine.includes("keeper.js") ? parent : undefined;
+}
+
+/**
+ * Who a process is; undefined when there is none, or only a dead one that its parent has not looked at yet.
+ * From /proc, since a slim Linux has no `ps`; from `ps` where there is no /proc (macOS).
+ */
+export async function processInfo(pid: number): Promise<ProcessInfo | undefined> {
   try {
     const [stat, commandLine] = await Promise.all([
       readFile(`/proc/${pid}/stat`, "utf8"),
       readFile(`/proc/${pid}/cmdline`, "utf8"),
     ]);
-    // The second field, the name in brackets, can hold spaces and brackets: the fields after the last one count.
-    const [, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return { parent: Number(parent), commandLine: commandLine.replaceAll("\0", " ") };
+    // The name in brackets can hold spaces and brackets itself: what counts comes after the last one.
+    const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return state === "Z"
+      ? undefined
+      : { parent: Number(parent), commandLine: commandLine.replaceAll("\0", " ") };
   } catch {
     if (process.platform === "linux") return undefined;
   }
