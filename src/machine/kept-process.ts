@@ -124,7 +124,7 @@ export async function untilReady(
 }
 
 /** The end of a server's log; empty when there is none. */
-export async function lastLines(log: string): Promise<string> {
+async function lastLines(log: string): Promise<string> {
   const text = await readFile(log, "utf8").catch(() => "");
   return text.trimEnd().split("\n").slice(-LOG_LINES).join("\n");
 }
