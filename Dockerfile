@@ -1,0 +1,30 @@
+# syntax=docker/dockerfile:1
+# One image for every role; the role is the command: `docker run … paidonce consume`.
+
+FROM node:24-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+# No install script is needed to build.
+RUN npm ci --include=dev --omit=optional --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json ./
+COPY src src
+RUN node node_modules/typescript/bin/tsc -p .
+
+# What runs: no compiler, no tests, and no embedded Postgres, which is an optional dependency for `up` and tests.
+FROM node:24-slim AS packages
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+
+FROM node:24-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=packages /app/node_modules node_modules
+COPY --from=build /app/dist/src dist/src
+COPY package.json LICENSE ./
+# The files belong to root: the service can't change its own code.
+USER node
+# Asks the database and Redis, as every role needs them; the api has its own check in docker-compose.yml.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["node", "dist/src/cli.js", "status"]
+ENTRYPOINT ["node", "dist/src/cli.js"]
+CMD ["--help"]
