@@ -4,8 +4,8 @@
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-# No install script is needed to build.
-RUN npm ci --include=dev --omit=optional --ignore-scripts --no-audit --no-fund
+# The compiler's program is an optional package, one per platform. No install script is needed to build.
+RUN npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src src
 RUN node node_modules/typescript/bin/tsc -p .
