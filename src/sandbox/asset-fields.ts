@@ -1,0 +1,29 @@
+import { Asset as SdkAsset } from "@stellar/stellar-sdk";
+import { type Asset, NATIVE, parseAsset } from "../stellar/asset.js";
+
+/** Canonical text of an SDK asset. */
+export function canonical(asset: SdkAsset): Asset {
+  return asset.isNative() ? NATIVE : parseAsset(`${asset.getCode()}:${asset.getIssuer()}`);
+}
+
+/** The SDK's object for canonical text. */
+export function sdkAsset(asset: Asset): SdkAsset {
+  const { code, issuer } = splitAsset(asset);
+  return issuer === null ? SdkAsset.native() : new SdkAsset(code, issuer);
+}
+
+export function splitAsset(asset: Asset): { code: string; issuer: string | null } {
+  const at = asset.indexOf(":");
+  return at < 0 ? { code: asset, issuer: null } : { code: asset.slice(0, at), issuer: asset.slice(at + 1) };
+}
+
+/** The fields by which Horizon names an asset; `prefix` is `source_` for what a path payment sent. */
+export function assetFields(asset: Asset, prefix = ""): Record<string, string> {
+  const { code, issuer } = splitAsset(asset);
+  if (issuer === null) return { [`${prefix}asset_type`]: "native" };
+  return {
+    [`${prefix}asset_type`]: code.length <= 4 ? "credit_alphanum4" : "credit_alphanum12",
+    [`${prefix}asset_code`]: code,
+    [`${prefix}asset_issuer`]: issuer,
+  };
+}

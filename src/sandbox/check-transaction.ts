@@ -1,0 +1,112 @@
+import { baseAccount } from "./address.js";
+import { type Envelope, sourceAccount } from "./envelope.js";
+import { type AccountEntry, type Accounts, BASE_FEE } from "./ledger-state.js";
+import { bind } from "./operations/dispatch.js";
+import type { OperationResult, Verdict } from "./result.js";
+import type { OperationCode, TransactionCode } from "./result-codes.js";
+import { SignatureCheck } from "./signatures.js";
+
+export type CheckContext = {
+  readonly accounts: Accounts;
+  /** The ledger that would hold the transaction, and its close time in Unix seconds. */
+  readonly ledger: number;
+  readonly closeTime: number;
+  /** Last sequence number of an account with those of transactions already queued. */
+  readonly sequenceOf: (entry: AccountEntry) => bigint;
+  /** False at replay and for load: signatures were verified before, or are left out on purpose. */
+  readonly verifySignatures: boolean;
+};
+
+/**
+ * Whether the network would queue the transaction, in stellar-core's order of checks
+ * (TransactionFrame::checkValid, FeeBumpTransactionFrame::checkValid).
+ * @returns null when it would, else why not: such a transaction enters no ledger and costs nothing
+ */
+export function checkTransaction(envelope: Envelope, context: CheckContext): Verdict | null {
+  if (!envelope.isFeeBump) return checkInner(envelope, context, "outer");
+  return checkFeeBump(envelope, context) ?? checkInner(envelope, context, "inner");
+}
+
+/** Least fee of the whole envelope: a fee bump counts as one operation more. */
+export function minimumFee(envelope: Envelope): bigint {
+  return BASE_FEE * BigInt(envelope.transaction.operations.length + (envelope.isFeeBump ? 1 : 0));
+}
+
+function checkFeeBump(envelope: Envelope, context: CheckContext): Verdict | null {
+  const minimum = minimumFee(envelope);
+  const innerFee = BigInt(envelope.transaction.fee);
+  const innerMinimum = BASE_FEE * BigInt(envelope.transaction.operations.length);
+  // CAP-15: the bump must bid at least the inner transaction's own rate.
+  const lowRate = envelope.maxFee * innerMinimum < innerFee * minimum;
+  if (envelope.maxFee < minimum || lowRate) return refused("outer", "tx_insufficient_fee", minimum);
+  const payer = context.accounts.get(baseAccount(envelope.feeSource));
+  if (payer === undefined) return refused("outer", "tx_no_source_account");
+  if (payer.balance - payer.reserve() < envelope.maxFee) return refused("outer", "tx_insufficient_balance");
+  if (!context.verifySignatures) return null;
+  const signatures = new SignatureCheck(envelope.hashBytes, envelope.outerSignatures);
+  if (!signatures.signedBy(payer.id)) return refused("outer", "tx_bad_auth");
+  return signatures.allUsed() ? null : refused("outer", "tx_bad_auth_extra");
+}
+
+function checkInner(envelope: Envelope, context: CheckContext, level: Verdict["level"]): Verdict | null {
+  const { transaction } = envelope;
+  const time = checkTime(envelope, context);
+  if (time !== null) return refused(level, time);
+  if (transaction.operations.length === 0) return refused(level, "tx_missing_operation");
+  if (level === "outer" && envelope.maxFee < minimumFee(envelope)) {
+    return refused(level, "tx_insufficient_fee", minimumFee(envelope));
+  }
+  const source = context.accounts.get(sourceAccount(envelope));
+  if (source === undefined) return refused(level, "tx_no_source_account");
+  if (BigInt(transaction.sequence) !== context.sequenceOf(source) + 1n) return refused(level, "tx_bad_seq");
+  const signatures = context.verifySignatures
+    ? new SignatureCheck(transaction.hash(), transaction.signatures)
+    : null;
+  if (signatures?.signedBy(source.id) === false) return refused(level, "tx_bad_auth");
+  if (level === "outer" && source.balance - source.reserve() < envelope.maxFee) {
+    return refused(level, "tx_insufficient_balance");
+  }
+  const operations = checkOperations(envelope, signatures);
+  if (operations !== null) return { level, code: "tx_failed", feeCharged: 0n, operations };
+  return signatures?.allUsed() === false ? refused(level, "tx_bad_auth_extra") : null;
+}
+
+function checkTime({ transaction }: Envelope, context: CheckContext): TransactionCode | null {
+  const { timeBounds, ledgerBounds } = transaction;
+  if (timeBounds !== undefined) {
+    const [min, max] = [Number(timeBounds.minTime), Number(timeBounds.maxTime)];
+    if (min > context.closeTime) return "tx_too_early";
+    if (max !== 0 && max < context.closeTime) return "tx_too_late";
+  }
+  if (ledgerBounds !== undefined) {
+    if (ledgerBounds.minLedger > context.ledger) return "tx_too_early";
+    if (ledgerBounds.maxLedger !== 0 && ledgerBounds.maxLedger <= context.ledger) return "tx_too_late";
+  }
+  return null;
+}
+
+/** The first bad operation ends the check, as in stellar-core: the others are reported as op_success. */
+function checkOperations(envelope: Envelope, signatures: SignatureCheck | null): OperationResult[] | null {
+  const bound = envelope.transaction.operations.map((operation) => bind(envelope, operation));
+  for (const [bad, operation] of bound.entries()) {
+    const code = checkOperation(baseAccount(operation.source), signatures) ?? operation.check();
+    if (code === null) continue;
+    return bound.map((other, i) =>
+      i === bad
+        ? { typeI: other.typeI, code }
+        : other.typeI < 0
+          ? { typeI: other.typeI, code: "op_not_supported" }
+          : { typeI: other.typeI, code: "op_success", payload: other.emptyPayload() },
+    );
+  }
+  return null;
+}
+
+/** A source account need not exist yet (an earlier operation can create it): then its key alone counts. */
+function checkOperation(source: string, signatures: SignatureCheck | null): OperationCode | null {
+  return signatures?.signedBy(source) === false ? "op_bad_auth" : null;
+}
+
+function refused(level: Verdict["level"], code: TransactionCode, feeCharged = 0n): Verdict {
+  return { level, code, feeCharged, operations: null };
+}

@@ -1,0 +1,174 @@
+import {
+  Account,
+  Asset,
+  BASE_FEE,
+  Horizon,
+  hash,
+  Keypair,
+  Memo,
+  MuxedAccount,
+  NotFoundError,
+  Operation,
+  type Transaction,
+  TransactionBuilder,
+  type xdr,
+} from "@stellar/stellar-sdk";
+import { type Submitted, submitUntilKnown } from "./customer-submission.js";
+
+export type CustomersOptions = {
+  readonly horizonUrl: string;
+  readonly passphrase: string;
+  /** How many customers there are; they pay in turn. */
+  readonly count: number;
+  /** Makes the same customers again after a restart; another seed makes others. */
+  readonly seed?: string;
+};
+
+export type CustomerPayment = {
+  /** `G…`, or `M…` when the id is already inside. */
+  readonly destination: string;
+  /** Decimal text with at most 7 decimals. */
+  readonly amount: string;
+  /** Lumens when left out. */
+  readonly asset?: Asset;
+  /** A text, or any other kind of memo. */
+  readonly memo?: string | Memo;
+  /** Pays the `M…` address of a plain destination with this id. */
+  readonly muxedId?: string;
+  /** Which customer pays, from 0; the next in turn when left out. */
+  readonly customer?: number;
+};
+
+export type CustomerPaid = Submitted & { readonly from: string };
+
+/** What each customer starts with of an asset that `issue` makes. */
+const ISSUED_TO_EACH = "100000";
+
+/**
+ * Simulated customers: real keys, real transactions through the real SDK. Each customer sends one transaction
+ * at a time, so sequence numbers never race; different customers pay at the same time.
+ */
+export class Customers {
+  readonly keys: readonly Keypair[];
+  readonly #server: Horizon.Server;
+  /** Per account, the end of its line: the next transaction starts when this has settled. */
+  readonly #lines = new Map<string, Promise<unknown>>();
+  #next = 0;
+
+  constructor(readonly options: CustomersOptions) {
+    this.#server = new Horizon.Server(options.horizonUrl, { allowHttp: true });
+    this.keys = Array.from({ length: options.count }, (_, i) => this.key(`customer ${i}`));
+  }
+
+  /** A key that the same seed makes again, for the demo's own accounts (issuer, merchant). */
+  key(name: string): Keypair {
+    const seed = `${this.options.passphrase} ${this.options.seed ?? "customers"} ${name}`;
+    return Keypair.fromRawEd25519Seed(hash(new TextEncoder().encode(seed)));
+  }
+
+  /** Gives every customer 10,000 XLM from friendbot, unless the account is there already. */
+  async fund(): Promise<void> {
+    await Promise.all(this.keys.map((key) => this.create(key.publicKey())));
+  }
+
+  /** Makes an account by friendbot, unless it is there already. */
+  async create(account: string): Promise<void> {
+    if (await this.#exists(account)) return;
+    try {
+      await this.#server.friendbot(account).call();
+    } catch (error) {
+      // Someone else may have made it meanwhile.
+      if (!(await this.#exists(account))) throw error;
+    }
+  }
+
+  /**
+   * Makes a test asset such as USDC: issuer account, trustlines for every customer and each of `holders`
+   * (who must exist), and 100,000 units for every customer. Can be repeated: what is there is left alone.
+   */
+  async issue(code: string, holders: readonly Keypair[] = []): Promise<Asset> {
+    const issuer = this.key(`issuer ${code}`);
+    await this.create(issuer.publicKey());
+    const asset = new Asset(code, issuer.publicKey());
+    await Promise.all([...this.keys, ...holders].map((key) => this.trust(key, asset)));
+    for (const key of this.keys) {
+      if ((await this.balance(key.publicKey(), asset)) !== "0.0000000") continue;
+      const destination = key.publicKey();
+      await this.#send(
+        issuer,
+        Operation.payment({ destination, asset, amount: ISSUED_TO_EACH }),
+        Memo.none(),
+      );
+    }
+    return asset;
+  }
+
+  /** Opens a trustline, unless there is one. */
+  async trust(key: Keypair, asset: Asset): Promise<void> {
+    if ((await this.balance(key.publicKey(), asset)) !== null) return;
+    await this.#send(key, Operation.changeTrust({ asset }), Memo.none());
+  }
+
+  /** Balance as decimal text; null without a trustline. */
+  async balance(account: string, asset: Asset): Promise<string | null> {
+    const { balances } = await this.#server.loadAccount(account);
+    for (const line of balances) {
+      if (line.asset_type === "native" && asset.isNative()) return line.balance;
+      if (!("asset_issuer" in line)) continue;
+      if (line.asset_code === asset.getCode() && line.asset_issuer === asset.getIssuer()) return line.balance;
+    }
+    return null;
+  }
+
+  /**
+   * Pays, and resolves when the payment is in a closed ledger.
+   * @throws Error when the network refused it; nothing was paid then
+   */
+  async pay(payment: CustomerPayment): Promise<CustomerPaid> {
+    const key = this.keys[(payment.customer ?? this.#next++) % this.keys.length];
+    if (key === undefined) throw new Error("there are no customers");
+    const { destination: to, amount, muxedId, memo } = payment;
+    const destination =
+      muxedId === undefined ? to : new MuxedAccount(new Account(to, "0"), muxedId).accountId();
+    const operation = Operation.payment({ destination, amount, asset: payment.asset ?? Asset.native() });
+    const memoOf = typeof memo === "string" ? Memo.text(memo) : (memo ?? Memo.none());
+    return { ...(await this.#send(key, operation, memoOf)), from: key.publicKey() };
+  }
+
+  #send(key: Keypair, operation: xdr.Operation, memo: Memo): Promise<Submitted> {
+    const account = key.publicKey();
+    const turn = (this.#lines.get(account) ?? Promise.resolve()).then(async () =>
+      submitUntilKnown(this.#server, await this.#build(key, operation, memo)),
+    );
+    this.#lines.set(
+      account,
+      turn.catch(() => undefined),
+    );
+    return turn;
+  }
+
+  /** The sequence number is read anew each time: the line makes sure that ours is the only one under way. */
+  async #build(key: Keypair, operation: xdr.Operation, memo: Memo): Promise<Transaction> {
+    const source = await this.#server.loadAccount(key.publicKey());
+    const transaction = new TransactionBuilder(source, {
+      fee: BASE_FEE,
+      networkPassphrase: this.options.passphrase,
+    })
+      .addOperation(operation)
+      .addMemo(memo)
+      .setTimeout(120)
+      .build();
+    transaction.sign(key);
+    return transaction;
+  }
+
+  async #exists(account: string): Promise<boolean> {
+    try {
+      await this.#server.loadAccount(account);
+      return true;
+    } catch (error) {
+      if (error instanceof NotFoundError) return false;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import { FeeBumpTransaction, type Transaction, TransactionBuilder, type xdr } from "@stellar/stellar-sdk";
+import { baseAccount } from "./address.js";
+
+export type Operation = Transaction["operations"][number];
+
+/** A transaction envelope, fee bump or not, read once. */
+export type Envelope = {
+  readonly xdr: string;
+  /** Of the outer transaction, hex. */
+  readonly hash: string;
+  readonly hashBytes: Uint8Array;
+  readonly innerHashBytes: Uint8Array | null;
+  /** Whoever pays the fee: an address, possibly muxed. */
+  readonly feeSource: string;
+  /** Most that the fee source pays, in stroops. */
+  readonly maxFee: bigint;
+  readonly transaction: Transaction;
+  readonly outerSignatures: readonly xdr.DecoratedSignature[];
+  readonly isFeeBump: boolean;
+};
+
+/**
+ * Reads base64 XDR.
+ * @throws Error when it is no envelope
+ */
+export function readEnvelope(text: string, passphrase: string): Envelope {
+  const parsed = TransactionBuilder.fromXdr(text, passphrase);
+  const bump = parsed instanceof FeeBumpTransaction;
+  const transaction = bump ? parsed.innerTransaction : parsed;
+  const hashBytes = parsed.hash();
+  return {
+    xdr: text,
+    hash: Buffer.from(hashBytes).toString("hex"),
+    hashBytes,
+    innerHashBytes: bump ? transaction.hash() : null,
+    feeSource: bump ? parsed.feeSource : transaction.source,
+    maxFee: BigInt(parsed.fee),
+    transaction,
+    outerSignatures: parsed.signatures,
+    isFeeBump: bump,
+  };
+}
+
+/** The `G…` account whose sequence number the envelope uses. */
+export function sourceAccount(envelope: Envelope): string {
+  return baseAccount(envelope.transaction.source);
+}
+
+/** The address an operation acts for: its own source or the transaction's. */
+export function operationSource(envelope: Envelope, operation: Operation): string {
+  return operation.source ?? envelope.transaction.source;
+}

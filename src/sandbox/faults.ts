@@ -1,0 +1,182 @@
+import { z } from "zod";
+
+/**
+ * Faults on demand: rules that requests are matched against, newest last. A rule meets a request whose method
+ * and path fit, then its dice, then its count.
+ */
+const match = {
+  /** Prefix of the path, `/` for all. */
+  path: z.string().startsWith("/").default("/"),
+  method: z.enum(["GET", "POST"]).optional(),
+  /** Chance per request; 1 when left out. */
+  probability: z.number().min(0).max(1).default(1),
+  /** How many more requests it meets; forever when left out. */
+  count: z.number().int().positive().optional(),
+};
+
+export const faultSchema = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("status"),
+    status: z.number().int().min(400).max(599),
+    /** Name of the Horizon problem, such as stale_history; the usual one of the status when left out. */
+    type: z.string().optional(),
+    /** For 429: seconds in X-RateLimit-Reset. */
+    reset: z.number().int().positive().default(5),
+    ...match,
+  }),
+  z.object({ kind: z.literal("delay"), ms: z.number().int().min(0), ...match }),
+  /** The body ends after `bytes` (half of it when left out), with the status of success. */
+  z.object({ kind: z.literal("truncate"), bytes: z.number().int().min(0).optional(), ...match }),
+  /** A stream says hello and `after` records, then nothing more, and stays open. */
+  z.object({ kind: z.literal("sse_silent"), after: z.number().int().min(0).default(0), ...match }),
+  /** A stream sends `event: error` after `after` records, then ends. */
+  z.object({
+    kind: z.literal("sse_error"),
+    after: z.number().int().min(0).default(0),
+    status: z.number().int().default(503),
+    type: z.string().optional(),
+    ...match,
+  }),
+  /** Each record comes this many times, on pages and streams. */
+  z.object({ kind: z.literal("repeat"), times: z.number().int().min(2).max(1000).default(2), ...match }),
+  /** Records of a page, or of one ledger's burst on a stream, come in a shuffled order. */
+  z.object({ kind: z.literal("reorder"), ...match }),
+  /** The server has ingested this many ledgers less. */
+  z.object({ kind: z.literal("lag"), ledgers: z.number().int().positive(), ...match }),
+  z.object({
+    kind: z.literal("submit"),
+    outcome: z.enum(["applied_504", "lost_504", "applied_bad_seq", "try_again_later"]),
+    ...match,
+  }),
+]);
+
+export type Fault = z.infer<typeof faultSchema>;
+/** As a caller writes it: path, probability and the like have defaults. */
+export type FaultInput = z.input<typeof faultSchema>;
+export type FaultKind = Fault["kind"];
+export type FaultOf<K extends FaultKind> = Extract<Fault, { kind: K }>;
+
+/** The faults that one request met, by kind; of several of a kind the newest. */
+export class Faults {
+  readonly #met = new Map<FaultKind, Fault>();
+
+  constructor(
+    met: readonly Fault[],
+    readonly random: () => number,
+  ) {
+    for (const fault of met) this.#met.set(fault.kind, fault);
+  }
+
+  get<K extends FaultKind>(kind: K): FaultOf<K> | undefined {
+    const fault = this.#met.get(kind);
+    return fault === undefined ? undefined : (fault as FaultOf<K>);
+  }
+
+  /** Records as `repeat` and `reorder` leave them. */
+  disturb<T>(records: readonly T[]): T[] {
+    const times = this.get("repeat")?.times ?? 1;
+    const repeated = records.flatMap((record) => Array.from({ length: times }, () => record));
+    return this.get("reorder") === undefined ? repeated : shuffle(repeated, this.random);
+  }
+}
+
+type Rule = { readonly id: number; readonly fault: Fault; left: number };
+
+export class FaultBook {
+  #rules: Rule[] = [];
+  #nextId = 1;
+  #random: () => number;
+
+  constructor(seed = 1) {
+    this.#random = seeded(seed);
+  }
+
+  /** The dice start again from here. */
+  seed(seed: number): void {
+    this.#random = seeded(seed);
+  }
+
+  /** @returns the rule's id, by which it can be cleared */
+  add(asked: FaultInput): number {
+    const fault = faultSchema.parse(asked);
+    const id = this.#nextId++;
+    this.#rules.push({ id, fault, left: fault.count ?? Number.POSITIVE_INFINITY });
+    return id;
+  }
+
+  /** @param id one rule; all when left out */
+  clear(id?: number): void {
+    this.#rules = id === undefined ? [] : this.#rules.filter((rule) => rule.id !== id);
+  }
+
+  list(): { id: number; fault: Fault; left: number | null }[] {
+    return this.#rules.map(({ id, fault, left }) => ({
+      id,
+      fault,
+      left: Number.isFinite(left) ? left : null,
+    }));
+  }
+
+  /** What a request meets that no fault may touch. */
+  none(): Faults {
+    return new Faults([], this.#random);
+  }
+
+  /** Which faults a request meets; counts go down. */
+  meet(method: string, path: string, streaming: boolean): Faults {
+    const met: Fault[] = [];
+    for (const rule of this.#rules) {
+      const { fault } = rule;
+      if (!applies(fault.kind, method, path, streaming)) continue;
+      if (!path.startsWith(fault.path) || (fault.method ?? method) !== method) continue;
+      if (fault.probability < 1 && this.#random() >= fault.probability) continue;
+      rule.left -= 1;
+      met.push(fault);
+    }
+    this.#rules = this.#rules.filter((rule) => rule.left > 0);
+    return new Faults(met, this.#random);
+  }
+}
+
+/** Whether a kind means anything to a request; else its count would be used up by requests it can't touch. */
+function applies(kind: FaultKind, method: string, path: string, streaming: boolean): boolean {
+  switch (kind) {
+    case "submit":
+      return method === "POST" && (path === "/transactions" || path === "/transactions_async");
+    case "sse_silent":
+    case "sse_error":
+      return streaming;
+    case "truncate":
+      return !streaming;
+    case "repeat":
+    case "reorder":
+    case "lag":
+      return method === "GET";
+    case "status":
+    case "delay":
+      return true;
+  }
+}
+
+/** mulberry32: a small generator is enough for dice that must fall the same way again. */
+function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Fisher-Yates; two or more are never left as they were, or the fault would sometimes be none. */
+function shuffle<T>(items: readonly T[], random: () => number): T[] {
+  const shuffled = [...items];
+  for (let i = shuffled.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    const [a, b] = [shuffled[i], shuffled[j]];
+    if (a !== undefined && b !== undefined) [shuffled[i], shuffled[j]] = [b, a];
+  }
+  return shuffled.every((item, i) => item === items[i]) ? shuffled.reverse() : shuffled;
+}

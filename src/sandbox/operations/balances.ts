@@ -1,0 +1,51 @@
+import { type Asset, NATIVE } from "../../stellar/asset.js";
+import { MAX_STROOPS, parseStroops } from "../../stellar/stroops.js";
+import { splitAsset } from "../asset-fields.js";
+import type { AccountEntry, Draft } from "../ledger-state.js";
+
+/** SDK amounts are Horizon decimals. */
+export function amountOf(text: string): bigint {
+  return parseStroops(text);
+}
+
+/** Gives `amount` to an account that exists; an issuer that receives its own asset destroys it. */
+export function credit(
+  entry: AccountEntry,
+  asset: Asset,
+  amount: bigint,
+  draft: Draft,
+): "op_no_trust" | "op_line_full" | null {
+  if (asset === NATIVE) {
+    if (entry.balance + amount > MAX_STROOPS) return "op_line_full";
+    entry.balance += amount;
+    return null;
+  }
+  if (splitAsset(asset).issuer === entry.id) return null;
+  const line = entry.trustlines.get(asset);
+  if (line === undefined) return "op_no_trust";
+  if (line.balance + amount > line.limit) return "op_line_full";
+  line.balance += amount;
+  line.modifiedLedger = draft.ledger;
+  return null;
+}
+
+/** Takes `amount`; an issuer that sends its own asset creates it. Lumens stop at the reserve. */
+export function debit(
+  entry: AccountEntry,
+  asset: Asset,
+  amount: bigint,
+  draft: Draft,
+): "op_src_no_trust" | "op_underfunded" | null {
+  if (asset === NATIVE) {
+    if (entry.balance - amount < entry.reserve()) return "op_underfunded";
+    entry.balance -= amount;
+    return null;
+  }
+  if (splitAsset(asset).issuer === entry.id) return null;
+  const line = entry.trustlines.get(asset);
+  if (line === undefined) return "op_src_no_trust";
+  if (line.balance < amount) return "op_underfunded";
+  line.balance -= amount;
+  line.modifiedLedger = draft.ledger;
+  return null;
+}

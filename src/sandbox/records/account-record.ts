@@ -1,0 +1,62 @@
+import { NATIVE } from "../../stellar/asset.js";
+import { assetFields } from "../asset-fields.js";
+import type { Json, JsonObject } from "../json.js";
+import type { AccountEntry } from "../ledger-state.js";
+import { decimal } from "../operations/move-effects.js";
+import { timeText } from "./times.js";
+
+/** Horizon's account resource. One signer, no thresholds, no flags: there is no set_options here. */
+export function accountRecord(entry: AccountEntry, base: string): JsonObject {
+  const self = `${base}/accounts/${entry.id}`;
+  const page = "{?cursor,limit,order}";
+  const templated = (name: string) => ({ href: `${self}/${name}${page}`, templated: true });
+  return {
+    _links: {
+      self: { href: self },
+      transactions: templated("transactions"),
+      operations: templated("operations"),
+      payments: templated("payments"),
+      effects: templated("effects"),
+      offers: templated("offers"),
+      trades: templated("trades"),
+      data: { href: `${self}/data/{key}`, templated: true },
+    },
+    id: entry.id,
+    account_id: entry.id,
+    sequence: entry.sequence.toString(),
+    ...(entry.sequenceLedger === 0
+      ? {}
+      : { sequence_ledger: entry.sequenceLedger, sequence_time: entry.sequenceTime.toString() }),
+    subentry_count: entry.subentries,
+    last_modified_ledger: entry.modifiedLedger,
+    last_modified_time: timeText(entry.modifiedTime),
+    thresholds: { low_threshold: 0, med_threshold: 0, high_threshold: 0 },
+    flags: {
+      auth_required: false,
+      auth_revocable: false,
+      auth_immutable: false,
+      auth_clawback_enabled: false,
+    },
+    balances: balances(entry),
+    signers: [{ weight: 1, key: entry.id, type: "ed25519_public_key" }],
+    data: Object.fromEntries(entry.data),
+    num_sponsoring: 0,
+    num_sponsored: 0,
+    paging_token: entry.id,
+  };
+}
+
+function balances(entry: AccountEntry): Json[] {
+  const liabilities = { buying_liabilities: "0.0000000", selling_liabilities: "0.0000000" };
+  const lines = [...entry.trustlines].map(([asset, line]) => ({
+    balance: decimal(line.balance),
+    limit: decimal(line.limit),
+    ...liabilities,
+    last_modified_ledger: line.modifiedLedger,
+    is_authorized: true,
+    is_authorized_to_maintain_liabilities: true,
+    is_clawback_enabled: false,
+    ...assetFields(asset),
+  }));
+  return [...lines, { balance: decimal(entry.balance), ...liabilities, ...assetFields(NATIVE) }];
+}

@@ -1,0 +1,74 @@
+import type { Memo } from "@stellar/stellar-sdk";
+import { addressFields } from "../address.js";
+import type { Envelope } from "../envelope.js";
+import type { JsonObject } from "../json.js";
+import { resultXdr, type Verdict } from "../result.js";
+import { timeText } from "./times.js";
+
+/**
+ * The part of Horizon's transaction record that is fixed once the ledger closed
+ * (resourceadapter.PopulateTransaction). Empty metas: the sandbox keeps no ledger entry changes.
+ */
+export function transactionBody(envelope: Envelope, verdict: Verdict): JsonObject {
+  const { transaction } = envelope;
+  const innerHash = envelope.innerHashBytes;
+  return {
+    ...muxedFields("source_account", "account", transaction.source),
+    source_account_sequence: transaction.sequence,
+    ...addressFields("fee_account", envelope.feeSource),
+    fee_charged: verdict.feeCharged.toString(),
+    max_fee: envelope.maxFee.toString(),
+    operation_count: transaction.operations.length,
+    envelope_xdr: envelope.xdr,
+    result_xdr: resultXdr(verdict, innerHash),
+    result_meta_xdr: "",
+    fee_meta_xdr: "",
+    ...memoFields(transaction.memo),
+    ...preconditionFields(envelope),
+  };
+}
+
+/** Signatures in base64, as records list them. */
+export function signatureTexts(signatures: Envelope["outerSignatures"]): string[] {
+  return signatures.map(({ signature }) => Buffer.from(signature.toBytes()).toString("base64"));
+}
+
+/** A transaction names its muxed source `account_muxed`, not `source_account_muxed`. */
+function muxedFields(field: string, prefix: string, address: string): JsonObject {
+  const { [field]: account = "", ...muxed } = addressFields(field, address);
+  const renamed = Object.entries(muxed).map(([key, value]) => [key.replace(field, prefix), value]);
+  return { [field]: account, ...Object.fromEntries(renamed) };
+}
+
+/** Text memos also as their exact bytes: `memo` has been through UTF-8. Hash and return are base64. */
+function memoFields(memo: Memo): JsonObject {
+  const { type, value } = memo;
+  if (value === null) return { memo_type: "none" };
+  if (type === "id") return { memo_type: type, memo: String(value) };
+  const bytes = Buffer.from(value);
+  if (type === "text") {
+    return { memo_type: type, memo: bytes.toString("utf8"), memo_bytes: bytes.toString("base64") };
+  }
+  return { memo_type: type, memo: bytes.toString("base64") };
+}
+
+function preconditionFields({ transaction }: Envelope): JsonObject {
+  const { timeBounds, ledgerBounds } = transaction;
+  const preconditions: Record<string, JsonObject> = {};
+  let validity: JsonObject = {};
+  if (timeBounds !== undefined) {
+    const { minTime, maxTime } = timeBounds;
+    const open = maxTime === "0";
+    preconditions.timebounds = open ? { min_time: minTime } : { min_time: minTime, max_time: maxTime };
+    validity = {
+      valid_after: timeText(Number(minTime)),
+      ...(open ? {} : { valid_before: timeText(Number(maxTime)) }),
+    };
+  }
+  if (ledgerBounds !== undefined) {
+    const { minLedger, maxLedger } = ledgerBounds;
+    preconditions.ledgerbounds =
+      maxLedger === 0 ? { min_ledger: minLedger } : { min_ledger: minLedger, max_ledger: maxLedger };
+  }
+  return Object.keys(preconditions).length === 0 ? {} : { ...validity, preconditions };
+}

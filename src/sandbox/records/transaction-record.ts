@@ -1,0 +1,56 @@
+import type { HistoryTransaction } from "../history.js";
+import type { JsonObject } from "../json.js";
+import { timeText } from "./times.js";
+
+/**
+ * Horizon's transaction resource.
+ * @param asked the hash that was asked for: a fee bump found by its inner hash shows that one and its signatures
+ */
+export function transactionRecord(
+  transaction: HistoryTransaction,
+  base: string,
+  asked = transaction.hash,
+): JsonObject {
+  const { memo, memo_bytes, ...body } = transaction.body;
+  const inner = transaction.innerHash;
+  return {
+    ...(memo === undefined ? {} : { memo }),
+    ...(memo_bytes === undefined ? {} : { memo_bytes }),
+    _links: links(transaction, base, asked),
+    id: asked,
+    paging_token: transaction.id.toString(),
+    successful: transaction.successful,
+    hash: asked,
+    ledger: transaction.ledger,
+    created_at: timeText(transaction.closedAt),
+    ...body,
+    signatures: asked === inner ? transaction.innerSignatures : transaction.signatures,
+    ...(inner === null ? {} : feeBumpFields(transaction, inner)),
+  };
+}
+
+function feeBumpFields(transaction: HistoryTransaction, inner: string): JsonObject {
+  return {
+    fee_bump_transaction: { hash: transaction.hash, signatures: transaction.signatures },
+    inner_transaction: {
+      hash: inner,
+      signatures: transaction.innerSignatures,
+      max_fee: transaction.innerMaxFee,
+    },
+  };
+}
+
+function links(transaction: HistoryTransaction, base: string, hash: string): JsonObject {
+  const self = `${base}/transactions/${hash}`;
+  const page = "{?cursor,limit,order}";
+  return {
+    self: { href: self },
+    account: { href: `${base}/accounts/${transaction.body.source_account}` },
+    ledger: { href: `${base}/ledgers/${transaction.ledger}` },
+    operations: { href: `${self}/operations${page}`, templated: true },
+    effects: { href: `${self}/effects${page}`, templated: true },
+    precedes: { href: `${base}/transactions?order=asc&cursor=${transaction.id}` },
+    succeeds: { href: `${base}/transactions?order=desc&cursor=${transaction.id}` },
+    transaction: { href: self },
+  };
+}

@@ -1,0 +1,58 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { FaultBook } from "./faults.js";
+import { respond } from "./http/respond.js";
+import { type NetworkOptions, SandboxNetwork } from "./network.js";
+
+export type SandboxOptions = NetworkOptions & {
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** Seed of the dice that faults throw. */
+  readonly seed?: number;
+  /** After how many milliseconds a stream is cut, 55,000 as Horizon does. */
+  readonly streamMs?: number;
+  /** How long POST /transactions waits for its ledger before 504, 30,000 by default. */
+  readonly submitTimeoutMs?: number;
+};
+
+export type Sandbox = {
+  readonly url: string;
+  readonly port: number;
+  readonly network: SandboxNetwork;
+  readonly faults: FaultBook;
+  /** Closes every connection, streams too; resolves when nothing is left that keeps the process alive. */
+  stop(): Promise<void>;
+};
+
+/**
+ * Starts a network and a Horizon in front of it, on 127.0.0.1 only: it has no authentication, and anyone who
+ * reaches it can make money.
+ * @throws Error when the port is taken or the journal is not this network's
+ */
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const network = new SandboxNetwork(options);
+  const faults = new FaultBook(options.seed);
+  const http = { streamMs: options.streamMs ?? 55_000, submitTimeoutMs: options.submitTimeoutMs ?? 30_000 };
+  const server = createServer((request, response) => {
+    void respond(network, faults, http, request, response);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port ?? 0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  network.start();
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    network,
+    faults,
+    stop: async () => {
+      network.stop();
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      });
+    },
+  };
+}
