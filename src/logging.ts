@@ -31,7 +31,8 @@ function prettyStream(): DestinationStream {
   return pretty({
     colorize: process.stdout.isTTY || process.env.FORCE_COLOR === "1",
     translateTime: "HH:MM:ss",
-    ignore: "pid,hostname,role",
+    // On a terminal the message says it in words; the JSON lines have every field.
+    ignore: "pid,hostname,role,consumer,account,tx,operation,session,outcome,surplus,detail",
     messageFormat: "{role}: {msg}",
     singleLine: true,
     // Written at once, so that the last line before a crash is seen.

@@ -20,10 +20,10 @@ export function addWatchCommand(program: Command): void {
     .addArgument(account())
     .action((id: AccountId) =>
       withNetwork(async (dataSource, network) => {
-        const { latestLedger } = await network.refresh(AbortSignal.timeout(30_000));
-        const isNew = await watchAccount(dataSource.manager, id, latestLedger);
+        const { historyLatestLedger } = await network.refresh(AbortSignal.timeout(30_000));
+        const isNew = await watchAccount(dataSource.manager, id, historyLatestLedger);
         process.stdout.write(
-          isNew ? `watching ${id} after ledger ${latestLedger}\n` : `${id} is watched already\n`,
+          isNew ? `watching ${id} after ledger ${historyLatestLedger}\n` : `${id} is watched already\n`,
         );
       }),
     );
@@ -37,8 +37,8 @@ export function addWatchCommand(program: Command): void {
     .requiredOption("--reason <text>", "why the missing ledgers hold no payment, or how they were checked")
     .action((id: AccountId, { reason }: { reason: string }) =>
       withNetwork(async (dataSource, network) => {
-        const { elderLedger } = await network.refresh(AbortSignal.timeout(30_000));
-        const hole = await acceptHole(dataSource, id, elderLedger, reason);
+        const { historyElderLedger } = await network.refresh(AbortSignal.timeout(30_000));
+        const hole = await acceptHole(dataSource, id, historyElderLedger, reason);
         process.stdout.write(
           hole === null
             ? `${id} has no hole: the server has every ledger after its watermark\n`

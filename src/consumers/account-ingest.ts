@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { backoffDelay, sleep } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
-import type { HorizonClient } from "../horizon/client.js";
+import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
 import { HorizonError } from "../horizon/errors.js";
 import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
 import type { NetworkView } from "../horizon/network-view.js";
@@ -66,6 +66,7 @@ export async function ingestAccount(
       await follow(parts, account, standing, bell, signal, () => {
         failures = 0;
       });
+      if (signal.aborted) return;
       logger.warn("the stream's tail is not where this leader left it; starting again from there");
     } catch (error) {
       if (signal.aborted) return;
@@ -129,11 +130,15 @@ async function follow(
     cursor = page.cursor;
     onProgress();
     const through = page.isLast ? page.latestLedger : null;
-    const scanned: Scanned | null =
-      through === null ? null : { through, closed: { ledger: view.latestLedger, at: view.latestClosedAt } };
+    const scanned: Scanned | null = through === null ? null : { through, closed: closedLedger(view) };
     if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tail, scanned))) return;
     if (page.isLast && !(await rest(parts, account, tail, scanned, bell, signal))) return;
   }
+}
+
+function closedLedger(root: HorizonRoot): Scanned["closed"] {
+  const at = root.historyLatestClosedAt;
+  return at === null ? null : { ledger: root.historyLatestLedger, at };
 }
 
 /** Waits for the doorbell or the poll time, while the watermark follows the consumers. */

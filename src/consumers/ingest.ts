@@ -1,7 +1,8 @@
 import { sleep } from "../backoff.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
-import { listen } from "../horizon/doorbell.js";
+import { Doorbell } from "../horizon/doorbell.js";
 import type { AccountId } from "../stellar/credit.js";
+import { endOfLedger } from "../stellar/operation-id.js";
 import { type IngestParts, ingestAccount } from "./account-ingest.js";
 import { Bell } from "./bell.js";
 import { withLeadership } from "./leader-lease.js";
@@ -49,7 +50,7 @@ export class Ingest {
       } catch (error) {
         logger.warn({ err: error }, "can't read which accounts to watch; those known go on");
       }
-      await sleep(electionMs, signal).catch(() => undefined);
+      await sleep(electionMs, signal);
     }
   }
 
@@ -63,15 +64,35 @@ export class Ingest {
       } catch (error) {
         if (!signal.aborted) logger.warn({ err: error, account }, "leader election failed; trying again");
       }
-      await sleep(electionMs, signal).catch(() => undefined);
+      await sleep(electionMs, signal);
     }
   }
 
   async #lead(account: AccountId, signal: AbortSignal): Promise<void> {
     const bell = new Bell();
-    // The stream tells when, pages tell what: an event that is late, repeated or missing costs time at most.
-    const listening = listen(this.#options.horizon, account, signal, () => bell.ring());
+    const listening = this.#listen(account, bell, signal);
     await ingestAccount(this.#options, account, bell, signal);
     await listening;
+  }
+
+  /** The stream tells when, pages tell what: an event that is late, repeated or missing costs time at most. */
+  async #listen(account: AccountId, bell: Bell, signal: AbortSignal): Promise<void> {
+    const { horizon, network, logger, pollMs } = this.#options;
+    const doorbell = new Doorbell({
+      url: horizon.url,
+      onFailure: (error) => logger.debug({ err: error, account }, "the doorbell stream broke off"),
+    });
+    while (!signal.aborted) {
+      try {
+        // From the newest ledger on: what lies before it is fetched as pages anyway.
+        const { historyLatestLedger } = await network.current(signal);
+        await doorbell.listen(account, endOfLedger(historyLatestLedger), signal, () => bell.ring());
+      } catch (error) {
+        if (signal.aborted) return;
+        // Pages go on at the poll interval meanwhile.
+        logger.warn({ err: error, account }, "no doorbell stream; polling until there is one");
+        await sleep(pollMs, signal);
+      }
+    }
   }
 }

@@ -22,12 +22,13 @@ export function logSettlement(logger: Logger, settlement: Settlement): void {
   if (outcome.kind === "payment") {
     logger.info(
       { session: outcome.sessionId, ...facts, outcome: "payment", surplus: formatStroops(outcome.surplus) },
-      `paid ${value(movement)}`,
+      `paid ${value(movement)}  session ${outcome.sessionId}  operation ${facts.operation}`,
     );
     return;
   }
   const line = { session: outcome.sessionId, ...facts, outcome: outcome.reason, detail: outcome.detail };
-  const text = `exception ${outcome.reason}: ${value(movement)}`;
+  const session = outcome.sessionId === null ? "" : `  session ${outcome.sessionId}`;
+  const text = `${outcome.reason} ${value(movement)}${session}  operation ${facts.operation}  (${outcome.detail})`;
   if (outcome.reason === "duplicate" || outcome.reason === "unreadable") logger.warn(line, text);
   else logger.info(line, text);
 }

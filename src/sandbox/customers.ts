@@ -44,6 +44,9 @@ export type CustomerPaid = Submitted & { readonly from: string };
 /** What each customer starts with of an asset that `issue` makes. */
 const ISSUED_TO_EACH = "100000";
 
+/** Of one transaction (Stellar protocol). */
+const MAX_OPERATIONS = 100;
+
 /**
  * Simulated customers: real keys, real transactions through the real SDK. Each customer sends one transaction
  * at a time, so sequence numbers never race; different customers pay at the same time.
@@ -91,14 +94,13 @@ export class Customers {
     await this.create(issuer.publicKey());
     const asset = new Asset(code, issuer.publicKey());
     await Promise.all([...this.keys, ...holders].map((key) => this.trust(key, asset)));
-    for (const key of this.keys) {
-      if ((await this.balance(key.publicKey(), asset)) !== "0.0000000") continue;
-      const destination = key.publicKey();
-      await this.#send(
-        issuer,
-        Operation.payment({ destination, asset, amount: ISSUED_TO_EACH }),
-        Memo.none(),
-      );
+    const balances = await Promise.all(this.keys.map((key) => this.balance(key.publicKey(), asset)));
+    const grants = this.keys
+      .filter((_, i) => balances[i] === "0.0000000")
+      .map((key) => Operation.payment({ destination: key.publicKey(), asset, amount: ISSUED_TO_EACH }));
+    // One transaction for all, up to the protocol's limit of operations: one ledger instead of one for each.
+    for (let i = 0; i < grants.length; i += MAX_OPERATIONS) {
+      await this.#send(issuer, grants.slice(i, i + MAX_OPERATIONS), Memo.none());
     }
     return asset;
   }
@@ -106,7 +108,7 @@ export class Customers {
   /** Opens a trustline, unless there is one. */
   async trust(key: Keypair, asset: Asset): Promise<void> {
     if ((await this.balance(key.publicKey(), asset)) !== null) return;
-    await this.#send(key, Operation.changeTrust({ asset }), Memo.none());
+    await this.#send(key, [Operation.changeTrust({ asset })], Memo.none());
   }
 
   /** Balance as decimal text; null without a trustline. */
@@ -132,13 +134,13 @@ export class Customers {
       muxedId === undefined ? to : new MuxedAccount(new Account(to, "0"), muxedId).accountId();
     const operation = Operation.payment({ destination, amount, asset: payment.asset ?? Asset.native() });
     const memoOf = typeof memo === "string" ? Memo.text(memo) : (memo ?? Memo.none());
-    return { ...(await this.#send(key, operation, memoOf)), from: key.publicKey() };
+    return { ...(await this.#send(key, [operation], memoOf)), from: key.publicKey() };
   }
 
-  #send(key: Keypair, operation: xdr.Operation, memo: Memo): Promise<Submitted> {
+  #send(key: Keypair, operations: readonly xdr.Operation[], memo: Memo): Promise<Submitted> {
     const account = key.publicKey();
     const turn = (this.#lines.get(account) ?? Promise.resolve()).then(async () =>
-      submitUntilKnown(this.#server, await this.#build(key, operation, memo)),
+      submitUntilKnown(this.#server, await this.#build(key, operations, memo)),
     );
     this.#lines.set(
       account,
@@ -148,16 +150,14 @@ export class Customers {
   }
 
   /** The sequence number is read anew each time: the line makes sure that ours is the only one under way. */
-  async #build(key: Keypair, operation: xdr.Operation, memo: Memo): Promise<Transaction> {
+  async #build(key: Keypair, operations: readonly xdr.Operation[], memo: Memo): Promise<Transaction> {
     const source = await this.#server.loadAccount(key.publicKey());
-    const transaction = new TransactionBuilder(source, {
+    const builder = new TransactionBuilder(source, {
       fee: BASE_FEE,
       networkPassphrase: this.options.passphrase,
-    })
-      .addOperation(operation)
-      .addMemo(memo)
-      .setTimeout(120)
-      .build();
+    });
+    for (const operation of operations) builder.addOperation(operation);
+    const transaction = builder.addMemo(memo).setTimeout(120).build();
     transaction.sign(key);
     return transaction;
   }

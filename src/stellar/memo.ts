@@ -44,7 +44,8 @@ export function hashMemo(kind: "hash" | "return", bytes: Uint8Array): MemoKey {
   return `${kind}:${Buffer.from(bytes).toString("hex")}` as MemoKey;
 }
 
-const CANONICAL = /^(?:text:(?:[0-9a-f]{2}){0,28}|(?:hash|return):[0-9a-f]{64}|(?:id|muxed):\d{1,20})$/;
+const CANONICAL =
+  /^(?:text:(?:[0-9a-f]{2}){0,28}|(?:hash|return):[0-9a-f]{64}|(?:id|muxed):(?:0|[1-9]\d{0,19}))$/;
 
 /**
  * Parses a memo key as stored.
@@ -72,8 +73,8 @@ export function memoOfTransaction(fields: MemoFields): MemoKey | null {
     case "none":
       return null;
     case "text":
-      if (typeof fields.memo_bytes === "string") return textMemo(base64(fields.memo_bytes));
-      return textMemo(Buffer.from(typeof fields.memo === "string" ? fields.memo : "", "utf8"));
+      if (fields.memo_bytes !== undefined) return textMemo(base64(fields.memo_bytes));
+      return textMemo(utf8(fields.memo));
     case "id":
       return idMemo(fields.memo);
     case "hash":
@@ -94,11 +95,20 @@ export function describeMemo(key: MemoKey | null): string {
 }
 
 function base64(value: unknown): Buffer {
+  const bytes = typeof value === "string" ? Buffer.from(value, "base64") : null;
   // Buffer.from skips what is not base64 in silence: a mangled memo would turn into another one.
-  if (typeof value !== "string" || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) {
+  if (bytes === null || bytes.toString("base64") !== value) {
     throw new InvalidMemoError(`not base64: ${JSON.stringify(value)?.slice(0, 80)}`);
   }
-  return Buffer.from(value, "base64");
+  return bytes;
+}
+
+/** Text without `memo_bytes` beside it is exact unless a byte was lost on the way: that leaves a U+FFFD. */
+function utf8(value: unknown): Buffer {
+  if (typeof value !== "string" || value.includes("\uFFFD")) {
+    throw new InvalidMemoError(`no exact text memo: ${JSON.stringify(value)?.slice(0, 80)}`);
+  }
+  return Buffer.from(value, "utf8");
 }
 
 function uint64(value: unknown): bigint {

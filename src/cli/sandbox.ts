@@ -1,0 +1,72 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { readConfig } from "../config.js";
+import { createLogger } from "../logging.js";
+import { SANDBOX_PASSPHRASE } from "../sandbox/network.js";
+import { startSandbox } from "../sandbox/server.js";
+import { runDemoShop } from "../up/demo-shop.js";
+import { readEnvironment } from "./environment.js";
+import { openDatabase } from "./open-database.js";
+import { runRole } from "./run-role.js";
+
+/** Enough for a logger where no servers are configured. */
+const NO_SERVERS = {
+  DATABASE_URL: "postgres://none/none",
+  REDIS_URL: "redis://none",
+  HORIZON_URL: "http://none",
+};
+
+export function addSandboxCommands(program: Command): void {
+  program
+    .command("sandbox")
+    .description("a Stellar network on this machine that speaks Horizon, for development: no real money")
+    .option("--port <n>", "where to listen on 127.0.0.1; 0 takes a free one", wholeNumber, 8000)
+    .option("--interval <ms>", "a ledger closes this often", wholeNumber, 5_000)
+    .option("--journal <file>", "keep the ledgers here, and go on from them at the next start")
+    .addHelpText("after", `\nNetwork passphrase: ${SANDBOX_PASSPHRASE}\nCoins: GET /friendbot?addr=G…`)
+    .action(async (options: { port: number; interval: number; journal?: string }) => {
+      const logger = createLogger(readConfig({ ...NO_SERVERS, ...process.env }), "sandbox");
+      let stop = async () => {};
+      await runRole(logger, {
+        start: async () => {
+          const sandbox = await startSandbox({
+            port: options.port,
+            ledgerMs: options.interval,
+            ...(options.journal === undefined ? {} : { journal: options.journal }),
+          });
+          stop = sandbox.stop;
+          logger.info(`sandbox network on ${sandbox.url}, a ledger every ${options.interval} ms`);
+        },
+        stop: () => stop(),
+      });
+    });
+
+  program
+    .command("customers")
+    .description("open sessions of the demo merchant on the sandbox, and pay them as customers do")
+    .option("--every <ms>", "a customer comes this often", wholeNumber, 1_500)
+    .action(async ({ every }: { every: number }) => {
+      const config = await readEnvironment();
+      const logger = createLogger(config, "customers");
+      const dataSource = await openDatabase(config, "customers", logger);
+      const stopping = new AbortController();
+      let running: Promise<void> = Promise.resolve();
+      await runRole(
+        logger,
+        {
+          start: () => {
+            running = runDemoShop({ dataSource, config, logger, everyMs: every, signal: stopping.signal });
+          },
+          stop: async () => {
+            stopping.abort();
+            await running;
+          },
+        },
+        [() => dataSource.destroy()],
+      );
+    });
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}

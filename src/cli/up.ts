@@ -1,0 +1,187 @@
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { ConfigError, redactUrl } from "../config.js";
+import { createDataSource } from "../entities/data-source.js";
+import { migrate } from "../entities/migrate.js";
+import { freePort } from "../machine/free-port.js";
+import { startPostgres } from "../machine/postgres.js";
+import { startRedis } from "../machine/redis.js";
+import { SANDBOX_PASSPHRASE } from "../sandbox/network.js";
+import { claimDataFolder, DATA_FOLDER, writeAddresses } from "../up/data-folder.js";
+import { seedDemoMerchant } from "../up/demo-merchant.js";
+import { Supervisor } from "../up/supervisor.js";
+import { readEnvironment, SERVERS } from "./environment.js";
+
+const PROGRAM = fileURLToPath(new URL("../cli.js", import.meta.url));
+
+/** `up` closes ledgers faster than the network does, so that a newcomer need not wait. */
+const LEDGER_MS = 1_000;
+
+const CONSUMERS = 2;
+
+type Environment = Record<string, string>;
+
+/** What was started, each ended in reverse. */
+type Ends = (() => Promise<unknown>)[];
+
+export function addUpCommand(program: Command): void {
+  program
+    .command("up")
+    .description("run the whole service: on this machine with a sandbox network, or on your servers")
+    .addHelpText(
+      "after",
+      `
+With ${SERVERS.join(", ")} set, the roles run on those and nothing embedded starts.
+With none of them set, everything runs on this machine and keeps its data in ${DATA_FOLDER}/.`,
+    )
+    .action(async () => {
+      const given = SERVERS.filter((name) => process.env[name]);
+      if (given.length > 0 && given.length < SERVERS.length) {
+        const missing = SERVERS.filter((name) => !given.includes(name));
+        throw new ConfigError(
+          missing.map((name) => `${name}: got nothing, wants a value, since ${given.join(" and ")} is set`),
+        );
+      }
+      await up(given.length === 0);
+    });
+}
+
+async function up(embedded: boolean): Promise<void> {
+  const ends: Ends = [];
+  const stopAsked = new Promise<string>((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+      process.once(signal, () => resolve(signal));
+  });
+  let isStopping = false;
+  const stop = async () => {
+    isStopping = true;
+    for (const end of ends.reverse()) await end().catch((error: unknown) => say(`could not stop: ${error}`));
+  };
+  try {
+    const starting = embedded ? startEmbedded(ends) : startOnServers(ends);
+    // A Ctrl-C while it starts: what is half started is ended, and its complaints are no news.
+    starting.catch(() => undefined);
+    const outcome = await Promise.race([starting, stopAsked]);
+    if (outcome === undefined) await stopAsked;
+    say("stopping (everything is kept; start again to go on)");
+  } finally {
+    if (!isStopping) await stop();
+  }
+  say("stopped");
+}
+
+async function startOnServers(ends: Ends): Promise<void> {
+  const config = await readEnvironment();
+  say(
+    `Postgres ${redactUrl(config.DATABASE_URL)}, Redis ${redactUrl(config.REDIS_URL)}, Horizon ${config.HORIZON_URL}`,
+  );
+  await migrate(config.DATABASE_URL);
+  const supervisor = supervise(ends);
+  await startRoles(supervisor, roleEnvironment({}));
+  say(
+    `up: the API is on http://${config.HOST}:${config.PORT}. Watch an account: paidonce watch G…   Ctrl-C stops.`,
+  );
+}
+
+async function startEmbedded(ends: Ends): Promise<void> {
+  const folder = resolve(DATA_FOLDER);
+  const claim = await claimDataFolder(folder);
+  ends.push(() => claim.release());
+  say(`starting Postgres, Redis and a sandbox network; data in ${DATA_FOLDER}/`);
+  await Promise.all(
+    ["postgres", "redis", "sandbox"].map((name) => mkdir(join(folder, name), { recursive: true })),
+  );
+  const [postgres, redis] = await Promise.all([
+    startPostgres({ dir: join(folder, "postgres") }),
+    startRedis({ dir: join(folder, "redis"), appendonly: true }),
+  ]);
+  ends.push(
+    () => postgres.stop(),
+    () => redis.stop(),
+  );
+  const [horizonPort, apiPort] = [await freePort(), process.env.PORT ?? String(await freePort())];
+  const addresses: Environment = {
+    DATABASE_URL: postgres.url,
+    REDIS_URL: redis.url,
+    HORIZON_URL: `http://127.0.0.1:${horizonPort}`,
+    NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
+    PORT: apiPort,
+  };
+  const env = roleEnvironment(addresses);
+  const migrations = await migrate(postgres.url);
+  if (migrations.length > 0) say(`database migrated (${migrations.length} new)`);
+  const supervisor = supervise(ends);
+  await supervisor.start({
+    title: "sandbox",
+    args: [
+      "sandbox",
+      "--port",
+      String(horizonPort),
+      "--interval",
+      String(LEDGER_MS),
+      "--journal",
+      join(folder, "sandbox", "ledgers.jsonl"),
+    ],
+    env,
+  });
+  const account = await seed(addresses);
+  await writeAddresses(folder, addresses);
+  await startRoles(supervisor, env);
+  await supervisor.start({ title: "customers", args: ["customers"], env });
+  say(
+    [
+      "",
+      "  paidonce is up: sandbox customers pay sessions, and each payment is one line below.",
+      "",
+      `  processes   sandbox, ingest, ${CONSUMERS} × consume, work, api, customers`,
+      `  merchant    ${account}`,
+      `  API         curl http://127.0.0.1:${apiPort}/v1/status`,
+      `  network     ${addresses.HORIZON_URL} (a ledger every ${LEDGER_MS / 1000} s)`,
+      "  status      paidonce status, in another terminal in this folder (./dev status)",
+      "  stop        Ctrl-C",
+      "",
+    ].join("\n"),
+  );
+}
+
+function supervise(ends: Ends): Supervisor {
+  const supervisor = new Supervisor(PROGRAM, say);
+  ends.push(() => supervisor.stop());
+  return supervisor;
+}
+
+async function startRoles(supervisor: Supervisor, env: NodeJS.ProcessEnv): Promise<void> {
+  const consumers = Array.from({ length: CONSUMERS }, (_, i) => ({
+    title: `consume ${i + 1}`,
+    args: ["consume"],
+  }));
+  const others = ["ingest", "work", "api"].map((command) => ({ title: command, args: [command] }));
+  await Promise.all([...consumers, ...others].map((role) => supervisor.start({ ...role, env })));
+}
+
+async function seed({ DATABASE_URL = "", HORIZON_URL = "" }: Environment): Promise<string> {
+  say("seeding a merchant, its account and its customers");
+  const dataSource = createDataSource({ url: DATABASE_URL, applicationName: "paidonce-seed", poolSize: 2 });
+  await dataSource.initialize();
+  try {
+    return (await seedDemoMerchant(dataSource, HORIZON_URL, SANDBOX_PASSPHRASE)).account;
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+function roleEnvironment(addresses: Environment): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    ...addresses,
+    // The roles write to pipes; what they print ends in this terminal.
+    LOG_FORMAT: process.env.LOG_FORMAT ?? "pretty",
+    ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : {}),
+  };
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

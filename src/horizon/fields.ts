@@ -1,0 +1,116 @@
+import { StrKey } from "@stellar/stellar-sdk";
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import { type MemoKey, memoOfTransaction, muxedId } from "../stellar/memo.js";
+import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
+
+/** A JSON object of which nothing is known yet. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** A field of a record that can't be read; `message` says which and why, for the operator. */
+export class FieldError extends Error {
+  override readonly name = "FieldError";
+}
+
+export function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The record's place in the network's order: its paging token, else its id; null when neither can be read. */
+export function keyOf(record: unknown): OperationId | null {
+  if (!isFields(record)) return null;
+  return operationId(record.paging_token) ?? operationId(record.id);
+}
+
+/**
+ * An address that can hold or send value: account, contract, claimable balance or liquidity pool (SEP-23).
+ * @throws FieldError when it is missing or its checksum is wrong
+ */
+export function addressOf(fields: Fields, name: string): string {
+  const value = fields[name];
+  if (
+    typeof value === "string" &&
+    (StrKey.isValidEd25519PublicKey(value) ||
+      StrKey.isValidContract(value) ||
+      StrKey.isValidClaimableBalance(value) ||
+      StrKey.isValidLiquidityPool(value))
+  ) {
+    return value;
+  }
+  throw new FieldError(`${name} is no address: ${preview(value)}`);
+}
+
+/** @throws FieldError unless `transaction_hash` is 64 lower-case hex digits */
+export function hashOf(fields: Fields): TransactionHash {
+  const hash = fields.transaction_hash;
+  if (typeof hash !== "string" || !/^[0-9a-f]{64}$/.test(hash)) {
+    throw new FieldError(`transaction_hash is no hash: ${preview(hash)}`);
+  }
+  return hash as TransactionHash;
+}
+
+const RFC3339_UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/;
+
+/** Close time of the ledger. @throws FieldError unless `created_at` is a UTC time as Horizon writes it */
+export function closedAtOf(fields: Fields): Date {
+  const text = fields.created_at;
+  // Date takes "2020" or local times in silence: an expiry would then be judged by the wrong hour.
+  const date = new Date(typeof text === "string" && RFC3339_UTC.test(text) ? text : Number.NaN);
+  if (Number.isNaN(date.getTime())) throw new FieldError(`created_at is no time: ${preview(text)}`);
+  return date;
+}
+
+/**
+ * The memo, from the transaction that `join=transactions` puts beside the operation.
+ * @throws FieldError when there is none or it is another transaction
+ * @throws InvalidMemoError when its memo can't be read
+ */
+export function memoOf(record: Fields): MemoKey | null {
+  const transaction = record.transaction;
+  if (!isFields(transaction)) throw new FieldError("the transaction is missing (join=transactions)");
+  // A fee-bumped transaction goes by its outer and its inner hash.
+  const hashes = [transaction, transaction.fee_bump_transaction, transaction.inner_transaction].map(
+    (named) => isFields(named) && named.hash,
+  );
+  // Another transaction's memo would settle another session.
+  if (!hashes.includes(hashOf(record))) throw new FieldError("the joined transaction has another hash");
+  if (transaction.successful === false) throw new FieldError("the joined transaction failed");
+  return memoOfTransaction(transaction);
+}
+
+/**
+ * The id of the `M…` address that was paid: `<name>_muxed_id`, else out of the address in `<name>_muxed`. Horizon
+ * may leave the id field out, above all for id 0.
+ * @returns null when a plain `G…` address was paid
+ * @throws FieldError when id and address disagree or the address belongs to another account
+ * @throws InvalidMemoError when the id is no uint64
+ */
+export function muxedOf(record: Fields, name: string, account: AccountId): MemoKey | null {
+  const named = record[`${name}_muxed_id`];
+  const address = record[`${name}_muxed`];
+  const told = named === undefined ? null : muxedId(named);
+  if (address === undefined) return told;
+  if (typeof address !== "string" || !StrKey.isValidMed25519PublicKey(address)) {
+    throw new FieldError(`${name}_muxed is no M… address: ${preview(address)}`);
+  }
+  const bytes = Buffer.from(StrKey.decodeMed25519PublicKey(address));
+  if (StrKey.encodeEd25519PublicKey(bytes.subarray(0, 32)) !== account) {
+    throw new FieldError(`${name}_muxed is an address of another account`);
+  }
+  const decoded = muxedId(bytes.readBigUInt64BE(32));
+  if (told !== null && told !== decoded)
+    throw new FieldError(`${name}_muxed_id is not the id in the address`);
+  return decoded;
+}
+
+/** For messages: short, whatever it is. */
+export function preview(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value.slice(0, 80)) : typeof value;
+}
+
+function operationId(text: unknown): OperationId | null {
+  try {
+    return parseOperationId(text);
+  } catch {
+    return null;
+  }
+}

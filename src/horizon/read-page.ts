@@ -1,0 +1,65 @@
+import type { AccountId, Movement } from "../stellar/credit.js";
+import type { LedgerSequence, OperationId } from "../stellar/operation-id.js";
+import type { HorizonClient } from "./client.js";
+import { completeMerge, type Decoded, decodeRecord } from "./decode.js";
+import { decodePage } from "./decode-page.js";
+import { HorizonError } from "./errors.js";
+
+/** What a page of the feed means for an account. */
+export type ReadPage = {
+  /** In the network's order. */
+  readonly movements: readonly Movement[];
+  /** Where the next page begins: at the last operation of this one, whether it was ours or not. */
+  readonly cursor: OperationId;
+  /** Whether this server had nothing more when it answered. */
+  readonly isLast: boolean;
+  /** The newest ledger that the server had then; null where it does not say. */
+  readonly latestLedger: LedgerSequence | null;
+};
+
+/**
+ * Fetches one page of the account's payments and reads it, with the amounts that only effects tell.
+ * @throws HorizonError, also where a full page has no readable id: going on would skip it
+ */
+export async function readPage(
+  client: HorizonClient,
+  account: AccountId,
+  after: OperationId,
+  limit: number,
+  signal: AbortSignal,
+): Promise<ReadPage> {
+  const page = await client.accountPayments(account, after, signal, { limit }).catch((error: unknown) => {
+    // The account does not exist yet: nothing has happened to it, and it is watched until something does.
+    if (error instanceof HorizonError && error.kind === "not_found")
+      return { records: [], latestLedger: null };
+    throw error;
+  });
+  const items = decodePage(page.records, account, after);
+  const movements: Movement[] = [];
+  for (const { decoded } of items) movements.push(...(await completed(client, decoded, signal)));
+  const cursor = items.at(-1)?.operationId ?? after;
+  const isLast = page.records.length < limit;
+  if (!isLast && cursor === after) {
+    throw new HorizonError("broken_body", `a full page after ${after} has no id that can be read`);
+  }
+  return { movements, cursor, isLast, latestLedger: page.latestLedger };
+}
+
+/**
+ * Asks for one operation again and reads it, to replay what could not be read before.
+ * @returns null when the server does not know the operation
+ */
+export async function readOperation(
+  client: HorizonClient,
+  account: AccountId,
+  id: OperationId,
+  signal: AbortSignal,
+): Promise<Movement[] | null> {
+  const record = await client.operation(id, signal);
+  return record === null ? null : completed(client, decodeRecord(record, account), signal);
+}
+
+async function completed(client: HorizonClient, decoded: Decoded, signal: AbortSignal): Promise<Movement[]> {
+  if (decoded.kind === "movements") return [...decoded.movements];
+  return completeMerge(decoded, await client.operationEffects(decoded.operationId, signal));
+}

@@ -1,0 +1,121 @@
+import { createParser } from "eventsource-parser";
+import { errorOfStream, HorizonError } from "./errors.js";
+import { failureOf, refusal } from "./http.js";
+
+/** Why a stream ended without a failure: the server closed it, or nothing came for too long. */
+export type StreamEnd = "closed" | "silent";
+
+export type StreamOptions = {
+  readonly signal: AbortSignal;
+  /** Until the answer's headers, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Without a single byte after that, in milliseconds: then the stream is taken for dead. */
+  readonly silenceMs: number;
+  readonly onOpen: () => void;
+  /** An event other than Horizon's own open, close and error. `id` is as served. */
+  readonly onEvent: (id: string | undefined) => void;
+  /** The server's wish for the wait before the next stream, in milliseconds. */
+  readonly onRetry: (ms: number) => void;
+};
+
+/** A payment's event is 1 to 2 KiB. */
+const MAX_EVENT_CHARACTERS = 1024 * 1024;
+
+/**
+ * Reads one event stream of Horizon to its end. Connection, timer and listener are gone when it returns or throws.
+ *
+ * Not the SDK's `stream()`: it reopens after 15 silent seconds without a wait, and on a refusal over and over again
+ * (429 included, each counted against the limit), shows neither status nor headers of one, and its EventSource
+ * gives `event: error` to nobody who did not ask for it by name. Here the parser inside that EventSource reads the
+ * body of a fetch, and every end of a stream comes back to the caller, who alone decides when the next one opens.
+ * @throws HorizonError on a refusal, an error inside the stream, or a network failure
+ * @throws the signal's reason when the caller aborts
+ */
+export async function readStream(url: URL, options: StreamOptions): Promise<StreamEnd> {
+  const { signal } = options;
+  signal.throwIfAborted();
+  const where = `GET ${url.pathname} (stream)`;
+  const controller = new AbortController();
+  const stop = () => controller.abort(signal.reason);
+  const watchdog = new Watchdog(() => controller.abort());
+  signal.addEventListener("abort", stop);
+  try {
+    watchdog.restart(options.timeoutMs);
+    const response = await fetch(url, {
+      headers: { accept: "text/event-stream" },
+      cache: "no-store",
+      signal: controller.signal,
+    });
+    if (response.status !== 200) throw await refusal(where, response);
+    if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
+      throw new HorizonError("broken_body", `${where}: no event stream`, { status: 200 });
+    }
+    watchdog.restart(options.silenceMs);
+    options.onOpen();
+    return await readEvents(where, response, watchdog, options);
+  } catch (error) {
+    if (!watchdog.barked || signal.aborted) throw failureOf(where, error, signal);
+    if (watchdog.restarts > 1) return "silent";
+    throw new HorizonError("timeout", `${where}: no answer within ${options.timeoutMs} ms`, { cause: error });
+  } finally {
+    watchdog.stop();
+    signal.removeEventListener("abort", stop);
+    // Without this a stream that said "close" but left the connection open would stay with us for ever.
+    controller.abort();
+  }
+}
+
+async function readEvents(
+  where: string,
+  response: Response,
+  watchdog: Watchdog,
+  { silenceMs, onEvent, onRetry }: StreamOptions,
+): Promise<StreamEnd> {
+  let closed = false;
+  let failure: HorizonError | null = null;
+  const parser = createParser({
+    maxBufferSize: MAX_EVENT_CHARACTERS,
+    onRetry,
+    onEvent: ({ event, id, data }) => {
+      if (event === "open") return;
+      if (event === "close") closed = true;
+      else if (event === "error") failure ??= errorOfStream(where, data);
+      else onEvent(id);
+    },
+    onError: ({ type, message }) => {
+      // The parser forgives unknown fields; an event without end would fill the memory.
+      if (type === "max-buffer-size-exceeded")
+        failure ??= new HorizonError("broken_body", `${where}: ${message}`);
+    },
+  });
+  const decoder = new TextDecoder();
+  for await (const chunk of response.body ?? []) {
+    watchdog.restart(silenceMs);
+    parser.feed(decoder.decode(chunk, { stream: true }));
+    if (failure !== null) throw failure;
+    if (closed) break;
+  }
+  return "closed";
+}
+
+/** Calls back once when it has not been restarted in time. */
+class Watchdog {
+  #timer: NodeJS.Timeout | undefined;
+  barked = false;
+  restarts = 0;
+
+  constructor(readonly bark: () => void) {}
+
+  restart(ms: number): void {
+    clearTimeout(this.#timer);
+    this.restarts++;
+    this.#timer = setTimeout(() => {
+      this.barked = true;
+      this.bark();
+    }, ms);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}
