@@ -1,6 +1,7 @@
 import { assetOfRecord, NATIVE } from "../stellar/asset.js";
 import type { AccountId, Credit, CreditKey, Movement, Unreadable } from "../stellar/credit.js";
 import { BEFORE_ALL } from "../stellar/operation-id.js";
+import { preview } from "../stellar/preview.js";
 import { parseStroops } from "../stellar/stroops.js";
 import {
   addressOf,
@@ -12,7 +13,6 @@ import {
   keyOf,
   memoOf,
   muxedOf,
-  preview,
 } from "./fields.js";
 import { type Move, movesOf } from "./moves.js";
 import { recordText } from "./record-text.js";

@@ -55,31 +55,35 @@ export class Doorbell {
   }
 
   /**
-   * Rings until the signal is aborted: once whenever a stream was opened, and on each event. Failures are waited out
+   * Rings until the signal is aborted, and resolves then, with connection and timers gone: once whenever a stream was
+   * opened, and on each event. Failures are waited out
    * by the rules of errors.ts; a 404 (the account does not exist yet) too. While nothing can be opened it does
    * not ring, so the caller also looks at pages on its own from time to time.
    * @param onRing must not block: it should only note that there is something to fetch. What it throws ends `listen`.
    * @throws HorizonError that no wait mends (400, 410)
-   * @throws the signal's reason once it is aborted; connection and timers are gone by then
    */
   async listen(
     account: AccountId,
     after: OperationId,
     signal: AbortSignal,
     onRing: (ring: Ring) => void,
-  ): Promise<never> {
+  ): Promise<void> {
     const { random, now, backoff, onFailure } = this.#options;
     let cursor = after;
     let retryMs = DEFAULT_RETRY_MS;
     let failures = 0;
-    for (;;) {
-      const openedAt = now();
-      let events = 0;
+    while (!signal.aborted) {
+      const startedAt = now();
+      let [opened, events] = [false, 0];
+      let failure: HorizonError | null = null;
       try {
         await readStream(this.#streamOf(account, cursor), {
           ...this.#options,
           signal,
-          onOpen: () => onRing("opened"),
+          onOpen: () => {
+            opened = true;
+            onRing("opened");
+          },
           onEvent: (id) => {
             events++;
             cursor = laterOf(cursor, id);
@@ -89,21 +93,18 @@ export class Doorbell {
             retryMs = Math.min(ms, MAX_RETRY_MS);
           },
         });
-        const shortLived = events === 0 && now() - openedAt < SHORT_LIVED_MS;
-        failures = shortLived ? failures + 1 : 0;
-        await sleep(
-          shortLived ? Math.max(retryMs, backoffDelay(failures, random(), backoff)) : retryMs,
-          signal,
-        );
       } catch (error) {
-        if (!(error instanceof HorizonError) || signal.aborted) throw error;
+        if (signal.aborted) return;
+        if (!(error instanceof HorizonError)) throw error;
         if (!error.retryable && error.kind !== "not_found") throw error;
-        // A stream that brought something before it broke is no reason to wait longer than after the first failure.
-        failures = events > 0 ? 0 : failures;
-        const waitMs = error.retryAfterMs ?? backoffDelay(failures++, random(), backoff);
-        onFailure(error, waitMs);
-        await sleep(waitMs, signal);
+        failure = error;
       }
+      const lived = opened && (events > 0 || now() - startedAt >= SHORT_LIVED_MS);
+      if (lived) failures = 0;
+      const jitter = failure !== null || !lived ? backoffDelay(failures++, random(), backoff) : 0;
+      const waitMs = failure === null ? Math.max(retryMs, jitter) : (failure.retryAfterMs ?? jitter);
+      if (failure !== null) onFailure(failure, waitMs);
+      await sleep(waitMs, signal).catch(() => {});
     }
   }
 

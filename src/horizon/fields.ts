@@ -2,6 +2,7 @@ import { StrKey } from "@stellar/stellar-sdk";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type MemoKey, memoOfTransaction, muxedId } from "../stellar/memo.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
+import { preview } from "../stellar/preview.js";
 
 /** A JSON object of which nothing is known yet. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -100,11 +101,6 @@ export function muxedOf(record: Fields, name: string, account: AccountId): MemoK
   if (told !== null && told !== decoded)
     throw new FieldError(`${name}_muxed_id is not the id in the address`);
   return decoded;
-}
-
-/** For messages: short, whatever it is. */
-export function preview(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value.slice(0, 80)) : typeof value;
 }
 
 function operationId(text: unknown): OperationId | null {

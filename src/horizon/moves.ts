@@ -1,7 +1,8 @@
 import { NATIVE } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type MemoKey, muxedId } from "../stellar/memo.js";
-import { addressOf, FieldError, type Fields, isFields, muxedOf, preview } from "./fields.js";
+import { preview } from "../stellar/preview.js";
+import { addressOf, FieldError, type Fields, isFields, muxedOf } from "./fields.js";
 
 /** One move of value as an operation's record tells it, before anything about it was believed. */
 export type Move = {

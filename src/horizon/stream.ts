@@ -37,26 +37,34 @@ export async function readStream(url: URL, options: StreamOptions): Promise<Stre
   const where = `GET ${url.pathname} (stream)`;
   const controller = new AbortController();
   const stop = () => controller.abort(signal.reason);
-  const watchdog = new Watchdog(() => controller.abort());
+  const watchdog = new Watchdog(() => controller.abort(new Silence()));
+  // Only what fetch throws goes through here: a failing callback is a bug to be seen, not a network to be retried.
+  const fail = (error: unknown): never => {
+    throw watchdog.barked && !signal.aborted ? new Silence() : failureOf(where, error, signal);
+  };
   signal.addEventListener("abort", stop);
+  let opened = false;
   try {
     watchdog.restart(options.timeoutMs);
-    const response = await fetch(url, {
-      headers: { accept: "text/event-stream" },
-      cache: "no-store",
-      signal: controller.signal,
-    });
+    const headers = { accept: "text/event-stream" };
+    const response = await fetch(url, { headers, cache: "no-store", signal: controller.signal }).catch(fail);
     if (response.status !== 200) throw await refusal(where, response);
     if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
       throw new HorizonError("broken_body", `${where}: no event stream`, { status: 200 });
     }
+    opened = true;
     watchdog.restart(options.silenceMs);
     options.onOpen();
-    return await readEvents(where, response, watchdog, options);
+    const feed = eventReader(where, options);
+    for await (const chunk of chunksOf(response, fail)) {
+      watchdog.restart(options.silenceMs);
+      if (feed(chunk) === "closed") break;
+    }
+    return "closed";
   } catch (error) {
-    if (!watchdog.barked || signal.aborted) throw failureOf(where, error, signal);
-    if (watchdog.restarts > 1) return "silent";
-    throw new HorizonError("timeout", `${where}: no answer within ${options.timeoutMs} ms`, { cause: error });
+    if (!(error instanceof Silence)) throw error;
+    if (opened) return "silent";
+    throw new HorizonError("timeout", `${where}: no answer within ${options.timeoutMs} ms`);
   } finally {
     watchdog.stop();
     signal.removeEventListener("abort", stop);
@@ -65,50 +73,54 @@ export async function readStream(url: URL, options: StreamOptions): Promise<Stre
   }
 }
 
-async function readEvents(
-  where: string,
-  response: Response,
-  watchdog: Watchdog,
-  { silenceMs, onEvent, onRetry }: StreamOptions,
-): Promise<StreamEnd> {
-  let closed = false;
-  let failure: HorizonError | null = null;
+async function* chunksOf(response: Response, fail: (error: unknown) => never): AsyncGenerator<Uint8Array> {
+  try {
+    yield* response.body ?? [];
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** Takes the stream's bytes and calls back. What it returns throws HorizonError on an error inside the stream. */
+function eventReader(where: string, { onEvent, onRetry }: StreamOptions) {
+  let state: "open" | "closed" | HorizonError = "open";
   const parser = createParser({
     maxBufferSize: MAX_EVENT_CHARACTERS,
     onRetry,
     onEvent: ({ event, id, data }) => {
       if (event === "open") return;
-      if (event === "close") closed = true;
-      else if (event === "error") failure ??= errorOfStream(where, data);
+      if (event === "close") state = "closed";
+      else if (event === "error") state = errorOfStream(where, data);
       else onEvent(id);
     },
     onError: ({ type, message }) => {
       // The parser forgives unknown fields; an event without end would fill the memory.
       if (type === "max-buffer-size-exceeded")
-        failure ??= new HorizonError("broken_body", `${where}: ${message}`);
+        state = new HorizonError("broken_body", `${where}: ${message}`);
     },
   });
   const decoder = new TextDecoder();
-  for await (const chunk of response.body ?? []) {
-    watchdog.restart(silenceMs);
+  return (chunk: Uint8Array): "open" | "closed" => {
     parser.feed(decoder.decode(chunk, { stream: true }));
-    if (failure !== null) throw failure;
-    if (closed) break;
-  }
-  return "closed";
+    if (state instanceof HorizonError) throw state;
+    return state;
+  };
+}
+
+/** Nothing came in time. */
+class Silence extends Error {
+  override readonly name = "Silence";
 }
 
 /** Calls back once when it has not been restarted in time. */
 class Watchdog {
   #timer: NodeJS.Timeout | undefined;
   barked = false;
-  restarts = 0;
 
   constructor(readonly bark: () => void) {}
 
   restart(ms: number): void {
     clearTimeout(this.#timer);
-    this.restarts++;
     this.#timer = setTimeout(() => {
       this.barked = true;
       this.bark();

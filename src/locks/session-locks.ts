@@ -72,6 +72,10 @@ export class SessionLocks {
    */
   async hold<T>(ids: readonly SessionId[], work: (grant: Grant) => Promise<T>): Promise<T> {
     if (this.#leases === null || ids.length === 0) return work(without(ids));
+    if (this.#isPaused()) {
+      if (this.#options.mode === "required") throw new LockUnavailableError(this.#outage?.reason ?? "");
+      return work(without(ids));
+    }
     let lease: Lease | null;
     let held: Set<SessionId>;
     try {
@@ -98,9 +102,6 @@ export class SessionLocks {
     leases: LeaseService,
     ids: readonly SessionId[],
   ): Promise<{ lease: Lease | null; held: Set<SessionId> }> {
-    if (this.#outage !== null && performance.now() < this.#outage.retryAt) {
-      throw new LockUnavailableError(this.#outage.reason);
-    }
     let wanted = [...ids];
     for (let round = 0; round < MAX_ROUNDS && wanted.length > 0; round++) {
       try {
@@ -124,6 +125,11 @@ export class SessionLocks {
     return ids.filter((_, index) =>
       answers.every((answer) => answer.status === "rejected" || answer.value[index] === null),
     );
+  }
+
+  /** Just after an outage was seen: asking again would only cost the time-out of a dead server once more. */
+  #isPaused(): boolean {
+    return this.#outage !== null && performance.now() < this.#outage.retryAt;
   }
 
   #noteOutage(error: LockUnavailableError): void {

@@ -1,5 +1,6 @@
 import { StrKey } from "@stellar/stellar-sdk";
 import type { AccountId } from "./credit.js";
+import { preview } from "./preview.js";
 
 export class InvalidAccountError extends Error {
   override readonly name = "InvalidAccountError";
@@ -11,7 +12,7 @@ export class InvalidAccountError extends Error {
  */
 export function parseAccountId(text: unknown): AccountId {
   if (typeof text !== "string" || !StrKey.isValidEd25519PublicKey(text)) {
-    throw new InvalidAccountError(`not a G… account: ${JSON.stringify(text)?.slice(0, 80)}`);
+    throw new InvalidAccountError(`not a G… account: ${preview(text)}`);
   }
   return text as AccountId;
 }

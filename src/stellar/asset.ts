@@ -1,3 +1,5 @@
+import { preview } from "./preview.js";
+
 /**
  * An asset in canonical text: `native` for lumens, else `CODE:ISSUER`. Code **and** issuer: anyone can
  * issue a token named USDC, and codes are case-sensitive.
@@ -18,9 +20,7 @@ export class InvalidAssetError extends Error {
  */
 export function parseAsset(text: unknown): Asset {
   if (text === NATIVE || (typeof text === "string" && ISSUED.test(text))) return text as Asset;
-  throw new InvalidAssetError(
-    `an asset is "native" or "CODE:ISSUER", got ${JSON.stringify(text)?.slice(0, 80)}`,
-  );
+  throw new InvalidAssetError(`an asset is "native" or "CODE:ISSUER", got ${preview(text)}`);
 }
 
 /** The three fields by which a Horizon record names an asset. */
@@ -33,7 +33,9 @@ export type AssetFields = { asset_type?: unknown; asset_code?: unknown; asset_is
 export function assetOfRecord(record: AssetFields): Asset {
   if (record.asset_type === "native") return NATIVE;
   if (record.asset_type === "credit_alphanum4" || record.asset_type === "credit_alphanum12") {
-    return parseAsset(`${record.asset_code}:${record.asset_issuer}`);
+    const { asset_code: code, asset_issuer: issuer } = record;
+    // A list of one would read as its one element.
+    return parseAsset(typeof code === "string" && typeof issuer === "string" ? `${code}:${issuer}` : null);
   }
-  throw new InvalidAssetError(`unknown asset_type ${JSON.stringify(record.asset_type)?.slice(0, 80)}`);
+  throw new InvalidAssetError(`unknown asset_type ${preview(record.asset_type)}`);
 }

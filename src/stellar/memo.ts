@@ -1,3 +1,5 @@
+import { preview } from "./preview.js";
+
 /**
  * What a payment says about which session it is for, in one canonical text per meaning, so that Postgres
  * can hold it unique and compare it exactly:
@@ -52,8 +54,7 @@ const CANONICAL =
  * @throws InvalidMemoError when `text` is not in canonical form
  */
 export function parseMemoKey(text: string): MemoKey {
-  if (!CANONICAL.test(text))
-    throw new InvalidMemoError(`not a memo key: ${JSON.stringify(text.slice(0, 80))}`);
+  if (!CANONICAL.test(text)) throw new InvalidMemoError(`not a memo key: ${preview(text)}`);
   const [kind, value = ""] = text.split(":");
   if (kind === "id" || kind === "muxed") uint64(value);
   return text as MemoKey;
@@ -81,7 +82,7 @@ export function memoOfTransaction(fields: MemoFields): MemoKey | null {
     case "return":
       return hashMemo(fields.memo_type, base64(fields.memo));
     default:
-      throw new InvalidMemoError(`unknown memo_type ${JSON.stringify(fields.memo_type)?.slice(0, 80)}`);
+      throw new InvalidMemoError(`unknown memo_type ${preview(fields.memo_type)}`);
   }
 }
 
@@ -98,7 +99,7 @@ function base64(value: unknown): Buffer {
   const bytes = typeof value === "string" ? Buffer.from(value, "base64") : null;
   // Buffer.from skips what is not base64 in silence: a mangled memo would turn into another one.
   if (bytes === null || bytes.toString("base64") !== value) {
-    throw new InvalidMemoError(`not base64: ${JSON.stringify(value)?.slice(0, 80)}`);
+    throw new InvalidMemoError(`not base64: ${preview(value)}`);
   }
   return bytes;
 }
@@ -106,7 +107,7 @@ function base64(value: unknown): Buffer {
 /** Text without `memo_bytes` beside it is exact unless a byte was lost on the way: that leaves a U+FFFD. */
 function utf8(value: unknown): Buffer {
   if (typeof value !== "string" || value.includes("\uFFFD")) {
-    throw new InvalidMemoError(`no exact text memo: ${JSON.stringify(value)?.slice(0, 80)}`);
+    throw new InvalidMemoError(`no exact text memo: ${preview(value)}`);
   }
   return Buffer.from(value, "utf8");
 }
@@ -114,9 +115,7 @@ function utf8(value: unknown): Buffer {
 function uint64(value: unknown): bigint {
   const text = typeof value === "bigint" ? value.toString() : value;
   if (typeof text !== "string" || !/^\d{1,20}$/.test(text) || BigInt(text) > MAX_UINT64) {
-    throw new InvalidMemoError(
-      `an id is a decimal uint64 as text, got ${JSON.stringify(text)?.slice(0, 60)}`,
-    );
+    throw new InvalidMemoError(`an id is a decimal uint64 as text, got ${preview(text)}`);
   }
   return BigInt(text);
 }

@@ -1,3 +1,5 @@
+import { preview } from "./preview.js";
+
 /**
  * Horizon's id of an operation, a TOID (SEP-35): ledger (32 bits) | transaction order in the ledger (20) |
  * operation order in the transaction (12). It passes 2^53, so it is a bigint or text, never a number.
@@ -23,9 +25,7 @@ export class InvalidOperationIdError extends Error {
  */
 export function parseOperationId(text: unknown): OperationId {
   if (typeof text !== "string" || !/^\d{1,19}$/.test(text) || BigInt(text) > MAX_TOID) {
-    throw new InvalidOperationIdError(
-      `an operation id is a decimal int64 as text, got ${JSON.stringify(text)?.slice(0, 60)}`,
-    );
+    throw new InvalidOperationIdError(`an operation id is a decimal int64 as text, got ${preview(text)}`);
   }
   return BigInt(text) as OperationId;
 }

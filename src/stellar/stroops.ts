@@ -4,6 +4,8 @@
  * nothing here imports from another folder of the project.
  */
 
+import { preview } from "./preview.js";
+
 /** An amount of any Stellar asset in its smallest unit: 1 unit = 10,000,000 stroops. An int64, never a float. */
 export type Stroops = bigint & { readonly unit: "stroops" };
 
@@ -47,8 +49,4 @@ export function toStroops(value: bigint): Stroops {
 export function formatStroops(stroops: Stroops): string {
   const digits = stroops.toString().padStart(8, "0");
   return `${digits.slice(0, -7)}.${digits.slice(-7)}`;
-}
-
-function preview(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value.slice(0, 40)) : typeof value;
 }

@@ -88,6 +88,7 @@ for (const count of [1, 3, 5]) {
       const set = locks("optional");
       await set.hold(ids(1), async () => undefined);
       expect(set.status().quorum).to.equal(false);
+      // Asked often, as a busy consumer does: the pause after an outage must end all the same.
       for (const server of servers) await server.restart();
       while (!set.status().quorum) {
         await new Promise((resolve) => setTimeout(resolve, 50));
