@@ -101,16 +101,17 @@ export class History {
     this.#byHash.set(transaction.hash, transaction);
     if (transaction.innerHash !== null) this.#byHash.set(transaction.innerHash, transaction);
     this.all.transactions.append(transaction);
-    for (const account of transaction.participants) this.#feeds(account).transactions.append(transaction);
+    for (const account of transaction.participants) this.feeds(account).transactions.append(transaction);
     for (const operation of transaction.operations) {
-      for (const feeds of [this.all, ...operation.participants.map((id) => this.#feeds(id))]) {
+      for (const feeds of [this.all, ...operation.participants.map((id) => this.feeds(id))]) {
         feeds.operations.append(operation);
         if (operation.pays) feeds.payments.append(operation);
       }
     }
   }
 
-  #feeds(account: string): AccountFeeds {
+  /** Feeds of an account, made empty where there are none. */
+  feeds(account: string): AccountFeeds {
     const known = this.#accounts.get(account);
     if (known !== undefined) return known;
     const feeds = new AccountFeeds();
@@ -132,7 +133,7 @@ export class History {
         for (const account of operation.participants) accounts.add(account);
       }
     }
-    for (const feeds of [this.all, ...[...accounts].map((id) => this.#feeds(id))]) {
+    for (const feeds of [this.all, ...[...accounts].map((id) => this.feeds(id))]) {
       feeds.transactions.dropBefore(floor);
       feeds.operations.dropBefore(floor);
       feeds.payments.dropBefore(floor);

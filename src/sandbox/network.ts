@@ -7,7 +7,8 @@ import { History, type HistoryLedger, type HistoryTransaction } from "./history.
 import { injectionEnvelope } from "./injection-envelope.js";
 import { Journal, type JournalHeader } from "./journal.js";
 import { AccountEntry, type Accounts } from "./ledger-state.js";
-import type { Injection } from "./operations/injected.js";
+import { bind } from "./operations/dispatch.js";
+import { checkInjection, type Injection } from "./operations/injected.js";
 import { type PriceOption, Prices } from "./prices.js";
 import { Queue, type Queued } from "./queue.js";
 import { TOTAL_COINS } from "./records/ledger-record.js";
@@ -111,12 +112,8 @@ export class SandboxNetwork {
 
   /** Takes an envelope (base64 XDR) into the queue for the next ledger, or says why not. */
   submit(xdr: string, verifySignatures = true): Submission {
-    let envelope: Envelope;
-    try {
-      envelope = readEnvelope(xdr, this.passphrase);
-    } catch {
-      return { kind: "malformed" };
-    }
+    const envelope = this.#read(xdr);
+    if (envelope === null) return { kind: "malformed" };
     const transaction = this.history.transaction(envelope.hash);
     if (transaction !== undefined) return { kind: "known", envelope, transaction };
     const waiting = this.#queue.find(envelope.hash);
@@ -132,8 +129,12 @@ export class SandboxNetwork {
     return { kind: "queued", envelope, queued: this.#queue.add(envelope, null) };
   }
 
-  /** Queues something for the next ledger that no envelope could ask for. */
+  /**
+   * Queues something for the next ledger that no envelope could ask for.
+   * @throws Error when an address, asset or amount in it can't be read
+   */
   inject(injection: Injection): Queued {
+    checkInjection(injection);
     const xdr = injectionEnvelope(this.root, this.rootSequence(), this.passphrase);
     return this.#queue.add(readEnvelope(xdr, this.passphrase), injection);
   }
@@ -189,6 +190,17 @@ export class SandboxNetwork {
     this.#last = closeHeader(this.#last, ledger, closeTime, transactions);
     this.history.append(this.#last, transactions);
     return included;
+  }
+
+  /** Null for what the network could not decode, or what would later trip over a code that is no asset's. */
+  #read(xdr: string): Envelope | null {
+    try {
+      const envelope = readEnvelope(xdr, this.passphrase);
+      for (const operation of envelope.transaction.operations) bind(envelope, operation).details(null);
+      return envelope;
+    } catch {
+      return null;
+    }
   }
 
   #recheck(envelope: Envelope, ledger: number, closeTime: number): Verdict | null {

@@ -1,3 +1,4 @@
+import { StrKey } from "@stellar/stellar-sdk";
 import { toOperationId } from "../../stellar/operation-id.js";
 import type { Feed, Range } from "../feed.js";
 import {
@@ -26,11 +27,11 @@ export function feed(kind: Kind): (context: Context) => Answer {
 export function accountFeed(kind: Kind): (context: Context) => Answer {
   return (context) => {
     const [id = ""] = context.params;
-    if (!context.network.accounts.has(id) && context.network.history.account(id) === undefined)
-      throw notFound();
-    const feeds = context.network.history.account(id);
-    if (feeds === undefined) return collection(() => []);
-    return listing(context, kind, feeds, flag(context, "include_failed"));
+    const { accounts, history } = context.network;
+    const feeds = history.account(accountParam(id));
+    if (feeds === undefined && !accounts.has(id)) throw notFound();
+    // Only the root account exists before it took part in anything; a stream of it must see its first.
+    return listing(context, kind, feeds ?? history.feeds(id), flag(context, "include_failed"));
   };
 }
 
@@ -65,6 +66,12 @@ export function ledgers(context: Context): Answer {
   );
 }
 
+/** @throws Problem 400 when it is no account id */
+export function accountParam(id: string): string {
+  if (StrKey.isValidEd25519PublicKey(id)) return id;
+  throw badRequest("account_id", "Account ID must start with `G` and contain 56 alphanum characters");
+}
+
 /** The ledger that the path names. @throws Problem 400, 404 or 410 */
 export function ledgerParam({ params, view }: Context): number {
   const [text = ""] = params;
@@ -77,7 +84,9 @@ export function ledgerParam({ params, view }: Context): number {
 
 /** The transaction that the path names, if this server has ingested it. @throws Problem 404 */
 export function visibleTransaction({ params, network, view }: Context): HistoryTransaction {
-  const transaction = network.history.transaction(params[0] ?? "");
+  const [hash = ""] = params;
+  if (!/^[0-9a-f]{64}$/.test(hash)) throw badRequest("tx_id", "invalid hash format");
+  const transaction = network.history.transaction(hash);
   if (transaction === undefined || ledgerOfToid(transaction.id) > view().latest) throw notFound();
   return transaction;
 }

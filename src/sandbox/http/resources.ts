@@ -7,7 +7,7 @@ import { ledgerRecord, PROTOCOL_VERSION } from "../records/ledger-record.js";
 import { operationRecord } from "../records/operation-record.js";
 import { timeText } from "../records/times.js";
 import { transactionRecord } from "../records/transaction-record.js";
-import { joinsTransactions, ledgerParam, visibleTransaction } from "./collections.js";
+import { accountParam, joinsTransactions, ledgerParam, visibleTransaction } from "./collections.js";
 import { type Answer, type Context, collection, document } from "./context.js";
 import { badRequest, beforeHistory, notFound } from "./problem.js";
 
@@ -62,7 +62,7 @@ export function feeStats({ network, view }: Context): Answer {
 
 /** `GET /accounts/:id`: the account now; a lagging server shows it as it is, not as it was. */
 export function account({ network, params, base }: Context): Answer {
-  const entry = network.accounts.get(params[0] ?? "");
+  const entry = network.accounts.get(accountParam(params[0] ?? ""));
   if (entry === undefined) throw notFound();
   return document(accountRecord(entry, base));
 }

@@ -24,7 +24,11 @@ export async function respond(
   const isAdmin = url.pathname.startsWith("/sandbox");
   const faults = isAdmin ? book.none() : book.meet(method, url.pathname, streaming);
   const view = () => lagging(network, faults.get("lag")?.ledgers ?? 0);
+  const stamp = () => {
+    if (!isAdmin) response.setHeader("Latest-Ledger", view().latest.toString());
+  };
   try {
+    stamp();
     await fail(faults, response);
     const found = route(method, url.pathname);
     if (found === null) throw notFound();
@@ -47,20 +51,26 @@ export async function respond(
       const lastEventId = request.headers["last-event-id"];
       return stream(context, answer.collection, pageQuery(url.searchParams, lastEventId?.toString()));
     }
-    response.setHeader("Latest-Ledger", view().latest.toString());
+    stamp();
     send(response, statusOf(answer), "application/hal+json", bodyOf(answer, context), faults.get("truncate"));
   } catch (error) {
-    const problem = error instanceof Problem ? error : problemOf(500, undefined);
-    if (!(error instanceof Problem)) problem.message = String(error);
+    const problem = error instanceof Problem ? error : unexpected(error);
     if (response.headersSent) response.end();
     else send(response, problem.status, "application/problem+json", problem.body(), undefined);
   }
 }
 
+/** The sandbox is for developers: what went wrong is told, where Horizon would only say that something did. */
+function unexpected(error: unknown): Problem {
+  return new Problem("server_error", "Internal Server Error", 500, "The sandbox could not do this.", {
+    reason: String(error),
+  });
+}
+
 /** Faults that come before any route: a wait, then an error status. */
 async function fail(faults: Faults, response: ServerResponse): Promise<void> {
   const delay = faults.get("delay");
-  if (delay !== undefined) await sleep(delay.ms);
+  if (delay !== undefined) await sleep(delay.ms, undefined, { ref: false });
   const status = faults.get("status");
   if (status === undefined) return;
   if (status.status === 429) {
@@ -79,7 +89,9 @@ function bodyOf(answer: Answer, context: Context): unknown {
   if (answer.kind === "document") return answer.body;
   const query = pageQuery(context.url.searchParams);
   const records = answer.collection.read(rangeOf(query, context.view(), answer.collection));
-  return pageDocument(context.faults.disturb(records), query, context.url);
+  const page = pageDocument(records, query, context.url);
+  // The links stay true: a server that repeats and shuffles still knows where its next page begins.
+  return { ...page, _embedded: { records: context.faults.disturb(records) } };
 }
 
 function send(

@@ -1,5 +1,5 @@
 import { Account, Operation, StrKey, TransactionBuilder } from "@stellar/stellar-sdk";
-import type { Envelope } from "../envelope.js";
+import { type Envelope, readEnvelope } from "../envelope.js";
 import type { HistoryTransaction } from "../history.js";
 import type { Submission } from "../network.js";
 import type { Outcome } from "../queue.js";
@@ -26,7 +26,10 @@ export async function submitAsync(context: Context): Promise<Answer> {
   const xdr = await envelopeField(context);
   const fault = context.faults.get("submit")?.outcome;
   if (fault === "lost_504") throw timeout({ envelope_xdr: xdr });
-  if (fault === "try_again_later") return document({ tx_status: "TRY_AGAIN_LATER", hash: "" }, 503);
+  if (fault === "try_again_later") {
+    const { hash } = readEnvelope(xdr, context.network.passphrase);
+    return document({ tx_status: "TRY_AGAIN_LATER", hash }, 503);
+  }
   const submission = context.network.submit(xdr);
   if (submission.kind === "malformed") throw malformed(xdr);
   if (fault === "applied_504") throw timeout(timeoutExtras(submission.envelope));

@@ -3,9 +3,9 @@ import { MAX_STROOPS, parseStroops } from "../../stellar/stroops.js";
 import { splitAsset } from "../asset-fields.js";
 import type { AccountEntry, Draft } from "../ledger-state.js";
 
-/** SDK amounts are Horizon decimals. */
+/** Stroops of an SDK amount; XDR can hold negative ones, which the rules then call malformed. */
 export function amountOf(text: string): bigint {
-  return parseStroops(text);
+  return text.startsWith("-") ? -parseStroops(text.slice(1)) : parseStroops(text);
 }
 
 /** Gives `amount` to an account that exists; an issuer that receives its own asset destroys it. */

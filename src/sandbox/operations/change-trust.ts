@@ -10,8 +10,8 @@ export const changeTrust: Rule<Operation.ChangeTrust> = {
   type: "change_trust",
   typeI: 6,
   pays: false,
-  check: ({ line }, source) => {
-    if (!(line instanceof SdkAsset) || line.isNative()) return "op_malformed";
+  check: ({ line, limit }, source) => {
+    if (!(line instanceof SdkAsset) || line.isNative() || amountOf(limit) < 0n) return "op_malformed";
     return line.getIssuer() === baseAccount(source) ? "op_malformed" : null;
   },
   apply,

@@ -11,7 +11,10 @@ export const createAccount: Rule<Operation.CreateAccount> = {
   type: "create_account",
   typeI: 0,
   pays: true,
-  check: (operation, source) => (operation.destination === baseAccount(source) ? "op_malformed" : null),
+  check: (operation, source) => {
+    const toSelf = operation.destination === baseAccount(source);
+    return toSelf || amountOf(operation.startingBalance) < 0n ? "op_malformed" : null;
+  },
   apply,
   details: (operation, source) => ({
     starting_balance: decimal(amountOf(operation.startingBalance)),

@@ -30,6 +30,20 @@ export function bindInjection(injection: Injection, source: string, parameters: 
     : bound(rawRecord, injection, source);
 }
 
+/** @throws Error where applying would: an injection must not fail in the middle of a ledger */
+export function checkInjection(injection: Injection): void {
+  if (injection.kind === "record") {
+    for (const account of injection.accounts) baseAccount(account);
+    return;
+  }
+  for (const change of injection.changes) {
+    changeRecord(change);
+    for (const address of [change.from, change.to]) {
+      if (address?.startsWith("C") !== true && address !== undefined) baseAccount(address);
+    }
+  }
+}
+
 function hostFunction(parameters: JsonObject): Rule<readonly BalanceChange[]> {
   return {
     type: "invoke_host_function",
@@ -88,7 +102,7 @@ function changeRecord(change: BalanceChange): JsonObject {
     amount: decimal(amountOf(change.amount)),
     ...(change.destination_muxed_id === undefined
       ? {}
-      : { destination_muxed_id: change.destination_muxed_id, destination_muxed_id_type: "uint64" }),
+      : { destination_muxed_id: change.destination_muxed_id }),
   };
 }
 
