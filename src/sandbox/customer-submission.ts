@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Horizon, Transaction } from "@stellar/stellar-sdk";
+import { type Horizon, NotFoundError, type Transaction, TransactionFailedError } from "@stellar/stellar-sdk";
 
 export type Submitted = { readonly hash: string; readonly ledger: number };
 
-/** How long one attempt's silence or error may last before the same envelope goes out again. */
+/** Pause before the same envelope goes out again. */
 const RETRY_MS = 500;
 
 /** The envelope is valid for 120 s; long before that either it is in or no one will take it. */
 const ATTEMPTS = 60;
+
+/** tx_bad_seq from a server that lags looks like a refusal although it applied: asked about this often. */
+const BAD_SEQ_ATTEMPTS = 10;
 
 /**
  * Submits until the outcome is known: after anything but a verdict the same envelope again, which can't apply
@@ -17,8 +20,7 @@ const ATTEMPTS = 60;
 export async function submitUntilKnown(server: Horizon.Server, transaction: Transaction): Promise<Submitted> {
   const hash = Buffer.from(transaction.hash()).toString("hex");
   let last: unknown;
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (attempt > 0) await sleep(RETRY_MS);
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     try {
       const { ledger } = await server.submitTransaction(transaction, { skipMemoRequiredCheck: true });
       return { hash, ledger };
@@ -26,32 +28,27 @@ export async function submitUntilKnown(server: Horizon.Server, transaction: Tran
       last = error;
     }
     const found = await lookUp(server, hash);
-    if (found?.successful === true) return { hash, ledger: found.ledger };
-    const codes = resultCodes(last);
-    if (codes !== null) throw new Error(`refused: ${JSON.stringify(codes)}`, { cause: last });
+    if (found.known && found.successful) return { hash, ledger: found.ledger };
+    const codes = last instanceof TransactionFailedError ? last.getResultCodes() : null;
+    const doubtful = codes?.transaction === "tx_bad_seq" && attempt < BAD_SEQ_ATTEMPTS;
+    const believable = found.known || found.absent;
+    if (codes !== null && believable && !doubtful) {
+      throw new Error(`refused: ${JSON.stringify(codes)}`, { cause: last });
+    }
+    await sleep(RETRY_MS);
   }
   throw new Error(`no answer about ${hash}`, { cause: last });
 }
 
-async function lookUp(
-  server: Horizon.Server,
-  hash: string,
-): Promise<{ ledger: number; successful: boolean } | null> {
+type Found =
+  | { readonly known: true; readonly ledger: number; readonly successful: boolean }
+  | { readonly known: false; readonly absent: boolean };
+
+async function lookUp(server: Horizon.Server, hash: string): Promise<Found> {
   try {
     const record = await server.transactions().transaction(hash).call();
-    return { ledger: record.ledger_attr, successful: record.successful };
-  } catch {
-    return null;
+    return { known: true, ledger: record.ledger_attr, successful: record.successful };
+  } catch (error) {
+    return { known: false, absent: error instanceof NotFoundError };
   }
-}
-
-/** `extras.result_codes` of a transaction_failed, wherever the SDK's error carries the response. */
-function resultCodes(error: unknown): unknown {
-  const response = field(error, "response");
-  const data = field(response, "data") ?? response;
-  return field(field(data, "extras"), "result_codes") ?? null;
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }

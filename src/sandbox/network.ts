@@ -179,7 +179,9 @@ export class SandboxNetwork {
     const included: E[] = [];
     const transactions: HistoryTransaction[] = [];
     for (const entry of entries) {
-      const verdict = check ? this.#recheck(entry.envelope, ledger, closeTime) : null;
+      // An injection is nobody's to refuse: its carrier is an operation that the sandbox can't apply itself.
+      const checked = check && entry.injection === null;
+      const verdict = checked ? this.#recheck(entry.envelope, ledger, closeTime) : null;
       if (verdict !== null) {
         entry.settle?.({ kind: "dropped", verdict });
         continue;
