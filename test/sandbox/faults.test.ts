@@ -104,16 +104,31 @@ describe("sandbox: faults", () => {
       return response.text();
     };
     expect(ids(await read())).to.have.length(3);
-    stage.sandbox.faults.add({ kind: "sse_silent", after: 1, count: 1 });
-    const silent = await read();
-    expect(ids(silent)).to.have.length(1);
-    expect(silent).to.not.contain("byebye");
     stage.sandbox.faults.add({ kind: "sse_error", after: 2, count: 1, type: "stale_history" });
     const broken = await read();
     expect(ids(broken)).to.have.length(2);
     expect(broken).to.match(/event: error\ndata: \{.*stale_history.*\}\n\n$/);
     stage.sandbox.faults.add({ kind: "repeat", count: 1 });
     expect(ids(await read())).to.have.length(6);
+  });
+
+  it("leave a stream open that says nothing more", async () => {
+    await using stage = await Stage.open({ streamMs: 10 });
+    stage.account();
+    stage.sandbox.faults.add({ kind: "sse_silent", after: 1, count: 1 });
+    const abort = new AbortController();
+    const response = await fetch(`${stage.sandbox.url}/payments`, {
+      headers: { accept: "text/event-stream" },
+      signal: abort.signal,
+    });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes("id: ")) text += (await reader?.read())?.value ?? "";
+    const more = reader?.read().catch(() => "aborted");
+    stage.account();
+    await stage.json("/payments");
+    abort.abort();
+    expect(await more, "not even byebye").to.equal("aborted");
   });
 
   it("lie about submissions", async () => {

@@ -71,7 +71,7 @@ const injection = z.discriminatedUnion("kind", [
 export async function inject(context: Context): Promise<Answer> {
   // zod's optional fields may be present as undefined, which JSON can't be: the cast says only that.
   const asked = parse(injection, await jsonBody(context)) as Injection;
-  const outcome = await context.network.inject(asked).outcome;
+  const outcome = await orBadRequest(() => context.network.inject(asked)).outcome;
   if (outcome.kind !== "applied") return document({ outcome: outcome.kind }, 503);
   const { hash, successful, operations } = outcome.transaction;
   return document({ hash, successful, operation_ids: operations.map(({ id }) => id.toString()) }, 201);
@@ -95,9 +95,18 @@ const bulkSchema = z.object({
 /** `POST /sandbox/bulk`: payments without signatures, one transaction each; see appendPaymentsUnchecked. */
 export async function bulk(context: Context): Promise<Answer> {
   const { payments, close } = parse(bulkSchema, await jsonBody(context));
-  const hashes = appendPaymentsUnchecked(context.network, payments);
+  const hashes = orBadRequest(() => appendPaymentsUnchecked(context.network, payments));
   const ledger = close ? context.network.closeLedger().sequence : null;
   return document({ appended: hashes.length, ledger, hashes }, 201);
+}
+
+/** What the network can't take was asked for wrongly. */
+function orBadRequest<T>(act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw badRequest("body", String(error));
+  }
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {

@@ -19,7 +19,11 @@ export async function respond(
 ): Promise<void> {
   const method = request.method ?? "GET";
   const base = `http://${request.headers.host ?? "127.0.0.1"}`;
-  const url = new URL(request.url ?? "/", base);
+  const url = URL.parse(request.url ?? "/", base);
+  if (url === null) {
+    response.writeHead(400).end();
+    return;
+  }
   const streaming = request.headers.accept?.includes("text/event-stream") ?? false;
   const isAdmin = url.pathname.startsWith("/sandbox");
   const faults = isAdmin ? book.none() : book.meet(method, url.pathname, streaming);

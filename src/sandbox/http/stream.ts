@@ -16,6 +16,8 @@ export function stream(context: Context, collection: Collection, query: PageQuer
   // The first look may still fail as an ordinary problem.
   let range = rangeOf({ ...query, order: "asc" }, context.view(), collection);
   let sent = 0;
+  // Gone while a delay kept it waiting: its "close" is past, and nobody would ever end this stream.
+  if (response.closed) return;
   open(response);
 
   const push = () => {
@@ -31,15 +33,15 @@ export function stream(context: Context, collection: Collection, query: PageQuer
     finish();
   };
   const stopListening = network.onLedger(push);
-  const cut = setTimeout(() => finish(), context.options.streamMs);
+  // A stream that went dead is not cut either: only its client can find out.
+  const cut = silent === undefined ? setTimeout(() => finish(), context.options.streamMs) : undefined;
   const end = () => {
     stopListening();
     clearTimeout(cut);
   };
   const finish = () => {
     end();
-    if (silent === undefined) response.write('retry: 10\nevent: close\ndata: "byebye"\n\n');
-    response.end();
+    response.end('retry: 10\nevent: close\ndata: "byebye"\n\n');
   };
   const fail = (status: number, type: string | undefined) => {
     end();

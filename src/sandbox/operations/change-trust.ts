@@ -24,7 +24,7 @@ export const changeTrust: Rule<Operation.ChangeTrust> = {
       ...addressFields("trustor", source),
     };
   },
-  participants: ({ line }) => (line instanceof SdkAsset && !line.isNative() ? [line.getIssuer() ?? ""] : []),
+  participants: () => [],
 };
 
 function apply({ line, limit: text }: Operation.ChangeTrust, { draft, source }: ApplyContext): Applied {
