@@ -34,7 +34,7 @@ const WATERMARK_EVERY_MS = 1_000;
 /** A halted account is looked at again after this time: another server may fill the hole. */
 const HALTED_PAUSE_MS = 15_000;
 
-const RETRY = { baseMs: 200, maxMs: 30_000 };
+const RETRY = { baseMs: 200, maxMs: 10_000 };
 
 /** Where the leader stands: it has appended everything up to `cursor`, and the stream ends at `tail`. */
 type Standing = { cursor: OperationId; tail: Tail };

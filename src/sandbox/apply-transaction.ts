@@ -7,7 +7,7 @@ import { type Applied, failed } from "./operations/rule.js";
 import type { Prices } from "./prices.js";
 import type { Verdict } from "./result.js";
 
-export type AppliedOperation = { readonly operation: BoundOperation; readonly applied: Applied };
+type AppliedOperation = { readonly operation: BoundOperation; readonly applied: Applied };
 
 export type AppliedTransaction = {
   readonly verdict: Verdict;

@@ -59,6 +59,7 @@ function checkInner(envelope: Envelope, context: CheckContext, level: Verdict["l
   const source = context.accounts.get(sourceAccount(envelope));
   if (source === undefined) return refused(level, "tx_no_source_account");
   if (BigInt(transaction.sequence) !== context.sequenceOf(source) + 1n) return refused(level, "tx_bad_seq");
+  if (asksMore(envelope)) return refused(level, "tx_not_supported");
   const signatures = context.verifySignatures
     ? new SignatureCheck(transaction.hash(), transaction.signatures)
     : null;
@@ -69,6 +70,14 @@ function checkInner(envelope: Envelope, context: CheckContext, level: Verdict["l
   const operations = checkOperations(envelope, signatures);
   if (operations !== null) return { level, code: "tx_failed", feeCharged: 0n, operations };
   return signatures?.allUsed() === false ? refused(level, "tx_bad_auth_extra") : null;
+}
+
+/** Preconditions of CAP-21 that the sandbox lacks: refused rather than quietly taken as met. */
+function asksMore({ transaction }: Envelope): boolean {
+  const { minAccountSequence, minAccountSequenceAge, minAccountSequenceLedgerGap, extraSigners } =
+    transaction;
+  const asked = [minAccountSequenceAge ?? 0n, minAccountSequenceLedgerGap ?? 0, extraSigners?.length ?? 0];
+  return minAccountSequence !== undefined || asked.some((value) => value > 0);
 }
 
 function checkTime({ transaction }: Envelope, context: CheckContext): TransactionCode | null {

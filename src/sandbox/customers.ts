@@ -44,7 +44,7 @@ export type CustomerPaid = Submitted & { readonly from: string };
 /** What each customer starts with of an asset that `issue` makes. */
 const ISSUED_TO_EACH = "100000";
 
-/** Of one transaction (Stellar protocol). */
+/** Protocol limit of operations in a transaction. */
 const MAX_OPERATIONS = 100;
 
 /**
@@ -95,12 +95,12 @@ export class Customers {
     const asset = new Asset(code, issuer.publicKey());
     await Promise.all([...this.keys, ...holders].map((key) => this.trust(key, asset)));
     const balances = await Promise.all(this.keys.map((key) => this.balance(key.publicKey(), asset)));
-    const grants = this.keys
-      .filter((_, i) => balances[i] === "0.0000000")
-      .map((key) => Operation.payment({ destination: key.publicKey(), asset, amount: ISSUED_TO_EACH }));
-    // One transaction for all, up to the protocol's limit of operations: one ledger instead of one for each.
-    for (let i = 0; i < grants.length; i += MAX_OPERATIONS) {
-      await this.#send(issuer, grants.slice(i, i + MAX_OPERATIONS), Memo.none());
+    const empty = this.keys.filter((_, i) => balances[i] === "0.0000000");
+    for (let i = 0; i < empty.length; i += MAX_OPERATIONS) {
+      const payments = empty
+        .slice(i, i + MAX_OPERATIONS)
+        .map((key) => Operation.payment({ destination: key.publicKey(), asset, amount: ISSUED_TO_EACH }));
+      await this.#send(issuer, payments, Memo.none());
     }
     return asset;
   }
@@ -137,7 +137,7 @@ export class Customers {
     return { ...(await this.#send(key, [operation], memoOf)), from: key.publicKey() };
   }
 
-  #send(key: Keypair, operations: readonly xdr.Operation[], memo: Memo): Promise<Submitted> {
+  #send(key: Keypair, operations: xdr.Operation[], memo: Memo): Promise<Submitted> {
     const account = key.publicKey();
     const turn = (this.#lines.get(account) ?? Promise.resolve()).then(async () =>
       submitUntilKnown(this.#server, await this.#build(key, operations, memo)),
@@ -150,7 +150,7 @@ export class Customers {
   }
 
   /** The sequence number is read anew each time: the line makes sure that ours is the only one under way. */
-  async #build(key: Keypair, operations: readonly xdr.Operation[], memo: Memo): Promise<Transaction> {
+  async #build(key: Keypair, operations: xdr.Operation[], memo: Memo): Promise<Transaction> {
     const source = await this.#server.loadAccount(key.publicKey());
     const builder = new TransactionBuilder(source, {
       fee: BASE_FEE,

@@ -11,7 +11,7 @@ export type JournalHeader = {
   readonly prices: readonly PriceOption[];
 };
 
-export type JournalEntry = { readonly envelope: string; readonly injection?: Injection };
+type JournalEntry = { readonly envelope: string; readonly injection?: Injection };
 
 export type JournalLedger = {
   readonly ledger: number;

@@ -1,10 +1,5 @@
 /**
- * src/sandbox: a local Stellar network that speaks Horizon, for `up` and for tests, driven through the real
- * SDK. The state machine (ledger-state, check-transaction, apply-transaction, operations/) is pure; history
- * and journal keep what it did; records/ shapes it as Horizon does; http/ serves it. Nothing of the payment
- * service may import from here but the demo and tests: the sandbox is the network, not part of the service.
- *
- * This file: accounts as the ledger holds them. Rules: stellar-core's AccountEntry and TrustLineEntry.
+ * Accounts as the ledger holds them. Rules: stellar-core's AccountEntry and TrustLineEntry.
  */
 import type { Asset } from "../stellar/asset.js";
 

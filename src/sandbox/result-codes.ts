@@ -100,6 +100,7 @@ export const TRANSACTION_CODES = {
   tx_insufficient_fee: -9,
   tx_bad_auth_extra: -10,
   tx_internal_error: -11,
+  tx_not_supported: -12,
   tx_fee_bump_inner_failed: -13,
   tx_bad_min_seq_age_or_gap: -15,
 } as const;

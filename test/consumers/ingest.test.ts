@@ -228,7 +228,7 @@ describe("ingest: from the network into the books", () => {
         probability: 0.1,
       })),
     ],
-    ["answers that are cut off", [{ kind: "truncate", path: "/accounts", probability: 0.5 }]],
+    ["answers that are cut off", [{ kind: "truncate", path: "/accounts", probability: 0.3 }]],
     [
       "records repeated and out of order, on pages and streams",
       [{ kind: "repeat", times: 3 }, { kind: "reorder" }],

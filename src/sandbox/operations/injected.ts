@@ -8,7 +8,7 @@ import { decimal, moved } from "./move-effects.js";
 import { type Applied, type ApplyContext, type Effect, failed, type Move, type Rule } from "./rule.js";
 
 /** One entry of `asset_balance_changes`. Contracts (`C…`) may stand at either end; their balances aren't kept. */
-export type BalanceChange = {
+type BalanceChange = {
   readonly type: "transfer" | "mint" | "burn" | "clawback";
   readonly asset: string;
   readonly amount: string;
