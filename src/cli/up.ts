@@ -108,6 +108,8 @@ async function startEmbedded(ends: Ends): Promise<void> {
     HORIZON_URL: `http://127.0.0.1:${horizonPort}`,
     NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
     PORT: apiPort,
+    // Whatever the shell says: a demo with a known merchant is nobody else's business.
+    HOST: "127.0.0.1",
   };
   const env = roleEnvironment(addresses);
   const migrations = await migrate(postgres.url);

@@ -82,8 +82,9 @@ export class Consumer {
         await this.#standBack(error);
       }
     }
-    // The last batch: one more try, and if a server is away, another replica takes it over.
-    await this.#settleInHand().catch(() => undefined);
+    // What is in hand: one more try, and if a server is away, another replica takes it over.
+    const tries = Math.ceil(this.#inHand.length / this.#options.batch);
+    for (let i = 0; i < tries; i++) await this.#settleInHand().catch(() => undefined);
   }
 
   async #refreshAccounts(): Promise<void> {
@@ -126,11 +127,12 @@ export class Consumer {
 
   async #settleInHand(): Promise<void> {
     if (this.#inHand.length === 0) return;
-    // Taken out only when it is done: whatever is thrown in between, the batch is still in hand.
-    const batch = this.#inHand;
+    // A read brings up to one batch of each stream: many accounts must not become one huge transaction.
+    const batch = this.#inHand.slice(0, this.#options.batch);
     const { setAside } = await settleDeliveries(this.#options, batch);
-    this.#inHand = setAside;
-    if (setAside.length > 0) await this.#keepClaim();
+    // Taken out only now that it is done: whatever was thrown before, the batch is still in hand.
+    this.#inHand = [...this.#inHand.slice(batch.length), ...setAside];
+    if (this.#inHand.length > 0) await this.#keepClaim();
   }
 
   #hold(deliveries: readonly Delivery[]): void {
