@@ -125,14 +125,18 @@ function decodeMerge(record: Fields, base: Base): Decoded {
 /**
  * Completes a merge with the effects of its operation: the account's one native `account_credited`.
  * @param effects all effects of the operation, from a server that has ingested its ledger
- * @returns one credit; none when the merged account was empty; `unreadable` when the effect is missing, doubled or bad
+ * @returns one credit; none when the merged account was empty; `unreadable` when the effect is missing, ambiguous or bad
  */
 export function completeMerge(pending: PendingMerge, effects: readonly unknown[]): Movement[] {
-  const credited = effects.filter((effect): effect is Fields => isFields(effect) && credits(effect, pending));
-  const [effect] = credited;
+  const found = effects.filter((effect): effect is Fields => isFields(effect) && credits(effect, pending));
+  // The same effect twice is a repeat; the same place with another amount is not.
+  const credited = new Map(
+    found.map((effect) => [JSON.stringify([effect.paging_token, effect.amount]), effect]),
+  );
+  const [effect] = credited.values();
   try {
-    if (effect === undefined || credited.length > 1) {
-      throw new FieldError(`${credited.length} account_credited effects of this merge, not 1`);
+    if (effect === undefined || credited.size > 1) {
+      throw new FieldError(`${credited.size} account_credited effects of this merge, not 1`);
     }
     const amount = parseStroops(effect.amount);
     if (amount === 0n) return [];

@@ -34,6 +34,12 @@ describe("account merge", () => {
     });
   });
 
+  it("is credited once when the server repeats the effect", () => {
+    const [credit, ...rest] = completeMerge(pendingOf(), [r.credited(), r.credited(), r.credited()]);
+    expect(rest).to.deep.equal([]);
+    expect(credit).to.include({ kind: "credit", amount: 3_552_904_739n });
+  });
+
   it("keeps the effect with the record: without it the amount would have no evidence", () => {
     const [credit] = completeMerge(pendingOf(), [r.credited()]);
     const kept = JSON.parse(credit?.record ?? "");
@@ -54,6 +60,7 @@ describe("account merge", () => {
   const UNREADABLE: [string, unknown[]][] = [
     ["no effects", []],
     ["two credits", [r.credited(), r.credited({ paging_token: `${r.ID}-2` })]],
+    ["one effect told with two amounts", [r.credited(), r.credited({ amount: "1.0000000" })]],
     ["another operation's effect", [r.credited({ paging_token: "12884905985-1" })]],
     ["an operation's whose id only begins like ours", [r.credited({ paging_token: `${r.ID}0-1` })]],
     ["another asset", [r.credited({ asset_type: "credit_alphanum4" })]],
