@@ -1,25 +1,26 @@
 import { z } from "zod";
 
-/** A server's address: shown in logs without its password, see `redactUrl`. */
-const url = (protocols: readonly string[], example: string) =>
-  z
-    .string()
-    .refine(
-      (text) => URL.canParse(text) && protocols.includes(new URL(text).protocol),
-      `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}, such as ${example}`,
-    );
+/** A server's address. Shown in logs without its password, see `redactUrl`. */
+const isUrl = (text: string, protocols: readonly string[]) =>
+  URL.canParse(text) && protocols.includes(new URL(text).protocol);
 
-const wholeNumber = (minimum: number, maximum: number) =>
-  z
+const url = (protocols: readonly string[], example: string) => {
+  const wanted = `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(" or ")}, such as ${example}`;
+  // The same answer to nothing at all as to something else.
+  return z.string({ error: wanted }).refine((text) => isUrl(text, protocols), wanted);
+};
+
+const wholeNumber = (minimum: number, maximum: number) => {
+  const wanted = `a whole number between ${minimum} and ${maximum}`;
+  return z
     .string()
-    .regex(/^\d{1,12}$/, `a whole number between ${minimum} and ${maximum}`)
+    .regex(/^\d{1,12}$/, wanted)
     .transform(Number)
-    .refine(
-      (value) => value >= minimum && value <= maximum,
-      `a whole number between ${minimum} and ${maximum}`,
-    );
+    .refine((value) => value >= minimum && value <= maximum, wanted);
+};
 
-const redisUrl = url(["redis:", "rediss:"], "redis://127.0.0.1:6379");
+const REDIS = ["redis:", "rediss:"];
+const redisUrl = url(REDIS, "redis://127.0.0.1:6379");
 
 /**
  * Every variable the program reads, once, at start. `docs/configuration.md` is made from this schema: its
@@ -48,8 +49,10 @@ export const environment = z.object({
   LOCK_REDIS_URLS: z
     .string()
     .transform((text) => text.split(",").map((part) => part.trim()))
-    .pipe(z.array(redisUrl))
-    .refine((urls) => [1, 3, 5].includes(urls.length), "one, three or five URLs, separated by commas")
+    .refine(
+      (urls) => [1, 3, 5].includes(urls.length) && urls.every((part) => isUrl(part, REDIS)),
+      "one, three or five URLs that start with redis:// or rediss://, separated by commas",
+    )
     .optional()
     .describe("Independent Redis servers for Redlock, separated by commas. Default: REDIS_URL alone."),
   LOCK_LEASE_MS: wholeNumber(1_000, 600_000)
@@ -114,18 +117,25 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 }
 
 function wants(issue: z.core.$ZodIssue): string {
-  if (issue.code === "invalid_value") return issue.values.join(", ");
-  return issue.code === "invalid_type" ? "a value: it has no default" : issue.message;
+  return issue.code === "invalid_value" ? oneOf(issue.values.map(String)) : issue.message;
+}
+
+function oneOf(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
 }
 
 function shown(name: string, value: string): string {
   if (!SECRET.test(name)) return JSON.stringify(value);
-  return JSON.stringify(redactUrl(value));
+  const parts = value.split(",");
+  // A comma may stand between two URLs or in a password: neither half is safe to show.
+  return parts.length > 1 ? `${parts.length} parts (hidden)` : JSON.stringify(redactUrl(value));
 }
 
 /** A URL without user, password and query, fit for logs; anything else becomes `(hidden)`. */
 export function redactUrl(text: string): string {
   if (!URL.canParse(text)) return "(hidden)";
-  const { protocol, host, pathname } = new URL(text);
-  return host === "" ? "(hidden)" : `${protocol}//${host}${pathname}`;
+  const { protocol, host, pathname, search, hash } = new URL(text);
+  // An @ after the host: the password holds a / ? or # as it is, and what looks like the host is half of it.
+  if (host === "" || `${pathname}${search}${hash}`.includes("@")) return "(hidden)";
+  return `${protocol}//${host}${pathname}`;
 }

@@ -11,5 +11,7 @@ export const SERVERS = ["DATABASE_URL", "REDIS_URL", "HORIZON_URL"] as const;
  */
 export async function readEnvironment(): Promise<Config> {
   if (SERVERS.some((name) => process.env[name])) return readConfig(process.env);
-  return readConfig({ ...(await readAddresses(DATA_FOLDER)), ...process.env });
+  // Set to nothing counts as not set here too: it must not hide the address of a running `up`.
+  const given = Object.entries(process.env).filter(([, value]) => value !== "");
+  return readConfig({ ...(await readAddresses(DATA_FOLDER)), ...Object.fromEntries(given) });
 }

@@ -101,7 +101,7 @@ async function startEmbedded(ends: Ends): Promise<void> {
     () => postgres.stop(),
     () => redis.stop(),
   );
-  const [horizonPort, apiPort] = [await freePort(), process.env.PORT ?? String(await freePort())];
+  const [horizonPort, apiPort] = [await freePort(), process.env.PORT || String(await freePort())];
   const addresses: Environment = {
     DATABASE_URL: postgres.url,
     REDIS_URL: redis.url,
@@ -179,7 +179,7 @@ function roleEnvironment(addresses: Environment): NodeJS.ProcessEnv {
     ...process.env,
     ...addresses,
     // The roles write to pipes; what they print ends in this terminal.
-    LOG_FORMAT: process.env.LOG_FORMAT ?? "pretty",
+    LOG_FORMAT: process.env.LOG_FORMAT || "pretty",
     ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : {}),
   };
 }

@@ -1,0 +1,61 @@
+import { fileURLToPath } from "node:url";
+import { ConfigError, environment, readConfig } from "../../src/config.js";
+
+/** Where the page is kept, seen from dist/test/docs. */
+export const CONFIGURATION_PAGE = fileURLToPath(new URL("../../../docs/configuration.md", import.meta.url));
+
+/** Enough for every variable that has no default. */
+export const REQUIRED = {
+  DATABASE_URL: "postgres://paidonce:secret@127.0.0.1:5432/paidonce",
+  REDIS_URL: "redis://127.0.0.1:6379",
+  HORIZON_URL: "https://horizon-testnet.stellar.org",
+} as const;
+
+const HEAD = `# Configuration
+
+<!-- Made from the schema in src/config.ts by \`npm run docs\`; a test compares the two. Don't edit by hand. -->
+
+Every process reads the same environment variables, once, at start. An empty variable counts as not set. When one is
+wrong the process ends with exit code 2 and says so in one line for each, naming the variable, what it got and what it
+wants; a URL is never shown with its password:
+
+\`\`\`text
+%EXAMPLE%
+\`\`\`
+
+\`paidonce up\` with none of the three servers set starts its own; the other commands, run in the same folder meanwhile,
+find them by themselves.
+`;
+
+/** The page as `src/config.ts` has it now. */
+export function configurationPage(): string {
+  const example = problems({ ...REQUIRED, REDIS_URL: "http://:pass@127.0.0.1:6379", CONSUMER_BATCH: "many" });
+  const sections = Object.entries(environment.shape).map(
+    ([name, { description = "" }]) =>
+      `## ${name}\n\n${description}\n\n- default: ${defaultOf(name)}\n- accepts: ${acceptedBy(name)}\n`,
+  );
+  return [HEAD.replace("%EXAMPLE%", example.join("\n")), ...sections].join("\n");
+}
+
+/** What a process with only the servers set works with. */
+function defaultOf(name: string): string {
+  if (name in REQUIRED) return "none, it must be set";
+  const value = Object.entries(readConfig(REQUIRED)).find(([key]) => key === name)?.[1];
+  return value === undefined ? "not set" : `\`${String(value)}\``;
+}
+
+/** In the words of the answer to a wrong value; a variable that takes whatever it is given has none. */
+function acceptedBy(name: string): string {
+  const [problem] = problems({ ...REQUIRED, [name]: "?" });
+  return problem?.slice(problem.indexOf(", wants ") + ", wants ".length) ?? "any text";
+}
+
+function problems(env: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    readConfig(env);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}

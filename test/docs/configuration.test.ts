@@ -1,0 +1,104 @@
+import { readFileSync } from "node:fs";
+import { expect } from "chai";
+import { ConfigError, environment, readConfig, redactUrl } from "../../src/config.js";
+import { CONFIGURATION_PAGE, configurationPage, REQUIRED } from "./configuration-page.js";
+
+/** For each variable a value that it must refuse, and what the answer shows of it. */
+const WRONG: Record<string, [value: string, got: string, wants: string]> = {
+  DATABASE_URL: [
+    "mysql://me:hush@db/x",
+    '"mysql://db/x"',
+    "a URL that starts with postgres:// or postgresql://",
+  ],
+  REDIS_URL: ["hush", '"(hidden)"', "a URL that starts with redis:// or rediss://"],
+  HORIZON_URL: ["ftp://me:hush@horizon", '"ftp://horizon/"', "a URL that starts with http:// or https://"],
+  LOCKS: ["sometimes", '"sometimes"', "optional, required or off"],
+  LOCK_REDIS_URLS: ["redis://:hush@a,redis://:hush@b", "2 parts (hidden)", "one, three or five URLs"],
+  LOCK_LEASE_MS: ["999", '"999"', "a whole number between 1000 and 600000"],
+  CONSUMER_BATCH: ["0", '"0"', "a whole number between 1 and 2000"],
+  CLAIM_IDLE_MS: ["1e4", '"1e4"', "a whole number between 100 and 3600000"],
+  MAX_DELIVERIES: ["-2", '"-2"', "a whole number between 2 and 1000"],
+  INGEST_POLL_MS: ["50.5", '"50.5"', "a whole number between 50 and 600000"],
+  PORT: ["65536", '"65536"', "a whole number between 0 and 65535"],
+  LOG_LEVEL: ["loud", '"loud"', "trace, debug, info, warn, error, fatal or silent"],
+  LOG_FORMAT: ["xml", '"xml"', "auto, json or pretty"],
+};
+
+/** Any text will do. */
+const FREE = ["NETWORK_PASSPHRASE", "HOST"];
+
+describe("configuration", () => {
+  it("docs/configuration.md says what src/config.ts does (else: npm run docs)", () => {
+    expect(readFileSync(CONFIGURATION_PAGE, "utf8")).to.equal(configurationPage());
+  });
+
+  it("every variable is described, and has a wrong value below", () => {
+    for (const [name, { description }] of Object.entries(environment.shape)) {
+      expect(description, name).to.match(/^[\w`].{20,}\.$/);
+    }
+    expect([...Object.keys(WRONG), ...FREE]).to.have.members(Object.keys(environment.shape));
+  });
+
+  for (const [name, [value, got, wants]] of Object.entries(WRONG)) {
+    it(`a wrong ${name} is answered by one line that names it, what it got and what it wants`, () => {
+      const [problem, ...others] = problemsOf({ ...REQUIRED, [name]: value });
+      expect(others).to.deep.equal([]);
+      expect(problem?.startsWith(`${name}: got ${got}, wants ${wants}`), problem).to.equal(true);
+      expect(problem).not.to.include("hush");
+    });
+  }
+
+  it("what is missing is told in one line each, with an example", () => {
+    expect(problemsOf({})).to.deep.equal([
+      "DATABASE_URL: got nothing, wants a URL that starts with postgres:// or postgresql://, such as postgres://user:password@127.0.0.1:5432/paidonce",
+      "REDIS_URL: got nothing, wants a URL that starts with redis:// or rediss://, such as redis://127.0.0.1:6379",
+      "HORIZON_URL: got nothing, wants a URL that starts with http:// or https://, such as https://horizon.stellar.org",
+    ]);
+  });
+
+  it("an empty variable counts as not set", () => {
+    const empty = Object.fromEntries([...Object.keys(WRONG), ...FREE].map((name) => [name, ""]));
+    expect(readConfig({ ...empty, ...REQUIRED })).to.deep.equal(readConfig(REQUIRED));
+    expect(problemsOf({ ...REQUIRED, REDIS_URL: "" })).to.have.length(1);
+  });
+
+  it("LOCK_REDIS_URLS takes one, three or five URLs, with spaces around them", () => {
+    for (const count of [0, 1, 2, 3, 4, 5, 6, 7]) {
+      const urls = Array.from({ length: count }, (_, i) => `redis://lock-${i}:6379`);
+      const env = { ...REQUIRED, LOCK_REDIS_URLS: urls.join(" , ") };
+      if ([1, 3, 5].includes(count)) expect(readConfig(env).LOCK_REDIS_URLS).to.deep.equal(urls);
+      else if (count === 0) expect(readConfig(env).LOCK_REDIS_URLS).to.equal(undefined);
+      else expect(problemsOf(env), `${count} URLs`).to.have.length(1);
+    }
+    expect(problemsOf({ ...REQUIRED, LOCK_REDIS_URLS: "redis://a,redis://b,http://c" })).to.have.length(1);
+  });
+
+  it("no secret is ever echoed, however the URL is broken", () => {
+    const broken = [
+      "postgres//me:hush@db/x",
+      "mysql://me:hush@db/x?password=hush#hush",
+      "mysql://me:1/hush@db/x",
+      "mysql://me:1?hush@db/x",
+      "mysql://me:1#hush@db/x",
+      "mysql://db,hush@db/x",
+      "hush",
+    ];
+    for (const value of broken) {
+      for (const name of ["DATABASE_URL", "REDIS_URL", "HORIZON_URL", "LOCK_REDIS_URLS"]) {
+        expect(problemsOf({ ...REQUIRED, [name]: value }).join(), `${name}=${value}`).not.to.include("hush");
+      }
+      if (!value.includes(",")) expect(redactUrl(value)).not.to.include("hush");
+    }
+    expect(redactUrl(REQUIRED.DATABASE_URL)).to.equal("postgres://127.0.0.1:5432/paidonce");
+  });
+});
+
+function problemsOf(env: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  throw new Error("it was accepted");
+}
