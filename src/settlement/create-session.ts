@@ -23,6 +23,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   sessions_memo_unique_per_account: "another session of this account has the same memo",
   sessions_account_is_watched: "the receiving account is not watched: register it first",
   sessions_merchant_exists: "there is no such merchant",
+  sessions_asset_has_issuer: "the asset must be native or CODE:ISSUER",
   sessions_amount_positive: "the amount must be greater than zero",
   sessions_memo_key_canonical: "the memo must be text of 1 to 28 bytes, an id, a 32-byte hash, or a muxed id",
   sessions_grace_in_range: "the grace is between 0 seconds and 30 days",

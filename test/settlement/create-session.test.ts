@@ -1,0 +1,121 @@
+import { expect } from "chai";
+import { v7 as uuidv7 } from "uuid";
+import {
+  createSession,
+  SessionRefusedError,
+  type SessionRequest,
+} from "../../src/settlement/create-session.js";
+import { type Asset, NATIVE } from "../../src/stellar/asset.js";
+import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
+import { toStroops } from "../../src/stellar/stroops.js";
+import { EXPIRES_AT, newAccount, watchAccount } from "../support/books.js";
+import { createTestDatabase, type TestDatabase } from "../support/database.js";
+
+describe("createSession", () => {
+  let database: TestDatabase;
+  let request: SessionRequest;
+
+  before(async () => {
+    database = await createTestDatabase();
+  });
+  after(() => database.close());
+  beforeEach(async () => {
+    const owner = await watchAccount(database.dataSource);
+    request = { ...owner, memoKey: idMemo("7"), asset: NATIVE, amount: toStroops(1n), expiresAt: EXPIRES_AT };
+  });
+
+  const create = (changes: Partial<SessionRequest> = {}) =>
+    createSession(database.dataSource.manager, { ...request, ...changes });
+
+  it("makes a pending session of what was asked for, without grace unless one is given", async () => {
+    const session = await create();
+    expect(session).to.deep.include({ ...request, status: "pending", graceSeconds: 0, paidAt: null });
+    expect((await create({ memoKey: idMemo("8"), graceSeconds: 60 })).graceSeconds).to.equal(60);
+  });
+
+  it("takes every kind of reference, and amounts up to the network's largest", async () => {
+    const references = [
+      textMemo(Buffer.from("a")),
+      textMemo(Buffer.alloc(28, 0xff)),
+      idMemo("18446744073709551615"),
+      hashMemo("hash", Buffer.alloc(32)),
+      muxedId("0"),
+    ];
+    for (const memoKey of references) {
+      const amount = toStroops(2n ** 63n - 1n);
+      expect(await create({ memoKey, amount })).to.deep.include({ memoKey, amount });
+    }
+  });
+
+  it("ids grow with time, so that sessions made together lie together", async () => {
+    const ids: string[] = [];
+    for (let i = 0; i < 5; i++) ids.push((await create({ memoKey: idMemo(String(100 + i)) })).id);
+    expect(ids).to.deep.equal([...ids].sort());
+  });
+
+  it("one memo on two accounts is two sessions; a text 7, an id 7 and a muxed 7 on one account are three", async () => {
+    await create();
+    await create({ memoKey: textMemo(Buffer.from("7")) });
+    await create({ memoKey: muxedId("7") });
+    const other = await watchAccount(database.dataSource);
+    await create(other);
+  });
+
+  it("of many at once with one memo on one account, one is made", async () => {
+    const results = await Promise.allSettled(Array.from({ length: 8 }, () => create()));
+    expect(results.filter(({ status }) => status === "fulfilled")).to.have.length(1);
+    for (const result of results) {
+      if (result.status === "rejected") {
+        expect(result.reason).to.include({ constraint: "sessions_memo_unique_per_account" });
+      }
+    }
+  });
+
+  const REFUSED: readonly [what: string, () => Partial<SessionRequest>, constraint: string, words: RegExp][] =
+    [
+      [
+        "an account that nobody watches",
+        () => ({ account: newAccount() }),
+        "sessions_account_is_watched",
+        /not watched/,
+      ],
+      [
+        "an unknown merchant",
+        () => ({ merchantId: uuidv7() }),
+        "sessions_merchant_exists",
+        /no such merchant/,
+      ],
+      [
+        "an amount of zero",
+        () => ({ amount: toStroops(0n) }),
+        "sessions_amount_positive",
+        /greater than zero/,
+      ],
+      [
+        "an empty text memo",
+        () => ({ memoKey: "text:" as MemoKey }),
+        "sessions_memo_key_canonical",
+        /1 to 28 bytes/,
+      ],
+      ["a negative grace", () => ({ graceSeconds: -1 }), "sessions_grace_in_range", /30 days/],
+      ["a grace over 30 days", () => ({ graceSeconds: 2_592_001 }), "sessions_grace_in_range", /30 days/],
+      [
+        "an asset without its issuer",
+        () => ({ asset: "USDC" as Asset }),
+        "sessions_asset_has_issuer",
+        /CODE:ISSUER/,
+      ],
+    ];
+
+  for (const [what, changes, constraint, words] of REFUSED) {
+    it(`refuses ${what}, by the constraint's name and in words`, async () => {
+      const error = await create(changes()).then(
+        () => null,
+        (thrown: unknown) => thrown,
+      );
+      expect(error).to.be.instanceOf(SessionRefusedError);
+      expect(error).to.include({ constraint });
+      expect(error).to.have.property("message").that.matches(words);
+    });
+  }
+});
