@@ -1,4 +1,6 @@
 import type { Logger } from "pino";
+import type { DataSource } from "typeorm";
+import { sleep } from "../backoff.js";
 import type { Config } from "../config.js";
 import { connectLockServer, connectRedis } from "../consumers/redis-connections.js";
 import { createDataSource } from "../entities/data-source.js";
@@ -14,7 +16,8 @@ export async function openStatusSources(
     applicationName: "paidonce-status",
     poolSize: 3,
   });
-  await dataSource.initialize().catch((error: unknown) => logger.warn({ err: error }, "Postgres is away"));
+  const closing = new AbortController();
+  const connecting = await connectWhenThere(dataSource, logger, closing.signal);
   const redis = connectRedis(config.REDIS_URL, "paidonce-status", logger);
   const lockUrls = config.LOCKS === "off" ? [] : (config.LOCK_REDIS_URLS ?? [config.REDIS_URL]);
   const lockServers = lockUrls.map((url) => connectLockServer(url, logger));
@@ -35,8 +38,38 @@ export async function openStatusSources(
     lockServers,
     lockMode: config.LOCKS,
     close: async () => {
+      closing.abort();
+      await connecting.done;
       for (const connection of [redis, ...lockServers]) connection.disconnect();
       if (dataSource.isInitialized) await dataSource.destroy();
     },
   };
+}
+
+/** How often to look for a Postgres that was away at the start. */
+const LOOK_AGAIN_MS = 2_000;
+
+/**
+ * Connects, or goes on trying in the background: an API that was started first would otherwise say for ever
+ * that Postgres is away.
+ * @returns after the first attempt; `done` resolves when there is no more to come
+ */
+async function connectWhenThere(
+  dataSource: DataSource,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<{ done: Promise<void> }> {
+  try {
+    await dataSource.initialize();
+    return { done: Promise.resolve() };
+  } catch (error) {
+    logger.warn({ err: error }, "Postgres is away");
+  }
+  const tryAgain = async () => {
+    while (!signal.aborted && !dataSource.isInitialized) {
+      await sleep(LOOK_AGAIN_MS, signal);
+      if (!signal.aborted) await dataSource.initialize().catch(() => undefined);
+    }
+  };
+  return { done: tryAgain() };
 }

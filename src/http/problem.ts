@@ -31,14 +31,7 @@ export function problems(logger: Logger) {
   return async (context: Context, next: Next): Promise<void> => {
     try {
       await next();
-      if (context.status === 404 && context.body === undefined) {
-        throw new Problem(
-          404,
-          "not-found",
-          "Not found",
-          `There is nothing at ${context.method} ${context.path}.`,
-        );
-      }
+      if (context.body === undefined && context.status >= 400) throw unanswered(context);
     } catch (error) {
       const problem = error instanceof Problem ? error : unforeseen(error, logger);
       context.status = problem.status;
@@ -51,6 +44,13 @@ export function problems(logger: Logger) {
       context.type = "application/problem+json";
     }
   };
+}
+
+/** What the router says by a bare status: no such path, or not by this method (`Allow` names those that are). */
+function unanswered({ method, path, status }: Context): Problem {
+  return status === 404
+    ? new Problem(404, "not-found", "Not found", `There is nothing at ${method} ${path}.`)
+    : new Problem(status, "method-not-allowed", "Method not allowed", `${path} can't be asked by ${method}.`);
 }
 
 function unforeseen(error: unknown, logger: Logger): Problem {
