@@ -36,6 +36,8 @@ export type WorkerOptions = {
   readonly connect: (name: string) => Redis;
   /** Overrides each job's own interval, for tests. */
   readonly everyMs?: number;
+  /** How often schedules are put back, for tests; 30 s by default. */
+  readonly rescheduleMs?: number;
 };
 
 /** One replica of the job worker. Any number may run; each scheduled run goes to one of them. */
@@ -65,18 +67,22 @@ export class Worker {
     this.#worker.on("error", () => undefined);
   }
 
-  async start(): Promise<void> {
-    await this.#schedule();
-    this.#timer = setInterval(() => this.#schedule(), RESCHEDULE_MS);
+  start(): void {
+    // Not waited for: while Redis is away this lasts as long, and the process must be able to stop meanwhile.
+    void this.#schedule();
+    this.#timer = setInterval(() => this.#schedule(), this.#options.rescheduleMs ?? RESCHEDULE_MS);
     void this.#worker.run().catch((error: unknown) => {
       this.#options.logger.error({ err: error }, "the job worker ended");
     });
   }
 
-  /** Finishes the job in hand. */
+  /** Finishes the job in hand; while Redis is away it can't be finished there, and is left for a repetition. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#worker.close();
+    const isAway = this.#connections.some((connection) => connection.status !== "ready");
+    // Commands that wait for Redis to come back would make the stop wait for it too.
+    if (isAway) for (const connection of this.#connections) connection.disconnect();
+    await this.#worker.close(isAway);
     await this.#queue.close();
     for (const connection of this.#connections) connection.disconnect();
   }
