@@ -1,0 +1,142 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect } from "chai";
+import type { Redis } from "ioredis";
+import Koa from "koa";
+import { pino } from "pino";
+import { connectRedis } from "../../src/consumers/redis-connections.js";
+import { createDataSource } from "../../src/entities/data-source.js";
+import { createApp } from "../../src/http/app.js";
+import { problems } from "../../src/http/problem.js";
+import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { watchAccount } from "../support/books.js";
+import { connect, createTestDatabase, sharedPostgres, type TestDatabase } from "../support/database.js";
+import { silent } from "../support/stream.js";
+
+describe("the API", () => {
+  let database: TestDatabase;
+  let redisServer: RedisServer;
+  let redis: Redis;
+  let servers: Server[];
+
+  beforeEach(async () => {
+    [database, redisServer] = await Promise.all([createTestDatabase(), startRedis({ appendonly: false })]);
+    redis = connectRedis(redisServer.url, "test", silent);
+    servers = [];
+  });
+  afterEach(async () => {
+    for (const server of servers) {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+    redis.disconnect();
+    await redisServer.stop();
+    await database.close();
+  });
+
+  const listen = async (app: Koa): Promise<string> => {
+    const server = createServer(app.callback());
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+  const serve = (dataSource = database.dataSource) =>
+    listen(createApp({ dataSource, redis, lockServers: [], lockMode: "off" }, silent));
+
+  it("is alive whatever else is down", async () => {
+    const url = await serve(
+      createDataSource({ url: "postgres://127.0.0.1:1/none", applicationName: "test" }),
+    );
+    const answer = await fetch(`${url}/healthz`);
+    expect([answer.status, await answer.json()]).to.deep.equal([200, { status: "alive" }]);
+  });
+
+  it("is ready with a migrated database and Redis", async () => {
+    const answer = await fetch(`${await serve()}/readyz`);
+    expect([answer.status, await answer.json()]).to.deep.equal([
+      200,
+      {
+        status: "ready",
+        postgres: { reachable: true, migrated: true },
+        redis: { reachable: true },
+      },
+    ]);
+  });
+
+  it("is not ready, and says why, without Redis, and ready again once it is back", async () => {
+    const url = await serve();
+    await redisServer.kill();
+    const answer = await fetch(`${url}/readyz`);
+    expect(answer.status).to.equal(503);
+    expect(await answer.json()).to.deep.include({ status: "not ready", redis: { reachable: false } });
+    await redisServer.restart();
+    while ((await fetch(`${url}/readyz`)).status !== 200) await redis.ping().catch(() => undefined);
+  });
+
+  it("is not ready on a database that nobody migrated, or without one", async () => {
+    const empty = await connect((await sharedPostgres()).url);
+    try {
+      const answer = await fetch(`${await serve(empty)}/readyz`);
+      expect(answer.status).to.equal(503);
+      expect(await answer.json()).to.deep.include({ postgres: { reachable: true, migrated: false } });
+    } finally {
+      await empty.destroy();
+    }
+    const answer = await fetch(`${await serve(empty)}/readyz`);
+    expect(answer.status).to.equal(503);
+    expect(await answer.json()).to.deep.include({ postgres: { reachable: false, migrated: false } });
+  });
+
+  it("GET /v1/status tells what is watched and what needs a person", async () => {
+    const { account } = await watchAccount(database.dataSource);
+    const answer = await fetch(`${await serve()}/v1/status`);
+    expect(answer.status).to.equal(200);
+    const status = (await answer.json()) as { accounts: { account: string }[] };
+    expect(status).to.deep.include({
+      healthy: false,
+      problems: [`Nobody leads the ingest of ${account}: start \`paidonce ingest\`.`],
+      sessions: { pending: 0, processing: 0 },
+    });
+    expect(status.accounts.map((entry) => entry.account)).to.deep.equal([account]);
+  });
+
+  it("answers what it does not know by a problem document with a type that stays", async () => {
+    const answer = await fetch(`${await serve()}/v1/nothing?secret=hush`);
+    expect(answer.status).to.equal(404);
+    expect(answer.headers.get("content-type")).to.match(/^application\/problem\+json/);
+    expect(await answer.json()).to.deep.equal({
+      type: "https://paidonce.dev/problems/not-found",
+      title: "Not found",
+      status: 404,
+      detail: "There is nothing at GET /v1/nothing.",
+    });
+  });
+
+  it("answers a wrong method by a problem document too, with the methods that are right", async () => {
+    const answer = await fetch(`${await serve()}/v1/status`, { method: "DELETE" });
+    expect(answer.status).to.equal(405);
+    expect(answer.headers.get("allow")).to.equal("HEAD, GET");
+    expect(answer.headers.get("content-type")).to.match(/^application\/problem\+json/);
+    expect(await answer.json()).to.include({
+      type: "https://paidonce.dev/problems/method-not-allowed",
+      status: 405,
+    });
+  });
+
+  it("an error that nobody foresaw shows nothing of itself, and is in the log", async () => {
+    const lines: string[] = [];
+    const app = new Koa();
+    app.silent = true;
+    app.use(problems(pino({}, { write: (line: string) => lines.push(line) })));
+    app.use((context) => {
+      context.body = "half an answer";
+      throw Object.assign(new Error("relation hush does not exist"), { status: 418, expose: true });
+    });
+    const answer = await fetch(`${await listen(app)}/v1/status`);
+    const text = await answer.text();
+    expect(answer.status).to.equal(500);
+    expect(JSON.parse(text)).to.include({ type: "https://paidonce.dev/problems/internal", status: 500 });
+    expect(text).not.to.match(/hush|at .*\.js|half/);
+    expect(lines.join()).to.include("relation hush does not exist");
+  });
+});
