@@ -26,7 +26,7 @@ export function addDeadLettersCommand(program: Command): void {
         const letters = await listUnreadable(dataSource.manager);
         if (letters.length === 0 && !options.json) process.stdout.write("no dead letters\n");
         for (const letter of letters) {
-          process.stdout.write(`${options.json ? JSON.stringify(letter) : describe(letter)}\n`);
+          process.stdout.write(`${options.json ? asJson(letter) : describe(letter)}\n`);
         }
       } finally {
         await close();
@@ -93,4 +93,9 @@ async function open() {
 
 function describe(letter: UnreadableCredit): string {
   return `${letter.key}  ${letter.account}  ${letter.raisedAt.toISOString()}\n    ${letter.why}`;
+}
+
+/** Named as in `status --json`; an operation id passes 2^53, so it is text. */
+function asJson({ key, account, operationId, why, raisedAt }: UnreadableCredit): string {
+  return JSON.stringify({ key, account, operation_id: operationId.toString(), why, raised_at: raisedAt });
 }
