@@ -9,7 +9,7 @@ import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
 import type { NetworkView } from "../horizon/network-view.js";
 import { readPage } from "../horizon/read-page.js";
 import { type AccountId, compareKeys } from "../stellar/credit.js";
-import type { OperationId } from "../stellar/operation-id.js";
+import { ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { appendEntries, NO_TAIL, readPosition, type Tail } from "./append-entries.js";
 import type { Bell } from "./bell.js";
 import { parseEntryId } from "./entry.js";
@@ -33,6 +33,9 @@ const WATERMARK_EVERY_MS = 1_000;
 
 /** A halted account is looked at again after this time: another server may fill the hole. */
 const HALTED_PAUSE_MS = 15_000;
+
+/** Ledgers that a server may forget in one go, about a day's: its reaper works in large steps. */
+const TRIMMED_AT_ONCE = 20_000;
 
 const RETRY = { baseMs: 200, maxMs: 10_000 };
 
@@ -96,7 +99,11 @@ async function refuseHole(
   cursor: OperationId,
   signal: AbortSignal,
 ): Promise<void> {
-  const hole = findHistoryHole(cursor, await parts.network.refresh(signal));
+  let root = await parts.network.current(signal);
+  // Near the server's oldest ledger a root that is seconds old proves nothing: ask for the one of now.
+  if (ledgerOf(cursor) < root.historyElderLedger + TRIMMED_AT_ONCE)
+    root = await parts.network.refresh(signal);
+  const hole = findHistoryHole(cursor, root);
   if (hole === null) return;
   const why = describeHole(hole);
   await haltAccount(parts.dataSource, account, why);

@@ -1,7 +1,7 @@
 import type { HorizonClient, HorizonRoot } from "./client.js";
 
 /** How old the root may be where nothing depends on its last second. */
-const MAX_AGE_MS = 5_000;
+const MAX_AGE_MS = 10_000;
 
 /** What the server says about its ledgers, shared by all accounts of a process: one request serves them all. */
 export class NetworkView {
@@ -16,7 +16,7 @@ export class NetworkView {
     this.#passphrase = passphrase;
   }
 
-  /** The root, at most five seconds old. @throws as `refresh` */
+  /** The root, at most ten seconds old: every request counts against the rate limit. @throws as `refresh` */
   async current(signal: AbortSignal): Promise<HorizonRoot> {
     if (this.#last !== null && performance.now() - this.#last.at < MAX_AGE_MS) return this.#last.root;
     return this.refresh(signal);

@@ -1,0 +1,122 @@
+import { expect } from "chai";
+import type { Redis } from "ioredis";
+import type { CheckoutSession, SessionId } from "../../src/entities/checkout-session.js";
+import type { LockMode } from "../../src/locks/session-locks.js";
+import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { parseAsset } from "../../src/stellar/asset.js";
+import { type Credit, compareKeys, type Movement } from "../../src/stellar/credit.js";
+import { toStroops } from "../../src/stellar/stroops.js";
+import {
+  anUnreadable,
+  aSession,
+  creditFor,
+  findContradictions,
+  newAccount,
+  openSessions,
+  readBooks,
+  watchAccount,
+} from "../support/books.js";
+import { createTestDatabase } from "../support/database.js";
+import { append, drained, plainRedis, startConsumer } from "../support/stream.js";
+
+const account = newAccount();
+const template = { account, merchantId: "" };
+const SESSIONS: readonly CheckoutSession[] = Array.from({ length: 40 }, () => aSession(template));
+const MOVEMENTS: readonly Movement[] = SESSIONS.flatMap((session, index): Movement[] => {
+  const wrongAsset = parseAsset(`USDC:${account}`);
+  switch (index % 8) {
+    case 0:
+      return [creditFor(session), creditFor(session)];
+    case 1:
+      return [creditFor(session, { amount: toStroops(session.amount - 1n) }), creditFor(session)];
+    case 2:
+      return [creditFor(session, { asset: wrongAsset })];
+    case 3:
+      return [creditFor(session, { closedAt: new Date(session.expiresAt.getTime() + 1) })];
+    case 4:
+      return [creditFor(session, { memo: null })];
+    case 5:
+      return [creditFor(session, { amount: toStroops(session.amount + 1n) }), anUnreadable(account)];
+    default:
+      return [creditFor(session)];
+  }
+}).sort(compareKeys);
+
+describe("G4: the same payments end in the same rows", () => {
+  let server: RedisServer;
+  let redis: Redis;
+
+  before(async () => {
+    server = await startRedis({ appendonly: false });
+    redis = plainRedis(server.url);
+  });
+  after(async () => {
+    redis.disconnect();
+    await server.stop();
+  });
+
+  /** Settles everything in a database of its own. */
+  async function settleUnder(
+    mode: LockMode,
+    options: { consumers: number; flushes: number; lockUrls?: string[] },
+  ) {
+    const database = await createTestDatabase();
+    await redis.flushall();
+    const { merchantId } = await watchAccount(database.dataSource, account);
+    await openSessions(database.dataSource, ...SESSIONS.map((session) => ({ ...session, merchantId })));
+    const consumers = Array.from({ length: options.consumers }, () =>
+      startConsumer(server.url, database.dataSource, {
+        mode,
+        batch: 7,
+        ...(options.lockUrls === undefined ? {} : { lockUrls: options.lockUrls }),
+      }),
+    );
+    for (let i = 0; i < options.flushes; i++) {
+      await append(redis, MOVEMENTS);
+      await redis.flushall();
+    }
+    await append(redis, MOVEMENTS);
+    await drained(redis, account);
+    await Promise.all(consumers.map((consumer) => consumer.stop()));
+    const books = await readBooks(database.dataSource);
+    const events = await database.dataSource.query("SELECT id, body FROM outbox_events ORDER BY id");
+    await database.close();
+    return { books, events };
+  }
+
+  it("in one replica, row for row and event id for event id: locks on, required, off, without a quorum, Redis flushed", async () => {
+    const runs = [
+      await settleUnder("optional", { consumers: 1, flushes: 0 }),
+      await settleUnder("required", { consumers: 1, flushes: 0 }),
+      await settleUnder("off", { consumers: 1, flushes: 0 }),
+      await settleUnder("off", { consumers: 1, flushes: 3 }),
+      // Nobody listens there: a quorum that is never to be had.
+      await settleUnder("optional", { consumers: 1, flushes: 1, lockUrls: ["redis://127.0.0.1:1"] }),
+    ];
+    for (const run of runs) {
+      expect(findContradictions(run.books)).to.deep.equal([]);
+      expect(run).to.deep.equal(runs[0]);
+    }
+  });
+
+  it("in four replicas too, but for which of two racing credits of a session came first", async () => {
+    const sessionOf = new Map(MOVEMENTS.flatMap((movement) => sessionsNamed(movement)));
+    const runs = [];
+    for (const mode of ["optional", "off"] as const)
+      runs.push(await settleUnder(mode, { consumers: 4, flushes: 2 }));
+    const [first, second] = runs.map(({ books }) => ({
+      paid: books.paidSessions,
+      confirmed: books.confirmations,
+      credits: books.credits,
+      exceptions: books.exceptions
+        .map((row) => `${row.reason} ${row.session_id ?? sessionOf.get(row.key) ?? row.key}`)
+        .sort(),
+    }));
+    expect(second).to.deep.equal(first);
+  });
+});
+
+function sessionsNamed(movement: Movement): [string, SessionId][] {
+  const named = SESSIONS.find((session) => session.memoKey === (movement as Credit).memo);
+  return named === undefined ? [] : [[`${movement.operationId}-${movement.moveIndex}`, named.id]];
+}
