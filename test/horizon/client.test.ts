@@ -189,6 +189,14 @@ describe("HorizonClient", () => {
     expect(getEventListeners(controller.signal, "abort")).to.deep.equal([]);
   });
 
+  it("finished requests leave no timer that would keep the process alive", async () => {
+    const client = await clientOf([json(ROOT)], { timeoutMs: 3_600_000 });
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+    const before = timers();
+    for (let i = 0; i < 20; i++) await client.root(signal);
+    expect(timers()).to.be.below(before + 10);
+  });
+
   it("a signal that lives long gathers no listeners from finished requests", async () => {
     const controller = new AbortController();
     const client = await clientOf([json(ROOT), problem(503, "stale_history"), json("{")]);

@@ -4,6 +4,7 @@ import { expect } from "chai";
 import { Doorbell, type DoorbellOptions, type Ring } from "../../src/horizon/doorbell.js";
 import type { HorizonError } from "../../src/horizon/errors.js";
 import { type OperationId, parseOperationId, toOperationId } from "../../src/stellar/operation-id.js";
+import { Queue } from "./queue.js";
 import * as r from "./records.js";
 import { type Answer, events, json, problem, ScriptedServer } from "./scripted-server.js";
 
@@ -124,6 +125,28 @@ describe("Doorbell", () => {
     await gone;
   });
 
+  it("a stream that never sends a byte after its headers is silent too", async () => {
+    const mute: Answer = (response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.flushHeaders();
+    };
+    await listen([mute, events(HELLO + record(1))], { silenceMs: 50, timeoutMs: 3_600_000 });
+    expect(await rings.take(3)).to.deep.equal(["opened", "opened", "event"]);
+  });
+
+  it("an answer that is no event stream is let go of, not left open", async () => {
+    const gone = new Queue<Promise<unknown>>();
+    const endless: Answer = (response) => {
+      gone.push(once(response, "close"));
+      response.writeHead(200, { "content-type": "application/json" });
+      response.write("{");
+    };
+    await listen([endless, events(HELLO)]);
+    const [[failure] = []] = await failures.take(1);
+    expect(failure).to.include({ kind: "broken_body" });
+    await (await gone.take(1))[0];
+  });
+
   it("a server that takes the connection and never answers is a timeout", async () => {
     await listen([() => {}, events(HELLO)], { timeoutMs: 50 });
     const [[failure] = []] = await failures.take(1);
@@ -207,6 +230,14 @@ describe("Doorbell", () => {
     expect(waits).to.deep.equal({ short: 3, long: 0 });
   });
 
+  it("waits grow from failure to failure, and begin anew after a stream that lived", async () => {
+    const down = problem(503, "stale_history");
+    const lived = events(HELLO + record(1) + BYE, true);
+    const backoff = { baseMs: 4, maxMs: 1_000 };
+    await listen([down, down, down, lived, down, events(HELLO)], { backoff, random: () => 0.99 });
+    expect((await failures.take(4)).map(([, waitMs]) => waitMs)).to.deep.equal([3, 7, 15, 3]);
+  });
+
   it("what the listener throws is its own and ends it: no network to be retried", async () => {
     const bug = new Error("bug");
     for (const at of ["opened", "event"]) {
@@ -271,27 +302,3 @@ describe("Doorbell", () => {
     for (const cursor of cursors()) expect(parseOperationId(cursor)).to.equal(0n);
   });
 });
-
-/** Lets a test wait for what happens instead of for time. */
-class Queue<T> {
-  readonly #items: T[] = [];
-  #wake: () => void = () => {};
-
-  get size(): number {
-    return this.#items.length;
-  }
-
-  push(item: T): void {
-    this.#items.push(item);
-    this.#wake();
-  }
-
-  async take(count: number): Promise<T[]> {
-    while (this.#items.length < count) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    return this.#items.splice(0, count);
-  }
-}

@@ -16,7 +16,7 @@ export const CONTRACT = StrKey.encodeContract(key(4));
 export const HASH = "ab".repeat(32);
 export const INNER_HASH = "cd".repeat(32);
 export const ID = toOperationId(1000, 3, 1);
-export const USD = { asset_type: "credit_alphanum4", asset_code: "USD", asset_issuer: ISSUER };
+const USD = { asset_type: "credit_alphanum4", asset_code: "USD", asset_issuer: ISSUER };
 
 /** `M…` address of an account. */
 export function muxedAddress(account: string, id: bigint): string {
