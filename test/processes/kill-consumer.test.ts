@@ -14,7 +14,7 @@ import {
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { endRoles, startRole } from "../support/role-process.js";
-import { append, drained, plainRedis } from "../support/stream.js";
+import { append, drained, plainRedis, startConsumer, type TestConsumer } from "../support/stream.js";
 
 /** What a consumer that dies at each point leaves behind. */
 const LEFT: Record<Exclude<Checkpoint, `ingest.${string}`>, { committed: boolean; acknowledged: boolean }> = {
@@ -28,11 +28,12 @@ const LEFT: Record<Exclude<Checkpoint, `ingest.${string}`>, { committed: boolean
   "consumer.after-acknowledge": { committed: true, acknowledged: true },
 };
 
-for (const mode of ["optional", "off"]) {
+for (const mode of ["optional", "off"] as const) {
   describe(`kill -9 of a consumer process, LOCKS=${mode}`, () => {
     let server: RedisServer;
     let redis: Redis;
     let database: TestDatabase;
+    let healthy: TestConsumer | undefined;
 
     before(async () => {
       server = await startRedis({ appendonly: false });
@@ -43,6 +44,8 @@ for (const mode of ["optional", "off"]) {
     });
     afterEach(async () => {
       await endRoles();
+      await healthy?.stop();
+      healthy = undefined;
       await database.close();
     });
     after(async () => {
@@ -74,7 +77,7 @@ for (const mode of ["optional", "off"]) {
         expect(findContradictions(found)).to.deep.equal([]);
         expect(await pendingOf(owner.account)).to.equal(left.acknowledged ? 0 : credits.length);
 
-        await startRole("consume", env);
+        healthy = startConsumer(server.url, database.dataSource, { mode });
         await drained(redis, owner.account);
 
         const books = await readBooks(database.dataSource);
