@@ -1,7 +1,8 @@
 /**
  * Named points between the steps that must be safe to die between. In production a checkpoint does nothing.
  * In tests, where PAIDONCE_TEST=1, a process dies at the point that PAIDONCE_CRASH_AT names (`kill -9`, no
- * clean-up), and a test in the same process can wait for a point or stop there.
+ * clean-up) or is paused the first time it comes to the one that PAIDONCE_STOP_AT names (SIGSTOP, as a laptop
+ * that sleeps), and a test in the same process can wait for a point or stop there.
  */
 export type Checkpoint =
   | "ingest.before-append"
@@ -17,7 +18,7 @@ export type Checkpoint =
 
 type Hook = (point: Checkpoint) => void | Promise<void>;
 
-let hook: Hook | null = process.env.PAIDONCE_TEST === "1" ? crashHook(process.env.PAIDONCE_CRASH_AT) : null;
+let hook: Hook | null = process.env.PAIDONCE_TEST === "1" ? hookOf(process.env) : null;
 
 /** Marks a step. Resolves at once unless a test has put something there. */
 export function checkpoint(point: Checkpoint): void | Promise<void> {
@@ -33,9 +34,13 @@ export function atCheckpoints(next: Hook | null): void {
   hook = next;
 }
 
-function crashHook(name: string | undefined): Hook | null {
-  if (name === undefined || name === "") return null;
+function hookOf({ PAIDONCE_CRASH_AT: crashAt, PAIDONCE_STOP_AT: stopAt }: NodeJS.ProcessEnv): Hook | null {
+  if (!crashAt && !stopAt) return null;
+  let stopped = false;
   return (point) => {
-    if (point === name) process.kill(process.pid, "SIGKILL");
+    if (point === crashAt) process.kill(process.pid, "SIGKILL");
+    if (point !== stopAt || stopped) return;
+    stopped = true;
+    process.kill(process.pid, "SIGSTOP");
   };
 }

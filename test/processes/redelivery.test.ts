@@ -1,0 +1,123 @@
+import { expect } from "chai";
+import type { Redis } from "ioredis";
+import { encodeEntry, entryId } from "../../src/consumers/entry.js";
+import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
+import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { type AccountId, type Credit, compareKeys } from "../../src/stellar/credit.js";
+import {
+  aSession,
+  creditFor,
+  findContradictions,
+  openSessions,
+  readBooks,
+  watchAccount,
+} from "../support/books.js";
+import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { endRoles, startRole } from "../support/role-process.js";
+import { drained, plainRedis } from "../support/stream.js";
+
+/** Printed in the suite's name, so that a failure can be repeated. */
+const SEED = 20_261_101;
+const COPIES = 1_000;
+const OTHERS = 40;
+
+/**
+ * KEYS[1] stream, ARGV: group, then per entry its id, number of texts, and those. Once every entry of the
+ * stream was handed to some consumer, replaces the stream by one with these entries: Redis takes the same ids
+ * again only in a new stream. What was handed out before is still being settled meanwhile.
+ */
+const DELIVER_AGAIN = `
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    local delivered = '0-0'
+    for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+      for i = 1, #group, 2 do if group[i] == 'last-delivered-id' then delivered = group[i + 1] end end
+    end
+    if #redis.call('XRANGE', KEYS[1], '(' .. delivered, '+', 'COUNT', 1) > 0 then return 0 end
+  end
+  redis.call('DEL', KEYS[1])
+  local i = 2
+  while i <= #ARGV do
+    local fields = tonumber(ARGV[i + 1])
+    redis.call('XADD', KEYS[1], ARGV[i], unpack(ARGV, i + 2, i + 1 + fields))
+    i = i + 2 + fields
+  end
+  redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0')
+  return 1`;
+
+for (const mode of ["optional", "off"]) {
+  describe(`redelivery to four consumer processes, LOCKS=${mode}, seed ${SEED}`, () => {
+    let server: RedisServer;
+    let redis: Redis;
+    let database: TestDatabase;
+
+    beforeEach(async () => {
+      [database, server] = await Promise.all([createTestDatabase(), startRedis({ appendonly: false })]);
+      redis = plainRedis(server.url);
+    });
+    afterEach(async () => {
+      await endRoles();
+      redis.disconnect();
+      await server.stop();
+      await database.close();
+    });
+
+    it(`G1, G2: one event ${COPIES} times, in random order among others: one row each`, async () => {
+      const owner = await watchAccount(database.dataSource);
+      const sessions = await openSessions(
+        database.dataSource,
+        ...Array.from({ length: OTHERS + 1 }, () => aSession(owner)),
+      );
+      const credits = sessions.map((session) => creditFor(session));
+      const hot = credits[OTHERS / 2];
+      if (hot === undefined) throw new Error("no credit");
+      const others = credits.filter((credit) => credit !== hot);
+      const copies = shuffled([...Array<Credit>(COPIES).fill(hot), ...Array(10).fill(others).flat()]);
+      const env = { DATABASE_URL: database.url, REDIS_URL: server.url, LOCKS: mode };
+      await Promise.all(Array.from({ length: 4 }, () => startRole("consume", env)));
+
+      for (const run of ascendingRuns(copies)) await deliver(redis, owner.account, run);
+      await drained(redis, owner.account);
+
+      const books = await readBooks(database.dataSource);
+      expect(books.credits).to.deep.equal(credits.map(entryId));
+      expect(books.payments).to.have.length(credits.length);
+      expect(findContradictions(books)).to.deep.equal([]);
+    });
+  });
+}
+
+async function deliver(redis: Redis, account: AccountId, credits: readonly Credit[]): Promise<void> {
+  const args = credits.flatMap((credit) => {
+    const fields = encodeEntry(credit);
+    return [entryId(credit), fields.length, ...fields];
+  });
+  while ((await redis.eval(DELIVER_AGAIN, 1, streamKey(account), GROUP, ...args)) !== 1);
+}
+
+/** A stream's ids must ascend: cuts the order into the longest pieces that do. */
+function ascendingRuns(credits: readonly Credit[]): Credit[][] {
+  const runs: Credit[][] = [];
+  let run: Credit[] = [];
+  for (const credit of credits) {
+    const last = run.at(-1);
+    if (last === undefined || compareKeys(last, credit) >= 0) {
+      run = [];
+      runs.push(run);
+    }
+    run.push(credit);
+  }
+  return runs;
+}
+
+/** In an order that is the same for the same seed (mulberry32). */
+function shuffled<T>(items: readonly T[]): T[] {
+  let state = SEED;
+  const random = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const order = items.map((item) => ({ item, at: random() }));
+  return order.sort((a, b) => a.at - b.at).map(({ item }) => item);
+}
