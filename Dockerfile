@@ -25,6 +25,6 @@ COPY package.json LICENSE ./
 # The files belong to root: the service can't change its own code.
 USER node
 # Asks the database and Redis, as every role needs them; the api has its own check in docker-compose.yml.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["node", "dist/src/cli.js", "status"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["node", "dist/src/cli.js", "status", "--ready"]
 ENTRYPOINT ["node", "dist/src/cli.js"]
 CMD ["--help"]

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { createLogger } from "../logging.js";
-import { collectStatus, type Status } from "../status/collect-status.js";
+import { collectStatus, isReady, type Status } from "../status/collect-status.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openStatusSources } from "./open-status-sources.js";
@@ -10,7 +10,8 @@ export function addStatusCommand(program: Command): void {
     .command("status")
     .description("what the service is doing, and what needs a person; exit code 1 while something does")
     .option("--json", "the same as GET /v1/status")
-    .action(async (options: { json?: boolean }) => {
+    .option("--ready", "exit code by what a role needs to run (Postgres, Redis, migrations) and nothing else")
+    .action(async (options: { json?: boolean; ready?: boolean }) => {
       const config = await readEnvironment();
       const sources = await openStatusSources(
         config,
@@ -19,7 +20,9 @@ export function addStatusCommand(program: Command): void {
       try {
         const status = await collectStatus(sources);
         process.stdout.write(options.json ? `${JSON.stringify(status, null, 2)}\n` : describe(status));
-        process.exitCode = status.healthy ? EXIT.ok : EXIT.failed;
+        // A dead letter needs a person, not a restart: health checks of containers ask for less.
+        const isWell = options.ready ? isReady(status) : status.healthy;
+        process.exitCode = isWell ? EXIT.ok : EXIT.failed;
       } finally {
         await sources.close();
       }

@@ -1,7 +1,7 @@
 import Router from "@koa/router";
 import Koa from "koa";
 import type { Logger } from "pino";
-import { collectStatus, type StatusSources } from "../status/collect-status.js";
+import { collectStatus, isReady, type StatusSources } from "../status/collect-status.js";
 import { problems } from "./problem.js";
 
 /** The API as a Koa application; `listen` it, or pass its `callback()` to a server. */
@@ -15,10 +15,10 @@ export function createApp(sources: StatusSources, logger: Logger): Koa {
 
   /** Ready: the servers this process needs can be reached and the database fits the program. */
   router.get("/readyz", async (context) => {
-    const { postgres, redis } = await collectStatus(sources);
-    const isReady = postgres.reachable && postgres.migrated && redis.reachable;
-    context.status = isReady ? 200 : 503;
-    context.body = { status: isReady ? "ready" : "not ready", postgres, redis };
+    const status = await collectStatus(sources);
+    const ready = isReady(status);
+    context.status = ready ? 200 : 503;
+    context.body = { status: ready ? "ready" : "not ready", postgres: status.postgres, redis: status.redis };
   });
 
   router.get("/v1/status", async (context) => {

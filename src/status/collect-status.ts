@@ -96,6 +96,11 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
   return { healthy: problems.length === 0, problems, ...status };
 }
 
+/** Whether the servers that a role needs can be reached, and the database fits the program. */
+export function isReady({ postgres, redis }: Pick<Status, "postgres" | "redis">): boolean {
+  return postgres.reachable && postgres.migrated && redis.reachable;
+}
+
 /** What needs a person, and what that person can do. Pure. */
 export function findProblems(status: Omit<Status, "healthy" | "problems">): string[] {
   const problems: string[] = [];

@@ -100,7 +100,13 @@ describe("G4: the same payments end in the same rows", () => {
   });
 
   it("in four replicas too, but for which of two racing credits of a session came first", async () => {
-    const sessionOf = new Map(MOVEMENTS.flatMap((movement) => sessionsNamed(movement)));
+    const sessionOf = new Map<string, SessionId>(MOVEMENTS.flatMap((movement) => sessionsNamed(movement)));
+    const credits = [...sessionOf.values()];
+    /** A short credit is `underpaid` before the full one, and `duplicate` after it: either way it is not counted. */
+    const reasonOf = (reason: string, id: string | null) =>
+      credits.filter((other) => other === id).length > 1 && ["duplicate", "underpaid"].includes(reason)
+        ? "lost the race"
+        : reason;
     const runs = [];
     for (const mode of ["optional", "off"] as const)
       runs.push(await settleUnder(mode, { consumers: 4, flushes: 2 }));
@@ -109,7 +115,10 @@ describe("G4: the same payments end in the same rows", () => {
       confirmed: books.confirmations,
       credits: books.credits,
       exceptions: books.exceptions
-        .map((row) => `${row.reason} ${row.session_id ?? sessionOf.get(row.key) ?? row.key}`)
+        .map((row) => {
+          const id = row.session_id ?? sessionOf.get(row.key) ?? null;
+          return `${reasonOf(row.reason, id)} ${id ?? row.key}`;
+        })
         .sort(),
     }));
     expect(second).to.deep.equal(first);

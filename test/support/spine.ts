@@ -1,0 +1,98 @@
+import type { Keypair } from "@stellar/stellar-sdk";
+import { expect } from "chai";
+import type { Redis } from "ioredis";
+import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import type { LockMode } from "../../src/locks/session-locks.js";
+import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { SandboxOptions } from "../../src/sandbox/server.js";
+import { Stage } from "../sandbox/stage.js";
+import { aSession, findContradictions, openSessions, readBooks } from "./books.js";
+import { createTestDatabase, type TestDatabase } from "./database.js";
+import { differences, startIngest, type TestIngest, watchOnStage } from "./ingest.js";
+import { eventually, plainRedis, startConsumer, type TestConsumer } from "./stream.js";
+
+/** One network, one Redis, one database and one watched account, with as many replicas as a test starts. */
+export class Spine implements AsyncDisposable {
+  private readonly running: (TestIngest | TestConsumer)[] = [];
+
+  private constructor(
+    readonly database: TestDatabase,
+    readonly server: RedisServer,
+    readonly redis: Redis,
+    readonly stage: Stage,
+    readonly payer: Keypair,
+    readonly owner: Awaited<ReturnType<typeof watchOnStage>>,
+    private readonly mode: LockMode,
+  ) {}
+
+  /** A Redis that forgets everything when it is killed: nothing may rest on it. */
+  static async open(mode: LockMode, sandbox: SandboxOptions = {}): Promise<Spine> {
+    const [database, server, stage] = await Promise.all([
+      createTestDatabase(),
+      startRedis({ appendonly: false }),
+      Stage.open(sandbox),
+    ]);
+    const payer = stage.account("100000");
+    const owner = await watchOnStage(database.dataSource, stage);
+    return new Spine(database, server, plainRedis(server.url), stage, payer, owner, mode);
+  }
+
+  ingest(count = 1, passphrase = this.stage.network.passphrase): void {
+    for (let i = 0; i < count; i++) {
+      this.running.push(
+        startIngest(this.server.url, this.database.dataSource, this.stage.sandbox.url, passphrase),
+      );
+    }
+  }
+
+  consume(count = 1): void {
+    for (let i = 0; i < count; i++) {
+      this.running.push(startConsumer(this.server.url, this.database.dataSource, { mode: this.mode }));
+    }
+  }
+
+  /** Open for a year: the sandbox's ledgers close now. */
+  sessions(count: number): Promise<CheckoutSession[]> {
+    const expiresAt = new Date(Date.now() + 3e10);
+    return openSessions(
+      this.database.dataSource,
+      ...Array.from({ length: count }, () => aSession(this.owner, { expiresAt })),
+    );
+  }
+
+  async settledAll(count: number): Promise<void> {
+    await eventually(async () => {
+      const [row] = await this.database.dataSource.query("SELECT count(*)::int AS n FROM credits");
+      return row.n >= count;
+    });
+  }
+
+  /** G1 to G3, against what the network itself says that it credited. */
+  async expectBooksToBalance(payments?: number): Promise<void> {
+    const { dataSource } = this.database;
+    const books = await readBooks(dataSource);
+    expect(await differences(dataSource, this.stage.network, this.owner.account)).to.deep.equal([]);
+    expect(findContradictions(books)).to.deep.equal([]);
+    if (payments !== undefined) expect(books.payments).to.have.length(payments);
+  }
+
+  async watermark(): Promise<{ watermark: bigint; haltedBecause: string | null }> {
+    const [row] = await this.database.dataSource.query(
+      "SELECT watermark, halted_because FROM stream_cursors",
+    );
+    return { watermark: BigInt(row.watermark), haltedBecause: row.halted_because };
+  }
+
+  /** The leader's place is free: another one, or a new one, takes it at once. */
+  async depose(): Promise<void> {
+    await this.redis.del(`paidonce:{${this.owner.account}}:leader`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.running.map((actor) => actor.stop()));
+    this.redis.disconnect();
+    await this.stage[Symbol.asyncDispose]();
+    await this.server.stop();
+    await this.database.close();
+  }
+}
