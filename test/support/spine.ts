@@ -1,6 +1,7 @@
 import type { Keypair } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import type { Redis } from "ioredis";
+import { leaderKey } from "../../src/consumers/stream-keys.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import type { LockMode } from "../../src/locks/session-locks.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
@@ -83,9 +84,14 @@ export class Spine implements AsyncDisposable {
     return { watermark: BigInt(row.watermark), haltedBecause: row.halted_because };
   }
 
+  /** The name that the leader of the account's ingest has given itself, and its token. */
+  leader(): Promise<string | null> {
+    return this.redis.get(leaderKey(this.owner.account));
+  }
+
   /** The leader's place is free: another one, or a new one, takes it at once. */
   async depose(): Promise<void> {
-    await this.redis.del(`paidonce:{${this.owner.account}}:leader`);
+    await this.redis.del(leaderKey(this.owner.account));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
