@@ -1,0 +1,182 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { expect } from "chai";
+import pg from "pg";
+import { type FreshMachine, freshMachine, processTree, sizeOf } from "./support/fresh-machine.js";
+import { LOOPBACK, listeningAddresses } from "./support/listening.js";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const MINUTE = 60_000;
+const MEGABYTE = 1e6;
+
+/** sandbox, ingest, two consumers, work, api, customers, Postgres, Redis, and the one that keeps them. */
+const PROCESSES_AT_LEAST = 10;
+
+describe("a fresh clone, with an empty npm cache and no redis-server in PATH", () => {
+  let machine: FreshMachine;
+  const runs: Run[] = [];
+
+  before(async function () {
+    this.timeout(MINUTE);
+    if (process.env.CI !== "true" && process.env.FRESH_CLONE !== "1") {
+      console.log("    skipped: it installs everything anew. Run it with FRESH_CLONE=1");
+      this.skip();
+    }
+    machine = await freshMachine(ROOT);
+  });
+  afterEach(async function () {
+    this.timeout(MINUTE);
+    await Promise.all(runs.splice(0).map((run) => run.end("SIGKILL")));
+  });
+  after(async function () {
+    this.timeout(MINUTE);
+    await machine?.remove();
+  });
+
+  const dev = (...args: string[]) => {
+    const run = new Run(machine, args);
+    runs.push(run);
+    return run;
+  };
+
+  /** Runs `up` until sessions are paid, then presses Ctrl-C. */
+  async function payAWhile() {
+    const startedAt = performance.now();
+    const up = dev("up");
+    await up.line(/paidonce is up/);
+    const merchant = (await up.line(/^ *merchant +(G[A-Z2-7]{55})$/))[1];
+    await up.line(/ paid .* session /);
+    const seconds = (performance.now() - startedAt) / 1000;
+    const processes = await processTree(up.pid);
+    expect(processes.length).to.be.at.least(PROCESSES_AT_LEAST);
+    if (process.platform === "linux") {
+      expect(LOOPBACK).to.include.members(await listeningAddresses(processes));
+    }
+    const payments = await paymentsIn(machine.checkout);
+    expect(await up.end("SIGINT"), up.text()).to.equal(0);
+    expect(processes.filter(isAlive)).to.deep.equal([]);
+    return { merchant, seconds, payments };
+  }
+
+  it("./dev up installs all and settles payments, Ctrl-C leaves nothing behind, and a second start goes on", async function () {
+    this.timeout(10 * MINUTE);
+    const first = await payAWhile();
+    const second = await payAWhile();
+    expect(second.merchant).to.equal(first.merchant);
+    // A payment that the second start printed is one more.
+    expect(second.payments).to.be.above(first.payments);
+
+    const [packages, tools, cache] = await Promise.all(
+      [
+        `${machine.checkout}/node_modules`,
+        `${machine.checkout}/.tools`,
+        machine.env.npm_config_cache ?? "",
+      ].map(sizeOf),
+    );
+    const megabytes = (bytes = 0) => `${Math.round(bytes / MEGABYTE)} MB`;
+    console.log(
+      `    fresh clone to first settled payment: ${first.seconds.toFixed(1)} s; second start: ${second.seconds.toFixed(1)} s; ` +
+        `node_modules ${megabytes(packages)}, .tools ${megabytes(tools)}, npm cache ${megabytes(cache)}`,
+    );
+  });
+
+  it("./dev test passes there", async function () {
+    this.timeout(10 * MINUTE);
+    const test = dev("test", "--grep", "decide");
+    expect(await test.ended, test.text()).to.equal(0);
+    expect(test.text().trim().split("\n").at(-1)).to.match(/^[1-9]\d* passed, 0 failed, 0 skipped$/);
+  });
+});
+
+/** `./dev` as it runs in a terminal: in a process group of its own, which a Ctrl-C reaches as a whole. */
+class Run {
+  private readonly child: ChildProcess;
+  private readonly lines: string[] = [];
+  private readonly watchers = new Set<() => void>();
+  readonly ended: Promise<number | null>;
+
+  constructor(machine: FreshMachine, args: readonly string[]) {
+    this.child = spawn("./dev", args, {
+      cwd: machine.checkout,
+      env: machine.env,
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const input of [this.child.stdout, this.child.stderr]) {
+      if (input === null) continue;
+      createInterface(input).on("line", (line) => {
+        this.lines.push(line);
+        for (const tell of this.watchers) tell();
+      });
+    }
+    this.ended = once(this.child, "close").then(([code]) => code as number | null);
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  text(): string {
+    return this.lines.join("\n");
+  }
+
+  /** Resolves with the first line that matches, also one from before. @throws Error when it ends without one */
+  async line(pattern: RegExp): Promise<RegExpExecArray> {
+    let tell: () => void = () => undefined;
+    const found = new Promise<RegExpExecArray>((resolve) => {
+      tell = () => {
+        for (const line of this.lines) {
+          const match = pattern.exec(line);
+          if (match !== null) resolve(match);
+        }
+      };
+      this.watchers.add(tell);
+      tell();
+    });
+    const ended = this.ended.then((code): never => {
+      throw new Error(`./dev ended with ${code} before it wrote ${pattern}:\n${this.text()}`);
+    });
+    try {
+      return await Promise.race([found, ended]);
+    } finally {
+      ended.catch(() => undefined);
+      this.watchers.delete(tell);
+    }
+  }
+
+  /** Signals the whole group. @returns the exit code */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    try {
+      process.kill(-this.pid, signal);
+    } catch {
+      // It has ended.
+    }
+    return await this.ended;
+  }
+}
+
+/** Asked from outside, with the address that a running `up` leaves for the other commands. */
+async function paymentsIn(checkout: string): Promise<number> {
+  const { DATABASE_URL } = JSON.parse(await readFile(join(checkout, ".paidonce", "up.json"), "utf8"));
+  const client = new pg.Client(DATABASE_URL);
+  await client.connect();
+  try {
+    const { rows } = await client.query("SELECT count(*)::int AS payments FROM payments");
+    return rows[0].payments;
+  } finally {
+    await client.end();
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
