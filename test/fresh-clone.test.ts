@@ -100,7 +100,7 @@ class Run {
   readonly ended: Promise<number | null>;
 
   constructor(machine: FreshMachine, args: readonly string[]) {
-    this.child = spawn("./dev", args, {
+    this.child = spawn(join(machine.checkout, "dev"), args, {
       cwd: machine.checkout,
       env: machine.env,
       detached: true,
