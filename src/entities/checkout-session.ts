@@ -55,6 +55,18 @@ export class CheckoutSession {
   @Column("timestamptz", { name: "paid_at", nullable: true })
   paidAt!: Date | null;
 
+  /** Where the checkout page sends the customer once the session is paid. */
+  @Column("text", { name: "success_url", nullable: true })
+  successUrl!: string | null;
+
+  /** Where the checkout page sends a customer who changes their mind. */
+  @Column("text", { name: "cancel_url", nullable: true })
+  cancelUrl!: string | null;
+
+  /** The merchant's own: kept and given back, never read by us. */
+  @Column("jsonb", { default: {} })
+  metadata!: Readonly<Record<string, string>>;
+
   @Column("timestamptz", { name: "created_at", default: () => "now()" })
   createdAt!: Date;
 }

@@ -1,12 +1,15 @@
 import "reflect-metadata";
 import { DataSource } from "typeorm";
+import { ApiKey } from "./api-key.js";
 import { CheckoutSession } from "./checkout-session.js";
 import { HistoryHole } from "./history-hole.js";
 import { Merchant } from "./merchant.js";
 import { Spine1 } from "./migrations/0001-spine.js";
+import { Faces2 } from "./migrations/0002-faces.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
+import { ReceivingAccount } from "./receiving-account.js";
 import { RecordedCredit } from "./recorded-credit.js";
 import { StreamCursor } from "./stream-cursor.js";
 
@@ -36,6 +39,8 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
     poolSize: settings.poolSize ?? 10,
     entities: [
       Merchant,
+      ApiKey,
+      ReceivingAccount,
       StreamCursor,
       HistoryHole,
       CheckoutSession,
@@ -44,7 +49,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       PaymentException,
       OutboxEvent,
     ],
-    migrations: [Spine1],
+    migrations: [Spine1, Faces2],
     migrationsTableName: "migrations",
     synchronize: false,
     logging: false,

@@ -13,6 +13,10 @@ export class Merchant {
   @Column("text")
   name!: string;
 
+  /** Web pages of these origins may call the API with the merchant's key (CORS). */
+  @Column("text", { name: "allowed_origins", array: true, default: "{}" })
+  allowedOrigins!: string[];
+
   @Column("timestamptz", { name: "created_at", default: () => "now()" })
   createdAt!: Date;
 }

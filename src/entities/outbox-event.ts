@@ -1,7 +1,19 @@
 import { Column, Entity, PrimaryColumn } from "typeorm";
 import type { SessionId } from "./checkout-session.js";
+import { bigintColumn } from "./columns.js";
 
-export type EventType = "payment.confirmed" | "session.expired";
+export const EVENT_TYPES = [
+  "payment.confirmed",
+  "session.expired",
+  "session.cancelled",
+  "exception.raised",
+  "exception.accepted",
+  "exception.refund_owed",
+  "exception.dismissed",
+  "webhook.test",
+] as const;
+
+export type EventType = (typeof EVENT_TYPES)[number];
 
 /** What merchants will be told, committed by the transaction that made it true. */
 @Entity("outbox_events")
@@ -13,8 +25,21 @@ export class OutboxEvent {
   @Column("text")
   type!: EventType;
 
-  @Column("uuid", { name: "session_id" })
-  sessionId!: SessionId;
+  /** Who is told. */
+  @Column("uuid", { name: "merchant_id" })
+  merchantId!: string;
+
+  /** What it is about: a session's id, or a credit's key. With the type it is unique: what happens once is told once. */
+  @Column("text")
+  subject!: string;
+
+  /** The session that it concerns, where there is one: events of a session are delivered in order. */
+  @Column("uuid", { name: "session_id", nullable: true })
+  sessionId!: SessionId | null;
+
+  /** Its place among all events, given after the commit; null until then. */
+  @Column("bigint", { nullable: true, transformer: bigintColumn })
+  position!: bigint | null;
 
   /** JSON text, sent byte for byte. */
   @Column("text")

@@ -2,6 +2,7 @@ import type { EntityManager } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { CheckoutSession, type SessionId } from "../entities/checkout-session.js";
 import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
+import { ReceivingAccount } from "../entities/receiving-account.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
@@ -16,16 +17,27 @@ export type SessionRequest = {
   readonly amount: Stroops;
   readonly expiresAt: Date;
   readonly graceSeconds?: number;
+  readonly successUrl?: string | null;
+  readonly cancelUrl?: string | null;
+  /** At most 8 KiB as JSON. */
+  readonly metadata?: Readonly<Record<string, string>>;
 };
+
+/** The one refusal that no constraint makes: what an account accepts is the merchant's wish, and may change. */
+const ASSET_NOT_ALLOWED = "asset_not_allowed";
 
 /** Why a session can't be created, by the constraint that says so: words for whoever asked. */
 const REFUSALS: Readonly<Record<string, string>> = {
   sessions_memo_unique_per_account: "another session of this account has the same memo",
+  sessions_account_is_the_merchants:
+    "the receiving account is not registered for this merchant: register it first",
   sessions_account_is_watched: "the receiving account is not watched: register it first",
   sessions_merchant_exists: "there is no such merchant",
   sessions_asset_has_issuer: "the asset must be native or CODE:ISSUER",
   sessions_amount_positive: "the amount must be greater than zero",
   sessions_memo_key_canonical: "the memo must be text of 1 to 28 bytes, an id, a 32-byte hash, or a muxed id",
+  [ASSET_NOT_ALLOWED]: "the receiving account is not registered for this asset",
+  sessions_metadata_is_small_object: "metadata is an object of at most 8 KiB",
   sessions_grace_in_range: "the grace is between 0 seconds and 30 days",
 };
 
@@ -50,12 +62,20 @@ export async function createSession(
   request: SessionRequest,
 ): Promise<CheckoutSession> {
   const id = uuidv7() as SessionId;
+  const account = await manager.findOneBy(ReceivingAccount, { account: request.account });
+  if (account?.merchantId === request.merchantId && !account.assets.includes(request.asset)) {
+    throw refusal(ASSET_NOT_ALLOWED);
+  }
   try {
     await manager.insert(CheckoutSession, { id, ...request });
   } catch (error) {
     const constraint = violatedConstraint(error);
     if (databaseFault(error) !== "rejected" || constraint === null) throw error;
-    throw new SessionRefusedError(constraint, REFUSALS[constraint] ?? `refused by ${constraint}`);
+    throw refusal(constraint);
   }
   return manager.findOneByOrFail(CheckoutSession, { id });
+}
+
+function refusal(constraint: string): SessionRefusedError {
+  return new SessionRefusedError(constraint, REFUSALS[constraint] ?? `refused by ${constraint}`);
 }

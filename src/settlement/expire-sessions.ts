@@ -1,8 +1,7 @@
 import type { DataSource } from "typeorm";
-import { v5 as uuidv5 } from "uuid";
 import type { SessionId } from "../entities/checkout-session.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
-import { EVENT_NAMESPACE } from "./event-namespace.js";
+import { sessionExpired } from "./events.js";
 
 /** Sessions expired in one transaction, at the most: locks stay short, and a backlog is worked off in steps. */
 const BATCH = 500;
@@ -15,7 +14,7 @@ const BATCH = 500;
  * SKIP LOCKED: a session that a consumer is settling right now is left for the next run.
  */
 const DUE = `
-  SELECT s.id, s.expires_at
+  SELECT s.id, s.merchant_id, s.expires_at
   FROM stream_cursors c
   JOIN checkout_sessions s ON s.account = c.account
   WHERE s.status = 'pending'
@@ -26,13 +25,14 @@ const DUE = `
   FOR NO KEY UPDATE OF s SKIP LOCKED`;
 
 const EXPIRE = `
-  WITH due AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS d (session_id, event_id, body)),
+  WITH due AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])
+    AS d (session_id, merchant_id, event_id, body)),
   expired AS (
     UPDATE checkout_sessions s SET status = 'expired' FROM due WHERE s.id = due.session_id RETURNING s.id
   )
-  INSERT INTO outbox_events (id, type, session_id, body)
-  SELECT event_id, 'session.expired', session_id, body FROM due
-  ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_session DO NOTHING`;
+  INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body)
+  SELECT event_id, 'session.expired', merchant_id, session_id::text, session_id, body FROM due
+  ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_subject DO NOTHING`;
 
 /**
  * Expires every session whose time is over on the network's own clock, with one event each. Safe to run
@@ -43,11 +43,12 @@ export async function expireSessions(dataSource: DataSource): Promise<number> {
   let expired = 0;
   for (;;) {
     const count = await inSerializableTransaction(dataSource, async (runner) => {
-      const due: { id: SessionId; expires_at: Date }[] = await runner.query(DUE);
+      const due: { id: SessionId; merchant_id: string; expires_at: Date }[] = await runner.query(DUE);
       if (due.length === 0) return 0;
-      const events = due.map((session) => expiredEvent(session.id, session.expires_at));
+      const events = due.map((session) => sessionExpired(session.id, session.expires_at));
       await runner.query(EXPIRE, [
         due.map((session) => session.id),
+        due.map((session) => session.merchant_id),
         events.map((event) => event.id),
         events.map((event) => event.body),
       ]);
@@ -56,14 +57,4 @@ export async function expireSessions(dataSource: DataSource): Promise<number> {
     expired += count;
     if (count < BATCH) return expired;
   }
-}
-
-function expiredEvent(sessionId: SessionId, expiresAt: Date): { id: string; body: string } {
-  const id = uuidv5(`session.expired ${sessionId}`, EVENT_NAMESPACE);
-  const body = JSON.stringify({
-    id,
-    type: "session.expired",
-    data: { session_id: sessionId, expired_at: expiresAt.toISOString() },
-  });
-  return { id, body };
 }

@@ -1,10 +1,7 @@
 import type { QueryRunner } from "typeorm";
-import { v5 as uuidv5 } from "uuid";
-import type { SessionId } from "../entities/checkout-session.js";
-import { type Credit, creditKeyText, type Movement } from "../stellar/credit.js";
-import { formatStroops } from "../stellar/stroops.js";
+import type { Credit, Movement } from "../stellar/credit.js";
 import type { Outcome } from "./decide.js";
-import { EVENT_NAMESPACE } from "./event-namespace.js";
+import { type Event, exceptionRaised, paymentConfirmed } from "./events.js";
 
 export type DecidedMovement = { readonly movement: Movement; readonly outcome: Outcome };
 
@@ -19,11 +16,11 @@ const RECORD = `
     SELECT * FROM unnest(
       $1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
       $9::text[], $10::text[], $11::timestamptz[], $12::text[],
-      $13::uuid[], $14::bigint[], $15::text[], $16::text[], $17::uuid[], $18::text[]
+      $13::uuid[], $14::bigint[], $15::text[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::text[]
     ) AS d (
       operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount,
       muxed_key, memo_key, closed_at, record,
-      session_id, surplus, reason, detail, event_id, event_body
+      session_id, surplus, reason, detail, event_id, event_type, event_subject, event_body
     )
   ), recorded AS (
     INSERT INTO credits (operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount,
@@ -46,9 +43,14 @@ const RECORD = `
     UPDATE checkout_sessions s SET status = 'paid', paid_at = fresh.closed_at
     FROM fresh WHERE fresh.outcome = 'payment' AND s.id = fresh.session_id
   ), told AS (
-    INSERT INTO outbox_events (id, type, session_id, body)
-    SELECT event_id, 'payment.confirmed', session_id, event_body FROM fresh WHERE outcome = 'payment'
-    ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_session DO NOTHING
+    -- An account can be watched before it is anybody's: then there is nobody to tell.
+    INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body)
+    SELECT event_id, event_type, coalesce(s.merchant_id, a.merchant_id), event_subject, session_id, event_body
+    FROM fresh
+    LEFT JOIN checkout_sessions s ON s.id = fresh.session_id
+    LEFT JOIN receiving_accounts a ON a.account = fresh.account
+    WHERE event_id IS NOT NULL AND coalesce(s.merchant_id, a.merchant_id) IS NOT NULL
+    ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_subject DO NOTHING
   )
   SELECT operation_id::text || '-' || move_index::text AS key FROM recorded`;
 
@@ -72,7 +74,7 @@ function toRow({ movement, outcome }: DecidedMovement): Row {
   const credit = movement.kind === "credit" ? movement : null;
   const pays = outcome.kind === "payment" && credit !== null ? outcome : null;
   const fails = outcome.kind === "exception" ? outcome : null;
-  const eventId = pays && uuidv5(`payment.confirmed ${pays.sessionId}`, EVENT_NAMESPACE);
+  const event = credit && eventFor(credit, outcome);
   return [
     movement.operationId.toString(),
     movement.moveIndex,
@@ -90,28 +92,18 @@ function toRow({ movement, outcome }: DecidedMovement): Row {
     pays?.surplus.toString() ?? null,
     fails?.reason ?? null,
     fails?.detail ?? null,
-    eventId,
-    pays && credit && eventId && confirmation(eventId, credit, pays.sessionId, formatStroops(pays.surplus)),
+    event?.id ?? null,
+    event?.type ?? null,
+    event?.subject ?? null,
+    event?.body ?? null,
   ];
 }
 
-/** The event's body, built once and sent byte for byte: no value in it may come from a clock of ours. */
-function confirmation(eventId: string, credit: Credit, sessionId: SessionId, surplus: string): string {
-  return JSON.stringify({
-    id: eventId,
-    type: "payment.confirmed",
-    data: {
-      session_id: sessionId,
-      credit: creditKeyText(credit),
-      transaction_hash: credit.transactionHash,
-      account: credit.account,
-      from: credit.from,
-      asset: credit.asset,
-      amount: formatStroops(credit.amount),
-      surplus,
-      paid_at: credit.closedAt.toISOString(),
-    },
-  });
+/** What could not be read is news for the operator, not for the merchant. */
+function eventFor(credit: Credit, outcome: Outcome): Event {
+  return outcome.kind === "payment"
+    ? paymentConfirmed(credit, outcome.sessionId, outcome.surplus)
+    : exceptionRaised(credit, outcome);
 }
 
 /** Turns rows into the column arrays that `unnest` takes. */

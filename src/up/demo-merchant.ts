@@ -1,11 +1,12 @@
 import type { DataSource } from "typeorm";
 import { v5 as uuidv5 } from "uuid";
 import { Merchant } from "../entities/merchant.js";
+import { ReceivingAccount } from "../entities/receiving-account.js";
 import { HorizonClient } from "../horizon/client.js";
 import { Customers } from "../sandbox/customers.js";
 import { watchAccount } from "../settlement/watch-account.js";
 import { parseAccountId } from "../stellar/account.js";
-import { type Asset, parseAsset } from "../stellar/asset.js";
+import { type Asset, NATIVE, parseAsset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 
 const NAMESPACE = "3b1f8a52-9a4e-4a0e-8f0e-5d4c0a6f1e77";
@@ -45,6 +46,14 @@ export async function seedDemoMerchant(
     .orIgnore()
     .execute();
   const root = await new HorizonClient({ url: horizonUrl }).root(AbortSignal.timeout(30_000));
+  const assets = [NATIVE, parseAsset(`${usdc.getCode()}:${usdc.getIssuer()}`)] as const;
   await watchAccount(dataSource.manager, account, root.historyLatestLedger);
-  return { id, account, usdc: parseAsset(`${usdc.getCode()}:${usdc.getIssuer()}`) };
+  await dataSource.manager
+    .createQueryBuilder()
+    .insert()
+    .into(ReceivingAccount)
+    .values({ account, merchantId: id, assets: [...assets] })
+    .orIgnore()
+    .execute();
+  return { id, account, usdc: assets[1] };
 }

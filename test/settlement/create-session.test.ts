@@ -6,6 +6,7 @@ import {
   type SessionRequest,
 } from "../../src/settlement/create-session.js";
 import { type Asset, NATIVE } from "../../src/stellar/asset.js";
+import type { AccountId } from "../../src/stellar/credit.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { EXPIRES_AT, newAccount, watchAccount } from "../support/books.js";
@@ -14,9 +15,11 @@ import { createTestDatabase, type TestDatabase } from "../support/database.js";
 describe("createSession", () => {
   let database: TestDatabase;
   let request: SessionRequest;
+  let others: { account: AccountId; merchantId: string };
 
   before(async () => {
     database = await createTestDatabase();
+    others = await watchAccount(database.dataSource);
   });
   after(() => database.close());
   beforeEach(async () => {
@@ -100,10 +103,16 @@ describe("createSession", () => {
       ["a negative grace", () => ({ graceSeconds: -1 }), "sessions_grace_in_range", /30 days/],
       ["a grace over 30 days", () => ({ graceSeconds: 2_592_001 }), "sessions_grace_in_range", /30 days/],
       [
-        "an asset without its issuer",
-        () => ({ asset: "USDC" as Asset }),
-        "sessions_asset_has_issuer",
-        /CODE:ISSUER/,
+        "an asset that the account is not registered for",
+        () => ({ asset: `USDC:${newAccount()}` as Asset }),
+        "asset_not_allowed",
+        /not registered for this asset/,
+      ],
+      [
+        "another merchant's account",
+        () => ({ account: others.account }),
+        "sessions_account_is_the_merchants",
+        /not registered for this merchant/,
       ],
     ];
 

@@ -3,6 +3,7 @@ import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { CheckoutSession, type SessionId } from "../../src/entities/checkout-session.js";
 import { Merchant } from "../../src/entities/merchant.js";
+import { ReceivingAccount } from "../../src/entities/receiving-account.js";
 import { StreamCursor } from "../../src/entities/stream-cursor.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId, Credit, TransactionHash, Unreadable } from "../../src/stellar/credit.js";
@@ -35,6 +36,7 @@ export async function watchAccount(
   await dataSource
     .getRepository(StreamCursor)
     .insert({ account, startingCursor: BEFORE_ALL, watermark: BEFORE_ALL });
+  await dataSource.getRepository(ReceivingAccount).insert({ account, merchantId, assets: [NATIVE] });
   return { account, merchantId };
 }
 
@@ -55,6 +57,9 @@ export function aSession(
     graceSeconds: 0,
     submittedHash: null,
     paidAt: null,
+    successUrl: null,
+    cancelUrl: null,
+    metadata: {},
     createdAt: new Date("2026-11-01T11:00:00Z"),
     ...overrides,
   };

@@ -3,10 +3,12 @@ import type { DataSource } from "typeorm";
 import { Ingest } from "../../src/consumers/ingest.js";
 import { connectRedis } from "../../src/consumers/redis-connections.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import { ReceivingAccount } from "../../src/entities/receiving-account.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
 import type { SandboxNetwork } from "../../src/sandbox/network.js";
 import { watchAccount } from "../../src/settlement/watch-account.js";
+import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import type { LedgerSequence } from "../../src/stellar/operation-id.js";
 import { formatStroops } from "../../src/stellar/stroops.js";
@@ -56,8 +58,10 @@ export async function watchOnStage(
   const account = key.publicKey() as AccountId;
   const { merchantId } = await watchForTest(dataSource, account);
   // From here, not from the beginning of time: what made the account is no payment.
+  await dataSource.query("DELETE FROM receiving_accounts WHERE account = $1", [account]);
   await dataSource.query("DELETE FROM stream_cursors WHERE account = $1", [account]);
   await watchAccount(dataSource.manager, account, stage.network.latest.sequence as LedgerSequence);
+  await dataSource.getRepository(ReceivingAccount).insert({ account, merchantId, assets: [NATIVE] });
   return { account, merchantId, key };
 }
 

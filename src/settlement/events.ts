@@ -1,0 +1,70 @@
+import { v5 as uuidv5 } from "uuid";
+import type { SessionId } from "../entities/checkout-session.js";
+import type { EventType } from "../entities/outbox-event.js";
+import type { Credit } from "../stellar/credit.js";
+import { creditKeyText } from "../stellar/credit.js";
+import { formatStroops, type Stroops } from "../stellar/stroops.js";
+import type { Outcome } from "./decide.js";
+
+/**
+ * Event ids are UUIDv5 in this namespace, of the event's type and subject: the same payment gives the same
+ * event id in every replica and after Postgres was rebuilt, which is what a receiver deduplicates by (G5).
+ * Never change it.
+ */
+const EVENT_NAMESPACE = "6f1f3f0e-6a55-4d0c-9d3b-0f8a3a6c2b51";
+
+/** What a merchant is told, ready for the outbox. */
+export type Event = {
+  readonly id: string;
+  readonly type: EventType;
+  /** A session's id or a credit's key: a type is told of a subject once. */
+  readonly subject: string;
+  /** JSON text, built once and sent byte for byte: no value in it may come from a clock of ours. */
+  readonly body: string;
+};
+
+/** Builds an event. The same type and subject give the same id, for ever. */
+export function eventOf(type: EventType, subject: string, data: Readonly<Record<string, unknown>>): Event {
+  const id = uuidv5(`${type} ${subject}`, EVENT_NAMESPACE);
+  return { id, type, subject, body: JSON.stringify({ id, type, data }) };
+}
+
+/** `payment.confirmed`: told once per session, when it is paid. */
+export function paymentConfirmed(credit: Credit, sessionId: SessionId, surplus: Stroops): Event {
+  return eventOf("payment.confirmed", sessionId, {
+    session_id: sessionId,
+    ...creditFacts(credit),
+    surplus: formatStroops(surplus),
+    paid_at: credit.closedAt.toISOString(),
+  });
+}
+
+/** `session.expired`: told once; a payment whose ledger closed in time can still follow. */
+export function sessionExpired(sessionId: SessionId, expiredAt: Date): Event {
+  return eventOf("session.expired", sessionId, {
+    session_id: sessionId,
+    expired_at: expiredAt.toISOString(),
+  });
+}
+
+/** `exception.raised`: money came that settled nothing. */
+export function exceptionRaised(credit: Credit, outcome: Outcome & { kind: "exception" }): Event {
+  return eventOf("exception.raised", creditKeyText(credit), {
+    reason: outcome.reason,
+    session_id: outcome.sessionId,
+    detail: outcome.detail,
+    ...creditFacts(credit),
+    closed_at: credit.closedAt.toISOString(),
+  });
+}
+
+function creditFacts(credit: Credit): Record<string, unknown> {
+  return {
+    credit: creditKeyText(credit),
+    transaction_hash: credit.transactionHash,
+    account: credit.account,
+    from: credit.from,
+    asset: credit.asset,
+    amount: formatStroops(credit.amount),
+  };
+}
