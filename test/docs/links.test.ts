@@ -2,7 +2,6 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
-import { Spine1 } from "../../src/entities/migrations/0001-spine.js";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
@@ -25,10 +24,9 @@ describe("documentation", () => {
     });
   }
 
-  it("docs/architecture.md names only constraints that the schema has", async () => {
-    const statements: string[] = [];
-    const runner = { query: async (sql: string) => statements.push(sql) };
-    await new Spine1().up(runner as never);
+  it("docs/architecture.md names only constraints that the schema has", () => {
+    const folder = "src/entities/migrations";
+    const statements = readdirSync(join(ROOT, folder)).map((file) => read(`${folder}/${file}`));
     const [, table = ""] = read("docs/architecture.md").split("## The constraints");
     const named = [...(table.split("\n## ")[0] ?? "").matchAll(/`((?:[a-z]+_){2,}[a-z]+)`/g)].map(
       ([, name]) => name,
