@@ -121,24 +121,29 @@ export type Books = {
   readonly confirmations: string[];
 };
 
+/** In one snapshot: consumers may be settling meanwhile. */
 export async function readBooks(dataSource: DataSource): Promise<Books> {
-  const column = async (sql: string): Promise<string[]> =>
-    (await dataSource.query(sql)).map((row: { value: string }) => row.value);
-  return {
-    payments: await dataSource.query(
-      `SELECT operation_id || '-' || move_index AS key, session_id, surplus FROM payments ORDER BY operation_id, move_index`,
-    ),
-    exceptions: await dataSource.query(
-      `SELECT operation_id || '-' || move_index AS key, reason, session_id FROM payment_exceptions ORDER BY operation_id, move_index`,
-    ),
-    credits: await column(
-      `SELECT operation_id || '-' || move_index AS value FROM credits ORDER BY operation_id, move_index`,
-    ),
-    paidSessions: await column(`SELECT id AS value FROM checkout_sessions WHERE status = 'paid' ORDER BY id`),
-    confirmations: await column(
-      `SELECT session_id AS value FROM outbox_events WHERE type = 'payment.confirmed' ORDER BY session_id`,
-    ),
-  };
+  return dataSource.transaction("REPEATABLE READ", async (manager) => {
+    const column = async (sql: string): Promise<string[]> =>
+      (await manager.query(sql)).map((row: { value: string }) => row.value);
+    return {
+      payments: await manager.query(
+        `SELECT operation_id || '-' || move_index AS key, session_id, surplus FROM payments ORDER BY operation_id, move_index`,
+      ),
+      exceptions: await manager.query(
+        `SELECT operation_id || '-' || move_index AS key, reason, session_id FROM payment_exceptions ORDER BY operation_id, move_index`,
+      ),
+      credits: await column(
+        `SELECT operation_id || '-' || move_index AS value FROM credits ORDER BY operation_id, move_index`,
+      ),
+      paidSessions: await column(
+        `SELECT id AS value FROM checkout_sessions WHERE status = 'paid' ORDER BY id`,
+      ),
+      confirmations: await column(
+        `SELECT session_id AS value FROM outbox_events WHERE type = 'payment.confirmed' ORDER BY session_id`,
+      ),
+    };
+  });
 }
 
 /**
