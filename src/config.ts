@@ -22,6 +22,9 @@ const wholeNumber = (minimum: number, maximum: number) => {
 const REDIS = ["redis:", "rediss:"];
 const redisUrl = url(REDIS, "redis://127.0.0.1:6379");
 
+/** What `paidonce hash-password` prints: log2 of N, r, p, salt, hash. No `$`, which shells and compose files expand. */
+const SCRYPT_TEXT = /^scrypt:\d{1,2}:\d{1,2}:\d{1,2}:[\w-]{22,}:[\w-]{43}$/;
+
 /**
  * Every variable the program reads, once, at start. `docs/configuration.md` is made from this schema: its
  * descriptions are written for operators.
@@ -72,6 +75,52 @@ export const environment = z.object({
     .describe("How long ingest trusts a silent stream before it asks for a page anyway, in milliseconds."),
   HOST: z.string().min(1).default("127.0.0.1").describe("The address that `paidonce api` listens on."),
   PORT: wholeNumber(0, 65_535).default(8080).describe("The port that `paidonce api` listens on."),
+  ALERT_CURSOR_LAG_LEDGERS: wholeNumber(1, 1_000_000)
+    .default(60)
+    .describe(
+      "The status is red when an account's ingest is more ledgers than this behind Horizon's newest. A quiet account is read every INGEST_POLL_MS: leave room for that.",
+    ),
+  ALERT_UNSETTLED_SECONDS: wholeNumber(1, 1_000_000)
+    .default(60)
+    .describe("The status is red when a credit or an event has waited for longer than this, in seconds."),
+  ALERT_HORIZON_SILENT_SECONDS: wholeNumber(1, 1_000_000)
+    .default(120)
+    .describe("The status is red when the newest ledger that ingest knows closed longer ago than this."),
+  METRICS_PORT: wholeNumber(0, 65_535)
+    .optional()
+    .describe(
+      "Where `ingest`, `consume` and `work` serve Prometheus metrics about themselves; 0 takes a free port and logs it. Off by default. `api` has GET /metrics on PORT.",
+    ),
+  METRICS_HOST: z.string().min(1).default("127.0.0.1").describe("The address that METRICS_PORT listens on."),
+  OPS_USER: z
+    .string()
+    .regex(/^[^:]+$/, "a name without a colon")
+    .default("operator")
+    .describe("Who may see /ops, by basic auth with the password of OPS_PASSWORD_HASH."),
+  OPS_PASSWORD_HASH: z
+    .string()
+    .regex(SCRYPT_TEXT, "a line that `paidonce hash-password` has printed")
+    .optional()
+    .describe("The password for /ops, as `paidonce hash-password` prints it."),
+  OPS_TRUSTED_HEADER: z
+    .string()
+    .regex(/^[A-Za-z0-9-]+$/, "the name of a header, such as X-Forwarded-User")
+    .optional()
+    .describe(
+      "A header in which your proxy names who has logged in: whoever sends it may see /ops. The proxy must remove it from what comes from outside.",
+    ),
+  OPS_MAY_ACT: z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((text) => text === "true")
+    .describe("Whether the login of /ops may retry and remove jobs, or only look."),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url(["http:", "https:"], "http://127.0.0.1:4318")
+    .optional()
+    .describe("Where traces go, by OTLP over HTTP (`/v1/traces` is added). Without it nothing is traced."),
+  NODE_ENV: z
+    .string()
+    .optional()
+    .describe("With `production`, `api` does not start without a login for /ops. The image sets it."),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")

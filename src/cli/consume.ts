@@ -6,7 +6,10 @@ import { Consumer } from "../consumers/consumer.js";
 import { connectBlockingRedis, connectLockServer, connectRedis } from "../consumers/redis-connections.js";
 import { SessionLocks } from "../locks/session-locks.js";
 import { createLogger } from "../logging.js";
+import { consumerMetrics } from "../metrics/consumer-metrics.js";
+import { createRegistry } from "../metrics/registry.js";
 import { readEnvironment } from "./environment.js";
+import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
 import { runRole } from "./run-role.js";
 
@@ -26,6 +29,8 @@ async function consume(config: Config): Promise<void> {
   const dataSource = await openDatabase(config, "consume", logger);
   const redis = connectRedis(config.REDIS_URL, "paidonce-consume", logger);
   const blocking = connectBlockingRedis(config.REDIS_URL, "paidonce-consume-read", logger, BLOCK_MS);
+  const registry = createRegistry();
+  const metrics = consumerMetrics(registry);
   const lockServers =
     config.LOCKS === "off"
       ? []
@@ -35,6 +40,7 @@ async function consume(config: Config): Promise<void> {
     mode: config.LOCKS,
     leaseMs: config.LOCK_LEASE_MS,
     logger,
+    onAsked: metrics.locksAsked,
   });
   const consumer = new Consumer({
     redis,
@@ -47,8 +53,22 @@ async function consume(config: Config): Promise<void> {
     claimIdleMs: config.CLAIM_IDLE_MS,
     maxDeliveries: config.MAX_DELIVERIES,
     blockMs: BLOCK_MS,
+    observer: metrics,
+  });
+  const observed = await observeRole({
+    config,
+    logger,
+    redis,
+    role: "consume",
+    name,
+    registry,
+    figures: () => {
+      const { acquired, contended, noQuorum } = locks.status();
+      return { locks_acquired: acquired, locks_contended: contended, locks_no_quorum: noQuorum };
+    },
   });
   await runRole(logger, consumer, [
+    () => observed.stop(),
     () => {
       for (const connection of [redis, blocking, ...lockServers]) connection.disconnect();
     },

@@ -5,7 +5,10 @@ import { connectRedis } from "../consumers/redis-connections.js";
 import { HorizonClient } from "../horizon/client.js";
 import { NetworkView } from "../horizon/network-view.js";
 import { createLogger } from "../logging.js";
+import { ingestMetrics } from "../metrics/ingest-metrics.js";
+import { createRegistry } from "../metrics/registry.js";
 import { readEnvironment } from "./environment.js";
+import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
 import { runRole } from "./run-role.js";
 
@@ -19,15 +22,33 @@ export function addIngestCommand(program: Command): void {
       const dataSource = await openDatabase(config, "ingest", logger);
       const redis = connectRedis(config.REDIS_URL, "paidonce-ingest", logger);
       const horizon = new HorizonClient({ url: config.HORIZON_URL });
+      const network = new NetworkView(horizon, config.NETWORK_PASSPHRASE);
+      const registry = createRegistry();
+      const metrics = ingestMetrics(registry, () => network.lastHeard());
+      const name = `${hostname()}-${process.pid}`;
       const ingest = new Ingest({
         redis,
         dataSource,
         horizon,
-        network: new NetworkView(horizon, config.NETWORK_PASSPHRASE),
+        network,
         logger,
         pollMs: config.INGEST_POLL_MS,
-        name: `${hostname()}-${process.pid}`,
+        name,
+        observer: metrics,
       });
-      await runRole(logger, ingest, [() => redis.disconnect(), () => dataSource.destroy()]);
+      const observed = await observeRole({
+        config,
+        logger,
+        redis,
+        role: "ingest",
+        name,
+        registry,
+        figures: metrics.figures,
+      });
+      await runRole(logger, ingest, [
+        () => observed.stop(),
+        () => redis.disconnect(),
+        () => dataSource.destroy(),
+      ]);
     });
 }

@@ -37,6 +37,11 @@ export async function openStatusSources(
     redis,
     lockServers,
     lockMode: config.LOCKS,
+    limits: {
+      cursorLagLedgers: config.ALERT_CURSOR_LAG_LEDGERS,
+      unsettledSeconds: config.ALERT_UNSETTLED_SECONDS,
+      horizonSilentSeconds: config.ALERT_HORIZON_SILENT_SECONDS,
+    },
     close: async () => {
       closing.abort();
       await connecting.done;

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { createLogger } from "../logging.js";
-import { collectStatus, isReady, type Status } from "../status/collect-status.js";
+import { collectStatus, isReady } from "../status/collect-status.js";
+import { describeStatus } from "./describe-status.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openStatusSources } from "./open-status-sources.js";
@@ -19,7 +20,7 @@ export function addStatusCommand(program: Command): void {
       );
       try {
         const status = await collectStatus(sources);
-        process.stdout.write(options.json ? `${JSON.stringify(status, null, 2)}\n` : describe(status));
+        process.stdout.write(options.json ? `${JSON.stringify(status, null, 2)}\n` : describeStatus(status));
         // A dead letter needs a person, not a restart: health checks of containers ask for less.
         const isWell = options.ready ? isReady(status) : status.healthy;
         process.exitCode = isWell ? EXIT.ok : EXIT.failed;
@@ -27,43 +28,4 @@ export function addStatusCommand(program: Command): void {
         await sources.close();
       }
     });
-}
-
-/** The status for a terminal. */
-function describe(status: Status): string {
-  const lines = [
-    status.healthy ? "paidonce is well" : "paidonce NEEDS ATTENTION",
-    ...status.problems.map((problem) => `  ! ${problem}`),
-    "",
-    `postgres   ${status.postgres.reachable ? "up" : "DOWN"}${status.postgres.migrated ? "" : ", not migrated"}`,
-    `redis      ${status.redis.reachable ? "up" : "DOWN"}`,
-    `locks      ${status.locks.mode}, ${status.locks.answering} of ${status.locks.servers} servers answer`,
-  ];
-  if (status.sessions !== null) {
-    lines.push(
-      `sessions   ${status.sessions.pending} pending, ${status.sessions.processing} processing`,
-      `exceptions ${status.unreadable} unreadable`,
-      `outbox     ${status.outbox_unrelayed} events not relayed`,
-    );
-  }
-  for (const { account, stream, ...cursor } of status.accounts) {
-    lines.push(
-      "",
-      account,
-      `  settled    through ledger ${cursor.watermark_ledger} (${cursor.settled_through ?? "time not known yet"})`,
-    );
-    if (stream === null) {
-      lines.push("  stream     can't be read");
-      continue;
-    }
-    lines.push(
-      `  backlog    ${stream.backlog} entries, ${stream.pending} of them being settled${stream.oldest_entry === null ? "" : `, oldest ${stream.oldest_entry}`}`,
-      `  ingest     ${stream.leader === null ? "NOBODY LEADS" : `led by ${stream.leader}`}`,
-      ...stream.consumers.map(
-        (consumer) =>
-          `  consumer   ${consumer.name}: ${consumer.pending} pending, last seen ${consumer.idle_ms} ms ago`,
-      ),
-    );
-  }
-  return `${lines.join("\n")}\n`;
 }

@@ -1,8 +1,11 @@
+import { hostname } from "node:os";
 import type { Command } from "commander";
 import { connectRedis } from "../consumers/redis-connections.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
+import { createRegistry } from "../metrics/registry.js";
 import { readEnvironment } from "./environment.js";
+import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
 import { runRole } from "./run-role.js";
 
@@ -24,6 +27,19 @@ export function addWorkCommand(program: Command): void {
             commandTimeout: undefined,
           }),
       });
-      await runRole(logger, worker, [() => dataSource.destroy()]);
+      const redis = connectRedis(config.REDIS_URL, "paidonce-work-heartbeat", logger);
+      const observed = await observeRole({
+        config,
+        logger,
+        redis,
+        role: "work",
+        name: `${hostname()}-${process.pid}`,
+        registry: createRegistry(),
+      });
+      await runRole(logger, worker, [
+        () => observed.stop(),
+        () => redis.disconnect(),
+        () => dataSource.destroy(),
+      ]);
     });
 }

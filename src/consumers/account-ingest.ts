@@ -9,10 +9,11 @@ import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
 import type { NetworkView } from "../horizon/network-view.js";
 import { readPage } from "../horizon/read-page.js";
 import { type AccountId, compareKeys } from "../stellar/credit.js";
-import { ledgerOf, type OperationId } from "../stellar/operation-id.js";
+import { endOfLedger, ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { appendEntries, NO_TAIL, readPosition, type Tail } from "./append-entries.js";
 import type { Bell } from "./bell.js";
 import { parseEntryId } from "./entry.js";
+import type { IngestObserver } from "./observers.js";
 import { advanceWatermark, haltAccount, readCursor, type Scanned } from "./watermark.js";
 
 export type IngestParts = {
@@ -23,6 +24,7 @@ export type IngestParts = {
   readonly logger: Logger;
   /** How long to trust a silent doorbell before asking for a page anyway, in milliseconds. */
   readonly pollMs: number;
+  readonly observer?: IngestObserver;
 };
 
 /** Horizon's largest page. */
@@ -132,11 +134,13 @@ async function follow(
       const answer = await appendEntries(parts.redis, account, tail, fresh);
       if (!answer.appended) return;
       tail = answer.tail;
+      parts.observer?.appended(fresh.length);
       await checkpoint("ingest.after-append");
     }
     cursor = page.cursor;
     onProgress();
     const through = page.isLast ? page.latestLedger : null;
+    parts.observer?.read(account, through === null ? cursor : endOfLedger(through));
     const scanned: Scanned | null = through === null ? null : { through, closed: closedLedger(view) };
     if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tail, scanned))) return;
     if (page.isLast && !(await rest(parts, account, tail, scanned, bell, signal))) return;

@@ -72,6 +72,7 @@ export class Ingest {
     const bell = new Bell();
     const listening = this.#listen(account, bell, signal);
     await ingestAccount(this.#options, account, bell, signal);
+    this.#options.observer?.left(account);
     await listening;
   }
 

@@ -8,6 +8,7 @@ import { type Settlement, settle } from "../settlement/settle.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
 import { acknowledge, type Delivery } from "./consumer-group.js";
 import { decodeEntry } from "./entry.js";
+import type { SettlementObserver } from "./observers.js";
 import { logSettlement } from "./settlement-log.js";
 
 export type SettlingParts = {
@@ -15,6 +16,7 @@ export type SettlingParts = {
   readonly dataSource: DataSource;
   readonly locks: SessionLocks;
   readonly logger: Logger;
+  readonly observer?: SettlementObserver;
 };
 
 /**
@@ -34,6 +36,7 @@ export async function settleDeliveries(
     delivery,
     movement: decodeEntry(delivery.account, delivery.entry),
   }));
+  parts.observer?.batch(deliveries.length);
   const movements = decoded.map(({ movement }) => movement);
   // Outside the transaction: only to know which locks to take. Settlement looks again, under row locks.
   const sessions = await findSessions(parts.dataSource.manager, movements, { lock: false });
@@ -48,14 +51,21 @@ export async function settleDeliveries(
     const ready = new Set(movements.filter(isReady));
     const settlements = await settle(parts.dataSource, [...ready], {
       signal: grant.signal,
-      onConflict: (error) => parts.logger.debug({ err: error }, "transaction conflict, trying again"),
+      onConflict: (error) => {
+        parts.observer?.conflict();
+        parts.logger.debug({ err: error }, "transaction conflict, trying again");
+      },
     });
     await checkpoint("consumer.after-commit");
     return { settlements, ready };
   });
   await checkpoint("consumer.after-release");
 
-  for (const settlement of settlements) logSettlement(parts.logger, settlement);
+  const committedAt = new Date();
+  for (const settlement of settlements) {
+    logSettlement(parts.logger, settlement);
+    parts.observer?.settled(settlement, committedAt);
+  }
   const settled = new Set(settlements.map(({ movement }) => creditKeyText(movement)));
   const isDone = (entry: { movement: Movement }) =>
     ready.has(entry.movement) && settled.has(creditKeyText(entry.movement));

@@ -16,6 +16,11 @@ export class NetworkView {
     this.#passphrase = passphrase;
   }
 
+  /** What was last heard, however long ago; null before the first answer. Asks nobody. */
+  lastHeard(): HorizonRoot | null {
+    return this.#last?.root ?? null;
+  }
+
   /** The root, at most ten seconds old: every request counts against the rate limit. @throws as `refresh` */
   async current(signal: AbortSignal): Promise<HorizonRoot> {
     if (this.#last !== null && performance.now() - this.#last.at < MAX_AGE_MS) return this.#last.root;

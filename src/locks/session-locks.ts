@@ -18,7 +18,12 @@ export type SessionLocksOptions = {
   /** How long a lock outlives its holder, in milliseconds. */
   readonly leaseMs: number;
   readonly logger: Logger;
+  /** Told how long each acquisition took, in milliseconds, and what came of it; for figures. */
+  readonly onAsked?: (result: LockResult, waitedMs: number) => void;
 };
+
+/** All that was asked for, some or none of it since others hold the rest, or no server to ask. */
+export type LockResult = "acquired" | "contended" | "no_quorum";
 
 /** What the work runs under. */
 export type Grant = {
@@ -40,7 +45,9 @@ export class SessionLocks {
   readonly #options: SessionLocksOptions;
   readonly #leases: LeaseService | null;
   #outage: { readonly since: Date; readonly reason: string; retryAt: number } | null = null;
+  #acquired = 0;
   #contended = 0;
+  #noQuorum = 0;
 
   constructor(options: SessionLocksOptions) {
     this.#options = options;
@@ -53,14 +60,18 @@ export class SessionLocks {
     quorum: boolean;
     outageSince: Date | null;
     reason: string | null;
+    acquired: number;
     contended: number;
+    noQuorum: number;
   } {
     return {
       mode: this.#options.mode,
       quorum: this.#outage === null,
       outageSince: this.#outage?.since ?? null,
       reason: this.#outage?.reason ?? null,
+      acquired: this.#acquired,
       contended: this.#contended,
+      noQuorum: this.#noQuorum,
     };
   }
 
@@ -78,16 +89,22 @@ export class SessionLocks {
     }
     let lease: Lease | null;
     let held: Set<SessionId>;
+    const askedAt = performance.now();
+    const tell = (result: LockResult) => this.#options.onAsked?.(result, performance.now() - askedAt);
     try {
       ({ lease, held } = await this.#acquire(this.#leases, ids));
     } catch (error) {
       if (!(error instanceof LockUnavailableError)) throw error;
       this.#noteOutage(error);
+      this.#noQuorum++;
+      tell("no_quorum");
       if (this.#options.mode === "required") throw error;
       return work(without(ids));
     }
     const contended = new Set(ids.filter((id) => !held.has(id)));
+    this.#acquired += held.size;
     this.#contended += contended.size;
+    tell(contended.size === 0 ? "acquired" : "contended");
     if (lease === null) return work({ held, contended, signal: new AbortController().signal });
     const upkeep = keepAlive(lease, this.#options.leaseMs);
     try {

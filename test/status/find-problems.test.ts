@@ -1,41 +1,13 @@
 import { expect } from "chai";
-import { findProblems, type Status } from "../../src/status/collect-status.js";
+import { findProblems } from "../../src/status/find-problems.js";
+import { ACCOUNT, LOCKS, WELL, withStream } from "../support/status.js";
 
 type Collected = Parameters<typeof findProblems>[0];
-type Account = Status["accounts"][number];
-type Stream = NonNullable<Account["stream"]>;
 
-const STREAM: Stream = {
-  tail: "257698085004644353-0",
-  backlog: 0,
-  oldest_entry: null,
-  pending: 0,
-  leader: "host-1",
-  consumers: [{ name: "host-2", pending: 0, idle_ms: 700 }],
-};
-
-const ACCOUNT: Account = {
-  account: "GACCOUNT",
-  watermark: "257698085004644353",
-  watermark_ledger: 60_000_010,
-  settled_through: "2026-11-21T11:13:53.000Z",
-  halted_because: null,
-  stream: STREAM,
-};
-
-const WELL: Collected = {
-  postgres: { reachable: true, migrated: true },
-  redis: { reachable: true },
-  locks: { mode: "optional", servers: 3, answering: 3, quorum: true },
-  accounts: [ACCOUNT],
-  sessions: { pending: 5, processing: 0 },
-  unreadable: 0,
-  outbox_unrelayed: 9,
-};
-
-const withStream = (stream: Partial<Stream>): Collected => ({
-  ...WELL,
-  accounts: [{ ...ACCOUNT, stream: { ...STREAM, ...stream } }],
+const waiting = (age_seconds: number) => ({
+  id: "257698085004644353-0",
+  closed_at: "2026-11-21T11:13:53.000Z",
+  age_seconds,
 });
 
 /** What is wrong, and what the line must tell a person to do about it. */
@@ -49,12 +21,12 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
   ["Redis away", { ...WELL, redis: { reachable: false } }, /Check REDIS_URL .* nothing is lost/],
   [
     "no quorum, optional",
-    { ...WELL, locks: { mode: "optional", servers: 3, answering: 1, quorum: false } },
+    { ...WELL, locks: { ...LOCKS, answering: 1, quorum: false } },
     /1 of 3 .* database decides alone .* Check LOCK_REDIS_URLS/,
   ],
   [
     "no quorum, required",
-    { ...WELL, locks: { mode: "required", servers: 3, answering: 1, quorum: false } },
+    { ...WELL, locks: { ...LOCKS, mode: "required", answering: 1, quorum: false } },
     /1 of 3 .* settlement waits\. Check LOCK_REDIS_URLS/,
   ],
   [
@@ -73,6 +45,33 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
     withStream({ backlog: 3, consumers: [{ name: "dead", pending: 3, idle_ms: 15_000 }] }),
     /start `paidonce consume`/,
   ],
+  [
+    "a cursor that stands still while the network goes on",
+    { ...WELL, accounts: [{ ...ACCOUNT, lag_ledgers: 61 }] },
+    /GACCOUNT is 61 ledgers behind .*allowed: 60.* read the log of `host-1`, then restart/,
+  ],
+  [
+    "a Horizon that stands still, although everything answers",
+    {
+      ...WELL,
+      horizon: {
+        newest_ledger: 1,
+        newest_closed_at: "2026-11-19T11:13:53.000Z",
+        newest_age_seconds: 172_800,
+      },
+    },
+    /closed 2 days ago: new payments are not seen\. Check HORIZON_URL/,
+  ],
+  [
+    "a credit that is not settled although consumers are alive",
+    withStream({ backlog: 7, oldest: waiting(61) }),
+    /GACCOUNT is unsettled 61 s after .* 7 waiting: add `paidonce consume` replicas/,
+  ],
+  [
+    "an outbox that nobody empties",
+    { ...WELL, outbox_unrelayed: 12, outbox_oldest_seconds: 3_700 },
+    /12 events wait .* 61 min: start `paidonce work`/,
+  ],
   ["unreadable credits", { ...WELL, unreadable: 2 }, /2 unreadable .* `paidonce dead-letters list`/],
 ];
 
@@ -82,7 +81,7 @@ describe("findProblems: what needs a person", () => {
     expect(findProblems(withStream({ backlog: 10_000, pending: 200 }))).to.deep.equal([]);
     expect(findProblems({ ...WELL, accounts: [] })).to.deep.equal([]);
     expect(
-      findProblems({ ...WELL, locks: { mode: "off", servers: 0, answering: 0, quorum: true } }),
+      findProblems({ ...WELL, locks: { ...LOCKS, mode: "off", servers: 0, answering: 0, quorum: true } }),
     ).to.deep.equal([]);
   });
 
@@ -93,6 +92,17 @@ describe("findProblems: what needs a person", () => {
       expect(problems[0]).to.match(line);
     });
   }
+
+  it("judges waiting by the limits that are configured", () => {
+    const limits = { cursorLagLedgers: 1, unsettledSeconds: 10, horizonSilentSeconds: 3 };
+    expect(findProblems({ ...withStream({ backlog: 1, oldest: waiting(11) }) }, limits)).to.have.length(3);
+    expect(findProblems(withStream({ backlog: 1, oldest: waiting(60) }))).to.deep.equal([]);
+  });
+
+  it("says of a halted account that it is halted, and not once more that it falls behind", () => {
+    const accounts = [{ ...ACCOUNT, halted_because: "ledgers are gone", lag_ledgers: 9_000 }];
+    expect(findProblems({ ...WELL, accounts })).to.have.length(1);
+  });
 
   it("without Redis says so once, and not once more for each stream that can't be read", () => {
     const status = {
@@ -106,7 +116,7 @@ describe("findProblems: what needs a person", () => {
   it("tells of everything that is wrong, the most urgent first", () => {
     const all = findProblems({
       ...withStream({ leader: null, backlog: 1, consumers: [] }),
-      locks: { mode: "required", servers: 3, answering: 0, quorum: false },
+      locks: { ...LOCKS, mode: "required", answering: 0, quorum: false },
       unreadable: 1,
     });
     expect(

@@ -73,6 +73,9 @@ export class Faces2 implements MigrationInterface {
       `CREATE INDEX credits_by_transaction ON credits (transaction_hash) WHERE transaction_hash IS NOT NULL`,
     );
 
+    // What came in lately, for the status: read from its end, whatever the history. New rows append to it.
+    await runner.query(`CREATE INDEX credits_by_time ON credits (recorded_at)`);
+
     await runner.query(`
       CREATE TABLE exception_verdicts (
         operation_id bigint NOT NULL,

@@ -1,0 +1,84 @@
+import { duration } from "../status/find-problems.js";
+import type { AccountStatus, Rate, Status, WaitingEntry } from "../status/status.js";
+
+/** The status for a terminal. */
+export function describeStatus(status: Status): string {
+  const lines = [
+    status.healthy ? "paidonce is well" : "paidonce NEEDS ATTENTION",
+    ...status.problems.map((problem) => `  ! ${problem}`),
+    "",
+    `postgres   ${status.postgres.reachable ? "up" : "DOWN"}${status.postgres.migrated ? "" : ", not migrated"}`,
+    `redis      ${status.redis.reachable ? "up" : "DOWN"}`,
+    `locks      ${locks(status)}`,
+    `horizon    ${horizon(status)}`,
+    ...books(status),
+    `recovery   ${status.last_recovery ?? "not yet run"}`,
+    `audit      ${status.last_audit ?? "not yet run"}`,
+    ...(status.roles ?? []).map(
+      ({ role, name, alive, silent_ms: silent }) =>
+        `role       ${role} ${name}: ${alive ? "alive" : "SILENT"}, last heard ${(silent / 1000).toFixed(1)} s ago`,
+    ),
+    ...status.accounts.flatMap(account),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function locks({ locks }: Status): string {
+  const { mode, answering, servers, acquired, contended, no_quorum: without } = locks;
+  return `${mode}, ${answering} of ${servers} servers answer; ${acquired} taken, ${contended} held by others, ${without} times no quorum`;
+}
+
+function horizon({ horizon }: Status): string {
+  if (horizon === null) return "newest ledger not known: no ingest has told";
+  const age = horizon.newest_age_seconds;
+  return `newest ledger ${horizon.newest_ledger}${age === null ? "" : `, closed ${duration(age)} ago`}`;
+}
+
+function* books(status: Status): Generator<string> {
+  const { throughput, sessions, webhooks, outbox_oldest_seconds: oldest } = status;
+  if (throughput !== null) {
+    const times = throughput.close_to_settled;
+    yield `credits    ${perMinute(throughput.credits_per_minute)}`;
+    yield `paid       ${perMinute(throughput.sessions_paid_per_minute)}`;
+    yield `settled in ${times === null ? "nothing in the last 5 min" : `p50 ${seconds(times.p50_ms)}, p99 ${seconds(times.p99_ms)} (${times.credits} credits)`}`;
+  }
+  if (sessions !== null) {
+    yield `sessions   ${sessions.pending} pending, ${sessions.processing} processing`;
+    yield `exceptions ${status.unreadable} unreadable`;
+    yield `outbox     ${status.outbox_unrelayed} events not relayed${oldest === null ? "" : `, oldest ${duration(oldest)}`}`;
+  }
+  if (webhooks !== null) {
+    const age = webhooks.oldest_seconds;
+    yield `webhooks   ${webhooks.pending} pending, ${webhooks.sending} being sent, ${webhooks.dead} dead${age === null ? "" : `, oldest ${duration(age)}`}`;
+  }
+}
+
+function* account(status: AccountStatus): Generator<string> {
+  const { stream, lag_ledgers: lag } = status;
+  yield "";
+  yield status.account;
+  yield `  settled    through ledger ${status.watermark_ledger} (${status.settled_through ?? "time not known yet"})`;
+  if (stream === null) {
+    yield "  stream     can't be read";
+    return;
+  }
+  yield `  backlog    ${stream.backlog} entries${waiting(stream.oldest)}`;
+  yield `  pending    ${stream.pending} being settled${waiting(stream.oldest_pending)}`;
+  yield `  ingest     ${stream.leader === null ? "NOBODY LEADS" : `led by ${stream.leader}`}, ${lag === null ? "distance to Horizon not known" : `${lag} ledgers behind Horizon`}`;
+  for (const { name, pending, idle_ms: idle } of stream.consumers)
+    yield `  consumer   ${name}: ${pending} pending, last seen ${idle} ms ago`;
+}
+
+function waiting(entry: WaitingEntry | null): string {
+  if (entry === null) return "";
+  return `, oldest ${entry.id}${entry.age_seconds === null ? "" : ` (${duration(entry.age_seconds)})`}`;
+}
+
+function perMinute(rate: Rate): string {
+  return `${rate.last_minute} in the last minute, ${rate.last_5_minutes} a minute over the last 5`;
+}
+
+/** Milliseconds as seconds with one decimal. */
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

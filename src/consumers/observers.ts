@@ -1,0 +1,22 @@
+import type { Settlement } from "../settlement/settle.js";
+import type { AccountId } from "../stellar/credit.js";
+import type { OperationId } from "../stellar/operation-id.js";
+
+/** Told of what a consumer does, for figures. Decides nothing and must not throw. */
+export type SettlementObserver = {
+  /** Entries of one transaction, before it begins. */
+  batch(entries: number): void;
+  /** After the commit. @param at this process's clock */
+  settled(settlement: Settlement, at: Date): void;
+  /** A transaction ran into another one and is tried again. */
+  conflict(): void;
+};
+
+/** Told of what a leader of ingest does, for figures. Decides nothing and must not throw. */
+export type IngestObserver = {
+  appended(entries: number): void;
+  /** Everything of the account up to `cursor` has been read and appended. */
+  read(account: AccountId, cursor: OperationId): void;
+  /** This process leads the account no more. */
+  left(account: AccountId): void;
+};

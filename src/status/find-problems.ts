@@ -1,0 +1,79 @@
+import { type AccountStatus, DEFAULT_LIMITS, type Status, type StatusLimits } from "./status.js";
+
+/** A consumer that has asked for nothing for this long is gone: its reads wait 2 s at the most. */
+const CONSUMER_ALIVE_MS = 15_000;
+
+/**
+ * What needs a person, and what that person can do; most urgent first. Pure.
+ *
+ * Health is progress, not processes that are up: what stands still is a problem although everything answers.
+ */
+export function findProblems(
+  status: Omit<Status, "healthy" | "problems">,
+  limits: StatusLimits = DEFAULT_LIMITS,
+): string[] {
+  if (!status.postgres.reachable) {
+    return [
+      "Postgres can't be reached: nothing is settled. Check DATABASE_URL and the server; nothing is lost.",
+    ];
+  }
+  const problems: string[] = [];
+  if (!status.postgres.migrated)
+    problems.push("The database is older than this program: run `paidonce migrate`.");
+  if (!status.redis.reachable) {
+    problems.push(
+      "Redis can't be reached: credits wait at Horizon. Check REDIS_URL and the server; nothing is lost.",
+    );
+  }
+  if (!status.locks.quorum) {
+    const effect =
+      status.locks.mode === "required" ? "settlement waits" : "the database decides alone (safe, slower)";
+    problems.push(
+      `${status.locks.answering} of ${status.locks.servers} lock servers answer: ${effect}. Check LOCK_REDIS_URLS.`,
+    );
+  }
+  const silentFor = status.horizon?.newest_age_seconds ?? 0;
+  if (silentFor > limits.horizonSilentSeconds) {
+    problems.push(
+      `Horizon's newest ledger closed ${duration(silentFor)} ago: new payments are not seen. Check HORIZON_URL, that server, and the network's own status; nothing is lost.`,
+    );
+  }
+  for (const account of status.accounts) problems.push(...problemsOf(account, limits));
+  if ((status.outbox_oldest_seconds ?? 0) > limits.unsettledSeconds) {
+    problems.push(
+      `${status.outbox_unrelayed} events wait in the outbox, the oldest for ${duration(status.outbox_oldest_seconds ?? 0)}: start \`paidonce work\`, or read its log.`,
+    );
+  }
+  if ((status.unreadable ?? 0) > 0) {
+    problems.push(
+      `${status.unreadable} unreadable credits wait for a person: \`paidonce dead-letters list\`.`,
+    );
+  }
+  return problems;
+}
+
+function* problemsOf(status: AccountStatus, limits: StatusLimits): Generator<string> {
+  const { account, halted_because: why, stream, lag_ledgers: lag } = status;
+  if (why !== null) yield `Ingest of ${account} is HALTED: ${why}`;
+  if (stream === null) return;
+  if (stream.leader === null) yield `Nobody leads the ingest of ${account}: start \`paidonce ingest\`.`;
+  // Halted or without a leader it falls behind, of course: one line says what to do.
+  else if (why === null && lag !== null && lag > limits.cursorLagLedgers) {
+    yield `Ingest of ${account} is ${lag} ledgers behind Horizon's newest (allowed: ${limits.cursorLagLedgers}): read the log of \`${stream.leader}\`, then restart it; nothing is lost.`;
+  }
+  const isRead = stream.consumers.some((consumer) => consumer.idle_ms < CONSUMER_ALIVE_MS);
+  const waited = stream.oldest?.age_seconds ?? 0;
+  if (stream.backlog > 0 && !isRead) {
+    yield `${stream.backlog} entries of ${account} wait and no consumer is alive: start \`paidonce consume\`.`;
+  } else if (waited > limits.unsettledSeconds) {
+    yield `A credit of ${account} is unsettled ${duration(waited)} after its ledger closed, with ${stream.backlog} waiting: add \`paidonce consume\` replicas while the backlog shrinks; if it does not, read their log.`;
+  }
+}
+
+/** A length of time as people say it. */
+export function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7_200) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)} h`;
+  return `${Math.floor(seconds / 86_400)} days`;
+}

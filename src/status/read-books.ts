@@ -1,0 +1,103 @@
+import type { DataSource } from "typeorm";
+import { StreamCursor } from "../entities/stream-cursor.js";
+import type { Throughput, Webhooks } from "./status.js";
+
+/** What Postgres tells; all but the cursors null where the database does not fit the program. */
+export type Books = {
+  readonly migrated: boolean;
+  readonly cursors: readonly StreamCursor[];
+  readonly counts: Counts | null;
+  readonly throughput: Throughput | null;
+};
+
+type Counts = {
+  readonly sessions: { readonly pending: number; readonly processing: number };
+  readonly unreadable: number;
+  readonly unrelayed: number;
+  readonly unrelayedSeconds: number | null;
+  readonly webhooks: Webhooks;
+};
+
+/** Each count is served by a partial index over the open work, whatever the history. */
+const COUNTS = `
+  SELECT (SELECT count(*) FROM checkout_sessions WHERE status = 'pending') AS pending,
+         (SELECT count(*) FROM checkout_sessions WHERE status = 'processing') AS processing,
+         (SELECT count(*) FROM payment_exceptions WHERE reason = 'unreadable') AS unreadable,
+         outbox.*, hooks.*,
+         (SELECT count(*) FROM webhook_deliveries WHERE state = 'dead') AS webhooks_dead,
+         (SELECT extract(epoch FROM now() - created_at) FROM outbox_events
+          WHERE position = hooks.first_position) AS webhooks_oldest
+  FROM (SELECT count(*) AS unrelayed, extract(epoch FROM now() - min(created_at)) AS unrelayed_oldest
+        FROM outbox_events WHERE relayed_at IS NULL) AS outbox,
+       (SELECT count(*) FILTER (WHERE state = 'pending') AS webhooks_pending,
+               count(*) FILTER (WHERE state = 'sending') AS webhooks_sending,
+               min(position) AS first_position
+        FROM webhook_deliveries WHERE state IN ('pending', 'sending')) AS hooks`;
+
+/**
+ * Reads the end of credits_by_time only: its cost follows what came in during five minutes. The times are of
+ * the newest 1000, so that a busy service does not sort hundreds of thousands for a percentile.
+ */
+const THROUGHPUT = `
+  SELECT lately.*, spread.*
+  FROM (SELECT count(*) AS credits_5,
+               count(*) FILTER (WHERE recorded_at > now() - interval '1 minute') AS credits_1,
+               count(*) FILTER (WHERE outcome = 'payment') AS paid_5,
+               count(*) FILTER (WHERE outcome = 'payment' AND recorded_at > now() - interval '1 minute') AS paid_1
+        FROM credits WHERE recorded_at > now() - interval '5 minutes') AS lately,
+       (SELECT count(ms) AS measured,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS p50,
+               percentile_cont(0.99) WITHIN GROUP (ORDER BY ms) AS p99
+        FROM (SELECT greatest(0, extract(epoch FROM recorded_at - closed_at) * 1000)::float8 AS ms
+              FROM credits WHERE recorded_at > now() - interval '5 minutes'
+              ORDER BY recorded_at DESC LIMIT 1000) AS newest
+        WHERE ms IS NOT NULL) AS spread`;
+
+type Row = Readonly<Record<string, string | number | null>>;
+
+/** @throws when Postgres can't be reached */
+export async function readBooks(dataSource: DataSource): Promise<Books> {
+  const migrated = !(await dataSource.showMigrations());
+  if (!migrated) return { migrated, cursors: [], counts: null, throughput: null };
+  const [cursors, [counts = {}], [lately = {}]] = (await Promise.all([
+    dataSource.manager.find(StreamCursor, { order: { account: "ASC" } }),
+    dataSource.query(COUNTS),
+    dataSource.query(THROUGHPUT),
+  ])) as [StreamCursor[], Row[], Row[]];
+  return { migrated, cursors, counts: countsOf(counts), throughput: throughputOf(lately) };
+}
+
+function countsOf(row: Row): Counts {
+  return {
+    sessions: { pending: Number(row.pending), processing: Number(row.processing) },
+    unreadable: Number(row.unreadable),
+    unrelayed: Number(row.unrelayed),
+    unrelayedSeconds: secondsOf(row.unrelayed_oldest),
+    webhooks: {
+      pending: Number(row.webhooks_pending),
+      sending: Number(row.webhooks_sending),
+      dead: Number(row.webhooks_dead),
+      oldest_seconds: secondsOf(row.webhooks_oldest),
+    },
+  };
+}
+
+function throughputOf(row: Row): Throughput {
+  const rate = (minute: unknown, five: unknown) => ({
+    last_minute: Number(minute),
+    last_5_minutes: Math.round(Number(five) / 0.5) / 10,
+  });
+  const measured = Number(row.measured);
+  return {
+    credits_per_minute: rate(row.credits_1, row.credits_5),
+    sessions_paid_per_minute: rate(row.paid_1, row.paid_5),
+    close_to_settled:
+      measured === 0
+        ? null
+        : { p50_ms: Math.round(Number(row.p50)), p99_ms: Math.round(Number(row.p99)), credits: measured },
+  };
+}
+
+function secondsOf(value: unknown): number | null {
+  return value === null || value === undefined ? null : Math.max(0, Math.round(Number(value)));
+}

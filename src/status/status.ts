@@ -1,0 +1,121 @@
+/**
+ * src/status: what an operator on call must know, read afresh from Postgres, Redis and the lock servers.
+ * Shown by `paidonce status`, `GET /v1/status`, `/ops` and `/metrics`. Reads only; the one thing written here
+ * are the roles' heartbeats.
+ */
+import type { LockMode } from "../locks/session-locks.js";
+import type { Heartbeat } from "./heartbeat.js";
+
+/** An entry of a stream that waits, by the network's clock. */
+export type WaitingEntry = {
+  readonly id: string;
+  /** When its ledger closed; null where the entry does not say. */
+  readonly closed_at: string | null;
+  readonly age_seconds: number | null;
+};
+
+export type StreamStatus = {
+  readonly tail: string;
+  readonly backlog: number;
+  readonly oldest_entry: string | null;
+  /** The oldest credit that is not settled yet. */
+  readonly oldest: WaitingEntry | null;
+  readonly pending: number;
+  /** The oldest that a consumer has taken and not acknowledged. */
+  readonly oldest_pending: WaitingEntry | null;
+  readonly leader: string | null;
+  readonly consumers: readonly {
+    readonly name: string;
+    readonly pending: number;
+    readonly idle_ms: number;
+  }[];
+};
+
+export type AccountStatus = {
+  readonly account: string;
+  readonly watermark: string;
+  readonly watermark_ledger: number;
+  readonly settled_through: string | null;
+  readonly halted_because: string | null;
+  /** Ledgers between what ingest has read of this account and Horizon's newest; null while not known. */
+  readonly lag_ledgers: number | null;
+  /** Null while Redis can't be asked. */
+  readonly stream: StreamStatus | null;
+};
+
+/** Per minute, over the last minute and over the last five. */
+export type Rate = { readonly last_minute: number; readonly last_5_minutes: number };
+
+export type Throughput = {
+  readonly credits_per_minute: Rate;
+  readonly sessions_paid_per_minute: Rate;
+  /** From the ledger's close to the commit, of the newest 1000 credits of the last five minutes; null without any. */
+  readonly close_to_settled: {
+    readonly p50_ms: number;
+    readonly p99_ms: number;
+    readonly credits: number;
+  } | null;
+};
+
+export type Webhooks = {
+  readonly pending: number;
+  readonly sending: number;
+  readonly dead: number;
+  /** Age of the oldest event that an endpoint still has to hear of. */
+  readonly oldest_seconds: number | null;
+};
+
+export type Horizon = {
+  readonly newest_ledger: number;
+  readonly newest_closed_at: string | null;
+  readonly newest_age_seconds: number | null;
+};
+
+export type Status = {
+  readonly healthy: boolean;
+  /** What is wrong and what to do about it, most urgent first. */
+  readonly problems: readonly string[];
+  readonly at: string;
+  readonly postgres: { readonly reachable: boolean; readonly migrated: boolean };
+  readonly redis: { readonly reachable: boolean };
+  readonly locks: {
+    readonly mode: LockMode;
+    readonly servers: number;
+    readonly answering: number;
+    readonly quorum: boolean;
+    /** Sums over the consumers that are alive, each since its start. */
+    readonly acquired: number;
+    readonly contended: number;
+    readonly no_quorum: number;
+  };
+  /** Horizon's newest ledger, as the ingest roles see it; null while none tells. */
+  readonly horizon: Horizon | null;
+  /** Age of the oldest credit that is not settled yet, over all streams. */
+  readonly oldest_unsettled_seconds: number | null;
+  readonly accounts: readonly AccountStatus[];
+  readonly throughput: Throughput | null;
+  readonly sessions: { readonly pending: number; readonly processing: number } | null;
+  readonly unreadable: number | null;
+  readonly outbox_unrelayed: number | null;
+  readonly outbox_oldest_seconds: number | null;
+  readonly webhooks: Webhooks | null;
+  /** Processes that have given a sign of life lately; null while Redis can't be asked. */
+  readonly roles: readonly Heartbeat[] | null;
+  /** Null: not yet run. */
+  readonly last_recovery: null;
+  /** Null: not yet run. */
+  readonly last_audit: null;
+};
+
+/** From when on waiting is a problem. */
+export type StatusLimits = {
+  readonly cursorLagLedgers: number;
+  readonly unsettledSeconds: number;
+  readonly horizonSilentSeconds: number;
+};
+
+export const DEFAULT_LIMITS: StatusLimits = {
+  cursorLagLedgers: 60,
+  unsettledSeconds: 60,
+  horizonSilentSeconds: 120,
+};

@@ -1,0 +1,74 @@
+import type { AccountStatus, Status, StreamStatus } from "../../src/status/status.js";
+
+/** A stream at rest, an account that is read, and a service where all is well: tests change what they are about. */
+export const STREAM: StreamStatus = {
+  tail: "257698085004644353-0",
+  backlog: 0,
+  oldest_entry: null,
+  oldest: null,
+  pending: 0,
+  oldest_pending: null,
+  leader: "host-1",
+  consumers: [{ name: "host-2", pending: 0, idle_ms: 700 }],
+};
+
+export const ACCOUNT: AccountStatus = {
+  account: "GACCOUNT",
+  watermark: "257698085004644353",
+  watermark_ledger: 60_000_010,
+  settled_through: "2026-11-21T11:13:53.000Z",
+  halted_because: null,
+  lag_ledgers: 2,
+  stream: STREAM,
+};
+
+export const LOCKS: Status["locks"] = {
+  mode: "optional",
+  servers: 3,
+  answering: 3,
+  quorum: true,
+  acquired: 40,
+  contended: 2,
+  no_quorum: 0,
+};
+
+export const WELL: Omit<Status, "healthy" | "problems"> = {
+  at: "2026-11-21T11:14:00.000Z",
+  postgres: { reachable: true, migrated: true },
+  redis: { reachable: true },
+  locks: LOCKS,
+  horizon: {
+    newest_ledger: 60_000_012,
+    newest_closed_at: "2026-11-21T11:13:56.000Z",
+    newest_age_seconds: 4,
+  },
+  oldest_unsettled_seconds: null,
+  accounts: [ACCOUNT],
+  throughput: {
+    credits_per_minute: { last_minute: 42, last_5_minutes: 40.4 },
+    sessions_paid_per_minute: { last_minute: 33, last_5_minutes: 32 },
+    close_to_settled: { p50_ms: 420, p99_ms: 1_900, credits: 202 },
+  },
+  sessions: { pending: 5, processing: 0 },
+  unreadable: 0,
+  outbox_unrelayed: 9,
+  outbox_oldest_seconds: 1,
+  webhooks: { pending: 3, sending: 1, dead: 0, oldest_seconds: 12 },
+  roles: [
+    {
+      role: "consume",
+      name: "host-2",
+      pid: 7,
+      started_at: "2026-11-21T10:00:00.000Z",
+      silent_ms: 900,
+      alive: true,
+      figures: { locks_acquired: "40" },
+    },
+  ],
+  last_recovery: null,
+  last_audit: null,
+};
+
+export function withStream(stream: Partial<StreamStatus>): typeof WELL {
+  return { ...WELL, accounts: [{ ...ACCOUNT, stream: { ...STREAM, ...stream } }] };
+}
