@@ -10,15 +10,16 @@ import type { StatusSources } from "../status/collect-status.js";
 export async function openStatusSources(
   config: Config,
   logger: Logger,
+  role = "status",
 ): Promise<StatusSources & { close(): Promise<void> }> {
   const dataSource = createDataSource({
     url: config.DATABASE_URL,
-    applicationName: "paidonce-status",
-    poolSize: 3,
+    applicationName: `paidonce-${role}`,
+    poolSize: role === "api" ? 10 : 3,
   });
   const closing = new AbortController();
   const connecting = await connectWhenThere(dataSource, logger, closing.signal);
-  const redis = connectRedis(config.REDIS_URL, "paidonce-status", logger);
+  const redis = connectRedis(config.REDIS_URL, `paidonce-${role}`, logger);
   const lockUrls = config.LOCKS === "off" ? [] : (config.LOCK_REDIS_URLS ?? [config.REDIS_URL]);
   const lockServers = lockUrls.map((url) => connectLockServer(url, logger));
   // Lock connections queue nothing: wait until each is there, or known not to be.
@@ -37,7 +38,7 @@ export async function openStatusSources(
     redis,
     lockServers,
     lockMode: config.LOCKS,
-    limits: {
+    alerts: {
       cursorLagLedgers: config.ALERT_CURSOR_LAG_LEDGERS,
       unsettledSeconds: config.ALERT_UNSETTLED_SECONDS,
       horizonSilentSeconds: config.ALERT_HORIZON_SILENT_SECONDS,

@@ -17,7 +17,7 @@ export type StatusSources = {
   readonly lockServers: readonly Redis[];
   readonly lockMode: LockMode;
   /** From when on waiting is a problem; the defaults of the configuration where not given. */
-  readonly limits?: StatusLimits;
+  readonly alerts?: StatusLimits;
 };
 
 /** Collects the status. Never throws: what can't be reached is part of the answer. */
@@ -69,7 +69,7 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     last_recovery: null,
     last_audit: null,
   };
-  const problems = findProblems(status, sources.limits);
+  const problems = findProblems(status, sources.alerts);
   return { healthy: problems.length === 0, problems, ...status };
 }
 
