@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { PUBLIC_NETWORK } from "./stellar/network.js";
 
 /** A server's address. Shown in logs without its password, see `redactUrl`. */
 const isUrl = (text: string, protocols: readonly string[]) =>
@@ -38,7 +39,7 @@ export const environment = z.object({
   NETWORK_PASSPHRASE: z
     .string()
     .min(1)
-    .default("Public Global Stellar Network ; September 2015")
+    .default(PUBLIC_NETWORK)
     .describe("The network that Horizon must serve; another one stops ingest before it reads anything."),
   LOCKS: z
     .enum(["optional", "required", "off"])
@@ -79,6 +80,28 @@ export const environment = z.object({
     ),
   HOST: z.string().min(1).default("127.0.0.1").describe("The address that `paidonce api` listens on."),
   PORT: wholeNumber(0, 65_535).default(8080).describe("The port that `paidonce api` listens on."),
+  PUBLIC_URL: url(["http:", "https:"], "https://pay.example.com")
+    .transform((text) => text.replace(/\/$/, ""))
+    .optional()
+    .describe("Where customers and merchants reach the API. Default: the address it listens on."),
+  TRUST_PROXY: z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((text) => text === "true")
+    .describe(
+      "Whether a proxy in front names the caller's address (`X-Forwarded-For`). It must remove what callers send.",
+    ),
+  ADMIN_KEY: z
+    .string()
+    .min(32, "at least 32 characters, such as the output of `openssl rand -hex 32`")
+    .optional()
+    .describe("The key that creates merchants and their API keys. Without it nobody can, through the API."),
+  RATE_LIMIT_PER_MERCHANT: wholeNumber(1, 1_000_000)
+    .default(1_200)
+    .describe("Requests per minute of one merchant, with all its API keys together."),
+  RATE_LIMIT_PER_ADDRESS: wholeNumber(1, 1_000_000)
+    .default(300)
+    .describe("Requests per minute of one address without a key, the checkout page's included."),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")

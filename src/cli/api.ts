@@ -1,40 +1,77 @@
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Command } from "commander";
+import type { Logger } from "pino";
+import type { Config } from "../config.js";
+import { HorizonClient } from "../horizon/client.js";
 import { createApp } from "../http/app.js";
 import { createLogger } from "../logging.js";
 import { readEnvironment } from "./environment.js";
 import { openStatusSources } from "./open-status-sources.js";
-import { runRole } from "./run-role.js";
+import { type Actor, runRole } from "./run-role.js";
+
+/** A request that takes longer is cut off; the database gives up long before. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** Who opens a connection and says nothing must not hold it. */
+const HEADERS_TIMEOUT_MS = 10_000;
+
+/** Longer than the usual load balancer's own: it must be the one that hangs up, or it sends into a closed door. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+
+/** What is under way may end before connections are cut. */
+const DRAIN_MS = 5_000;
 
 export function addApiCommand(program: Command): void {
   program
     .command("api")
-    .description("serve health, readiness and the status on HOST and PORT")
+    .description("serve the API, its reference (/docs), the checkout page and the status on HOST and PORT")
     .action(async () => {
       const config = await readEnvironment();
       const logger = createLogger(config, "api");
-      const sources = await openStatusSources(config, logger);
-      const server = createServer(createApp(sources, logger).callback());
-      await runRole(
-        logger,
+      const sources = await openStatusSources(config, logger, "api");
+      const { koa } = createApp(
         {
-          start: () =>
-            new Promise((resolve, reject) => {
-              server.once("error", reject);
-              server.listen(config.PORT, config.HOST, () => {
-                logger.info(
-                  { address: server.address() },
-                  `listening on http://${config.HOST}:${config.PORT}`,
-                );
-                resolve();
-              });
-            }),
-          stop: async () => {
-            server.close();
-            server.closeAllConnections();
-          },
+          ...sources,
+          horizon: new HorizonClient({ url: config.HORIZON_URL }),
+          adminKey: config.ADMIN_KEY,
+          networkPassphrase: config.NETWORK_PASSPHRASE,
+          limits: { perMerchant: config.RATE_LIMIT_PER_MERCHANT, perAddress: config.RATE_LIMIT_PER_ADDRESS },
+          publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,
+          trustProxy: config.TRUST_PROXY,
         },
-        [() => sources.close()],
+        logger,
       );
+      const server = createServer(
+        {
+          requestTimeout: REQUEST_TIMEOUT_MS,
+          headersTimeout: HEADERS_TIMEOUT_MS,
+          keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+        },
+        koa.callback(),
+      );
+      await runRole(logger, listening(server, config, logger), [() => sources.close()]);
     });
+}
+
+function listening(server: Server, { HOST, PORT }: Config, logger: Logger): Actor {
+  return {
+    start: () =>
+      new Promise((resolve, reject) => {
+        server.once("error", reject);
+        server.listen(PORT, HOST, () => {
+          const { port } = server.address() as AddressInfo;
+          logger.info({ port }, `listening on http://${HOST}:${port}`);
+          resolve();
+        });
+      }),
+    stop: async () => {
+      const closed = new Promise((resolve) => server.close(resolve));
+      // Streams to browsers never end by themselves.
+      const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+      server.closeIdleConnections();
+      await closed;
+      clearTimeout(cut);
+    },
+  };
 }

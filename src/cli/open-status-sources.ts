@@ -10,15 +10,16 @@ import type { StatusSources } from "../status/collect-status.js";
 export async function openStatusSources(
   config: Config,
   logger: Logger,
+  role = "status",
 ): Promise<StatusSources & { close(): Promise<void> }> {
   const dataSource = createDataSource({
     url: config.DATABASE_URL,
-    applicationName: "paidonce-status",
-    poolSize: 3,
+    applicationName: `paidonce-${role}`,
+    poolSize: role === "api" ? 10 : 3,
   });
   const closing = new AbortController();
   const connecting = await connectWhenThere(dataSource, logger, closing.signal);
-  const redis = connectRedis(config.REDIS_URL, "paidonce-status", logger);
+  const redis = connectRedis(config.REDIS_URL, `paidonce-${role}`, logger);
   const lockUrls = config.LOCKS === "off" ? [] : (config.LOCK_REDIS_URLS ?? [config.REDIS_URL]);
   const lockServers = lockUrls.map((url) => connectLockServer(url, logger));
   // Lock connections queue nothing: wait until each is there, or known not to be.

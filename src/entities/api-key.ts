@@ -22,7 +22,7 @@ export class ApiKey {
   @Column("text")
   name!: string;
 
-  /** The beginning of the key, for lists and logs: `pk_test_` and 8 characters. */
+  /** The beginning of the key, for lists and logs: `sk_test_` and 8 characters. */
   @Column("text")
   prefix!: string;
 

@@ -1,11 +1,65 @@
+import cors from "@koa/cors";
 import Router from "@koa/router";
 import Koa from "koa";
+import helmet from "koa-helmet";
 import type { Logger } from "pino";
+import type { HorizonClient } from "../horizon/client.js";
 import { collectStatus, isReady, type StatusSources } from "../status/collect-status.js";
-import { problems } from "./problem.js";
+import { allowedOrigin } from "./allowed-origin.js";
+import { answerProblems } from "./answer-problems.js";
+import { describeApi } from "./describe-api.js";
+import { type RateLimits, rateLimit } from "./rate-limit.js";
+import { referencePage } from "./reference-page.js";
+import { requestId } from "./request-id.js";
+import type { Route } from "./route.js";
+import { apiRoutes } from "./routes.js";
+import { serve } from "./serve-route.js";
+
+export type AppSources = StatusSources & {
+  readonly horizon: HorizonClient;
+  readonly adminKey: string | undefined;
+  readonly networkPassphrase: string;
+  readonly limits: RateLimits;
+  /** Where customers and merchants reach this API, without a slash at the end. */
+  readonly publicUrl: string;
+  /** Whether the address of a caller is what a proxy in front says it is. */
+  readonly trustProxy: boolean;
+};
+
+export type App = {
+  readonly koa: Koa;
+  /** Every route of the versioned API, as described to clients. */
+  readonly routes: readonly Route[];
+};
 
 /** The API as a Koa application; `listen` it, or pass its `callback()` to a server. */
-export function createApp(sources: StatusSources, logger: Logger): Koa {
+export function createApp(sources: AppSources, logger: Logger): App {
+  const routes = apiRoutes(sources);
+  const koa = new Koa({ proxy: sources.trustProxy });
+  // Koa prints what middleware throws; `answerProblems` has logged it already.
+  koa.silent = true;
+  koa.use(requestId(logger));
+  koa.use(answerProblems(logger));
+  koa.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } } }));
+  koa.use(cors({ ...CORS, origin: (context) => allowedOrigin(context, sources) }));
+  koa.use(health(sources).routes());
+  koa.use(referencePage(describeApi(routes, sources.publicUrl)).routes());
+  const router = new Router();
+  const routeSources = { ...sources, rateLimit: rateLimit(sources.redis, sources.limits) };
+  for (const route of routes) router.register(route.path, [route.method], serve(route, routeSources));
+  koa.use(router.routes());
+  koa.use(router.allowedMethods());
+  return { koa, routes };
+}
+
+const CORS = {
+  allowMethods: ["GET", "POST", "PATCH", "DELETE"],
+  exposeHeaders: ["X-Request-Id", "Idempotent-Replayed", "RateLimit", "RateLimit-Policy", "Retry-After"],
+  maxAge: 600,
+};
+
+/** For load balancers and operators. Not part of the versioned API but for the status. */
+function health(sources: StatusSources): Router {
   const router = new Router();
 
   /** Alive: this process answers. Says nothing about payments; that is /v1/status. */
@@ -24,12 +78,5 @@ export function createApp(sources: StatusSources, logger: Logger): Koa {
   router.get("/v1/status", async (context) => {
     context.body = await collectStatus(sources);
   });
-
-  const app = new Koa();
-  // Koa prints what middleware throws; `problems` has logged it already.
-  app.silent = true;
-  app.use(problems(logger));
-  app.use(router.routes());
-  app.use(router.allowedMethods());
-  return app;
+  return router;
 }

@@ -2,63 +2,77 @@
  * src/http: the Koa API. Small middleware, composed in one visible list in `app.ts`; no decision about money
  * is made here.
  */
-import type { Context, Next } from "koa";
-import type { Logger } from "pino";
 
 /** Base of every problem type: stable, so that clients can match on it. Each has a section in docs/problems.md. */
 const TYPES = "https://paidonce.dev/problems/";
 
+/** Everything that the API refuses or can't do, by the last part of its `type`, which is never renamed. */
+export const PROBLEMS = {
+  "invalid-request": { status: 400, title: "Invalid request" },
+  "invalid-json": { status: 400, title: "Body is not JSON" },
+  "idempotency-key-missing": { status: 400, title: "Idempotency-Key is missing" },
+  "idempotency-key-invalid": { status: 400, title: "Idempotency-Key is invalid" },
+  unauthorized: { status: 401, title: "Unauthorized" },
+  forbidden: { status: 403, title: "Forbidden" },
+  "wrong-mode": { status: 403, title: "Key of the other mode" },
+  "not-found": { status: 404, title: "Not found" },
+  "method-not-allowed": { status: 405, title: "Method not allowed" },
+  conflict: { status: 409, title: "Conflict" },
+  "idempotency-key-in-flight": { status: 409, title: "First request is in flight" },
+  "body-too-large": { status: 413, title: "Body too large" },
+  "unsupported-media-type": { status: 415, title: "Unsupported media type" },
+  "idempotency-key-reused": { status: 422, title: "Idempotency-Key was used for another request" },
+  "session-refused": { status: 422, title: "Session refused" },
+  "verdict-refused": { status: 422, title: "Verdict refused" },
+  "endpoint-refused": { status: 422, title: "Webhook endpoint refused" },
+  "account-refused": { status: 422, title: "Receiving account refused" },
+  "rate-limited": { status: 429, title: "Too many requests" },
+  internal: { status: 500, title: "Internal error" },
+  "not-implemented": { status: 501, title: "Not implemented" },
+  unavailable: { status: 503, title: "Temporarily unavailable" },
+} as const;
+
+export type ProblemKind = keyof typeof PROBLEMS;
+
+/** One thing that is wrong with a request. */
+export type FieldError = {
+  readonly in: "body" | "query" | "path" | "header";
+  /** Dotted path to the field, such as `metadata.order`; empty for the whole. */
+  readonly field: string;
+  readonly detail: string;
+};
+
+type Extras = {
+  /** Validation errors, one per field. */
+  readonly errors?: readonly FieldError[];
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
 /** An error that a client may see, as RFC 9457 problem details. */
 export class Problem extends Error {
   override readonly name = "Problem";
+  readonly status: number;
 
-  /**
-   * @param kind the last part of the `type`, such as `not-found`: never renamed
-   * @param detail what happened in this case and what to do, in words for the developer who sees it
-   */
+  /** @param detail what happened in this case and what to do, in words for the developer who sees it */
   constructor(
-    readonly status: number,
-    readonly kind: string,
-    readonly title: string,
+    readonly kind: ProblemKind,
     readonly detail: string,
+    readonly extras: Extras = {},
   ) {
     super(detail);
+    this.status = PROBLEMS[kind].status;
   }
-}
 
-/** Turns whatever is thrown into a problem document. What we did not foresee shows nothing of itself. */
-export function problems(logger: Logger) {
-  return async (context: Context, next: Next): Promise<void> => {
-    try {
-      await next();
-      if (context.body === undefined && context.status >= 400) throw unanswered(context);
-    } catch (error) {
-      const problem = error instanceof Problem ? error : unforeseen(error, logger);
-      context.status = problem.status;
-      context.body = JSON.stringify({
-        type: `${TYPES}${problem.kind}`,
-        title: problem.title,
-        status: problem.status,
-        detail: problem.detail,
-      });
-      context.type = "application/problem+json";
-    }
-  };
-}
-
-/** What the router says by a bare status: no such path, or not by this method (`Allow` names those that are). */
-function unanswered({ method, path, status }: Context): Problem {
-  return status === 404
-    ? new Problem(404, "not-found", "Not found", `There is nothing at ${method} ${path}.`)
-    : new Problem(status, "method-not-allowed", "Method not allowed", `${path} can't be asked by ${method}.`);
-}
-
-function unforeseen(error: unknown, logger: Logger): Problem {
-  logger.error({ err: error }, "a request failed");
-  return new Problem(
-    500,
-    "internal",
-    "Internal error",
-    "Something failed on our side. Try again, or call support.",
-  );
+  /** @param requestId named in our log, for whoever asks us about it */
+  document(requestId: string): Record<string, unknown> {
+    const { errors } = this.extras;
+    return {
+      type: `${TYPES}${this.kind}`,
+      title: PROBLEMS[this.kind].title,
+      status: this.status,
+      detail: this.detail,
+      ...(errors === undefined ? {} : { errors }),
+      request_id: requestId,
+    };
+  }
 }

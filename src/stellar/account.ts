@@ -11,8 +11,11 @@ export class InvalidAccountError extends Error {
  * @throws InvalidAccountError when the form or the checksum is wrong (SEP-23)
  */
 export function parseAccountId(text: unknown): AccountId {
-  if (typeof text !== "string" || !StrKey.isValidEd25519PublicKey(text)) {
-    throw new InvalidAccountError(`not a G… account: ${preview(text)}`);
-  }
-  return text as AccountId;
+  if (!isAccountId(text)) throw new InvalidAccountError(`not a G… account: ${preview(text)}`);
+  return text;
+}
+
+/** Whether a text is a `G…` account, checksum included (SEP-23). */
+export function isAccountId(text: unknown): text is AccountId {
+  return typeof text === "string" && StrKey.isValidEd25519PublicKey(text);
 }

@@ -20,6 +20,11 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
   MAX_DELIVERIES: ["-2", '"-2"', "a whole number between 2 and 1000"],
   INGEST_POLL_MS: ["50.5", '"50.5"', "a whole number between 50 and 600000"],
   PORT: ["65536", '"65536"', "a whole number between 0 and 65535"],
+  PUBLIC_URL: ["pay.example.com", '"(hidden)"', "a URL that starts with http:// or https://"],
+  TRUST_PROXY: ["yes", '"yes"', "true or false"],
+  ADMIN_KEY: ["hush", '"(hidden)"', "at least 32 characters"],
+  RATE_LIMIT_PER_MERCHANT: ["0", '"0"', "a whole number between 1 and 1000000"],
+  RATE_LIMIT_PER_ADDRESS: ["many", '"many"', "a whole number between 1 and 1000000"],
   LOG_LEVEL: ["loud", '"loud"', "trace, debug, info, warn, error, fatal or silent"],
   LOG_FORMAT: ["xml", '"xml"', "auto, json or pretty"],
 };

@@ -1,47 +1,36 @@
-import { createServer, type Server } from "node:http";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect } from "chai";
-import type { Redis } from "ioredis";
 import Koa from "koa";
 import { pino } from "pino";
-import { connectRedis } from "../../src/consumers/redis-connections.js";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { createApp } from "../../src/http/app.js";
-import { problems } from "../../src/http/problem.js";
+import { answerProblems } from "../../src/http/answer-problems.js";
+import { requestId } from "../../src/http/request-id.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { startApi, type TestApi } from "../support/api.js";
 import { watchAccount } from "../support/books.js";
 import { connect, createTestDatabase, sharedPostgres, type TestDatabase } from "../support/database.js";
-import { silent } from "../support/stream.js";
 
 describe("the API", () => {
   let database: TestDatabase;
   let redisServer: RedisServer;
-  let redis: Redis;
-  let servers: Server[];
+  let apis: TestApi[];
 
   beforeEach(async () => {
     [database, redisServer] = await Promise.all([createTestDatabase(), startRedis({ appendonly: false })]);
-    redis = connectRedis(redisServer.url, "test", silent);
-    servers = [];
+    apis = [];
   });
   afterEach(async () => {
-    for (const server of servers) {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    }
-    redis.disconnect();
+    await Promise.all(apis.map((api) => api.stop()));
     await redisServer.stop();
     await database.close();
   });
 
-  const listen = async (app: Koa): Promise<string> => {
-    const server = createServer(app.callback());
-    servers.push(server);
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const serve = async (dataSource = database.dataSource) => {
+    const api = await startApi(dataSource, redisServer.url);
+    apis.push(api);
+    return api.url;
   };
-  const serve = (dataSource = database.dataSource) =>
-    listen(createApp({ dataSource, redis, lockServers: [], lockMode: "off" }, silent));
 
   it("is alive whatever else is down", async () => {
     const url = await serve(
@@ -70,7 +59,7 @@ describe("the API", () => {
     expect(answer.status).to.equal(503);
     expect(await answer.json()).to.deep.include({ status: "not ready", redis: { reachable: false } });
     await redisServer.restart();
-    while ((await fetch(`${url}/readyz`)).status !== 200) await redis.ping().catch(() => undefined);
+    while ((await fetch(`${url}/readyz`)).status !== 200);
   });
 
   it("is not ready on a database that nobody migrated, or without one", async () => {
@@ -109,6 +98,7 @@ describe("the API", () => {
       title: "Not found",
       status: 404,
       detail: "There is nothing at GET /v1/nothing.",
+      request_id: answer.headers.get("x-request-id"),
     });
   });
 
@@ -125,14 +115,20 @@ describe("the API", () => {
 
   it("an error that nobody foresaw shows nothing of itself, and is in the log", async () => {
     const lines: string[] = [];
+    const logger = pino({}, { write: (line: string) => lines.push(line) });
     const app = new Koa();
     app.silent = true;
-    app.use(problems(pino({}, { write: (line: string) => lines.push(line) })));
+    app.use(requestId(logger));
+    app.use(answerProblems(logger));
     app.use((context) => {
       context.body = "half an answer";
       throw Object.assign(new Error("relation hush does not exist"), { status: 418, expose: true });
     });
-    const answer = await fetch(`${await listen(app)}/v1/status`);
+    const server = createServer(app.callback());
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/status`, { headers: { Connection: "close" } });
+    server.close();
     const text = await answer.text();
     expect(answer.status).to.equal(500);
     expect(JSON.parse(text)).to.include({ type: "https://paidonce.dev/problems/internal", status: 500 });

@@ -1,0 +1,36 @@
+import parse from "co-body";
+import type { Context } from "koa";
+import { Problem } from "./problem.js";
+
+/** Far more than any request of ours has: metadata is 8 KiB at the most. */
+export const BODY_LIMIT_BYTES = 64 * 1024;
+
+/**
+ * Reads the body as JSON. An empty one is an empty object.
+ * @throws Problem `unsupported-media-type`, `body-too-large`, `invalid-json`
+ */
+export async function jsonBody(context: Context): Promise<unknown> {
+  if (!hasBody(context)) return {};
+  if (!context.is("application/json", "+json")) {
+    throw new Problem("unsupported-media-type", 'Send JSON, with "Content-Type: application/json".');
+  }
+  try {
+    return await parse.json(context.req, { limit: BODY_LIMIT_BYTES, strict: true });
+  } catch (error) {
+    const { status, type } = error as { status?: number; type?: string };
+    if (status === 413) {
+      throw new Problem("body-too-large", `A body has at most ${BODY_LIMIT_BYTES / 1024} KiB.`);
+    }
+    if (status === 415 || type === "encoding.unsupported") {
+      throw new Problem("unsupported-media-type", "Send the body as UTF-8, uncompressed or by gzip.");
+    }
+    if (error instanceof SyntaxError || status === 400) {
+      throw new Problem("invalid-json", "The body is not a JSON object. Check quotes, commas and its end.");
+    }
+    throw error;
+  }
+}
+
+function hasBody(context: Context): boolean {
+  return context.get("Transfer-Encoding") !== "" || Number(context.get("Content-Length") || 0) > 0;
+}

@@ -1,0 +1,58 @@
+import { createReadStream } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import Router from "@koa/router";
+
+const ASSETS = dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
+
+/** What the page loads, and as what. */
+const FILES: Readonly<Record<string, string>> = {
+  "swagger-ui.css": "text/css",
+  "swagger-ui-bundle.js": "text/javascript",
+};
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>paidonce API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<div id="reference"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</html>
+`;
+
+const START = `SwaggerUIBundle({ url: "/v1/openapi.json", dom_id: "#reference", deepLinking: true, docExpansion: "list" });
+`;
+
+/** Only what comes from here, and the styles and small pictures that the page's own library writes inline. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/** `GET /v1/openapi.json`, and a page to read it on: `GET /docs`. */
+export function referencePage(document: object): Router {
+  const json = JSON.stringify(document);
+  const router = new Router();
+  router.get("/v1/openapi.json", (context) => {
+    context.type = "application/json";
+    context.body = json;
+  });
+  router.get("/docs", (context) => {
+    context.set("Content-Security-Policy", POLICY);
+    context.type = "text/html";
+    context.body = PAGE;
+  });
+  router.get("/docs/start.js", (context) => {
+    context.type = "text/javascript";
+    context.body = START;
+  });
+  for (const [file, type] of Object.entries(FILES)) {
+    router.get(`/docs/${file}`, (context) => {
+      context.type = type;
+      context.set("Cache-Control", "public, max-age=86400");
+      context.body = createReadStream(join(ASSETS, file));
+    });
+  }
+  return router;
+}

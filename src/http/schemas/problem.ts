@@ -1,0 +1,17 @@
+import { z } from "zod";
+
+/** RFC 9457, with what we add to it. */
+export const ProblemDocument = z
+  .object({
+    type: z.string().meta({ description: "Stable: match on this." }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    errors: z
+      .array(
+        z.object({ in: z.enum(["body", "query", "path", "header"]), field: z.string(), detail: z.string() }),
+      )
+      .optional(),
+    request_id: z.string(),
+  })
+  .meta({ id: "Problem" });

@@ -1,0 +1,32 @@
+import { z } from "zod";
+import { isAccountId } from "../../stellar/account.js";
+import { parseAsset } from "../../stellar/asset.js";
+import type { AccountId } from "../../stellar/credit.js";
+
+/** The values that several routes speak of, each with its own words for what is wrong. */
+
+export const Id = z
+  .uuid({ error: "an id is a UUID" })
+  .meta({ example: "01a1fde5-2471-7749-bad1-d5169feeeec6" });
+
+export const Time = z.iso.datetime({ error: "a time is ISO 8601 in UTC, such as 2026-11-21T12:00:00Z" });
+
+/** Checked with its checksum: a mistyped account is money lost. */
+export const Account = z
+  .string()
+  .refine(isAccountId, "an account is a G… address; check for a mistyped letter")
+  .transform((text) => text as AccountId)
+  .meta({ example: "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA" });
+
+/** `native` or `CODE:ISSUER`, the issuer's checksum included. */
+export const AssetText = z
+  .string()
+  .refine(isAsset, 'an asset is "native" or "CODE:ISSUER", the issuer a G… address')
+  .transform((text) => parseAsset(text))
+  .meta({ example: "native" });
+
+function isAsset(text: string): boolean {
+  if (text === "native") return true;
+  const [code = "", issuer = ""] = text.split(":");
+  return /^[a-zA-Z0-9]{1,12}$/.test(code) && text === `${code}:${issuer}` && isAccountId(issuer);
+}

@@ -1,0 +1,114 @@
+import type { Context } from "koa";
+import type { DataSource } from "typeorm";
+import { inSerializableTransaction } from "../entities/serializable.js";
+import { jsonBody } from "./body.js";
+import { type Caller, type CallerSources, callerOf, requireAccess } from "./caller.js";
+import {
+  claimKey,
+  fingerprintOf,
+  type IdempotentRequest,
+  parseIdempotencyKey,
+  type StoredAnswer,
+  storeAnswer,
+} from "./idempotency.js";
+import { Problem } from "./problem.js";
+import type { RateLimit } from "./rate-limit.js";
+import type { Answer, AnyCall, Route } from "./route.js";
+import { validate } from "./validate.js";
+
+export type RouteSources = CallerSources & { readonly rateLimit: RateLimit };
+
+/** Owner of the admin's idempotency keys. */
+const NIL_UUID = "00000000-0000-0000-0000-000000000000";
+
+/** What every route does, in this order: who asks, may they, how often, is it valid; then the work. */
+export function serve(route: Route, sources: RouteSources) {
+  return async (context: Context): Promise<void> => {
+    const caller = await knownCaller(context, sources);
+    await sources.rateLimit(context, caller);
+    requireAccess(caller, route.access);
+    const key = route.method === "POST" ? idempotencyKey(context, route) : null;
+    const rawBody = route.method === "GET" ? undefined : await jsonBody(context);
+    const [params, query, body] = validate([
+      { in: "path", schema: route.params, value: context.params },
+      { in: "query", schema: route.query, value: { ...context.query } },
+      { in: "body", schema: route.body, value: rawBody },
+    ]);
+    const call: AnyCall = { params, query, body, caller, requestId: context.state.requestId };
+    if (route.stream) return route.stream(call, context);
+    if (route.read) return send(context, route, await route.read(call, sources.dataSource.manager));
+    const endpoint = `${route.method} ${route.path}`;
+    const claim: IdempotentRequest | null =
+      key === null
+        ? null
+        : {
+            owner: caller.kind === "merchant" ? caller.merchantId : NIL_UUID,
+            endpoint,
+            key,
+            fingerprint: fingerprintOf(context.path, context.querystring, rawBody),
+          };
+    await change(context, route, call, sources.dataSource, claim);
+  };
+}
+
+/** A wrong key costs its sender's address, or keys could be tried without end. */
+async function knownCaller(context: Context, sources: RouteSources): Promise<Caller> {
+  try {
+    return await callerOf(context, sources);
+  } catch (error) {
+    if (error instanceof Problem) await sources.rateLimit(context, { kind: "public" });
+    throw error;
+  }
+}
+
+function idempotencyKey(context: Context, route: Route): string | null {
+  const key = parseIdempotencyKey(context.get("Idempotency-Key"));
+  if (key === null && route.idempotency === "required") {
+    throw new Problem(
+      "idempotency-key-missing",
+      "Send an Idempotency-Key, such as your order's number: with it a request can be repeated safely.",
+    );
+  }
+  return key;
+}
+
+/** The claim, the work and the stored answer hold together or not at all. */
+async function change(
+  context: Context,
+  route: Route,
+  call: AnyCall,
+  dataSource: DataSource,
+  claim: IdempotentRequest | null,
+): Promise<void> {
+  const { write, prepare } = route;
+  if (write === undefined) throw new Error(`${route.operationId} does nothing`);
+  const prepared = await prepare?.(call);
+  const outcome = await inSerializableTransaction(
+    dataSource,
+    async (runner): Promise<{ stored: StoredAnswer } | { answer: Answer<unknown> }> => {
+      const stored = claim && (await claimKey(runner, claim));
+      if (stored) return { stored };
+      const answer = await write(call, runner, prepared);
+      if (claim)
+        await storeAnswer(runner, claim, {
+          status: statusOf(route, answer),
+          body: JSON.stringify(answer.body),
+        });
+      return { answer };
+    },
+  );
+  if ("answer" in outcome) return send(context, route, outcome.answer);
+  context.status = outcome.stored.status;
+  context.set("Idempotent-Replayed", "true");
+  context.type = "application/json";
+  context.body = outcome.stored.body;
+}
+
+function send(context: Context, route: Route, answer: Answer<unknown>): void {
+  context.status = statusOf(route, answer);
+  context.body = answer.once === undefined ? answer.body : { ...(answer.body as object), ...answer.once };
+}
+
+function statusOf(route: Route, answer: Answer<unknown>): number {
+  return answer.status ?? route.status ?? 200;
+}
