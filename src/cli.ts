@@ -4,6 +4,7 @@ import { addApiCommand } from "./cli/api.js";
 import { addConsumeCommand } from "./cli/consume.js";
 import { addDeadLettersCommand } from "./cli/dead-letters.js";
 import { EXIT } from "./cli/exit-codes.js";
+import { addHashPasswordCommand } from "./cli/hash-password.js";
 import { addIngestCommand } from "./cli/ingest.js";
 import { addMigrateCommand } from "./cli/migrate.js";
 import { addSandboxCommands } from "./cli/sandbox.js";
@@ -40,6 +41,7 @@ addApiCommand(program);
 addStatusCommand(program);
 addWatchCommand(program);
 addDeadLettersCommand(program);
+addHashPasswordCommand(program);
 addSandboxCommands(program);
 
 try {

@@ -1,11 +1,16 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { hostname } from "node:os";
 import type { Command } from "commander";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
 import { HorizonClient } from "../horizon/client.js";
 import { createApp } from "../http/app.js";
+import { readOpsAccess } from "../http/ops/ops-access.js";
 import { createLogger } from "../logging.js";
+import { createRegistry } from "../metrics/registry.js";
+import { startHeartbeat } from "../status/heartbeat.js";
+import { SharedStatus } from "../status/shared-status.js";
 import { readEnvironment } from "./environment.js";
 import { openStatusSources } from "./open-status-sources.js";
 import { type Actor, runRole } from "./run-role.js";
@@ -28,8 +33,10 @@ export function addApiCommand(program: Command): void {
     .description("serve the API, its reference (/docs), the checkout page and the status on HOST and PORT")
     .action(async () => {
       const config = await readEnvironment();
+      const access = readOpsAccess(config);
       const logger = createLogger(config, "api");
       const sources = await openStatusSources(config, logger, "api");
+      const status = new SharedStatus(sources);
       const { koa } = createApp(
         {
           ...sources,
@@ -39,6 +46,7 @@ export function addApiCommand(program: Command): void {
           limits: { perMerchant: config.RATE_LIMIT_PER_MERCHANT, perAddress: config.RATE_LIMIT_PER_ADDRESS },
           publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,
           trustProxy: config.TRUST_PROXY,
+          ops: { status, access, registry: createRegistry() },
         },
         logger,
       );
@@ -50,7 +58,18 @@ export function addApiCommand(program: Command): void {
         },
         koa.callback(),
       );
-      await runRole(logger, listening(server, config, logger), [() => sources.close()]);
+      status.start();
+      const heartbeat = startHeartbeat({
+        redis: sources.redis,
+        role: "api",
+        name: `${hostname()}-${process.pid}`,
+        logger,
+      });
+      await runRole(logger, listening(server, config, logger), [
+        () => status.stop(),
+        () => heartbeat.stop(),
+        () => sources.close(),
+      ]);
     });
 }
 

@@ -1,4 +1,4 @@
-import { duration } from "../status/find-problems.js";
+import { duration, seconds } from "../status/duration.js";
 import type { AccountStatus, Rate, Status, WaitingEntry } from "../status/status.js";
 
 /** The status for a terminal. */
@@ -76,9 +76,4 @@ function waiting(entry: WaitingEntry | null): string {
 
 function perMinute(rate: Rate): string {
   return `${rate.last_minute} in the last minute, ${rate.last_5_minutes} a minute over the last 5`;
-}
-
-/** Milliseconds as seconds with one decimal. */
-export function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
 }

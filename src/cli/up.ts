@@ -81,7 +81,7 @@ async function startOnServers(ends: Ends): Promise<void> {
   const supervisor = supervise(ends);
   await startRoles(supervisor, roleEnvironment({}));
   say(
-    `up: the API is on http://${config.HOST}:${config.PORT}. Watch an account: paidonce watch G…   Ctrl-C stops.`,
+    `up: the API is on http://${config.HOST}:${config.PORT}, operators look at /ops there. Watch an account: paidonce watch G…   Ctrl-C stops.`,
   );
 }
 
@@ -144,6 +144,7 @@ async function startEmbedded(ends: Ends): Promise<void> {
       `  processes   sandbox, ingest, ${CONSUMERS} × consume, work, api, customers`,
       `  merchant    ${account}`,
       `  API         curl http://127.0.0.1:${apiPort}/v1/status`,
+      `  operators   http://127.0.0.1:${apiPort}/ops`,
       `  network     ${addresses.HORIZON_URL} (a ledger every ${LEDGER_MS / 1000} s)`,
       "  status      paidonce status, in another terminal in this folder (./dev status)",
       "  stop        Ctrl-C",

@@ -8,6 +8,7 @@ import { collectStatus, isReady, type StatusSources } from "../status/collect-st
 import { allowedOrigin } from "./allowed-origin.js";
 import { answerProblems } from "./answer-problems.js";
 import { describeApi } from "./describe-api.js";
+import { mountOps, type Ops } from "./ops/mount-ops.js";
 import { type RateLimits, rateLimit } from "./rate-limit.js";
 import { referencePage } from "./reference-page.js";
 import { requestId } from "./request-id.js";
@@ -24,6 +25,8 @@ export type AppSources = StatusSources & {
   readonly publicUrl: string;
   /** Whether the address of a caller is what a proxy in front says it is. */
   readonly trustProxy: boolean;
+  /** Metrics and the operators' pages; without it there are none. */
+  readonly ops?: Ops;
 };
 
 export type App = {
@@ -41,6 +44,7 @@ export function createApp(sources: AppSources, logger: Logger): App {
   koa.use(requestId(logger));
   koa.use(answerProblems(logger));
   koa.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } } }));
+  if (sources.ops) mountOps(koa, sources.redis, sources.ops);
   koa.use(cors({ ...CORS, origin: (context) => allowedOrigin(context, sources) }));
   koa.use(health(sources).routes());
   koa.use(referencePage(describeApi(routes, sources.publicUrl)).routes());

@@ -1,3 +1,4 @@
+import { duration } from "./duration.js";
 import { type AccountStatus, DEFAULT_LIMITS, type Status, type StatusLimits } from "./status.js";
 
 /** A consumer that has asked for nothing for this long is gone: its reads wait 2 s at the most. */
@@ -68,12 +69,4 @@ function* problemsOf(status: AccountStatus, limits: StatusLimits): Generator<str
   } else if (waited > limits.unsettledSeconds) {
     yield `A credit of ${account} is unsettled ${duration(waited)} after its ledger closed, with ${stream.backlog} waiting: add \`paidonce consume\` replicas while the backlog shrinks; if it does not, read their log.`;
   }
-}
-
-/** A length of time as people say it. */
-export function duration(seconds: number): string {
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7_200) return `${Math.floor(seconds / 60)} min`;
-  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)} h`;
-  return `${Math.floor(seconds / 86_400)} days`;
 }

@@ -1,0 +1,85 @@
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import type { Context } from "koa";
+import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { Problem } from "../problem.js";
+import { isLoopback, type OpsAccess } from "./ops-access.js";
+import { isPassword } from "./password-hash.js";
+
+/** Failed logins of one address. In memory: a login must work while Redis is away, that is when it is needed. */
+const FAILURES = { points: 10, duration: 60 };
+
+/** Lets a request through, or says how to log in. @throws Problem */
+export type Login = (context: Context) => Promise<void>;
+
+/** The check in front of everything under /ops. */
+export function opsLogin(access: OpsAccess): Login {
+  const failures = new RateLimiterMemory(FAILURES);
+  // A page that asks every two seconds must not cost a slow hash each time. What is kept is of no use elsewhere.
+  const key = randomBytes(32);
+  const digest = (text: string) => createHmac("sha256", key).update(text).digest();
+  let known: Buffer | null = null;
+  const user = digest(access.user);
+
+  return async (context) => {
+    refuseForgery(context);
+    if (access.isOpen) return refuseOtherNames(context);
+    if (access.trustedHeader !== undefined && context.get(access.trustedHeader).trim() !== "") return;
+    const given = credentials(context.get("Authorization"));
+    if (access.passwordHash === undefined) {
+      throw new Problem("unauthorized", `Log in at the proxy, which names you in ${access.trustedHeader}.`);
+    }
+    if (given === null) throw unauthorized("Log in with OPS_USER and its password.");
+    const whole = digest(`${given.user}:${given.password}`);
+    if (known !== null && timingSafeEqual(whole, known)) return;
+    // Taken before the password is looked at: guesses sent at once must not all be looked at.
+    await take(failures, context.ip);
+    // Both in any case: how long it takes must not tell which of them was wrong.
+    const isUser = timingSafeEqual(digest(given.user), user);
+    const isRight = await isPassword(given.password, access.passwordHash);
+    if (!(isUser && isRight)) throw unauthorized("The user or the password is wrong.");
+    known = whole;
+    await failures.delete(context.ip);
+  };
+}
+
+async function take(failures: RateLimiterMemory, address: string): Promise<void> {
+  try {
+    await failures.consume(address);
+  } catch (refused) {
+    if (!(refused instanceof RateLimiterRes)) throw refused;
+    throw new Problem("rate-limited", "Too many failed logins from this address. Wait, then try again.", {
+      headers: { "Retry-After": String(Math.ceil(refused.msBeforeNext / 1000)) },
+    });
+  }
+}
+
+function unauthorized(detail: string): Problem {
+  return new Problem("unauthorized", detail, {
+    headers: { "WWW-Authenticate": 'Basic realm="paidonce operations", charset="UTF-8"' },
+  });
+}
+
+function credentials(header: string): { user: string; password: string } | null {
+  const [, encoded] = /^basic ([A-Za-z0-9+/=]+)$/i.exec(header) ?? [];
+  if (encoded === undefined) return null;
+  const text = Buffer.from(encoded, "base64").toString("utf8");
+  const colon = text.indexOf(":");
+  return colon < 0 ? null : { user: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
+/** A browser sends the login along with whatever another site makes it ask: such a request must change nothing. */
+function refuseForgery(context: Context): void {
+  if (context.method === "GET" || context.method === "HEAD") return;
+  const site = context.get("Sec-Fetch-Site");
+  const origin = context.get("Origin");
+  const isForeign = origin !== "" && (!URL.canParse(origin) || new URL(origin).host !== context.host);
+  if ((site !== "" && site !== "same-origin" && site !== "none") || (site === "" && isForeign)) {
+    throw new Problem("forbidden", "This can only be asked from the operators' own page.");
+  }
+}
+
+/** Without a login, a foreign name that resolves to this machine would let any web page read along. */
+function refuseOtherNames(context: Context): void {
+  if (isLoopback(context.hostname)) return;
+  throw new Problem("forbidden", "Without a login /ops is for this machine alone. Set OPS_PASSWORD_HASH.");
+}

@@ -1,0 +1,109 @@
+/**
+ * src/http/ops: what people on call use. `GET /metrics` for Prometheus, and behind a login of its own `/ops`: the
+ * page, what it asks for, and Bull Board.
+ */
+import { createReadStream } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import Router from "@koa/router";
+import type { Redis } from "ioredis";
+import type Koa from "koa";
+import type { Registry } from "prom-client";
+import { httpMetrics } from "../../metrics/http-metrics.js";
+import { statusMetrics } from "../../metrics/status-metrics.js";
+import { type SharedStatus, sampleOf } from "../../status/shared-status.js";
+import { Problem } from "../problem.js";
+import { opsLogin } from "./login.js";
+import { observeRequests } from "./observe-requests.js";
+import type { OpsAccess } from "./ops-access.js";
+import { opsPage, renderFigures, renderState } from "./ops-page.js";
+import { queueBoard } from "./queue-board.js";
+
+export type Ops = {
+  readonly status: SharedStatus;
+  readonly registry: Registry;
+  readonly access: OpsAccess;
+};
+
+/** Where this folder's scripts and styles are, seen from dist/src/http/ops. */
+const ASSETS = new URL("../../../../assets/ops/", import.meta.url);
+
+const resolve = createRequire(import.meta.url).resolve;
+
+/** What the page loads, all of it from here. */
+const FILES: Readonly<Record<string, { readonly file: string; readonly type: string }>> = {
+  "page.js": { file: fileURLToPath(new URL("page.js", ASSETS)), type: "text/javascript" },
+  "page.css": { file: fileURLToPath(new URL("page.css", ASSETS)), type: "text/css" },
+  "uplot.js": { file: resolve("uplot/dist/uPlot.iife.min.js"), type: "text/javascript" },
+  "uplot.css": { file: resolve("uplot/dist/uPlot.min.css"), type: "text/css" },
+};
+
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const QUEUES = "/ops/queues";
+
+/**
+ * Adds metrics and the operators' pages to an application; after what answers problems, before all routes.
+ * @param redis for Bull Board
+ */
+export function mountOps(app: Koa, redis: Redis, ops: Ops): void {
+  const login = opsLogin(ops.access);
+  const board = queueBoard(redis, QUEUES, ops.access.mayAct);
+  const pages = opsRoutes(ops).routes();
+  const metrics = metricsRoute(ops).routes();
+
+  app.use(observeRequests(httpMetrics(ops.registry)));
+  app.use((context, next) => metrics(context as Parameters<typeof metrics>[0], next));
+  app.use(async (context, next) => {
+    const { path } = context;
+    if (path !== "/ops" && !path.startsWith("/ops/")) return next();
+    // The pages can be reached through here alone: a path that the routers read otherwise ends in "not found".
+    await login(context);
+    context.set("Cache-Control", "no-store");
+    context.set("Content-Security-Policy", POLICY);
+    if (path === QUEUES || path.startsWith(`${QUEUES}/`)) return board(context, nothing);
+    await pages(context as Parameters<typeof pages>[0], nothing);
+  });
+}
+
+async function nothing(): Promise<void> {}
+
+function metricsRoute({ status, registry }: Ops): Router {
+  const show = statusMetrics(registry);
+  return new Router().get("/metrics", async (context) => {
+    show(await status.current());
+    context.set("Cache-Control", "no-store");
+    context.type = registry.contentType;
+    context.body = await registry.metrics();
+  });
+}
+
+function opsRoutes({ status, access }: Ops): Router {
+  const router = new Router();
+  router.get("/ops", async (context) => {
+    context.type = "text/html";
+    context.body = opsPage(await status.current(), access);
+  });
+  /** What changes on the page, as it would be rendered now, and one point for the charts. */
+  router.get("/ops/live.json", async (context) => {
+    const now = await status.current();
+    context.body = {
+      healthy: now.healthy,
+      state: renderState(now),
+      figures: renderFigures(now),
+      sample: sampleOf(now),
+    };
+  });
+  router.get("/ops/history.json", (context) => {
+    context.body = { samples: status.samples() };
+  });
+  router.get("/ops/assets/:name", (context) => {
+    const asset = FILES[context.params.name ?? ""];
+    if (asset === undefined) throw new Problem("not-found", `There is nothing at ${context.path}.`);
+    context.set("Cache-Control", "private, max-age=3600");
+    context.type = asset.type;
+    context.body = createReadStream(asset.file);
+  });
+  return router;
+}

@@ -1,0 +1,33 @@
+import type { Context, Middleware, Next } from "koa";
+import type { httpMetrics } from "../../metrics/http-metrics.js";
+import { Problem } from "../problem.js";
+
+/** Times every request, under its route's template. */
+export function observeRequests(observe: ReturnType<typeof httpMetrics>): Middleware {
+  return async (context: Context, next: Next) => {
+    const startedAt = performance.now();
+    let status = 500;
+    try {
+      await next();
+      status = context.status;
+    } catch (error) {
+      if (error instanceof Problem) status = error.status;
+      throw error;
+    } finally {
+      const seconds = (performance.now() - startedAt) / 1000;
+      observe({ method: methodOf(context), route: routeOf(context), status, seconds });
+    }
+  };
+}
+
+/** The template, such as `/v1/checkout/sessions/:id`; never the path, whose ids would make a series each. */
+export function routeOf(context: Context): string {
+  if (context.path.startsWith("/ops/queues/")) return "/ops/queues/*";
+  const matched: unknown = context._matchedRoute;
+  return typeof matched === "string" ? matched : "none";
+}
+
+/** Anybody can send any word as a method. */
+function methodOf({ method }: Context): string {
+  return ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].includes(method) ? method : "other";
+}

@@ -1,0 +1,42 @@
+import { type Config, ConfigError } from "../../config.js";
+
+/** Who may see /ops, as configured. */
+export type OpsAccess = {
+  /** No login is configured: only for development, on this machine, to look and not to act. */
+  readonly isOpen: boolean;
+  readonly user: string;
+  readonly passwordHash: string | undefined;
+  readonly trustedHeader: string | undefined;
+  readonly mayAct: boolean;
+};
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i;
+
+/**
+ * @throws ConfigError where a login is needed and none is configured: in production, and on an address that
+ *   others can reach
+ */
+export function readOpsAccess(config: Config): OpsAccess {
+  const { OPS_PASSWORD_HASH: passwordHash, OPS_TRUSTED_HEADER: trustedHeader } = config;
+  const isOpen = passwordHash === undefined && trustedHeader === undefined;
+  if (isOpen && (config.NODE_ENV === "production" || !isLoopback(config.HOST))) {
+    const why =
+      config.NODE_ENV === "production"
+        ? "NODE_ENV is production"
+        : `HOST is ${JSON.stringify(config.HOST)}, which others can reach`;
+    throw new ConfigError([
+      `OPS_PASSWORD_HASH: got nothing, wants a line that \`paidonce hash-password\` has printed (or set OPS_TRUSTED_HEADER), since ${why}`,
+    ]);
+  }
+  return {
+    isOpen,
+    user: config.OPS_USER,
+    passwordHash,
+    trustedHeader,
+    mayAct: !isOpen && config.OPS_MAY_ACT,
+  };
+}
+
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.test(host);
+}

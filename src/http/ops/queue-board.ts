@@ -1,0 +1,51 @@
+import { createBullBoard } from "@bull-board/api";
+import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
+import { KoaAdapter } from "@bull-board/koa";
+import { Queue } from "bullmq";
+import type { Redis } from "ioredis";
+import type { Middleware } from "koa";
+import { MAINTENANCE_QUEUE, PREFIX, RELAY_QUEUE, WEBHOOK_QUEUE } from "../../jobs/queues.js";
+import { Problem } from "../problem.js";
+
+const QUEUES: readonly { readonly name: string; readonly description: string }[] = [
+  { name: WEBHOOK_QUEUE, description: "One job per webhook that is due; failed ones are dead letters." },
+  { name: RELAY_QUEUE, description: "Outbox to deliveries, every second." },
+  { name: MAINTENANCE_QUEUE, description: "Sessions past their time, and other scheduled work." },
+];
+
+/** Its own fonts come from elsewhere and are left out; its styles are inline. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
+
+/**
+ * Bull Board for all queues.
+ * @param connection for commands; shared by all queues
+ * @param path where it is served, without a slash at the end
+ */
+export function queueBoard(connection: Redis, path: string, mayAct: boolean): Middleware {
+  const queues = QUEUES.map(({ name, description }) => {
+    const queue = new Queue(name, { connection, prefix: PREFIX, skipMetasUpdate: true });
+    // Faults are told by the connection; without a listener this would end the process.
+    queue.on("error", () => undefined);
+    return { queue, description };
+  });
+  const adapter = new KoaAdapter().setBasePath(path);
+  createBullBoard({
+    queues: queues.map(
+      ({ queue, description }) => new BullMQAdapter(queue, { readOnlyMode: !mayAct, description }),
+    ),
+    serverAdapter: adapter,
+    options: { uiConfig: { boardTitle: "paidonce queues", hideRedisDetails: true } },
+  });
+  const board = adapter.registerPlugin();
+  return async (context, next) => {
+    // Not left to the board alone: which of its calls change something is its own business, and may change.
+    if (!mayAct && context.method !== "GET" && context.method !== "HEAD") {
+      throw new Problem("forbidden", "This login may look and not act. Set OPS_MAY_ACT=true to allow it.");
+    }
+    // In-page links are relative to the board's own path.
+    if (context.path === path) return context.redirect(`${path}/`);
+    context.set("Content-Security-Policy", POLICY);
+    await board(context, next);
+  };
+}
