@@ -5,7 +5,8 @@ const POLL_MS = 2_000;
 /** An answer that takes longer is none: the page must say so, and not stand still looking green. */
 const TIMEOUT_MS = 6_000;
 
-const SHOWN_SECONDS = 600;
+/** At the most, and at the least: a page that was just opened need not be mostly empty. */
+const SHOWN_SECONDS = { most: 600, least: 120 };
 
 /** What each chart draws of a sample; the second series has a scale of its own where it is of another kind. */
 const CHARTS = {
@@ -69,7 +70,7 @@ function add(sample) {
   const last = samples.at(-1);
   if (last !== undefined && sample.at <= last.at) return;
   samples.push(sample);
-  while (samples.length > 1 && samples[0].at < sample.at - SHOWN_SECONDS) samples.shift();
+  while (samples.length > 1 && samples[0].at < sample.at - SHOWN_SECONDS.most) samples.shift();
 }
 
 function dataOf(chart) {
@@ -90,15 +91,16 @@ function plot(element) {
   const options = {
     width: element.clientWidth,
     height: element.clientHeight,
+    padding: [8, 12, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      x: { range: () => [(samples.at(-1)?.at ?? 0) - SHOWN_SECONDS, samples.at(-1)?.at ?? 0] },
+      x: { range: shownRange },
       // From nought, and never so near that a difference of one looks like a mountain.
       y: { range: (_, __, max) => [0, Math.max(4, (max ?? 0) * 1.15)] },
     },
     axes: [
-      { ...axis, size: 20, space: 60, values: (_, ticks) => ticks.map(ago) },
+      { ...axis, size: 20, space: 60, incrs: [60, 120, 300], values: (_, ticks) => ticks.map(timeOfDay) },
       { ...axis, size: 38, space: 28 },
     ],
     series: [
@@ -116,10 +118,15 @@ function plot(element) {
   return { chart, element, uplot: new uPlot(options, dataOf(chart), element) };
 }
 
-/** Minutes before the newest sample. */
-function ago(at) {
-  const minutes = Math.round(((samples.at(-1)?.at ?? at) - at) / 60);
-  return minutes === 0 ? "now" : `-${minutes} m`;
+function shownRange() {
+  const newest = samples.at(-1)?.at ?? 0;
+  const span = newest - (samples[0]?.at ?? 0);
+  return [newest - Math.min(SHOWN_SECONDS.most, Math.max(SHOWN_SECONDS.least, span)), newest];
+}
+
+/** The time of day, as the logs have it. */
+function timeOfDay(at) {
+  return new Date(at * 1000).toISOString().slice(11, 16);
 }
 
 function draw() {

@@ -14,6 +14,7 @@ import { SharedStatus } from "../status/shared-status.js";
 import { readEnvironment } from "./environment.js";
 import { openStatusSources } from "./open-status-sources.js";
 import { type Actor, runRole } from "./run-role.js";
+import { startTracing } from "./start-tracing.js";
 
 /** A request that takes longer is cut off; the database gives up long before. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -36,6 +37,7 @@ export function addApiCommand(program: Command): void {
       const access = readOpsAccess(config);
       const logger = createLogger(config, "api");
       const sources = await openStatusSources(config, logger, "api");
+      const tracing = await startTracing(config, "api");
       const status = new SharedStatus(sources);
       const { koa } = createApp(
         {
@@ -68,6 +70,7 @@ export function addApiCommand(program: Command): void {
       await runRole(logger, listening(server, config, logger), [
         () => status.stop(),
         () => heartbeat.stop(),
+        () => tracing.stop(),
         () => sources.close(),
       ]);
     });

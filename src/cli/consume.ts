@@ -12,6 +12,7 @@ import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
 import { runRole } from "./run-role.js";
+import { startTracing } from "./start-tracing.js";
 
 const BLOCK_MS = 2_000;
 
@@ -26,6 +27,7 @@ async function consume(config: Config): Promise<void> {
   // Unique for ever: a name that came back would take over what its predecessor left pending, unseen.
   const name = `${hostname()}-${process.pid}-${uuidv4().slice(0, 8)}`;
   const logger = createLogger(config, "consume").child({ consumer: name });
+  const tracing = await startTracing(config, "consume");
   const dataSource = await openDatabase(config, "consume", logger);
   const redis = connectRedis(config.REDIS_URL, "paidonce-consume", logger);
   const blocking = connectBlockingRedis(config.REDIS_URL, "paidonce-consume-read", logger, BLOCK_MS);
@@ -69,6 +71,7 @@ async function consume(config: Config): Promise<void> {
   });
   await runRole(logger, consumer, [
     () => observed.stop(),
+    () => tracing.stop(),
     () => {
       for (const connection of [redis, blocking, ...lockServers]) connection.disconnect();
     },

@@ -11,6 +11,7 @@ import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
 import { runRole } from "./run-role.js";
+import { startTracing } from "./start-tracing.js";
 
 export function addIngestCommand(program: Command): void {
   program
@@ -19,6 +20,7 @@ export function addIngestCommand(program: Command): void {
     .action(async () => {
       const config = await readEnvironment();
       const logger = createLogger(config, "ingest");
+      const tracing = await startTracing(config, "ingest");
       const dataSource = await openDatabase(config, "ingest", logger);
       const redis = connectRedis(config.REDIS_URL, "paidonce-ingest", logger);
       const horizon = new HorizonClient({ url: config.HORIZON_URL });
@@ -47,6 +49,7 @@ export function addIngestCommand(program: Command): void {
       });
       await runRole(logger, ingest, [
         () => observed.stop(),
+        () => tracing.stop(),
         () => redis.disconnect(),
         () => dataSource.destroy(),
       ]);

@@ -8,6 +8,7 @@ import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
 import { runRole } from "./run-role.js";
+import { startTracing } from "./start-tracing.js";
 
 export function addWorkCommand(program: Command): void {
   program
@@ -16,10 +17,12 @@ export function addWorkCommand(program: Command): void {
     .action(async () => {
       const config = await readEnvironment();
       const logger = createLogger(config, "work");
+      const tracing = await startTracing(config, "work");
       const dataSource = await openDatabase(config, "work", logger);
       const worker = new Worker({
         dataSource,
         logger,
+        telemetry: tracing.telemetry,
         webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
         connect: (name) =>
           connectRedis(config.REDIS_URL, name, logger, {
@@ -39,6 +42,7 @@ export function addWorkCommand(program: Command): void {
       });
       await runRole(logger, worker, [
         () => observed.stop(),
+        () => tracing.stop(),
         () => redis.disconnect(),
         () => dataSource.destroy(),
       ]);

@@ -10,6 +10,7 @@ import type { NetworkView } from "../horizon/network-view.js";
 import { readPage } from "../horizon/read-page.js";
 import { type AccountId, compareKeys } from "../stellar/credit.js";
 import { endOfLedger, ledgerOf, type OperationId } from "../stellar/operation-id.js";
+import { inSpan } from "../tracing.js";
 import { appendEntries, NO_TAIL, readPosition, type Tail } from "./append-entries.js";
 import type { Bell } from "./bell.js";
 import { parseEntryId } from "./entry.js";
@@ -131,7 +132,11 @@ async function follow(
     const fresh = page.movements.filter((movement) => tail === NO_TAIL || compareKeys(movement, known) > 0);
     if (fresh.length > 0) {
       await checkpoint("ingest.before-append");
-      const answer = await appendEntries(parts.redis, account, tail, fresh);
+      const after = tail;
+      const facts = { account, entries: fresh.length };
+      const answer = await inSpan("ingest append", { kind: "producer", facts }, ({ parent }) =>
+        appendEntries(parts.redis, account, after, fresh, parent),
+      );
       if (!answer.appended) return;
       tail = answer.tail;
       parts.observer?.appended(fresh.length);

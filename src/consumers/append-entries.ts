@@ -1,6 +1,7 @@
 import type { Redis } from "ioredis";
 import type { AccountId, Movement } from "../stellar/credit.js";
-import { encodeEntry, entryId, type RawEntry } from "./entry.js";
+import type { TraceParent } from "../tracing.js";
+import { encodeEntry, entryId, type RawEntry, TRACE_FIELD } from "./entry.js";
 import { streamKey } from "./stream-keys.js";
 
 /** The id of the newest entry ever added to a stream, `0-0` where there is none. Deleting entries keeps it. */
@@ -36,6 +37,7 @@ const APPEND = `
  * Appends movements to their account's stream, if the stream's tail is the one that they were fetched after.
  * @param expected the tail when the movements were fetched
  * @param movements ascending, all after `expected`
+ * @param traceParent goes along with each entry, where there is one: beside the credit, never part of it
  * @returns whether they were appended, and the tail now
  */
 export async function appendEntries(
@@ -43,10 +45,12 @@ export async function appendEntries(
   account: AccountId,
   expected: Tail,
   movements: readonly Movement[],
+  traceParent: TraceParent | null = null,
 ): Promise<{ appended: boolean; tail: Tail }> {
+  const trace = traceParent === null ? [] : [TRACE_FIELD, traceParent];
   const args: (string | number)[] = [expected];
   for (const movement of movements) {
-    const fields = encodeEntry(movement);
+    const fields = [...encodeEntry(movement), ...trace];
     args.push(entryId(movement), fields.length, ...fields);
   }
   const [appended, tail] = (await redis.eval(APPEND, 1, streamKey(account), ...args)) as [number, Tail];

@@ -3,6 +3,7 @@ import { type AccountId, creditKeyText, type Movement, type TransactionHash } fr
 import { parseMemoKey } from "../stellar/memo.js";
 import { parseOperationId } from "../stellar/operation-id.js";
 import { formatStroops, parseStroops } from "../stellar/stroops.js";
+import { parseTraceParent, type TraceParent } from "../tracing.js";
 
 /** Of the fields below. An entry of another format becomes `unreadable`, to be replayed by a version that knows it. */
 const FORMAT = "1";
@@ -15,6 +16,9 @@ const KEPT_CHARS = 16 * 1024;
 
 /** An entry as ioredis returns it: id, and field, value, field, value, …; null where it was deleted meanwhile. */
 export type RawEntry = [id: string, fields: string[] | null];
+
+/** What appended the entry, for traces. Not part of the credit: whoever does not know the field passes it over. */
+export const TRACE_FIELD = "traceparent";
 
 /** The entry's id: `<operation id>-<move index>`, so that Redis itself refuses a credit's second copy. */
 export function entryId(movement: Movement): string {
@@ -53,6 +57,13 @@ export function decodeEntry(account: AccountId, [id, fields]: RawEntry): Movemen
       record: JSON.stringify(raw).slice(0, KEPT_CHARS),
     };
   }
+}
+
+/** The trace that the entry came by; null without one. */
+export function traceOf([, fields]: RawEntry): TraceParent | null {
+  const raw = fields ?? [];
+  for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i] === TRACE_FIELD) return parseTraceParent(raw[i + 1]);
+  return null;
 }
 
 /** @throws when Redis gives an id that is none of ours; entries that others added still have `<int>-<int>` */

@@ -6,8 +6,9 @@ import type { SessionLocks } from "../locks/session-locks.js";
 import { findSessions } from "../settlement/find-sessions.js";
 import { type Settlement, settle } from "../settlement/settle.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
+import { inSpan, type TraceParent } from "../tracing.js";
 import { acknowledge, type Delivery } from "./consumer-group.js";
-import { decodeEntry } from "./entry.js";
+import { decodeEntry, traceOf } from "./entry.js";
 import type { SettlementObserver } from "./observers.js";
 import { logSettlement } from "./settlement-log.js";
 
@@ -19,6 +20,9 @@ export type SettlingParts = {
   readonly observer?: SettlementObserver;
 };
 
+/** More traces than this are not shown in one batch: a span for each is work too. */
+const MAX_TRACES = 16;
+
 /**
  * Settles one batch and acknowledges what is committed. Dying between any two steps means redelivery, and a
  * redelivery is a no-op.
@@ -29,6 +33,22 @@ export type SettlingParts = {
  *   lost: nothing is acknowledged then, try the whole batch again
  */
 export async function settleDeliveries(
+  parts: SettlingParts,
+  deliveries: readonly Delivery[],
+): Promise<{ settlements: Settlement[]; setAside: Delivery[] }> {
+  const traces = new Set(deliveries.flatMap(({ entry }) => traceOf(entry) ?? []));
+  return withinAll([...traces].slice(0, MAX_TRACES), deliveries.length, () => settleBatch(parts, deliveries));
+}
+
+/** A batch settles what several appends brought: each of their traces shows the settlement. */
+function withinAll<T>(traces: readonly TraceParent[], entries: number, work: () => Promise<T>): Promise<T> {
+  const [parent, ...rest] = traces;
+  if (parent === undefined) return work();
+  const options = { parent, kind: "consumer", facts: { entries } } as const;
+  return inSpan("consumer settle", options, () => withinAll(rest, entries, work));
+}
+
+async function settleBatch(
   parts: SettlingParts,
   deliveries: readonly Delivery[],
 ): Promise<{ settlements: Settlement[]; setAside: Delivery[] }> {

@@ -1,3 +1,4 @@
+import type { Telemetry } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
@@ -22,4 +23,6 @@ export type QueueContext = {
   readonly forQueues: Redis;
   /** For taking jobs; BullMQ makes a blocking connection of its own from it. */
   readonly forWorkers: Redis;
+  /** Carries traces from whoever adds a job to whoever runs it; none by default. */
+  readonly telemetry?: Telemetry | undefined;
 };

@@ -29,15 +29,17 @@ export class ScheduledQueue {
 
   constructor(options: ScheduledQueueOptions) {
     this.#options = options;
-    const { name, forQueues, forWorkers } = options;
+    const { name, forQueues, forWorkers, telemetry } = options;
     this.#queue = new Queue(name, {
       connection: forQueues,
       prefix: PREFIX,
+      ...(telemetry && { telemetry }),
       defaultJobOptions: { removeOnComplete: { count: 100 }, removeOnFail: { count: 1_000 } },
     });
     this.#worker = new BullWorker(name, (job) => this.#run(job.name), {
       connection: forWorkers,
       prefix: PREFIX,
+      ...(telemetry && { telemetry }),
       autorun: false,
     });
     // One line per fault is written by the connections; without listeners these would end the process.

@@ -1,4 +1,5 @@
 import { Worker as BullWorker, Queue } from "bullmq";
+import { inSpan } from "../tracing.js";
 import type { DeliveryKey } from "../webhooks/claim-delivery.js";
 import { type Attempted, type Delivering, deliver } from "../webhooks/deliver.js";
 import { type Due, findDue } from "../webhooks/find-due.js";
@@ -26,14 +27,17 @@ export class WebhookQueue {
 
   constructor(context: QueueContext & Delivering) {
     this.#context = context;
+    const { telemetry } = context;
     this.#queue = new Queue(WEBHOOK_QUEUE, {
       connection: context.forQueues,
       prefix: PREFIX,
+      ...(telemetry && { telemetry }),
       defaultJobOptions: { removeOnComplete: true, removeOnFail: { count: SHOWN_DEAD } },
     });
     this.#worker = new BullWorker(WEBHOOK_QUEUE, (job) => this.#run(job.data), {
       connection: context.forWorkers,
       prefix: PREFIX,
+      ...(telemetry && { telemetry }),
       autorun: false,
       concurrency: CONCURRENCY,
       // A job whose worker died is run again however often that was. One that failed for it would keep its id,
@@ -74,7 +78,12 @@ export class WebhookQueue {
     const { logger } = this.#context;
     let attempted: Attempted | null = null;
     try {
-      attempted = await deliver(this.#context, key);
+      const facts = { event: key.eventId, endpoint: key.endpointId };
+      attempted = await inSpan("webhook deliver", { kind: "client", facts }, async (span) => {
+        const done = await deliver(this.#context, key);
+        if (done !== null) span.tell({ attempt: done.claim.attempt, state: done.verdict.state });
+        return done;
+      });
       // The endpoint has room for the next one now; without this line it would wait for the relay.
       if (attempted !== null) await this.enqueueDue(key.endpointId);
     } catch (error) {

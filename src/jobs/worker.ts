@@ -16,6 +16,8 @@ import { type ScheduledJob, ScheduledQueue } from "./scheduled-queue.js";
 import { WebhookQueue } from "./webhook-queue.js";
 
 export type WorkerOptions = {
+  /** Traces of the jobs; none by default. */
+  readonly telemetry?: QueueContext["telemetry"];
   readonly dataSource: DataSource;
   readonly logger: Logger;
   /** Makes a connection as BullMQ wants it: without a limit of retries, and without a time-out for commands. */
@@ -38,10 +40,10 @@ export class Worker {
   readonly #scheduled: readonly ScheduledQueue[];
 
   constructor(options: WorkerOptions) {
-    const { dataSource, logger, rescheduleMs, webhookTimeoutMs } = options;
+    const { dataSource, logger, rescheduleMs, webhookTimeoutMs, telemetry } = options;
     const [forQueues, forWorkers] = [options.connect("paidonce-queue"), options.connect("paidonce-work")];
     this.#connections = [forQueues, forWorkers];
-    const context: QueueContext = { dataSource, logger, forQueues, forWorkers };
+    const context: QueueContext = { dataSource, logger, forQueues, forWorkers, telemetry };
     this.#agent = guardedAgent(options.webhooks ?? { allowPrivate: false });
     this.#webhooks = new WebhookQueue({
       ...context,
