@@ -25,12 +25,25 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
   ADMIN_KEY: ["hush", '"(hidden)"', "at least 32 characters"],
   RATE_LIMIT_PER_MERCHANT: ["0", '"0"', "a whole number between 1 and 1000000"],
   RATE_LIMIT_PER_ADDRESS: ["many", '"many"', "a whole number between 1 and 1000000"],
+  ALERT_CURSOR_LAG_LEDGERS: ["0", '"0"', "a whole number between 1 and 1000000"],
+  ALERT_UNSETTLED_SECONDS: ["soon", '"soon"', "a whole number between 1 and 1000000"],
+  ALERT_HORIZON_SILENT_SECONDS: ["0", '"0"', "a whole number between 1 and 1000000"],
+  METRICS_PORT: ["65536", '"65536"', "a whole number between 0 and 65535"],
+  OPS_USER: ["a:b", '"a:b"', "a name without a colon"],
+  OPS_PASSWORD_HASH: ["hush", '"(hidden)"', "a line that `paidonce hash-password` has printed"],
+  OPS_TRUSTED_HEADER: ["X User", '"X User"', "the name of a header, such as X-Forwarded-User"],
+  OPS_MAY_ACT: ["yes", '"yes"', "true or false"],
+  OTEL_EXPORTER_OTLP_ENDPOINT: [
+    "collector:4318",
+    '"collector:4318"',
+    "a URL that starts with http:// or https://",
+  ],
   LOG_LEVEL: ["loud", '"loud"', "trace, debug, info, warn, error, fatal or silent"],
   LOG_FORMAT: ["xml", '"xml"', "auto, json or pretty"],
 };
 
 /** Any text will do. */
-const FREE = ["NETWORK_PASSPHRASE", "HOST"];
+const FREE = ["NETWORK_PASSPHRASE", "HOST", "METRICS_HOST", "NODE_ENV"];
 
 describe("configuration", () => {
   it("docs/configuration.md says what src/config.ts does (else: npm run docs)", () => {

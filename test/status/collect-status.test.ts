@@ -1,0 +1,167 @@
+import { expect } from "chai";
+import type { Redis } from "ioredis";
+import { ensureGroup, readNew } from "../../src/consumers/consumer-group.js";
+import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { settle } from "../../src/settlement/settle.js";
+import { collectStatus } from "../../src/status/collect-status.js";
+import { startHeartbeat } from "../../src/status/heartbeat.js";
+import { SharedStatus } from "../../src/status/shared-status.js";
+import { aSession, creditFor, nextOperationId, openSessions, watchAccount } from "../support/books.js";
+import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { append, eventually, plainRedis, silent } from "../support/stream.js";
+
+describe("the status", () => {
+  let database: TestDatabase;
+  let server: RedisServer;
+  let redis: Redis;
+
+  beforeEach(async () => {
+    [database, server] = await Promise.all([createTestDatabase(), startRedis({ appendonly: false })]);
+    redis = plainRedis(server.url);
+  });
+  afterEach(async () => {
+    redis.disconnect();
+    await server.stop();
+    await database.close();
+  });
+
+  const sources = () => ({
+    dataSource: database.dataSource,
+    redis,
+    lockServers: [],
+    lockMode: "off" as const,
+  });
+
+  /** Ledger closed this long ago. */
+  const secondsAgo = (seconds: number) => new Date(Date.now() - seconds * 1000);
+
+  it("counts credits and paid sessions of the last minutes, and how long they took from the ledger's close", async () => {
+    const owner = await watchAccount(database.dataSource);
+    const [first, second] = await openSessions(
+      database.dataSource,
+      ...[0, 1].map(() => aSession(owner, { expiresAt: new Date(Date.now() + 60_000) })),
+    );
+    if (first === undefined || second === undefined) throw new Error("no sessions");
+    await settle(database.dataSource, [
+      creditFor(first, { closedAt: secondsAgo(10) }),
+      creditFor(first, { closedAt: secondsAgo(10) }),
+      creditFor(second, { closedAt: secondsAgo(40) }),
+    ]);
+    const old = creditFor(second, { closedAt: secondsAgo(500) });
+    await settle(database.dataSource, [old]);
+    await database.dataSource.query(
+      "UPDATE credits SET recorded_at = now() - interval '4 minutes', closed_at = now() - interval '5 minutes' WHERE operation_id = $1",
+      [old.operationId.toString()],
+    );
+    const { throughput } = await collectStatus(sources());
+    expect(throughput?.credits_per_minute).to.deep.equal({ last_minute: 3, last_5_minutes: 0.8 });
+    expect(throughput?.sessions_paid_per_minute).to.deep.equal({ last_minute: 2, last_5_minutes: 0.4 });
+    expect(throughput?.close_to_settled?.credits).to.equal(4);
+    expect(throughput?.close_to_settled?.p50_ms).to.be.within(10_000, 60_000);
+    expect(throughput?.close_to_settled?.p99_ms).to.be.within(40_000, 60_000);
+  });
+
+  it("reads the end of an index for it, whatever the history", async () => {
+    const { account } = await watchAccount(database.dataSource);
+    await database.dataSource.query(
+      `INSERT INTO credits (operation_id, move_index, outcome, account, record, recorded_at)
+       SELECT n, 0, 'exception', $1, '{}', now() - n * interval '1 minute' FROM generate_series(6, 20005) AS n`,
+      [account],
+    );
+    await database.dataSource.query("ANALYZE credits");
+    const plan: { "QUERY PLAN": string }[] = await database.dataSource.query(
+      "EXPLAIN SELECT count(*) FROM credits WHERE recorded_at > now() - interval '5 minutes'",
+    );
+    expect(plan.map((row) => row["QUERY PLAN"]).join("\n")).to.match(/credits_by_time/);
+    expect((await collectStatus(sources())).throughput).to.deep.include({
+      credits_per_minute: { last_minute: 0, last_5_minutes: 0 },
+      close_to_settled: null,
+    });
+  });
+
+  it("tells the age of the oldest credit that is not settled, and of the oldest that is being settled", async () => {
+    const owner = await watchAccount(database.dataSource);
+    const session = aSession(owner);
+    const credits = [500, 300, 100].map((age) => creditFor(session, { closedAt: secondsAgo(age) }));
+    await append(redis, credits);
+    await ensureGroup(redis, owner.account);
+    // The oldest is taken and settled by somebody; the next one is in hand.
+    await readNew(redis, "test", [owner.account], 2, 100);
+    const key = `paidonce:{${owner.account}}:credits`;
+    await redis.xack(key, "settlement", `${credits[0]?.operationId}-0`);
+    const [account] = (await collectStatus(sources())).accounts;
+    expect(account?.stream).to.deep.include({ backlog: 3, pending: 1 });
+    expect(account?.stream?.oldest?.id).to.equal(`${credits[0]?.operationId}-0`);
+    expect(account?.stream?.oldest?.age_seconds).to.be.within(500, 560);
+    expect(account?.stream?.oldest_pending?.id).to.equal(`${credits[1]?.operationId}-0`);
+    expect(account?.stream?.oldest_pending?.age_seconds).to.be.within(300, 360);
+    const status = await collectStatus(sources());
+    expect(status.oldest_unsettled_seconds).to.be.within(500, 560);
+    expect(status.healthy).to.equal(false);
+  });
+
+  it("tells how far an account is behind the newest ledger that ingest knows, and turns red", async () => {
+    const { account } = await watchAccount(database.dataSource);
+    const operationId = nextOperationId();
+    await database.dataSource.query("UPDATE stream_cursors SET watermark = $1", [operationId.toString()]);
+    await redis.set(`paidonce:{${account}}:leader`, "host-9 token");
+    const ledger = Number(operationId >> 32n);
+    const beat = startHeartbeat({
+      redis,
+      role: "ingest",
+      name: "host-9",
+      logger: silent,
+      figures: () => ({ newest_ledger: ledger + 61, newest_closed_at: new Date().toISOString() }),
+    });
+    await eventually(async () => (await collectStatus(sources())).horizon !== null);
+    const status = await collectStatus(sources());
+    expect(status.horizon?.newest_ledger).to.equal(ledger + 61);
+    expect(status.accounts[0]?.lag_ledgers).to.equal(61);
+    expect(status.problems).to.have.length(1);
+    expect(status.problems[0]).to.match(/61 ledgers behind .* `host-9`/);
+    await beat.stop();
+  });
+
+  it("counts webhooks that wait and that are dead, and the age of the oldest event among them", async () => {
+    const { merchantId } = await watchAccount(database.dataSource);
+    await database.dataSource.query(
+      `WITH endpoint AS (
+         INSERT INTO webhook_endpoints (id, merchant_id, url) VALUES (gen_random_uuid(), $1, 'https://shop.example') RETURNING id
+       ), events AS (
+         INSERT INTO outbox_events (id, type, merchant_id, subject, body, position, relayed_at, created_at)
+         SELECT gen_random_uuid(), 'webhook.test', $1, n::text, '{}', n, now(), now() - n * interval '1 hour'
+         FROM generate_series(1, 3) AS n RETURNING id, position
+       ) SELECT 1`,
+      [merchantId],
+    );
+    await database.dataSource.query(
+      `INSERT INTO webhook_deliveries (event_id, endpoint_id, position, state, sending_since)
+       SELECT e.id, w.id, e.position,
+              (ARRAY['sending', 'pending', 'dead'])[e.position],
+              CASE WHEN e.position = 1 THEN now() END
+       FROM outbox_events e, webhook_endpoints w`,
+    );
+    const { webhooks, outbox_unrelayed } = await collectStatus(sources());
+    expect(webhooks).to.deep.include({ pending: 1, sending: 1, dead: 1 });
+    expect(webhooks?.oldest_seconds).to.be.within(3_600, 3_660);
+    expect(outbox_unrelayed).to.equal(0);
+  });
+
+  it("answers however much is away, and says that it is not known", async () => {
+    await watchAccount(database.dataSource);
+    await server.kill();
+    const away = plainRedis(server.url);
+    away.options.maxRetriesPerRequest = 0;
+    const status = await collectStatus({ ...sources(), redis: away });
+    away.disconnect();
+    expect(status).to.deep.include({ redis: { reachable: false }, roles: null, horizon: null });
+    expect(status.accounts[0]).to.deep.include({ stream: null, lag_ledgers: null });
+    expect(status.throughput).not.to.equal(null);
+  });
+
+  it("asked by many at once, looks once", async () => {
+    const shared = new SharedStatus(sources());
+    const answers = await Promise.all(Array.from({ length: 20 }, () => shared.current()));
+    expect(new Set(answers).size).to.equal(1);
+  });
+});
