@@ -21,7 +21,7 @@ export async function addSecret(manager: EntityManager, endpointId: string): Pro
 
 /**
  * Gives an endpoint a new secret. Both sign for `overlapSeconds`, so that its receiver can change over at any time
- * in between.
+ * in between. To be called in a transaction.
  * @returns the new secret
  */
 export async function rotateSecret(
