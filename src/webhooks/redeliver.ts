@@ -39,15 +39,17 @@ const SINCE = redeliver(
 
 /**
  * Sends one event to an endpoint again, also one that its filter leaves out.
- * @returns false when its merchant has no such event, or it is being sent right now
+ * @returns `unknown` when its merchant has no such event, or it has no place yet; `sending` when a request is under
+ *   way right now, and nothing was changed
  */
 export async function redeliverEvent(
   manager: EntityManager,
   endpoint: WebhookEndpoint,
   eventId: string,
-): Promise<boolean> {
-  const [{ count }]: [Row] = await manager.query(ONE, [endpoint.id, eventId]);
-  return count > 0;
+): Promise<"redelivered" | "unknown" | "sending"> {
+  const [{ count, chosen }]: [Row] = await manager.query(ONE, [endpoint.id, eventId]);
+  if (chosen === 0) return "unknown";
+  return count === 0 ? "sending" : "redelivered";
 }
 
 export type Redelivered = {

@@ -356,7 +356,7 @@ describe("a delivery", () => {
         await sendAll();
       }
       expect(await states()).to.deep.equal(["dead"]);
-      expect(await redeliverEvent(dataSource.manager, endpoint, eventId)).to.equal(true);
+      expect(await redeliverEvent(dataSource.manager, endpoint, eventId)).to.equal("redelivered");
       await sendAll();
       const [row] = await readDeliveries(dataSource);
       expect(row).to.include({ state: "pending", attempts: 11, attempts_before: 10 });
@@ -377,9 +377,9 @@ describe("a delivery", () => {
       const stranger = await watchAccount(dataSource);
       const foreign = await tell(dataSource, stranger.merchantId, null);
       const eventId = await anEvent();
-      expect(await redeliverEvent(dataSource.manager, endpoint, foreign)).to.equal(false);
+      expect(await redeliverEvent(dataSource.manager, endpoint, foreign)).to.equal("unknown");
       await dataSource.query("UPDATE webhook_deliveries SET state = 'sending', sending_since = now()");
-      expect(await redeliverEvent(dataSource.manager, endpoint, eventId)).to.equal(false);
+      expect(await redeliverEvent(dataSource.manager, endpoint, eventId)).to.equal("sending");
     });
 
     it("all since a time: in order, also what it was never told of, and by its filter", async () => {
