@@ -21,6 +21,7 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=packages /app/node_modules node_modules
 COPY --from=build /app/dist/src dist/src
+COPY assets assets
 COPY package.json LICENSE ./
 # The files belong to root: the service can't change its own code.
 USER node

@@ -47,6 +47,11 @@ export function sessionExpired(sessionId: SessionId, expiredAt: Date): Event {
   });
 }
 
+/** `session.cancelled`: told once; money that comes all the same is `late`. */
+export function sessionCancelled(sessionId: SessionId): Event {
+  return eventOf("session.cancelled", sessionId, { session_id: sessionId });
+}
+
 /** `exception.raised`: money came that settled nothing. */
 export function exceptionRaised(credit: Credit, outcome: Outcome & { kind: "exception" }): Event {
   return eventOf("exception.raised", creditKeyText(credit), {
@@ -56,6 +61,14 @@ export function exceptionRaised(credit: Credit, outcome: Outcome & { kind: "exce
     ...creditFacts(credit),
     closed_at: credit.closedAt.toISOString(),
   });
+}
+
+/**
+ * `webhook.test`: asked for by the merchant, and for one endpoint alone.
+ * @param unique another one each time: each test is an event of its own
+ */
+export function webhookTest(endpointId: string, unique: string): Event {
+  return eventOf("webhook.test", `${endpointId}/${unique}`, { endpoint_id: endpointId });
 }
 
 function creditFacts(credit: Credit): Record<string, unknown> {
