@@ -11,6 +11,9 @@ const KINDS = {
   client: SpanKind.CLIENT,
 } as const;
 
+/** Tries included: a receiver that is away must not hold up a role that stops. */
+const EXPORT_WITHIN_MS = 2_000;
+
 /**
  * Sends this process' spans to an OTLP receiver, in batches and in the background. A receiver that is away costs
  * spans and nothing else.
@@ -18,7 +21,8 @@ const KINDS = {
  * @param role told as part of the service's name
  */
 export function startOtlpTracing(endpoint: string, role: string): { stop(): Promise<void> } {
-  const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, "")}/v1/traces` });
+  const url = `${endpoint.replace(/\/$/, "")}/v1/traces`;
+  const exporter = new OTLPTraceExporter({ url, timeoutMillis: EXPORT_WITHIN_MS });
   const provider = new NodeTracerProvider({
     resource: resourceFromAttributes({ "service.name": `paidonce-${role}`, "process.pid": process.pid }),
     spanProcessors: [new BatchSpanProcessor(exporter)],
