@@ -1,9 +1,12 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { BullMQOtel } from "bullmq-otel";
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { readPosition } from "../src/consumers/append-entries.js";
 import { decodeEntry, encodeEntry, traceOf } from "../src/consumers/entry.js";
+import { connectRedis } from "../src/consumers/redis-connections.js";
+import { Worker } from "../src/jobs/worker.js";
 import { createRegistry } from "../src/metrics/registry.js";
 import { SharedStatus } from "../src/status/shared-status.js";
 import { inSpan, parseTraceParent } from "../src/tracing.js";
@@ -12,7 +15,7 @@ import { startApi } from "./support/api.js";
 import { aSession, creditFor, newAccount } from "./support/books.js";
 import { payAll } from "./support/ingest.js";
 import { Spine } from "./support/spine.js";
-import { append, eventually } from "./support/stream.js";
+import { append, eventually, silent } from "./support/stream.js";
 
 type SentSpan = {
   readonly name: string;
@@ -110,6 +113,33 @@ describe("traces", () => {
     });
     expect(otlp.spans.map(({ name }) => name)).to.include("GET none");
     expect(JSON.stringify(otlp.spans)).not.to.include("secret");
+  });
+
+  it("of jobs go from the queue to the worker by BullMQ's own add-on", async () => {
+    await using spine = await Spine.open("off");
+    const otlp = await receiver();
+    const tracing = startOtlpTracing(otlp.url, "test");
+    let runs = 0;
+    const worker = new Worker({
+      dataSource: spine.database.dataSource,
+      logger: silent,
+      telemetry: new BullMQOtel({ tracerName: "paidonce" }),
+      connect: (name) =>
+        connectRedis(spine.server.url, name, silent, {
+          maxRetriesPerRequest: null,
+          commandTimeout: undefined,
+        }),
+      everyMs: 50,
+    });
+    worker.start();
+    await eventually(async () => {
+      runs = await spine.redis.zcard("{paidonce:jobs}:maintenance:completed");
+      return runs > 0;
+    });
+    await worker.stop();
+    await tracing.stop();
+    await otlp.close();
+    expect(otlp.spans.filter(({ name }) => /^process/.test(name))).to.have.length.greaterThan(0);
   });
 
   it("cost nothing but the spans when nobody receives them", async () => {

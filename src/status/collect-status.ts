@@ -103,10 +103,14 @@ function ledgerOfTail(tail: Tail): number {
   return tail === NO_TAIL ? 0 : ledgerOf(parseEntryId(tail).operationId);
 }
 
-/** The newest ledger that any ingest role has seen: one that stands by may know an older one. */
+/**
+ * The newest ledger that any ingest role has seen: one that stands by may know an older one. What a silent one said
+ * is no news: an account that is not read would look as if it were nowhere behind.
+ */
 function newestOf(roles: readonly Heartbeat[], now: Date): Horizon | null {
   let newest: Horizon | null = null;
-  for (const { figures } of roles) {
+  for (const { alive, figures } of roles) {
+    if (!alive) continue;
     const ledger = Number(figures.newest_ledger ?? 0);
     if (!(ledger > (newest?.newest_ledger ?? 0))) continue;
     const closedAt = new Date(figures.newest_closed_at ?? "");

@@ -50,11 +50,13 @@ ${tile(
   roles === null
     ? "Redis can't be asked"
     : `${alive("ingest")} ingest, ${alive("work")} work, ${alive("api")} api`,
+  roles !== null && alive("consume") === 0,
 )}
 ${tile(
   "Lock servers",
   locks.mode === "off" ? "off" : `${locks.answering} of ${locks.servers}`,
   `${locks.quorum ? "" : "NO QUORUM; "}${number(locks.contended)} of ${number(locks.acquired + locks.contended)} contended`,
+  !locks.quorum,
 )}
 ${tile(
   "Outbox and webhooks",
@@ -66,8 +68,8 @@ ${tile(
 </dl>`;
 }
 
-function tile(title: string, value: string, detail: string): Html {
-  return html`<div><dt>${title}</dt><dd><strong>${value}</strong><small>${detail}</small></dd></div>`;
+function tile(title: string, value: string, detail: string, isBad = false): Html {
+  return html`<div><dt>${title}</dt><dd><strong class="${isBad ? "bad" : "well"}">${value}</strong><small>${detail}</small></dd></div>`;
 }
 
 export function number(value: number | null | undefined): string {
