@@ -18,7 +18,7 @@ export function describeStatus(status: Status): string {
       ({ role, name, alive, silent_ms: silent }) =>
         `role       ${role} ${name}: ${alive ? "alive" : "SILENT"}, last heard ${(silent / 1000).toFixed(1)} s ago`,
     ),
-    ...status.accounts.flatMap(account),
+    ...status.accounts.flatMap((watched) => [...account(watched)]),
   ];
   return `${lines.join("\n")}\n`;
 }
