@@ -37,6 +37,7 @@ export function addApiCommand(program: Command): void {
           adminKey: config.ADMIN_KEY,
           networkPassphrase: config.NETWORK_PASSPHRASE,
           limits: { perMerchant: config.RATE_LIMIT_PER_MERCHANT, perAddress: config.RATE_LIMIT_PER_ADDRESS },
+          webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
           publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,
           trustProxy: config.TRUST_PROXY,
         },

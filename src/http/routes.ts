@@ -3,8 +3,16 @@ import type { Route } from "./route.js";
 import { accountRoutes } from "./routes/accounts.js";
 import { keyRoutes } from "./routes/keys.js";
 import { merchantRoutes } from "./routes/merchants.js";
+import { deliveryRoutes } from "./routes/webhook-deliveries.js";
+import { endpointRoutes } from "./routes/webhook-endpoints.js";
 
 /** Every route of the versioned API, in the order of its description. */
 export function apiRoutes(sources: AppSources): Route[] {
-  return [...merchantRoutes(), ...keyRoutes(sources), ...accountRoutes(sources)];
+  return [
+    ...endpointRoutes(sources),
+    ...deliveryRoutes(sources),
+    ...merchantRoutes(),
+    ...keyRoutes(sources),
+    ...accountRoutes(sources),
+  ];
 }
