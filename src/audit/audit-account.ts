@@ -57,6 +57,8 @@ export async function auditAccount(
   try {
     await runner.startTransaction("REPEATABLE READ");
     await runner.query("SET TRANSACTION READ ONLY");
+    // The snapshot waits while Horizon is read, page after page, longer than any other transaction may.
+    await runner.query("SET LOCAL idle_in_transaction_session_timeout = 0");
     return await auditInSnapshot(parts, runner.manager, account, range);
   } finally {
     if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);

@@ -12,8 +12,8 @@ import { formatStroops, type Stroops } from "../stellar/stroops.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 
-/** The snapshot stays open while Horizon is read, page after page. */
-const SNAPSHOT_MS = 24 * 3_600_000;
+/** The check of all paid sessions follows the history where no range is given. */
+const STATEMENT_MS = 600_000;
 
 const BAR_WIDTH = 30;
 
@@ -34,7 +34,7 @@ export function addAuditCommand(program: Command): void {
         url: config.DATABASE_URL,
         applicationName: "paidonce-audit",
         poolSize: 3,
-        statementTimeoutMs: SNAPSHOT_MS,
+        statementTimeoutMs: STATEMENT_MS,
       });
       await dataSource.initialize();
       try {

@@ -2,14 +2,17 @@ import { Operation } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import { type AuditReport, auditAccount } from "../../src/audit/audit-account.js";
 import { lastCleanEnd } from "../../src/audit/audit-log.js";
+import { auditNew } from "../../src/audit/audit-new.js";
 import { HistoryMissingError } from "../../src/audit/network-credits.js";
+import { connectRedis } from "../../src/consumers/redis-connections.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { HorizonClient } from "../../src/horizon/client.js";
+import { Worker } from "../../src/jobs/worker.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { payAll, paymentOf } from "../support/ingest.js";
 import { Spine } from "../support/spine.js";
-import { eventually } from "../support/stream.js";
+import { eventually, silent } from "../support/stream.js";
 
 /** Paid, duplicate, underpaid, no memo, another asset: and a payment out, which is no credit. */
 const CREDITS = 8;
@@ -171,6 +174,48 @@ describe("audit", () => {
     expect(kinds(report)).to.deep.equal(["altered"]);
     for (const { credited, payments, exceptions } of report.totals.values()) {
       expect(credited).to.equal(payments + exceptions);
+    }
+  });
+
+  it("the hourly job checks what is new, and again what it found until that is put right", async () => {
+    const hourly = () => auditNew(parts(), silent);
+    const pay = async (total: number) => {
+      payAll(spine.stage, spine.payer, await spine.sessions(1));
+      await spine.settledAll(total);
+      await untilWatermarkPasses();
+    };
+    const newest = "(SELECT max(operation_id) FROM payments)";
+    expect(await hourly()).to.deep.equal({ audited: CREDITS, differences: 0 });
+    await pay(CREDITS + 1);
+    expect(await hourly()).to.deep.equal({ audited: 1, differences: 0 });
+    await pay(CREDITS + 2);
+    await query(`UPDATE payments SET surplus = 1 WHERE operation_id = ${newest}`);
+    expect(await hourly()).to.deep.equal({ audited: 1, differences: 1 });
+    expect(await hourly()).to.deep.equal({ audited: 1, differences: 1 });
+    await query(`UPDATE payments SET surplus = 0 WHERE operation_id = ${newest}`);
+    expect(await hourly()).to.deep.equal({ audited: 1, differences: 0 });
+  });
+
+  it("runs on schedule in the job worker, and stops with it", async () => {
+    const worker = new Worker({
+      dataSource: spine.database.dataSource,
+      logger: silent,
+      horizon: new HorizonClient({ url: spine.stage.sandbox.url }),
+      connect: (name) =>
+        connectRedis(spine.server.url, name, silent, {
+          maxRetriesPerRequest: null,
+          commandTimeout: undefined,
+        }),
+      everyMs: 50,
+      rescheduleMs: 50,
+    });
+    worker.start();
+    try {
+      await eventually(
+        async () => (await query("SELECT FROM audits WHERE finished_at IS NOT NULL")).length > 1,
+      );
+    } finally {
+      await worker.stop();
     }
   });
 
