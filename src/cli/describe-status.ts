@@ -1,4 +1,4 @@
-import { duration, seconds } from "../status/duration.js";
+import { auditInWords, duration, seconds } from "../status/duration.js";
 import type { AccountStatus, Rate, Status, WaitingEntry } from "../status/status.js";
 
 /** The status for a terminal. */
@@ -13,7 +13,7 @@ export function describeStatus(status: Status): string {
     `horizon    ${horizon(status)}`,
     ...books(status),
     `recovery   ${status.last_recovery ?? "not yet run"}`,
-    `audit      ${status.last_audit ?? "not yet run"}`,
+    `audit      ${auditInWords(status.last_audit)}`,
     ...(status.roles ?? []).map(
       ({ role, name, alive, silent_ms: silent }) =>
         `role       ${role} ${name}: ${alive ? "alive" : "SILENT"}, last heard ${(silent / 1000).toFixed(1)} s ago`,

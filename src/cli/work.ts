@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { connectRedis } from "../consumers/redis-connections.js";
+import { HorizonClient } from "../horizon/client.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
 import { createRegistry } from "../metrics/registry.js";
@@ -22,6 +23,7 @@ export function addWorkCommand(program: Command): void {
       const worker = new Worker({
         dataSource,
         logger,
+        horizon: new HorizonClient({ url: config.HORIZON_URL }),
         telemetry: tracing.telemetry,
         webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
         connect: (name) =>

@@ -158,6 +158,16 @@ const FIGURES: readonly Figure[] = [
     read: (s) => one(s.unreadable),
   },
   {
+    name: "paidonce_audit_differences",
+    help: "What the newest audits of all accounts found.",
+    read: (s) => one(s.last_audit?.differences),
+  },
+  {
+    name: "paidonce_audit_age_seconds",
+    help: "Time since the newest audit ended.",
+    read: (s) => one(s.last_audit?.age_seconds),
+  },
+  {
     name: "paidonce_outbox_unrelayed",
     help: "Events that wait in the outbox.",
     read: (s) => one(s.outbox_unrelayed),

@@ -67,7 +67,7 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     webhooks: counts?.webhooks ?? null,
     roles,
     last_recovery: null,
-    last_audit: null,
+    last_audit: books?.lastAudit ?? null,
   };
   const problems = findProblems(status, sources.alerts);
   return { healthy: problems.length === 0, problems, ...status };

@@ -1,9 +1,18 @@
+import type { LastAudit } from "./status.js";
+
 /** A length of time as people say it. */
 export function duration(seconds: number): string {
   if (seconds < 120) return `${seconds} s`;
   if (seconds < 7_200) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 172_800) return `${Math.floor(seconds / 3_600)} h`;
   return `${Math.floor(seconds / 86_400)} days`;
+}
+
+/** An audit in words; null is one that has not run. */
+export function auditInWords(audit: LastAudit | null): string {
+  if (audit === null) return "not yet run";
+  const found = audit.differences === 0 ? "nothing" : `${audit.differences} DIFFERENCES`;
+  return `found ${found} in ${audit.accounts} accounts, ${duration(audit.age_seconds)} ago`;
 }
 
 /** Milliseconds as seconds with one decimal. */

@@ -45,6 +45,11 @@ export function findProblems(
       `${status.outbox_unrelayed} events wait in the outbox, the oldest for ${duration(status.outbox_oldest_seconds ?? 0)}: start \`paidonce work\`, or read its log.`,
     );
   }
+  if ((status.last_audit?.differences ?? 0) > 0) {
+    problems.push(
+      `The last audit found ${status.last_audit?.differences} differences: \`paidonce audit\` names each and what to do.`,
+    );
+  }
   if ((status.unreadable ?? 0) > 0) {
     problems.push(
       `${status.unreadable} unreadable credits wait for a person: \`paidonce dead-letters list\`.`,

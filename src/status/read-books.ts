@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
-import type { Throughput, Webhooks } from "./status.js";
+import type { LastAudit, Throughput, Webhooks } from "./status.js";
 
 /** What Postgres tells; all but the cursors null where the database does not fit the program. */
 export type Books = {
@@ -8,6 +8,7 @@ export type Books = {
   readonly cursors: readonly StreamCursor[];
   readonly counts: Counts | null;
   readonly throughput: Throughput | null;
+  readonly lastAudit: LastAudit | null;
 };
 
 type Counts = {
@@ -53,18 +54,38 @@ const THROUGHPUT = `
               ORDER BY recorded_at DESC LIMIT 1000) AS newest
         WHERE ms IS NOT NULL) AS spread`;
 
-type Row = Readonly<Record<string, string | number | null>>;
+/** One row of audits_by_account for each account. */
+const LAST_AUDIT = `
+  SELECT max(last.finished_at) AS finished_at,
+         extract(epoch FROM now() - max(last.finished_at)) AS age,
+         count(last.finished_at) AS accounts,
+         sum(last.differences) AS differences
+  FROM stream_cursors c
+  LEFT JOIN LATERAL (
+    SELECT finished_at, differences FROM audits a
+    WHERE a.account = c.account AND finished_at IS NOT NULL
+    ORDER BY to_cursor DESC, finished_at DESC LIMIT 1
+  ) AS last ON true`;
+
+type Row = Readonly<Record<string, string | number | Date | null>>;
 
 /** @throws when Postgres can't be reached */
 export async function readBooks(dataSource: DataSource): Promise<Books> {
   const migrated = !(await dataSource.showMigrations());
-  if (!migrated) return { migrated, cursors: [], counts: null, throughput: null };
-  const [cursors, [counts = {}], [lately = {}]] = (await Promise.all([
+  if (!migrated) return { migrated, cursors: [], counts: null, throughput: null, lastAudit: null };
+  const [cursors, [counts = {}], [lately = {}], [audit = {}]] = (await Promise.all([
     dataSource.manager.find(StreamCursor, { order: { account: "ASC" } }),
     dataSource.query(COUNTS),
     dataSource.query(THROUGHPUT),
-  ])) as [StreamCursor[], Row[], Row[]];
-  return { migrated, cursors, counts: countsOf(counts), throughput: throughputOf(lately) };
+    dataSource.query(LAST_AUDIT),
+  ])) as [StreamCursor[], Row[], Row[], Row[]];
+  return {
+    migrated,
+    cursors,
+    counts: countsOf(counts),
+    throughput: throughputOf(lately),
+    lastAudit: lastAuditOf(audit),
+  };
 }
 
 function countsOf(row: Row): Counts {
@@ -95,6 +116,16 @@ function throughputOf(row: Row): Throughput {
       measured === 0
         ? null
         : { p50_ms: Math.round(Number(row.p50)), p99_ms: Math.round(Number(row.p99)), credits: measured },
+  };
+}
+
+function lastAuditOf(row: Row): LastAudit | null {
+  if (!(row.finished_at instanceof Date)) return null;
+  return {
+    finished_at: row.finished_at.toISOString(),
+    age_seconds: secondsOf(row.age) ?? 0,
+    accounts: Number(row.accounts),
+    differences: Number(row.differences),
   };
 }
 

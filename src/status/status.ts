@@ -71,6 +71,15 @@ export type Horizon = {
   readonly newest_age_seconds: number | null;
 };
 
+/** The newest finished audit of each account, together. */
+export type LastAudit = {
+  readonly finished_at: string;
+  readonly age_seconds: number;
+  readonly accounts: number;
+  /** Between the books and the network, or within the books. Nought, or something is wrong. */
+  readonly differences: number;
+};
+
 export type Status = {
   readonly healthy: boolean;
   /** What is wrong and what to do about it, most urgent first. */
@@ -104,7 +113,7 @@ export type Status = {
   /** Null: not yet run. */
   readonly last_recovery: null;
   /** Null: not yet run. */
-  readonly last_audit: null;
+  readonly last_audit: LastAudit | null;
 };
 
 /** From when on waiting is a problem. */

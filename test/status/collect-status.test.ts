@@ -147,6 +147,25 @@ describe("the status", () => {
     expect(outbox_unrelayed).to.equal(0);
   });
 
+  it("tells the newest audit of each account, and is red while one found something", async () => {
+    const accounts = [await watchAccount(database.dataSource), await watchAccount(database.dataSource)];
+    expect((await collectStatus(sources())).last_audit).to.equal(null);
+    const audited = (account: string, to: number, differences: number, age: string) =>
+      database.dataSource.query(
+        `INSERT INTO audits (id, account, from_cursor, to_cursor, checked_through, differences, finished_at)
+         VALUES (gen_random_uuid(), $1, 0, $2, $2, $3, now() - $4::interval)`,
+        [account, to, differences, age],
+      );
+    for (const { account } of accounts) await audited(account, 10, 2, "2 hours");
+    await audited(accounts[0]?.account ?? "", 20, 0, "1 hour");
+    const status = await collectStatus(sources());
+    expect(status.last_audit).to.deep.include({ accounts: 2, differences: 2 });
+    expect(status.last_audit?.age_seconds).to.be.within(3_600, 3_660);
+    expect(status.problems.join("\n")).to.include("The last audit found 2 differences");
+    await audited(accounts[1]?.account ?? "", 20, 0, "1 minute");
+    expect((await collectStatus(sources())).last_audit).to.deep.include({ accounts: 2, differences: 0 });
+  });
+
   it("answers however much is away, and says that it is not known", async () => {
     await watchAccount(database.dataSource);
     await server.kill();

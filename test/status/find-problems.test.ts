@@ -72,6 +72,14 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
     { ...WELL, outbox_unrelayed: 12, outbox_oldest_seconds: 3_700 },
     /12 events wait .* 61 min: start `paidonce work`/,
   ],
+  [
+    "an audit that found something",
+    {
+      ...WELL,
+      last_audit: { finished_at: "2026-11-21T11:00:00.000Z", age_seconds: 840, accounts: 1, differences: 3 },
+    },
+    /found 3 differences: `paidonce audit` names each/,
+  ],
   ["unreadable credits", { ...WELL, unreadable: 2 }, /2 unreadable .* `paidonce dead-letters list`/],
 ];
 

@@ -1,4 +1,4 @@
-import { duration } from "../../status/duration.js";
+import { auditInWords, duration } from "../../status/duration.js";
 import type { Heartbeat } from "../../status/heartbeat.js";
 import type { AccountStatus, Status, WaitingEntry } from "../../status/status.js";
 import { type Html, html } from "./html.js";
@@ -60,7 +60,7 @@ function rest(status: Status): Html {
 <dt>Sessions</dt><dd>${number(sessions?.pending)} pending, ${number(sessions?.processing)} processing</dd>
 <dt>Unreadable credits</dt><dd>${number(status.unreadable)}</dd>
 <dt>Last recovery</dt><dd>${recovery ?? "not yet run"}</dd>
-<dt>Last audit</dt><dd>${audit ?? "not yet run"}</dd>
+<dt>Last audit</dt><dd>${auditInWords(audit)}</dd>
 <dt>As of</dt><dd><time datetime="${status.at}">${status.at.replace("T", " ").slice(0, 19)} UTC</time></dd>
 </dl>`;
 }

@@ -254,7 +254,12 @@ describe("the operators' pages", () => {
       expect(page.body).to.include("paidonce queues");
       const { body } = await api.ask("GET", "/ops/queues/api/queues", { headers: RIGHT });
       const queues = body.queues as { name: string; readOnlyMode: boolean; counts: { waiting: number } }[];
-      expect(queues.map(({ name }) => name).sort()).to.deep.equal(["maintenance", "relay", "webhooks"]);
+      expect(queues.map(({ name }) => name).sort()).to.deep.equal([
+        "audit",
+        "maintenance",
+        "relay",
+        "webhooks",
+      ]);
       expect(queues.every(({ readOnlyMode }) => readOnlyMode)).to.equal(true);
       expect(queues.find(({ name }) => name === "webhooks")?.counts.waiting).to.equal(1);
     });
