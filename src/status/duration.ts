@@ -12,7 +12,7 @@ export function duration(seconds: number): string {
 export function auditInWords(audit: LastAudit | null): string {
   if (audit === null) return "not yet run";
   const found = audit.differences === 0 ? "nothing" : `${audit.differences} DIFFERENCES`;
-  return `found ${found} in ${audit.accounts} accounts, ${duration(audit.age_seconds)} ago`;
+  return `found ${found} in ${audit.accounts} ${audit.accounts === 1 ? "account" : "accounts"}, ${duration(audit.age_seconds)} ago`;
 }
 
 /** Milliseconds as seconds with one decimal. */
