@@ -14,7 +14,9 @@ export type Checkpoint =
   | "transaction.before-commit"
   | "consumer.after-commit"
   | "consumer.after-release"
-  | "consumer.after-acknowledge";
+  | "consumer.after-acknowledge"
+  | "webhook.before-send"
+  | "webhook.after-send";
 
 type Hook = (point: Checkpoint) => void | Promise<void>;
 

@@ -71,6 +71,13 @@ export const environment = z.object({
   INGEST_POLL_MS: wholeNumber(50, 600_000)
     .default(10_000)
     .describe("How long ingest trusts a silent stream before it asks for a page anyway, in milliseconds."),
+  WEBHOOK_ALLOW_PRIVATE: z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((word) => word === "true")
+    .describe(
+      "`true` lets webhooks go to private addresses and over plain http. For development only: merchants choose the URLs, and could reach what only this machine can.",
+    ),
   HOST: z.string().min(1).default("127.0.0.1").describe("The address that `paidonce api` listens on."),
   PORT: wholeNumber(0, 65_535).default(8080).describe("The port that `paidonce api` listens on."),
   PUBLIC_URL: url(["http:", "https:"], "https://pay.example.com")

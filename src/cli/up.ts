@@ -111,7 +111,11 @@ async function startEmbedded(ends: Ends): Promise<void> {
     // Whatever the shell says: a demo with a known merchant is nobody else's business.
     HOST: "127.0.0.1",
   };
-  const env = roleEnvironment(addresses);
+  const env = roleEnvironment({
+    ...addresses,
+    // The newcomer's own receiver is on this machine.
+    WEBHOOK_ALLOW_PRIVATE: process.env.WEBHOOK_ALLOW_PRIVATE || "true",
+  });
   const migrations = await migrate(postgres.url);
   if (migrations.length > 0) say(`database migrated (${migrations.length} new)`);
   const supervisor = supervise(ends);

@@ -9,7 +9,7 @@ import { runRole } from "./run-role.js";
 export function addWorkCommand(program: Command): void {
   program
     .command("work")
-    .description("run the repeatable jobs; run as many replicas as you like")
+    .description("send webhooks and run the repeatable jobs; run as many replicas as you like")
     .action(async () => {
       const config = await readEnvironment();
       const logger = createLogger(config, "work");
@@ -17,6 +17,7 @@ export function addWorkCommand(program: Command): void {
       const worker = new Worker({
         dataSource,
         logger,
+        webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
         connect: (name) =>
           connectRedis(config.REDIS_URL, name, logger, {
             // BullMQ's own rule: its blocking commands wait as long as they must.

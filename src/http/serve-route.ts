@@ -14,7 +14,7 @@ import {
 import { Problem } from "./problem.js";
 import type { RateLimit } from "./rate-limit.js";
 import type { Answer, AnyCall, Route } from "./route.js";
-import { validate } from "./validate.js";
+import { nestedQuery, validate } from "./validate.js";
 
 export type RouteSources = CallerSources & { readonly rateLimit: RateLimit };
 
@@ -31,7 +31,7 @@ export function serve(route: Route, sources: RouteSources) {
     const rawBody = route.method === "GET" ? undefined : await jsonBody(context);
     const [params, query, body] = validate([
       { in: "path", schema: route.params, value: context.params },
-      { in: "query", schema: route.query, value: { ...context.query } },
+      { in: "query", schema: route.query, value: nestedQuery(context.query) },
       { in: "body", schema: route.body, value: rawBody },
     ]);
     const call: AnyCall = { params, query, body, caller, requestId: context.state.requestId };

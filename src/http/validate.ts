@@ -15,7 +15,9 @@ export function validate(
 ): unknown[] {
   const errors: FieldError[] = [];
   const parsed = parts.map(({ in: where, schema, value }) => {
-    if (schema === undefined) return undefined;
+    const unfit = unstorable(value);
+    if (unfit !== null) errors.push({ in: where, field: unfit.path.join("."), detail: unfit.detail });
+    if (unfit !== null || schema === undefined) return undefined;
     const result = schema.safeParse(value);
     if (result.success) return result.data;
     errors.push(...result.error.issues.flatMap((issue) => fieldErrors(where, issue)));
@@ -36,4 +38,43 @@ function fieldErrors(where: FieldError["in"], issue: z.core.$ZodIssue): FieldErr
     }));
   }
   return [{ in: where, field: path.join("."), detail: issue.message }];
+}
+
+/** Turns `metadata[order]=1` into `{ metadata: { order: "1" } }`, as OpenAPI's deepObject style says it. */
+export function nestedQuery(query: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const nested = new Map<string, unknown>();
+  for (const [name, value] of Object.entries(query)) {
+    const [, outer, inner] = /^([^[\]]+)\[([^\]]*)\]$/.exec(name) ?? [];
+    if (outer === undefined || inner === undefined) nested.set(name, value);
+    else {
+      const before = nested.get(outer);
+      nested.set(outer, Object.fromEntries([...Object.entries(before ?? {}), [inner, value]]));
+    }
+  }
+  return Object.fromEntries(nested);
+}
+
+/** Far more than any request of ours has. Deeper ones would exhaust the stack of whoever walks through them. */
+const MAX_DEPTH = 16;
+
+/**
+ * Finds what JSON can say and Postgres can't keep (a NUL, half of a surrogate pair), and the one name that
+ * JavaScript would lose in silence.
+ */
+function unstorable(value: unknown, path: readonly string[] = []): { path: string[]; detail: string } | null {
+  if (typeof value === "string") return unfitText(value, path);
+  if (typeof value !== "object" || value === null) return null;
+  if (path.length >= MAX_DEPTH) return { path: path.slice(0, 1), detail: "nested too deep" };
+  for (const [name, field] of Object.entries(value)) {
+    const inside = [...path, name];
+    if (name === "__proto__") return { path: inside, detail: "no field can have this name" };
+    const unfit = unfitText(name, path) ?? unstorable(field, inside);
+    if (unfit !== null) return unfit;
+  }
+  return null;
+}
+
+function unfitText(text: string, path: readonly string[]): { path: string[]; detail: string } | null {
+  if (text.isWellFormed() && !text.includes("\0")) return null;
+  return { path: [...path], detail: "text is Unicode without the character NUL" };
 }

@@ -47,6 +47,11 @@ export function sessionExpired(sessionId: SessionId, expiredAt: Date): Event {
   });
 }
 
+/** `session.cancelled`: told once; money that comes all the same is `late`. */
+export function sessionCancelled(sessionId: SessionId): Event {
+  return eventOf("session.cancelled", sessionId, { session_id: sessionId });
+}
+
 /** `exception.raised`: money came that settled nothing. */
 export function exceptionRaised(credit: Credit, outcome: Outcome & { kind: "exception" }): Event {
   return eventOf("exception.raised", creditKeyText(credit), {

@@ -50,6 +50,8 @@ const RECORD = `
     LEFT JOIN checkout_sessions s ON s.id = fresh.session_id
     LEFT JOIN receiving_accounts a ON a.account = fresh.account
     WHERE event_id IS NOT NULL AND coalesce(s.merchant_id, a.merchant_id) IS NOT NULL
+    -- Merchants hear of a session's credits in the network's order.
+    ORDER BY fresh.operation_id, fresh.move_index
     ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_subject DO NOTHING
   )
   SELECT operation_id::text || '-' || move_index::text AS key FROM recorded`;

@@ -1,4 +1,4 @@
-import { StrKey } from "@stellar/stellar-sdk";
+import { encodeMuxedAccount, encodeMuxedAccountToAddress, StrKey } from "@stellar/stellar-sdk";
 import type { AccountId } from "./credit.js";
 import { preview } from "./preview.js";
 
@@ -18,4 +18,12 @@ export function parseAccountId(text: unknown): AccountId {
 /** Whether a text is a `G…` account, checksum included (SEP-23). */
 export function isAccountId(text: unknown): text is AccountId {
   return typeof text === "string" && StrKey.isValidEd25519PublicKey(text);
+}
+
+/**
+ * The `M…` address of an account and an id (SEP-23): what a payer sends to instead of attaching a memo.
+ * @param id a decimal uint64
+ */
+export function muxedAddress(account: AccountId, id: string): string {
+  return encodeMuxedAccountToAddress(encodeMuxedAccount(account, id));
 }

@@ -95,6 +95,28 @@ export function describeMemo(key: MemoKey | null): string {
   return Buffer.from(text, "utf8").equals(bytes) ? `text:${JSON.stringify(text)}` : key;
 }
 
+/** What a payer attaches as memo, in the words of wallets: hashes in hex, ids in decimal. */
+export type Memo = {
+  readonly type: "text" | "id" | "hash" | "return";
+  readonly value: string;
+  /** The exact bytes, where a text memo is not UTF-8 and `value` had to lose some of them. */
+  readonly base64?: string;
+};
+
+/** Takes a memo key apart. `muxedId` is a decimal uint64; exactly one of both is there. */
+export function memoParts(key: MemoKey): { memo: Memo; muxedId: null } | { memo: null; muxedId: string } {
+  const [kind = "", value = ""] = key.split(":");
+  if (kind === "muxed") return { memo: null, muxedId: value };
+  if (kind !== "text") return { memo: { type: kind as Memo["type"], value }, muxedId: null };
+  const bytes = Buffer.from(value, "hex");
+  const text = bytes.toString("utf8");
+  const isExact = Buffer.from(text, "utf8").equals(bytes);
+  return {
+    memo: { type: "text", value: text, ...(isExact ? {} : { base64: bytes.toString("base64") }) },
+    muxedId: null,
+  };
+}
+
 function base64(value: unknown): Buffer {
   const bytes = typeof value === "string" ? Buffer.from(value, "base64") : null;
   // Buffer.from skips what is not base64 in silence: a mangled memo would turn into another one.

@@ -248,6 +248,7 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "disabled, and nobody knows why",
     endpoint("url, status", "'https://a', 'disabled'"),
   ],
+  ["endpoints_failures_not_negative", "less than no failure", endpoint("url, failures", "'https://a', -1")],
   ["secrets_endpoint_exists", "a secret of no endpoint", secret(OTHER, `whsec_${"a".repeat(44)}`)],
   ["secrets_form", "a secret that signs nothing", secret(ENDPOINT, "password")],
   ["deliveries_event_exists", "a delivery of no event", delivery(uuidv7(), ENDPOINT)],
@@ -256,6 +257,11 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
   ["deliveries_state_known", "a delivery in no state", "UPDATE webhook_deliveries SET state = 'lost'"],
   ["deliveries_sending_since", "sending since never", "UPDATE webhook_deliveries SET state = 'sending'"],
   ["deliveries_delivered_at", "delivered at no time", "UPDATE webhook_deliveries SET state = 'delivered'"],
+  [
+    "deliveries_attempts_add_up",
+    "more attempts before than at all",
+    "UPDATE webhook_deliveries SET attempts_before = 1",
+  ],
   ["attempts_logged_once", "an attempt logged twice", attempt(1)],
   ["attempts_of_a_delivery", "an attempt of no delivery", attempt(2, uuidv7())],
   [

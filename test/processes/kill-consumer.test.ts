@@ -17,7 +17,10 @@ import { endRoles, startRole } from "../support/role-process.js";
 import { append, drained, plainRedis, startConsumer, type TestConsumer } from "../support/stream.js";
 
 /** What a consumer that dies at each point leaves behind. */
-const LEFT: Record<Exclude<Checkpoint, `ingest.${string}`>, { committed: boolean; acknowledged: boolean }> = {
+const LEFT: Record<
+  Exclude<Checkpoint, `ingest.${string}` | `webhook.${string}`>,
+  { committed: boolean; acknowledged: boolean }
+> = {
   "consumer.after-read": { committed: false, acknowledged: false },
   "consumer.after-lock": { committed: false, acknowledged: false },
   "settlement.after-session-lock": { committed: false, acknowledged: false },

@@ -47,7 +47,10 @@ export function roleEnvironment(env: RoleEnvironment): Record<string, string> {
  * Starts a role and resolves when it says that it is ready.
  * @throws Error with what it wrote, when it ends before that
  */
-export async function startRole(command: "consume" | "ingest", env: RoleEnvironment): Promise<RoleProcess> {
+export async function startRole(
+  command: "consume" | "ingest" | "work",
+  env: RoleEnvironment,
+): Promise<RoleProcess> {
   const child = fork(CLI, [command], {
     env: roleEnvironment(env),
     execArgv: [],

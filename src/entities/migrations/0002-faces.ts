@@ -126,6 +126,9 @@ export class Faces2 implements MigrationInterface {
         ADD COLUMN merchant_id uuid CONSTRAINT outbox_merchant_exists REFERENCES merchants,
         -- What it is about: a session's id, or a credit's key (operation id and move index).
         ADD COLUMN subject text,
+        -- The order in which events were written: within a session that is the order in which they became true,
+        -- because its row is locked by whoever writes. A time would not do: one transaction has one time.
+        ADD COLUMN written bigint GENERATED ALWAYS AS IDENTITY,
         -- The order in which merchants read events: given after the commit, so that none appears behind a reader.
         ADD COLUMN position bigint CONSTRAINT outbox_position_unique UNIQUE`);
     await runner.query(`
@@ -145,9 +148,7 @@ export class Faces2 implements MigrationInterface {
         ADD CONSTRAINT outbox_subject_is_the_session CHECK
           (type NOT IN ('payment.confirmed', 'session.expired', 'session.cancelled')
            OR (session_id IS NOT NULL AND subject = session_id::text))`);
-    await runner.query(
-      `CREATE INDEX outbox_unnumbered ON outbox_events (created_at, id) WHERE position IS NULL`,
-    );
+    await runner.query(`CREATE INDEX outbox_unnumbered ON outbox_events (written) WHERE position IS NULL`);
     await runner.query(`CREATE INDEX outbox_by_merchant ON outbox_events (merchant_id, position)`);
     await runner.query(`CREATE INDEX outbox_by_session ON outbox_events (session_id, position)`);
   }
@@ -167,6 +168,8 @@ export class Faces2 implements MigrationInterface {
         disabled_because text,
         -- It asked us to slow down (429, 502, 504, Retry-After).
         not_before timestamptz,
+        -- Attempts that failed since the last one that didn't: a dead endpoint gets one request at a time.
+        failures integer NOT NULL DEFAULT 0 CONSTRAINT endpoints_failures_not_negative CHECK (failures >= 0),
         created_at timestamptz NOT NULL DEFAULT now(),
         deleted_at timestamptz,
         CONSTRAINT endpoints_disabled_with_reason CHECK ((status = 'disabled') = (disabled_because IS NOT NULL))
@@ -197,6 +200,9 @@ export class Faces2 implements MigrationInterface {
         state text NOT NULL DEFAULT 'pending' CONSTRAINT deliveries_state_known
           CHECK (state IN ('pending', 'sending', 'delivered', 'dead')),
         attempts integer NOT NULL DEFAULT 0,
+        -- The attempts before it was last asked for again: the schedule of retries begins anew from there.
+        attempts_before integer NOT NULL DEFAULT 0
+          CONSTRAINT deliveries_attempts_add_up CHECK (attempts_before BETWEEN 0 AND attempts),
         next_attempt_at timestamptz NOT NULL DEFAULT now(),
         -- When the attempt that is under way began: one that never ended is taken over after a while.
         sending_since timestamptz,
@@ -207,12 +213,17 @@ export class Faces2 implements MigrationInterface {
         CONSTRAINT deliveries_delivered_at CHECK ((state = 'delivered') = (delivered_at IS NOT NULL))
       )`);
     await runner.query(
-      `CREATE INDEX deliveries_open ON webhook_deliveries (next_attempt_at) WHERE state IN ('pending', 'sending')`,
+      `CREATE INDEX deliveries_due ON webhook_deliveries (endpoint_id, next_attempt_at, position)
+       WHERE state = 'pending'`,
+    );
+    await runner.query(
+      `CREATE INDEX deliveries_sending ON webhook_deliveries (endpoint_id, sending_since) WHERE state = 'sending'`,
     );
     await runner.query(
       `CREATE INDEX deliveries_open_of_session ON webhook_deliveries (endpoint_id, session_id, position)
        WHERE state IN ('pending', 'sending')`,
     );
+    await runner.query(`CREATE INDEX deliveries_by_endpoint ON webhook_deliveries (endpoint_id, position)`);
     await runner.query(
       `CREATE INDEX deliveries_dead ON webhook_deliveries (endpoint_id, position) WHERE state = 'dead'`,
     );

@@ -11,6 +11,11 @@ export const Id = z
 
 export const Time = z.iso.datetime({ error: "a time is ISO 8601 in UTC, such as 2026-11-21T12:00:00Z" });
 
+/** A time in a query, as a Date. */
+export const Moment = Time.transform((text) => new Date(text)).meta({
+  override: { type: "string", format: "date-time" },
+});
+
 /** Checked with its checksum: a mistyped account is money lost. */
 export const Account = z
   .string()

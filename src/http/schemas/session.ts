@@ -1,0 +1,106 @@
+import { z } from "zod";
+import { ODDITIES } from "../../settlement/money.js";
+import { Amount, PositiveAmount } from "./amount.js";
+import { MemoBody, MemoRequest, MuxedIdRequest } from "./memo.js";
+import { Account, AssetText, Id, Time } from "./values.js";
+
+export const STATUSES = ["pending", "processing", "paid", "expired", "cancelled"] as const;
+
+const METADATA_KEYS = 50;
+const METADATA_BYTES = 8 * 1024;
+
+const MAX_GRACE_SECONDS = 30 * 86_400;
+
+/** What anybody may see who was given the session's id: the customer. */
+const publicFields = {
+  id: Id,
+  status: z.enum(STATUSES),
+  money: z.enum(ODDITIES).meta({
+    description: "What is odd about its money: payments and exceptions without a verdict decide it.",
+  }),
+  livemode: z.boolean(),
+  amount: Amount,
+  asset: z.string().meta({ example: "native" }),
+  account: z.string().meta({ description: "Where to pay." }),
+  memo: MemoBody.nullable().meta({ description: "What to attach; null when a muxed address is paid." }),
+  muxed_id: z.string().nullable(),
+  muxed_address: z.string().nullable().meta({ description: "The M… address to pay instead of `account`." }),
+  created_at: Time,
+  expires_at: Time,
+  grace_seconds: z.int(),
+  watched_until: Time.meta({ description: "Until then what comes is looked at: a day after the grace." }),
+  paid_at: Time.nullable().meta({ description: "Close time of the ledger that paid it." }),
+  url: z.string().meta({ description: "The checkout page." }),
+  cancel_url: z.string().nullable(),
+};
+
+export const Session = z
+  .object({
+    ...publicFields,
+    merchant_id: Id,
+    success_url: z.string().nullable(),
+    metadata: z.record(z.string(), z.string()),
+  })
+  .meta({ id: "Session" });
+
+export const PublicSession = z
+  .object({
+    ...publicFields,
+    success_url: z.string().nullable().meta({
+      description: "Null until the session is paid: who knows it early could claim to have paid.",
+    }),
+  })
+  .meta({ id: "PublicSession" });
+
+const WebPage = z
+  .string()
+  .max(2048, "a URL has at most 2048 characters")
+  .refine(isWebPage, "a URL starts with http:// or https://")
+  .meta({ example: "https://shop.example.com/thanks" });
+
+function isWebPage(text: string): boolean {
+  // URL.parse forgives spaces and line breaks, which would end up in a header or a link.
+  return /^https?:\/\/[\x21-\x7e]+$/i.test(text) && URL.canParse(text);
+}
+
+const Metadata = z
+  .record(z.string(), z.string("a value is a string"))
+  .refine((metadata) => Object.keys(metadata).length <= METADATA_KEYS, `at most ${METADATA_KEYS} keys`)
+  .refine(
+    (metadata) => Buffer.byteLength(JSON.stringify(metadata)) <= METADATA_BYTES,
+    `at most ${METADATA_BYTES / 1024} KiB as JSON`,
+  );
+
+export const SessionRequest = z
+  .strictObject({
+    amount: PositiveAmount,
+    asset: AssetText,
+    account: Account.optional().meta({
+      description: "Default: the merchant's account that takes the asset, where there is only one.",
+    }),
+    memo: MemoRequest.optional().meta({
+      description: "What the customer attaches. Without it and without `muxed_id` we choose an id memo.",
+    }),
+    muxed_id: MuxedIdRequest.optional(),
+    expires_in_seconds: z.int("a whole number of seconds").optional(),
+    expires_at: Time.optional(),
+    grace_seconds: z
+      .int("a whole number of seconds")
+      .min(0, "0 or more")
+      .max(MAX_GRACE_SECONDS, "at most 30 days")
+      .default(0)
+      .meta({ description: "How long after the expiry a ledger may close and still pay." }),
+    success_url: WebPage.nullable().default(null),
+    cancel_url: WebPage.nullable().default(null),
+    metadata: Metadata.default({}).meta({
+      description: `Yours: kept and given back. At most ${METADATA_KEYS} keys and ${METADATA_BYTES / 1024} KiB as JSON.`,
+    }),
+  })
+  .refine((body) => body.memo === undefined || body.muxed_id === undefined, {
+    path: ["muxed_id"],
+    message: "a memo or a muxed id, not both",
+  })
+  .refine((body) => body.expires_at === undefined || body.expires_in_seconds === undefined, {
+    path: ["expires_at"],
+    message: "expires_in_seconds or expires_at, not both",
+  });

@@ -1,0 +1,25 @@
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import type { DataSource } from "typeorm";
+
+/** All of BullMQ's keys, in one hash tag, as a Redis Cluster needs it. */
+export const PREFIX = "{paidonce:jobs}";
+
+/** Scheduled work that may take its time. */
+export const MAINTENANCE_QUEUE = "maintenance";
+
+/** Outbox to deliveries, every second: a queue of its own, so that maintenance can't hold it up. */
+export const RELAY_QUEUE = "relay";
+
+/** One job for each webhook that is due. */
+export const WEBHOOK_QUEUE = "webhooks";
+
+/** What each queue of a worker is given. */
+export type QueueContext = {
+  readonly dataSource: DataSource;
+  readonly logger: Logger;
+  /** For commands. Shared by all queues of the process. */
+  readonly forQueues: Redis;
+  /** For taking jobs; BullMQ makes a blocking connection of its own from it. */
+  readonly forWorkers: Redis;
+};

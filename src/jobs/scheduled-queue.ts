@@ -1,0 +1,84 @@
+import { Worker as BullWorker, Queue } from "bullmq";
+import { PREFIX, type QueueContext } from "./queues.js";
+
+/** Schedules are put back this often: a Redis that lost its data has lost them too. */
+const RESCHEDULE_MS = 30_000;
+
+export type ScheduledJob = {
+  /** Milliseconds from one run to the next. */
+  readonly every: number;
+  /** Must be safe to run twice, at once, or late. What it returns is logged where it is not zero. */
+  readonly run: () => Promise<Readonly<Record<string, number>>>;
+  /** How loud its log line is; "info" by default. */
+  readonly level?: "debug" | "info";
+};
+
+export type ScheduledQueueOptions = QueueContext & {
+  readonly name: string;
+  readonly jobs: Readonly<Record<string, ScheduledJob>>;
+  /** How often schedules are put back, for tests; 30 s by default. */
+  readonly rescheduleMs?: number;
+};
+
+/** A queue of jobs that run on a schedule, each run in one of the replicas. */
+export class ScheduledQueue {
+  readonly #options: ScheduledQueueOptions;
+  readonly #queue: Queue;
+  readonly #worker: BullWorker;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ScheduledQueueOptions) {
+    this.#options = options;
+    const { name, forQueues, forWorkers } = options;
+    this.#queue = new Queue(name, {
+      connection: forQueues,
+      prefix: PREFIX,
+      defaultJobOptions: { removeOnComplete: { count: 100 }, removeOnFail: { count: 1_000 } },
+    });
+    this.#worker = new BullWorker(name, (job) => this.#run(job.name), {
+      connection: forWorkers,
+      prefix: PREFIX,
+      autorun: false,
+    });
+    // One line per fault is written by the connections; without listeners these would end the process.
+    this.#queue.on("error", () => undefined);
+    this.#worker.on("error", () => undefined);
+  }
+
+  start(): void {
+    // Not waited for: while Redis is away this lasts as long, and the process must be able to stop meanwhile.
+    void this.#schedule();
+    this.#timer = setInterval(() => this.#schedule(), this.#options.rescheduleMs ?? RESCHEDULE_MS);
+    void this.#worker.run().catch((error: unknown) => {
+      this.#options.logger.error({ err: error, queue: this.#options.name }, "the job worker ended");
+    });
+  }
+
+  /** @param isAway Redis can't be reached: the job in hand can't be finished there, and is left for a repetition */
+  async stop(isAway: boolean): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#worker.close(isAway);
+    await this.#queue.close();
+  }
+
+  /** Idempotent: an existing schedule with the same interval is left as it is. */
+  async #schedule(): Promise<void> {
+    try {
+      for (const [name, { every }] of Object.entries(this.#options.jobs)) {
+        await this.#queue.upsertJobScheduler(name, { every }, { name });
+      }
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, "can't write the job schedules; trying again");
+    }
+  }
+
+  async #run(name: string): Promise<unknown> {
+    const job = this.#options.jobs[name];
+    if (job === undefined) throw new Error(`no job is called ${name}`);
+    const result = await job.run();
+    if (Object.values(result).some((count) => count !== 0)) {
+      this.#options.logger[job.level ?? "info"]({ job: name, ...result }, `job ${name} done`);
+    }
+    return result;
+  }
+}

@@ -1,0 +1,115 @@
+import { Worker as BullWorker, Queue } from "bullmq";
+import type { DeliveryKey } from "../webhooks/claim-delivery.js";
+import { type Attempted, type Delivering, deliver } from "../webhooks/deliver.js";
+import { type Due, findDue } from "../webhooks/find-due.js";
+import { PREFIX, type QueueContext, WEBHOOK_QUEUE } from "./queues.js";
+
+/** Requests of one worker at once. They mostly wait: the database sees each for a moment before and after. */
+const CONCURRENCY = 100;
+
+/** Dead letters that stay to be seen in the queue; the rows keep all of them. */
+const SHOWN_DEAD = 1_000;
+
+/** Ends the job as failed, which is where Bull Board shows dead letters. */
+class DeadLetterError extends Error {
+  override readonly name = "DeadLetterError";
+}
+
+/**
+ * Webhook deliveries as jobs. A job only says "look at this delivery": the claim in Postgres decides, so a job that
+ * is lost, doubled or late does no harm.
+ */
+export class WebhookQueue {
+  readonly #context: QueueContext & Delivering;
+  readonly #queue: Queue<DeliveryKey>;
+  readonly #worker: BullWorker<DeliveryKey>;
+
+  constructor(context: QueueContext & Delivering) {
+    this.#context = context;
+    this.#queue = new Queue(WEBHOOK_QUEUE, {
+      connection: context.forQueues,
+      prefix: PREFIX,
+      defaultJobOptions: { removeOnComplete: true, removeOnFail: { count: SHOWN_DEAD } },
+    });
+    this.#worker = new BullWorker(WEBHOOK_QUEUE, (job) => this.#run(job.data), {
+      connection: context.forWorkers,
+      prefix: PREFIX,
+      autorun: false,
+      concurrency: CONCURRENCY,
+      // A job whose worker died is run again however often that was. One that failed for it would keep its id,
+      // and its delivery could not be enqueued any more.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    });
+    // One line per fault is written by the connections; without listeners these would end the process.
+    this.#queue.on("error", () => undefined);
+    this.#worker.on("error", () => undefined);
+  }
+
+  start(): void {
+    void this.#worker.run().catch((error: unknown) => {
+      this.#context.logger.error({ err: error, queue: WEBHOOK_QUEUE }, "the job worker ended");
+    });
+  }
+
+  /** Waits for the requests that are under way, unless Redis is away. */
+  async stop(isAway: boolean): Promise<void> {
+    await this.#worker.close(isAway);
+    await this.#queue.close();
+  }
+
+  /**
+   * Enqueues what is due. A delivery whose job is there already is not enqueued again: the job's id is made of event
+   * and endpoint.
+   * @param endpointId that one's alone; every endpoint's by default
+   * @returns how many deliveries are due
+   */
+  async enqueueDue(endpointId?: string): Promise<number> {
+    const due = await findDue(this.#context.dataSource, endpointId);
+    if (due.length > 0) await this.#queue.addBulk(due.map(toJob));
+    return due.length;
+  }
+
+  /** Never fails but for a dead letter: a job that failed would keep its id from being enqueued again. */
+  async #run(key: DeliveryKey): Promise<void> {
+    const { logger } = this.#context;
+    let attempted: Attempted | null = null;
+    try {
+      attempted = await deliver(this.#context, key);
+      // The endpoint has room for the next one now; without this line it would wait for the relay.
+      if (attempted !== null) await this.enqueueDue(key.endpointId);
+    } catch (error) {
+      logger.warn({ err: error, ...key }, "a webhook attempt was cut short; the relay brings it back");
+    }
+    if (attempted !== null) this.#say(attempted);
+    if (attempted?.recorded && attempted.verdict.state === "dead") {
+      throw new DeadLetterError(`${attempted.claim.url}: ${wordsOf(attempted)}`);
+    }
+  }
+
+  #say(attempted: Attempted): void {
+    const { logger } = this.#context;
+    const { claim, answer, verdict, recorded } = attempted;
+    const { eventId: event, endpointId: endpoint, attempt } = claim;
+    const fields = { event, endpoint, attempt, status: answer.status, took: answer.durationMs };
+    if (!recorded) logger.warn(fields, "a webhook attempt took so long that another worker took it over");
+    else if (verdict.state === "delivered") logger.debug(fields, "webhook delivered");
+    else {
+      if (verdict.disable) logger.warn(fields, "the webhook endpoint said that it is gone: disabled");
+      if (verdict.state === "dead") {
+        logger.error(fields, `a webhook is dead after its last attempt: ${wordsOf(attempted)}`);
+      } else logger.info(fields, `webhook failed, to be tried again: ${wordsOf(attempted)}`);
+    }
+  }
+}
+
+function toJob({ eventId, endpointId, round }: Due) {
+  return {
+    name: "deliver",
+    data: { eventId, endpointId },
+    opts: { jobId: `${eventId}.${endpointId}.${round}` },
+  };
+}
+
+function wordsOf({ answer }: Attempted): string {
+  return answer.error ?? `status ${answer.status}`;
+}

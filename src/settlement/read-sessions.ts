@@ -1,0 +1,146 @@
+import type { EntityManager } from "typeorm";
+import type { CheckoutSession, SessionId, SessionStatus } from "../entities/checkout-session.js";
+import type { ExceptionReason } from "../entities/payment-exception.js";
+import { parseAsset } from "../stellar/asset.js";
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import type { MemoKey } from "../stellar/memo.js";
+import { toStroops } from "../stellar/stroops.js";
+import { type Money, moneyOf } from "./money.js";
+
+/** A session on both axes. */
+export type SessionWithMoney = CheckoutSession & { readonly money: Money };
+
+export type SessionFilter = {
+  readonly merchantId: string;
+  readonly status?: SessionStatus | undefined;
+  /** Both exclusive, in whole milliseconds. */
+  readonly createdAfter?: Date | undefined;
+  readonly createdBefore?: Date | undefined;
+  /** Every one of these keys with exactly this value. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+};
+
+/** The money of the sessions that `chosen` names. Exceptions that have a verdict say nothing any more. */
+const withMoney = (chosen: string) => `
+  WITH chosen AS (${chosen})
+  SELECT s.*, p.surplus, o.reasons
+  FROM chosen s
+  LEFT JOIN payments p ON p.session_id = s.id
+  LEFT JOIN LATERAL (
+    SELECT array_agg(DISTINCT e.reason) AS reasons
+    FROM payment_exceptions e
+    WHERE e.session_id = s.id AND NOT EXISTS (
+      SELECT FROM exception_verdicts v WHERE v.operation_id = e.operation_id AND v.move_index = e.move_index)
+  ) o ON true
+  ORDER BY s.id DESC`;
+
+const BY_IDS = withMoney(`SELECT * FROM checkout_sessions WHERE id = ANY ($1::uuid[])`);
+
+/** Times are compared as they are shown, in milliseconds: whoever asks from the last one it saw gets no repetition. */
+const LIST = withMoney(`
+    SELECT * FROM checkout_sessions
+    WHERE merchant_id = $1
+      AND ($2::uuid IS NULL OR id < $2)
+      AND ($3::text IS NULL OR status = $3)
+      AND ($4::timestamptz IS NULL OR (id >= $5::uuid AND date_trunc('milliseconds', created_at) > $4))
+      AND ($6::timestamptz IS NULL OR (id <= $7::uuid AND date_trunc('milliseconds', created_at) < $6))
+      AND ($8::jsonb IS NULL OR metadata @> $8)
+    ORDER BY id DESC
+    LIMIT $9`);
+
+/** Reads sessions of any merchant; those that don't exist are absent. */
+export async function readSessions(
+  manager: EntityManager,
+  ids: readonly string[],
+): Promise<SessionWithMoney[]> {
+  if (ids.length === 0) return [];
+  const rows: SessionRow[] = await manager.query(BY_IDS, [ids]);
+  return rows.map(fromRow);
+}
+
+/** Reads one session. @param merchantId only if it is this merchant's */
+export async function readSession(
+  manager: EntityManager,
+  id: string,
+  merchantId?: string,
+): Promise<SessionWithMoney | null> {
+  const [session] = await readSessions(manager, [id]);
+  return session !== undefined && (merchantId ?? session.merchantId) === session.merchantId ? session : null;
+}
+
+/**
+ * A merchant's sessions, the newest first.
+ * @param before only sessions older than this one
+ */
+export async function listSessions(
+  manager: EntityManager,
+  filter: SessionFilter,
+  before: string | null,
+  limit: number,
+): Promise<SessionWithMoney[]> {
+  const { merchantId, status, createdAfter, createdBefore, metadata } = filter;
+  const rows: SessionRow[] = await manager.query(LIST, [
+    merchantId,
+    before,
+    status ?? null,
+    createdAfter?.toISOString() ?? null,
+    idAround(createdAfter, -SKEW_MS, "0"),
+    createdBefore?.toISOString() ?? null,
+    idAround(createdBefore, SKEW_MS, "f"),
+    metadata === undefined ? null : JSON.stringify(metadata),
+    limit,
+  ]);
+  return rows.map(fromRow);
+}
+
+/** An id's time is by the clock of the process that made it, `created_at` by the database's. */
+const SKEW_MS = 86_400_000;
+
+/** Ids begin with their time (UUIDv7), so that a range of times is a range of the index. */
+function idAround(time: Date | undefined, skewMs: number, fill: "0" | "f"): string | null {
+  if (time === undefined) return null;
+  const ms = Math.min(Math.max(time.getTime() + skewMs, 0), 2 ** 48 - 1);
+  const hex = ms.toString(16).padStart(12, "0") + fill.repeat(20);
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+type SessionRow = {
+  id: SessionId;
+  merchant_id: string;
+  account: AccountId;
+  memo_key: MemoKey;
+  asset: string;
+  amount: string;
+  status: SessionStatus;
+  expires_at: Date;
+  grace_seconds: number;
+  submitted_hash: TransactionHash | null;
+  paid_at: Date | null;
+  success_url: string | null;
+  cancel_url: string | null;
+  metadata: Record<string, string>;
+  created_at: Date;
+  surplus: string | null;
+  reasons: ExceptionReason[] | null;
+};
+
+function fromRow(row: SessionRow): SessionWithMoney {
+  return {
+    id: row.id,
+    merchantId: row.merchant_id,
+    account: row.account,
+    memoKey: row.memo_key,
+    asset: parseAsset(row.asset),
+    amount: toStroops(BigInt(row.amount)),
+    status: row.status,
+    expiresAt: row.expires_at,
+    graceSeconds: row.grace_seconds,
+    submittedHash: row.submitted_hash,
+    paidAt: row.paid_at,
+    successUrl: row.success_url,
+    cancelUrl: row.cancel_url,
+    metadata: row.metadata,
+    createdAt: row.created_at,
+    money: moneyOf(row.surplus === null ? null : toStroops(BigInt(row.surplus)), row.reasons ?? []),
+  };
+}

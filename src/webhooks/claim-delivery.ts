@@ -1,0 +1,73 @@
+import type { DataSource } from "typeorm";
+
+/** One event's way to one endpoint: names the row, and the job. */
+export type DeliveryKey = { readonly eventId: string; readonly endpointId: string };
+
+/**
+ * An attempt that has not ended after this many seconds never will: its process is gone. Far longer than a request
+ * may last, so that nothing is sent while the one before is still on its way.
+ */
+export const TAKEN_OVER_AFTER_S = 60;
+
+/** A delivery that is ours to attempt, with all that is needed to send it. */
+export type Claim = DeliveryKey & {
+  /** Counts from 1 over the delivery's whole life, and is the fencing token: only its holder records an outcome. */
+  readonly attempt: number;
+  /** The same, counted since the delivery was last asked for: what the schedule goes by. */
+  readonly scheduleAttempt: number;
+  /** The endpoint's failed attempts in a row. */
+  readonly failures: number;
+  readonly url: string;
+  /** Sent byte for byte. */
+  readonly body: string;
+  /** The newest first. */
+  readonly secrets: readonly string[];
+};
+
+/**
+ * One statement decides, whatever the queue believes: the delivery is due, its endpoint takes it now, and nothing
+ * before it in its session is still open. Two workers that claim at once: the second one waits for the row, finds
+ * it `sending`, and gets nothing.
+ */
+const CLAIM = `
+  WITH claimed AS (
+    UPDATE webhook_deliveries d SET state = 'sending', sending_since = now(), attempts = d.attempts + 1
+    FROM webhook_endpoints e
+    WHERE d.event_id = $1 AND d.endpoint_id = $2 AND e.id = d.endpoint_id
+      AND e.status = 'active' AND e.deleted_at IS NULL AND (e.not_before IS NULL OR e.not_before <= now())
+      AND (d.state = 'pending' AND d.next_attempt_at <= now()
+        OR d.state = 'sending' AND d.sending_since <= now() - make_interval(secs => ${TAKEN_OVER_AFTER_S}))
+      AND NOT EXISTS (
+        SELECT FROM webhook_deliveries earlier
+        WHERE earlier.endpoint_id = d.endpoint_id AND earlier.session_id = d.session_id
+          AND earlier.position < d.position AND earlier.state IN ('pending', 'sending'))
+    RETURNING d.event_id, d.endpoint_id, d.attempts, d.attempts - d.attempts_before AS schedule_attempt,
+              e.failures, e.url
+  )
+  SELECT claimed.attempts, claimed.schedule_attempt, claimed.failures, claimed.url, o.body, ARRAY(
+    SELECT secret FROM webhook_secrets s
+    WHERE s.endpoint_id = claimed.endpoint_id AND (s.expires_at IS NULL OR s.expires_at > now())
+    ORDER BY s.expires_at DESC NULLS FIRST
+  ) AS secrets
+  FROM claimed JOIN outbox_events o ON o.id = claimed.event_id`;
+
+type Row = {
+  attempts: number;
+  schedule_attempt: number;
+  failures: number;
+  url: string;
+  body: string;
+  secrets: string[];
+};
+
+/**
+ * Takes a delivery, for one attempt. Committed before anything is sent: an attempt that nobody ever hears of again
+ * has been counted.
+ * @returns null when there is nothing to send now: done, not due, held by another, waiting for its turn, or paused
+ */
+export async function claimDelivery(dataSource: DataSource, key: DeliveryKey): Promise<Claim | null> {
+  const [row]: Row[] = await dataSource.query(CLAIM, [key.eventId, key.endpointId]);
+  if (row === undefined) return null;
+  const { attempts, schedule_attempt, ...rest } = row;
+  return { ...key, ...rest, attempt: attempts, scheduleAttempt: schedule_attempt };
+}

@@ -1,0 +1,55 @@
+import type { DataSource } from "typeorm";
+import { type DeliveryKey, TAKEN_OVER_AFTER_S } from "./claim-delivery.js";
+
+/** Requests to one endpoint at once, at the most: a slow one holds this many of the workers' slots and no more. */
+const AT_ONCE = 16;
+
+/** After so many failures in a row an endpoint gets one request at a time, until one succeeds. */
+const DOUBTFUL_AFTER = 5;
+
+/**
+ * Per endpoint, the first deliveries that could be claimed now, less what is being sent already. What waits for its
+ * turn in a session is not among them: it would keep other sessions' deliveries from being seen.
+ */
+const DUE = `
+  SELECT due.event_id AS "eventId", e.id AS "endpointId", due.attempts_before AS round
+  FROM webhook_endpoints e
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS count FROM webhook_deliveries d
+    WHERE d.endpoint_id = e.id AND d.state = 'sending'
+      AND d.sending_since > now() - make_interval(secs => ${TAKEN_OVER_AFTER_S})
+  ) AS sending
+  CROSS JOIN LATERAL (
+    SELECT event_id, attempts_before, row_number() OVER (ORDER BY since, position) AS place FROM (
+      (SELECT d.event_id, d.attempts_before, d.next_attempt_at AS since, d.position FROM webhook_deliveries d
+       WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= now()
+         AND NOT EXISTS (
+           SELECT FROM webhook_deliveries earlier
+           WHERE earlier.endpoint_id = d.endpoint_id AND earlier.session_id = d.session_id
+             AND earlier.position < d.position AND earlier.state IN ('pending', 'sending'))
+       ORDER BY d.next_attempt_at, d.position LIMIT ${AT_ONCE})
+      UNION ALL
+      (SELECT d.event_id, d.attempts_before, d.sending_since, d.position FROM webhook_deliveries d
+       WHERE d.endpoint_id = e.id AND d.state = 'sending'
+         AND d.sending_since <= now() - make_interval(secs => ${TAKEN_OVER_AFTER_S})
+       ORDER BY d.sending_since LIMIT ${AT_ONCE})
+    ) AS candidates
+  ) AS due
+  WHERE e.status = 'active' AND e.deleted_at IS NULL AND (e.not_before IS NULL OR e.not_before <= now())
+    AND ($1::uuid IS NULL OR e.id = $1)
+    AND due.place <= CASE WHEN e.failures >= ${DOUBTFUL_AFTER} THEN 1 ELSE ${AT_ONCE} END - sending.count
+  ORDER BY due.place`;
+
+/** A delivery that is due. */
+export type Due = DeliveryKey & {
+  /** Another one each time the delivery is asked for again: a job of an earlier round must not stand for it. */
+  readonly round: number;
+};
+
+/**
+ * Finds what is to be sent now: a few deliveries of each endpoint, of each endpoint's sessions the next one.
+ * @param endpointId that one's alone; every endpoint's by default
+ */
+export async function findDue(dataSource: DataSource, endpointId: string | null = null): Promise<Due[]> {
+  return dataSource.query(DUE, [endpointId]);
+}

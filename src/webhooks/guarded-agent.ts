@@ -1,0 +1,52 @@
+import { type LookupAddress, lookup as systemLookup } from "node:dns";
+import { isIP, type LookupFunction } from "node:net";
+import { Agent, buildConnector } from "undici";
+import { hostOf, type UrlPolicy } from "./endpoint-url.js";
+import { isPublicAddress } from "./public-address.js";
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** A connection was refused because of where it would have gone. */
+export class ForbiddenAddressError extends Error {
+  override readonly name = "ForbiddenAddressError";
+
+  constructor() {
+    // Without the address: the merchant reads this, and would learn what names inside our network stand for.
+    super("the host leads to an address that webhooks may not go to");
+  }
+}
+
+/**
+ * The HTTP agent of webhooks. The address is checked inside the look-up that the connection itself makes: the very
+ * one that is connected to, so that a name can't change its answer between check and connect.
+ *
+ * @param resolve another resolver, for tests
+ */
+export function guardedAgent(policy: UrlPolicy, resolve: LookupFunction = systemLookup): Agent {
+  const lookup = policy.allowPrivate ? resolve : checked(resolve);
+  const connect = buildConnector({ lookup, timeout: CONNECT_TIMEOUT_MS });
+  return new Agent({
+    connect: (options, callback) => {
+      const host = hostOf(options.hostname);
+      // An address in the URL is never looked up.
+      const isForbidden = isIP(host) > 0 && !policy.allowPrivate && !isPublicAddress(host);
+      if (isForbidden) callback(new ForbiddenAddressError(), null);
+      else connect(options, callback);
+    },
+  });
+}
+
+/** One bad address refuses the name: which of several would be tried is not ours to bet on. */
+function checked(resolve: LookupFunction): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, options, (error, found, family) => {
+      const addresses = error ? [] : addressesOf(found);
+      if (addresses.every(isPublicAddress)) callback(error, found, family);
+      else callback(new ForbiddenAddressError(), []);
+    });
+  };
+}
+
+function addressesOf(found: string | LookupAddress[]): string[] {
+  return typeof found === "string" ? [found] : found.map(({ address }) => address);
+}
