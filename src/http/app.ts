@@ -7,6 +7,8 @@ import type { HorizonClient } from "../horizon/client.js";
 import { collectStatus, isReady, type StatusSources } from "../status/collect-status.js";
 import { allowedOrigin } from "./allowed-origin.js";
 import { answerProblems } from "./answer-problems.js";
+import { checkoutPage } from "./checkout/checkout-page.js";
+import type { Sep7Signer } from "./checkout/sep7.js";
 import { describeApi } from "./describe-api.js";
 import { type RateLimits, rateLimit } from "./rate-limit.js";
 import { referencePage } from "./reference-page.js";
@@ -20,6 +22,8 @@ export type AppSources = StatusSources & {
   readonly adminKey: string | undefined;
   readonly networkPassphrase: string;
   readonly limits: RateLimits;
+  /** Who signs the checkout page's SEP-7 requests; null: nobody. */
+  readonly sep7Signer: Sep7Signer | null;
   /** Where customers and merchants reach this API, without a slash at the end. */
   readonly publicUrl: string;
   /** Whether the address of a caller is what a proxy in front says it is. */
@@ -44,8 +48,9 @@ export function createApp(sources: AppSources, logger: Logger): App {
   koa.use(cors({ ...CORS, origin: (context) => allowedOrigin(context, sources) }));
   koa.use(health(sources).routes());
   koa.use(referencePage(describeApi(routes, sources.publicUrl)).routes());
-  const router = new Router();
   const routeSources = { ...sources, rateLimit: rateLimit(sources.redis, sources.limits) };
+  koa.use(checkoutPage(routeSources).routes());
+  const router = new Router();
   for (const route of routes) router.register(route.path, [route.method], serve(route, routeSources));
   koa.use(router.routes());
   koa.use(router.allowedMethods());

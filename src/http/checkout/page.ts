@@ -48,9 +48,7 @@ export function renderMessage(title: string, text: string, assets: AssetBase, re
   return document(
     title,
     assets,
-    retrySeconds === undefined
-      ? null
-      : html`<meta http-equiv="refresh" content="${retrySeconds}">`,
+    retrySeconds === undefined ? null : html`<meta http-equiv="refresh" content="${retrySeconds}">`,
     html`<main class="card message" data-tone="over"><h1>${title}</h1><p>${text}</p></main>`,
   );
 }
