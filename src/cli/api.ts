@@ -39,6 +39,7 @@ export function addApiCommand(program: Command): void {
           networkPassphrase: config.NETWORK_PASSPHRASE,
           sep7Signer: sep7SignerOf(config),
           limits: { perMerchant: config.RATE_LIMIT_PER_MERCHANT, perAddress: config.RATE_LIMIT_PER_ADDRESS },
+          webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
           publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,
           trustProxy: config.TRUST_PROXY,
         },

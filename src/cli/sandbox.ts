@@ -1,9 +1,13 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { validate as isUuid } from "uuid";
 import { readConfig } from "../config.js";
+import type { SessionId } from "../entities/checkout-session.js";
 import { createLogger } from "../logging.js";
 import { SANDBOX_PASSPHRASE } from "../sandbox/network.js";
 import { startSandbox } from "../sandbox/server.js";
+import { parseStroops, type Stroops } from "../stellar/stroops.js";
 import { runDemoShop } from "../up/demo-shop.js";
+import { paySession } from "../up/pay-session.js";
 import { readEnvironment } from "./environment.js";
 import { openDatabase } from "./open-database.js";
 import { runRole } from "./run-role.js";
@@ -64,6 +68,41 @@ export function addSandboxCommands(program: Command): void {
         [() => dataSource.destroy()],
       );
     });
+
+  addPayCommand(program);
+}
+
+/** For whoever tries the API by hand: somebody must pay what they open. */
+function addPayCommand(program: Command): void {
+  program
+    .command("pay")
+    .description("pay a session on the sandbox, as a customer would")
+    .argument("<session>", "the session's id", sessionId)
+    .option("--amount <decimal>", "another amount than the session asks for", amount)
+    .action(async (id: SessionId, options: { amount?: Stroops }) => {
+      const config = await readEnvironment();
+      const dataSource = await openDatabase(config, "pay", createLogger(config, "pay"));
+      try {
+        const network = { horizonUrl: config.HORIZON_URL, passphrase: config.NETWORK_PASSPHRASE };
+        const paid = await paySession(dataSource, id, network, options.amount);
+        process.stdout.write(`paid by ${paid.from} in transaction ${paid.hash}\n`);
+      } finally {
+        await dataSource.destroy();
+      }
+    });
+}
+
+function sessionId(text: string): SessionId {
+  if (!isUuid(text)) throw new InvalidArgumentError("It must be a UUID.");
+  return text as SessionId;
+}
+
+function amount(text: string): Stroops {
+  try {
+    return parseStroops(text);
+  } catch {
+    throw new InvalidArgumentError("It must be a decimal with at most 7 decimals.");
+  }
 }
 
 function wholeNumber(text: string): number {

@@ -5,11 +5,12 @@ import type { Command } from "commander";
 import { ConfigError, redactUrl } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { migrate } from "../entities/migrate.js";
-import { freePort } from "../machine/free-port.js";
+import { freePort, portNear } from "../machine/free-port.js";
 import { startPostgres } from "../machine/postgres.js";
 import { startRedis } from "../machine/redis.js";
 import { SANDBOX_PASSPHRASE } from "../sandbox/network.js";
 import { claimDataFolder, DATA_FOLDER, writeAddresses } from "../up/data-folder.js";
+import { demoKeys } from "../up/demo-keys.js";
 import { seedDemoMerchant } from "../up/demo-merchant.js";
 import { Supervisor } from "../up/supervisor.js";
 import { readEnvironment, SERVERS } from "./environment.js";
@@ -20,6 +21,9 @@ const PROGRAM = fileURLToPath(new URL("../cli.js", import.meta.url));
 const LEDGER_MS = 1_000;
 
 const CONSUMERS = 2;
+
+/** Unless PORT says another, or somebody has it. */
+const API_PORT = 8080;
 
 type Environment = Record<string, string>;
 
@@ -101,7 +105,7 @@ async function startEmbedded(ends: Ends): Promise<void> {
     () => postgres.stop(),
     () => redis.stop(),
   );
-  const [horizonPort, apiPort] = [await freePort(), process.env.PORT || String(await freePort())];
+  const [horizonPort, apiPort] = [await freePort(), process.env.PORT || String(await portNear(API_PORT))];
   const addresses: Environment = {
     DATABASE_URL: postgres.url,
     REDIS_URL: redis.url,
@@ -132,9 +136,9 @@ async function startEmbedded(ends: Ends): Promise<void> {
     ],
     env,
   });
-  const account = await seed(addresses);
+  const { account, keys } = await seed(folder, addresses);
   await writeAddresses(folder, addresses);
-  await startRoles(supervisor, env);
+  await startRoles(supervisor, { ...env, ADMIN_KEY: keys.admin });
   await supervisor.start({ title: "customers", args: ["customers"], env });
   say(
     [
@@ -143,10 +147,16 @@ async function startEmbedded(ends: Ends): Promise<void> {
       "",
       `  processes   sandbox, ingest, ${CONSUMERS} × consume, work, api, customers`,
       `  merchant    ${account}`,
-      `  API         curl http://127.0.0.1:${apiPort}/v1/status`,
+      `  API         http://127.0.0.1:${apiPort}, described at http://127.0.0.1:${apiPort}/docs`,
+      `  API key     ${keys.merchant}`,
       `  network     ${addresses.HORIZON_URL} (a ledger every ${LEDGER_MS / 1000} s)`,
       "  status      paidonce status, in another terminal in this folder (./dev status)",
       "  stop        Ctrl-C",
+      "",
+      "  Open a session of your own, and pay it as a customer would:",
+      "",
+      `  curl -s http://127.0.0.1:${apiPort}/v1/checkout/sessions -u ${keys.merchant}: -H 'Idempotency-Key: order-1' -H 'Content-Type: application/json' -d '{"amount":"12.50","asset":"native"}'`,
+      "  ./dev pay ID",
       "",
     ].join("\n"),
   );
@@ -167,12 +177,13 @@ async function startRoles(supervisor: Supervisor, env: NodeJS.ProcessEnv): Promi
   await Promise.all([...consumers, ...others].map((role) => supervisor.start({ ...role, env })));
 }
 
-async function seed({ DATABASE_URL = "", HORIZON_URL = "" }: Environment): Promise<string> {
+async function seed(folder: string, { DATABASE_URL = "", HORIZON_URL = "" }: Environment) {
   say("seeding a merchant, its account and its customers");
   const dataSource = createDataSource({ url: DATABASE_URL, applicationName: "paidonce-seed", poolSize: 2 });
   await dataSource.initialize();
   try {
-    return (await seedDemoMerchant(dataSource, HORIZON_URL, SANDBOX_PASSPHRASE)).account;
+    const { id, account } = await seedDemoMerchant(dataSource, HORIZON_URL, SANDBOX_PASSPHRASE);
+    return { account, keys: await demoKeys(folder, dataSource, id, SANDBOX_PASSPHRASE) };
   } finally {
     await dataSource.destroy();
   }

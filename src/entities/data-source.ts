@@ -12,6 +12,7 @@ import { PaymentException } from "./payment-exception.js";
 import { ReceivingAccount } from "./receiving-account.js";
 import { RecordedCredit } from "./recorded-credit.js";
 import { StreamCursor } from "./stream-cursor.js";
+import { WebhookEndpoint } from "./webhook-endpoint.js";
 
 export type DatabaseSettings = {
   readonly url: string;
@@ -48,6 +49,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       Payment,
       PaymentException,
       OutboxEvent,
+      WebhookEndpoint,
     ],
     migrations: [Spine1, Faces2],
     migrationsTableName: "migrations",

@@ -5,6 +5,7 @@ import helmet from "koa-helmet";
 import type { Logger } from "pino";
 import type { HorizonClient } from "../horizon/client.js";
 import { collectStatus, isReady, type StatusSources } from "../status/collect-status.js";
+import type { UrlPolicy } from "../webhooks/endpoint-url.js";
 import { allowedOrigin } from "./allowed-origin.js";
 import { answerProblems } from "./answer-problems.js";
 import { checkoutPage } from "./checkout/checkout-page.js";
@@ -22,8 +23,13 @@ export type AppSources = StatusSources & {
   readonly adminKey: string | undefined;
   readonly networkPassphrase: string;
   readonly limits: RateLimits;
+<<<<<<< HEAD
   /** Who signs the checkout page's SEP-7 requests; null: nobody. */
   readonly sep7Signer: Sep7Signer | null;
+=======
+  /** Where webhooks may go. */
+  readonly webhooks: UrlPolicy;
+>>>>>>> api
   /** Where customers and merchants reach this API, without a slash at the end. */
   readonly publicUrl: string;
   /** Whether the address of a caller is what a proxy in front says it is. */

@@ -3,9 +3,20 @@ import type { Route } from "./route.js";
 import { accountRoutes } from "./routes/accounts.js";
 import { keyRoutes } from "./routes/keys.js";
 import { merchantRoutes } from "./routes/merchants.js";
+import { sessionEventRoutes } from "./routes/session-events.js";
 import { sessionRoutes } from "./routes/sessions.js";
+import { deliveryRoutes } from "./routes/webhook-deliveries.js";
+import { endpointRoutes } from "./routes/webhook-endpoints.js";
 
 /** Every route of the versioned API, in the order of its description. */
 export function apiRoutes(sources: AppSources): Route[] {
-  return [...sessionRoutes(sources), ...merchantRoutes(), ...keyRoutes(sources), ...accountRoutes(sources)];
+  return [
+    ...sessionRoutes(sources),
+    ...sessionEventRoutes(sources),
+    ...endpointRoutes(sources),
+    ...deliveryRoutes(sources),
+    ...merchantRoutes(),
+    ...keyRoutes(sources),
+    ...accountRoutes(sources),
+  ];
 }

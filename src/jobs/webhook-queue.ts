@@ -72,16 +72,16 @@ export class WebhookQueue {
   /** Never fails but for a dead letter: a job that failed would keep its id from being enqueued again. */
   async #run(key: DeliveryKey): Promise<void> {
     const { logger } = this.#context;
-    let attempted: Attempted | null = null;
-    try {
-      attempted = await deliver(this.#context, key);
-      // The endpoint has room for the next one now; without this line it would wait for the relay.
-      if (attempted !== null) await this.enqueueDue(key.endpointId);
-    } catch (error) {
+    const attempted = await deliver(this.#context, key).catch((error: unknown) => {
       logger.warn({ err: error, ...key }, "a webhook attempt was cut short; the relay brings it back");
-    }
-    if (attempted !== null) this.#say(attempted);
-    if (attempted?.recorded && attempted.verdict.state === "dead") {
+      return null;
+    });
+    if (attempted === null) return;
+    this.#say(attempted);
+    // The endpoint has room for the next one now: without this line it would wait for the relay, which looks again
+    // in a second whether or not this succeeds.
+    await this.enqueueDue(key.endpointId).catch(() => undefined);
+    if (attempted.recorded && attempted.verdict.state === "dead") {
       throw new DeadLetterError(`${attempted.claim.url}: ${wordsOf(attempted)}`);
     }
   }

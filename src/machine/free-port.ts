@@ -24,6 +24,14 @@ export async function onAPort<T>(
 }
 
 /**
+ * `wanted` while nothing listens there, else a free port: what people have pasted somewhere works at the next
+ * start too.
+ */
+export async function portNear(wanted: number): Promise<number> {
+  return (await isPortFree(wanted)) ? wanted : await freePort();
+}
+
+/**
  * A TCP port on 127.0.0.1 that nothing listens on at this moment. Between this answer and its use another
  * process can take it: see {@link onAPort}.
  */

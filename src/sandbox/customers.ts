@@ -37,6 +37,8 @@ export type CustomerPayment = {
   readonly muxedId?: string;
   /** Which customer pays, from 0; the next in turn when left out. */
   readonly customer?: number;
+  /** Who pays instead of a customer: an account that exists. */
+  readonly payer?: Keypair;
 };
 
 export type CustomerPaid = Submitted & { readonly from: string };
@@ -85,6 +87,12 @@ export class Customers {
     }
   }
 
+  /** Gives somebody who trusts it 100,000 units of an asset that `issue` made. */
+  async give(account: string, asset: Asset): Promise<void> {
+    const gift = Operation.payment({ destination: account, asset, amount: ISSUED_TO_EACH });
+    await this.#send(this.key(`issuer ${asset.getCode()}`), [gift], Memo.none());
+  }
+
   /**
    * Makes a test asset such as USDC: issuer account, trustlines for every customer and each of `holders`
    * (who must exist), and 100,000 units for every customer. Can be repeated: what is there is left alone.
@@ -127,7 +135,7 @@ export class Customers {
    * @throws Error when the network refused it; nothing was paid then
    */
   async pay(payment: CustomerPayment): Promise<CustomerPaid> {
-    const key = this.keys[(payment.customer ?? this.#next++) % this.keys.length];
+    const key = payment.payer ?? this.keys[(payment.customer ?? this.#next++) % this.keys.length];
     if (key === undefined) throw new Error("there are no customers");
     const { destination: to, amount, muxedId, memo } = payment;
     const destination =

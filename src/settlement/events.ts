@@ -63,6 +63,14 @@ export function exceptionRaised(credit: Credit, outcome: Outcome & { kind: "exce
   });
 }
 
+/**
+ * `webhook.test`: asked for by the merchant, and for one endpoint alone.
+ * @param unique another one each time: each test is an event of its own
+ */
+export function webhookTest(endpointId: string, unique: string): Event {
+  return eventOf("webhook.test", `${endpointId}/${unique}`, { endpoint_id: endpointId });
+}
+
 function creditFacts(credit: Credit): Record<string, unknown> {
   return {
     credit: creditKeyText(credit),

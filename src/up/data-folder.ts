@@ -1,5 +1,7 @@
-import { mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { processInfo } from "../machine/process-info.js";
 
 /** Where `up` keeps everything: databases, the sandbox's ledgers, and how to reach the servers while it runs. */
 export const DATA_FOLDER = ".paidonce";
@@ -15,21 +17,35 @@ export class AlreadyRunningError extends Error {
 export async function claimDataFolder(folder: string): Promise<{ release(): Promise<void> }> {
   await mkdir(folder, { recursive: true, mode: 0o755 });
   const file = join(folder, "up.pid");
-  const pid = Number(await readFile(file, "utf8").catch(() => ""));
-  if (pid > 0 && isAlive(pid))
-    throw new AlreadyRunningError(`paidonce is running here already (process ${pid})`);
-  await rm(file, { force: true });
-  // Exclusive: of two that start at once, one fails here.
-  const handle = await open(file, "wx").catch(() => null);
-  if (handle === null) throw new AlreadyRunningError("paidonce is being started here by another process");
-  await handle.writeFile(`${process.pid}\n`);
-  await handle.close();
+  if (!(await take(file))) {
+    const pid = Number(await readFile(file, "utf8").catch(() => ""));
+    if (await isUp(pid)) throw new AlreadyRunningError(`paidonce is running here already (process ${pid})`);
+    // Left by a crash. Should two starts find it so in the same instant, Postgres lets one of them have its data.
+    await rm(file, { force: true });
+    if (!(await take(file)))
+      throw new AlreadyRunningError("paidonce is being started here by another process");
+  }
   return {
     release: async () => {
       await rm(join(folder, ADDRESSES), { force: true });
       await rm(file, { force: true });
     },
   };
+}
+
+/** Exclusive, and never seen half written. @returns false when the file is there already */
+async function take(file: string): Promise<boolean> {
+  const own = `${file}.${randomUUID()}`;
+  await writeFile(own, `${process.pid}\n`);
+  try {
+    await link(own, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  } finally {
+    await rm(own, { force: true });
+  }
 }
 
 /** Writes how to reach the servers. Mode 600: the database's password is in it. */
@@ -40,16 +56,15 @@ export async function writeAddresses(folder: string, env: Record<string, string>
 /** Reads what a running `up` wrote; empty when none runs here. */
 export async function readAddresses(folder: string): Promise<Record<string, string>> {
   const pid = Number(await readFile(join(folder, "up.pid"), "utf8").catch(() => ""));
-  if (!(pid > 0 && isAlive(pid))) return {};
+  if (!(await isUp(pid))) return {};
   const text = await readFile(join(folder, ADDRESSES), "utf8").catch(() => "{}");
   return JSON.parse(text) as Record<string, string>;
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+/** After a restart of the machine a stranger can have the number: it counts only if it is an `up`. */
+async function isUp(pid: number): Promise<boolean> {
+  if (!(pid > 0)) return false;
+  if (pid === process.pid) return true;
+  const info = await processInfo(pid);
+  return info !== undefined && / up( |$)/.test(info.commandLine);
 }

@@ -1,16 +1,16 @@
 import { randomBytes, randomInt } from "node:crypto";
-import { Memo, Asset as SdkAsset } from "@stellar/stellar-sdk";
+import { Memo } from "@stellar/stellar-sdk";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
 import type { Config } from "../config.js";
-import type { CheckoutSession } from "../entities/checkout-session.js";
 import type { Customers } from "../sandbox/customers.js";
 import { createSession } from "../settlement/create-session.js";
 import { NATIVE } from "../stellar/asset.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../stellar/memo.js";
 import { formatStroops, type Stroops, toStroops } from "../stellar/stroops.js";
 import { type DemoMerchant, demoCustomers, seedDemoMerchant } from "./demo-merchant.js";
+import { sdkAsset } from "./pay-session.js";
 
 export type DemoShopOptions = {
   readonly dataSource: DataSource;
@@ -78,7 +78,7 @@ async function visitShop(
   const payment = {
     destination: session.account,
     amount: formatStroops(habit.amount(session.amount)),
-    asset: sdkAsset(session),
+    asset: sdkAsset(session.asset),
     ...(habit.forgetsMemo ? {} : attach),
   };
   await customers.pay(payment);
@@ -109,11 +109,6 @@ function randomHabit(): Habit {
     roll -= share;
   }
   return { amount: (due) => due };
-}
-
-function sdkAsset(session: CheckoutSession): SdkAsset {
-  const [code, issuer] = session.asset.split(":");
-  return code === undefined || issuer === undefined ? SdkAsset.native() : new SdkAsset(code, issuer);
 }
 
 /** New customers with full pockets: the old ones may have spent all they had. */

@@ -25,7 +25,7 @@ export function renderCheckout(view: CheckoutView, assets: AssetBase): string {
     assets,
     html`${phase === "open" ? refresh : null}<script type="module" src="${assets}/script.js"></script>
 <link rel="modulepreload" href="${assets}/time-left.js">`,
-    html`<main class="card" data-session="${view.id}" data-phase="${phase}" data-tone="${words.tone}">
+    html`<main class="card" data-session="${view.id}" data-phase="${phase}" data-tone="${words.tone}" data-state="${view.state}">
 <header>
 <h1><span class="payee">Payment to ${shop}</span> <span class="amount">${amount} <span class="code">${code}</span></span></h1>
 ${view.testNetwork ? html`<p class="badge">Test network: not real money</p>` : null}

@@ -55,7 +55,7 @@ function takeOver(fresh) {
   const from = fresh.querySelector("main[data-session]");
   if (from === null) return;
   document.title = fresh.title;
-  for (const name of ["phase", "tone"]) main.dataset[name] = from.dataset[name];
+  for (const name of ["phase", "tone", "state"]) main.dataset[name] = from.dataset[name];
   for (const part of parts(fresh)) {
     const name = part.dataset.part;
     if (sent.get(name) === part.innerHTML) continue;
@@ -97,16 +97,21 @@ function tick() {
 function follow() {
   if (main.dataset.phase === "paid") return;
   events = new EventSource(`/v1/checkout/sessions/${main.dataset.session}/events`);
-  // Whatever it tells, and each time it is back: something may have changed meanwhile.
-  for (const name of ["open", "message", "session"]) events.addEventListener(name, look);
+  events.addEventListener("session", ({ data }) => {
+    const { status, money } = JSON.parse(data);
+    // The first one tells what the page says already.
+    if (`${status} ${money}` !== main.dataset.state) void look();
+  });
   events.addEventListener("open", () => pollEvery(LOOK_ANYWAY_MS));
-  events.addEventListener("error", () => pollEvery(POLL_MS));
+  // Of a session that is over the server has no more to tell, and ends the stream.
+  events.addEventListener("error", () => pollEvery(main.dataset.phase === "open" ? POLL_MS : LOOK_ANYWAY_MS));
   pollEvery(POLL_MS);
 }
 
 function pollEvery(ms) {
   clearInterval(poll);
-  poll = setInterval(look, ms);
+  // A forgotten tab need not ask for the rest of the day; it looks when somebody looks at it.
+  poll = setInterval(() => (document.hidden && main.dataset.phase === "over") || look(), ms);
 }
 
 function stopFollowing() {

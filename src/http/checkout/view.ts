@@ -18,6 +18,8 @@ export type CheckoutView = {
   readonly code: string;
   readonly issuer: string | null;
   readonly words: Words;
+  /** Status and money, such as `pending none`: by it the script knows what an event tells already. */
+  readonly state: string;
   /** Beside the words: what came in another asset. */
   readonly note: string | null;
   /** Null once nothing should be sent any more. */
@@ -78,6 +80,7 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
       odd: oddOf(checkout),
       timeIsUp: msLeft <= 0,
     }),
+    state: `${session.status} ${session.money}`,
     note: stray.length === 0 ? null : wrongAssetWords({ shop, odd: listed(stray) }),
     pay: canPay
       ? {

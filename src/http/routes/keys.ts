@@ -1,17 +1,13 @@
-import { randomBytes } from "node:crypto";
 import type { EntityManager } from "typeorm";
-import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { ApiKey } from "../../entities/api-key.js";
 import { Merchant } from "../../entities/merchant.js";
-import { hashKey, modeOf } from "../caller.js";
+import { modeOf } from "../caller.js";
+import { issueKey } from "../issue-key.js";
 import { Problem } from "../problem.js";
 import { type Route, read, write } from "../route.js";
 import { Id, Time } from "../schemas/values.js";
 import { noMerchant } from "./merchants.js";
-
-/** Characters of a key that people may see: enough to tell keys apart, of no use to a thief. */
-const PREFIX_LENGTH = "sk_test_".length + 8;
 
 const Key = z
   .object({
@@ -47,21 +43,8 @@ const Rotation = z.strictObject({
 export function keyRoutes({ networkPassphrase }: { readonly networkPassphrase: string }): Route[] {
   const mode = modeOf(networkPassphrase);
 
-  /** @returns the stored key and, once, the key itself */
   const create = async (manager: EntityManager, merchantId: string, name: string) => {
-    const key = `sk_${mode}_${randomBytes(32).toString("base64url")}`;
-    const stored: ApiKey = {
-      id: uuidv7(),
-      merchantId,
-      mode,
-      name,
-      prefix: key.slice(0, PREFIX_LENGTH),
-      secretHash: hashKey(key),
-      createdAt: new Date(),
-      expiresAt: null,
-      revokedAt: null,
-    };
-    await manager.insert(ApiKey, stored);
+    const { stored, key } = await issueKey(manager, merchantId, mode, name);
     return { body: present(stored), once: { key } };
   };
 

@@ -1,0 +1,204 @@
+import type { EntityManager } from "typeorm";
+import { z } from "zod";
+import type { WebhookEndpoint } from "../../entities/webhook-endpoint.js";
+import { endpointUrlProblem, type UrlPolicy } from "../../webhooks/endpoint-url.js";
+import {
+  createEndpoint,
+  deleteEndpoint,
+  findEndpoint,
+  listEndpoints,
+  pauseEndpoint,
+  resumeEndpoint,
+  updateEndpoint,
+} from "../../webhooks/endpoints.js";
+import { rotateSecret } from "../../webhooks/secrets.js";
+import { sendTestEvent } from "../../webhooks/send-test-event.js";
+import { Problem } from "../problem.js";
+import { type Call, merchantOf, type Route, read, write } from "../route.js";
+import { Id } from "../schemas/values.js";
+import { Endpoint, EndpointChanges, EndpointRequest, SecretRotation } from "../schemas/webhook.js";
+
+const TAG = "Webhook endpoints";
+const LIST = "/v1/webhooks/endpoints";
+const ONE = `${LIST}/:endpoint_id`;
+
+export const OneEndpoint = z.object({ endpoint_id: Id });
+
+/** Where a merchant is told of events. */
+export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): Route[] {
+  const checkUrl = (url: string | undefined): void => {
+    const problem = url === undefined ? null : endpointUrlProblem(url, webhooks);
+    if (problem !== null) throw new Problem("endpoint-refused", `The URL ${problem}.`);
+  };
+
+  return [
+    write({
+      method: "POST",
+      path: LIST,
+      access: "merchant",
+      operationId: "createWebhookEndpoint",
+      summary: "Create a webhook endpoint; its secret is shown once",
+      description: "It is told of every event from now on that its `event_types` let through.",
+      tag: TAG,
+      idempotency: "required",
+      status: 201,
+      body: EndpointRequest,
+      answer: Endpoint,
+      write: async (call, { manager }) => {
+        const { url, description, event_types: eventTypes } = call.body;
+        checkUrl(url);
+        const settings = { url, description, eventTypes };
+        const created = await createEndpoint(manager, merchantOf(call).merchantId, settings);
+        return { body: present(created.endpoint), once: { secret: created.secret } };
+      },
+    }),
+    read({
+      path: LIST,
+      access: "merchant",
+      operationId: "listWebhookEndpoints",
+      summary: "List the webhook endpoints",
+      tag: TAG,
+      answer: z.object({ data: z.array(Endpoint) }),
+      read: async (call, manager) => {
+        const endpoints = await listEndpoints(manager, merchantOf(call).merchantId);
+        return { body: { data: endpoints.map(present) } };
+      },
+    }),
+    read({
+      path: ONE,
+      access: "merchant",
+      operationId: "getWebhookEndpoint",
+      summary: "Get a webhook endpoint",
+      tag: TAG,
+      params: OneEndpoint,
+      answer: Endpoint,
+      read: async (call, manager) => ({ body: present(await endpointOf(call, manager)) }),
+    }),
+    write({
+      method: "PATCH",
+      path: ONE,
+      access: "merchant",
+      operationId: "updateWebhookEndpoint",
+      summary: "Change URL, description or event types; what waits goes to the new URL",
+      tag: TAG,
+      params: OneEndpoint,
+      body: EndpointChanges,
+      answer: Endpoint,
+      write: async (call, { manager }) => {
+        const endpoint = await endpointOf(call, manager);
+        const { url, description, event_types: eventTypes } = call.body;
+        checkUrl(url);
+        const changes = {
+          ...(url !== undefined && { url }),
+          ...(description !== undefined && { description }),
+          ...(eventTypes !== undefined && { eventTypes }),
+        };
+        return { body: present(await updateEndpoint(manager, endpoint, changes)) };
+      },
+    }),
+    write({
+      method: "DELETE",
+      path: ONE,
+      access: "merchant",
+      operationId: "deleteWebhookEndpoint",
+      summary: "Delete a webhook endpoint; what waits for it is not sent any more",
+      tag: TAG,
+      params: OneEndpoint,
+      answer: z.object({ id: Id, deleted: z.literal(true) }),
+      write: async (call, { manager }) => {
+        const endpoint = await endpointOf(call, manager);
+        await deleteEndpoint(manager, endpoint);
+        return { body: { id: endpoint.id, deleted: true } };
+      },
+    }),
+    write({
+      method: "POST",
+      path: `${ONE}/pause`,
+      access: "merchant",
+      operationId: "pauseWebhookEndpoint",
+      summary: "Pause a webhook endpoint: its events wait",
+      tag: TAG,
+      idempotency: "optional",
+      params: OneEndpoint,
+      answer: Endpoint,
+      write: async (call, { manager }) => ({
+        body: present(await pauseEndpoint(manager, await endpointOf(call, manager))),
+      }),
+    }),
+    write({
+      method: "POST",
+      path: `${ONE}/resume`,
+      access: "merchant",
+      operationId: "resumeWebhookEndpoint",
+      summary: "Resume a paused or disabled webhook endpoint: what waits is sent",
+      tag: TAG,
+      idempotency: "optional",
+      params: OneEndpoint,
+      answer: Endpoint,
+      write: async (call, { manager }) => ({
+        body: present(await resumeEndpoint(manager, await endpointOf(call, manager))),
+      }),
+    }),
+    write({
+      method: "POST",
+      path: `${ONE}/rotate-secret`,
+      access: "merchant",
+      operationId: "rotateWebhookSecret",
+      summary: "Replace the secret: the new one is shown once, both sign for a while",
+      tag: TAG,
+      idempotency: "required",
+      params: OneEndpoint,
+      body: SecretRotation,
+      answer: Endpoint,
+      write: async (call, { manager }) => {
+        const endpoint = await endpointOf(call, manager);
+        const secret = await rotateSecret(manager, endpoint, call.body.overlap_seconds);
+        return { body: present(endpoint), once: { secret } };
+      },
+    }),
+    write({
+      method: "POST",
+      path: `${ONE}/test`,
+      access: "merchant",
+      operationId: "testWebhookEndpoint",
+      summary: "Send a webhook.test event to this endpoint",
+      tag: TAG,
+      idempotency: "optional",
+      status: 202,
+      params: OneEndpoint,
+      answer: z.object({ event_id: Id }),
+      write: async (call, { manager }) => {
+        const endpoint = await endpointOf(call, manager);
+        if (endpoint.status === "disabled") {
+          throw new Problem("conflict", "A disabled endpoint is told of nothing: resume it first.");
+        }
+        return { body: { event_id: await sendTestEvent(manager, endpoint) } };
+      },
+    }),
+  ];
+}
+
+/** @throws Problem `not-found` */
+export async function endpointOf(
+  call: Call<z.output<typeof OneEndpoint>, unknown, unknown>,
+  manager: EntityManager,
+): Promise<WebhookEndpoint> {
+  const { endpoint_id: id } = call.params;
+  const endpoint = await findEndpoint(manager, merchantOf(call).merchantId, id);
+  if (endpoint === null) throw new Problem("not-found", `There is no webhook endpoint ${id}.`);
+  return endpoint;
+}
+
+function present(endpoint: WebhookEndpoint): z.output<typeof Endpoint> {
+  return {
+    id: endpoint.id,
+    url: endpoint.url,
+    description: endpoint.description,
+    event_types: endpoint.eventTypes,
+    status: endpoint.status,
+    disabled_because: endpoint.disabledBecause,
+    not_before: endpoint.notBefore?.toISOString() ?? null,
+    failures: endpoint.failures,
+    created_at: endpoint.createdAt.toISOString(),
+  };
+}

@@ -1,0 +1,34 @@
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { DataSource } from "typeorm";
+import { ApiKey } from "../entities/api-key.js";
+import { hashKey, modeOf } from "../http/caller.js";
+import { issueKey } from "../http/issue-key.js";
+
+/** The keys of the demo: kept as they are, so that every start prints them. Never done where money is real. */
+export type DemoKeys = { readonly admin: string; readonly merchant: string };
+
+const FILE = "keys.json";
+
+/** The demo's keys, made at the first start. Another database gets another merchant's key. */
+export async function demoKeys(
+  folder: string,
+  dataSource: DataSource,
+  merchantId: string,
+  networkPassphrase: string,
+): Promise<DemoKeys> {
+  const file = join(folder, FILE);
+  const kept: Partial<DemoKeys> = JSON.parse(await readFile(file, "utf8").catch(() => "{}"));
+  const admin = kept.admin ?? randomBytes(32).toString("hex");
+  const known = await knownKey(dataSource, kept.merchant);
+  const merchant =
+    known ?? (await issueKey(dataSource.manager, merchantId, modeOf(networkPassphrase), "demo")).key;
+  await writeFile(file, JSON.stringify({ admin, merchant }), { mode: 0o600 });
+  return { admin, merchant };
+}
+
+async function knownKey(dataSource: DataSource, key: string | undefined): Promise<string | null> {
+  if (key === undefined) return null;
+  return (await dataSource.manager.existsBy(ApiKey, { secretHash: hashKey(key) })) ? key : null;
+}

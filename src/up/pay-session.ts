@@ -1,0 +1,66 @@
+import { Memo, Asset as SdkAsset } from "@stellar/stellar-sdk";
+import type { DataSource } from "typeorm";
+import { CheckoutSession, type SessionId } from "../entities/checkout-session.js";
+import type { CustomerPaid } from "../sandbox/customers.js";
+import type { MemoKey } from "../stellar/memo.js";
+import { formatStroops, type Stroops } from "../stellar/stroops.js";
+import { demoCustomers } from "./demo-merchant.js";
+
+export class NoSuchSessionError extends Error {
+  override readonly name = "NoSuchSessionError";
+}
+
+/**
+ * A customer of the sandbox pays a session, as its payment request says: for whoever tries the API by hand.
+ * @param amount what they pay; the session's own amount when left out
+ * @returns once the payment is in a closed ledger
+ * @throws NoSuchSessionError
+ */
+export async function paySession(
+  dataSource: DataSource,
+  id: SessionId,
+  network: { readonly horizonUrl: string; readonly passphrase: string },
+  amount?: Stroops,
+): Promise<CustomerPaid> {
+  const session = await dataSource.manager.findOneBy(CheckoutSession, { id });
+  if (session === null) throw new NoSuchSessionError(`there is no session ${id}`);
+  const customers = demoCustomers(network.horizonUrl, network.passphrase);
+  // Somebody of their own: two programs that send from one account get into each other's way.
+  const payer = customers.key("walk-in customer");
+  await customers.create(payer.publicKey());
+  const asset = sdkAsset(session.asset);
+  if (!asset.isNative() && (await customers.balance(payer.publicKey(), asset)) === null) {
+    await customers.trust(payer, asset);
+    await customers.give(payer.publicKey(), asset);
+  }
+  return customers.pay({
+    payer,
+    destination: session.account,
+    amount: formatStroops(amount ?? session.amount),
+    asset,
+    ...referenceOf(session.memoKey),
+  });
+}
+
+/** The SDK's asset for ours. */
+export function sdkAsset(asset: string): SdkAsset {
+  const [code, issuer] = asset.split(":");
+  return code === undefined || issuer === undefined ? SdkAsset.native() : new SdkAsset(code, issuer);
+}
+
+/** What a customer attaches so that the payment is known to be for the session. */
+function referenceOf(memoKey: MemoKey): { memo?: Memo; muxedId?: string } {
+  const [kind, value = ""] = memoKey.split(":");
+  switch (kind) {
+    case "text":
+      return { memo: Memo.text(Buffer.from(value, "hex").toString()) };
+    case "id":
+      return { memo: Memo.id(value) };
+    case "hash":
+      return { memo: Memo.hash(value) };
+    case "return":
+      return { memo: Memo.return(value) };
+    default:
+      return { muxedId: value };
+  }
+}
