@@ -23,13 +23,10 @@ export type AppSources = StatusSources & {
   readonly adminKey: string | undefined;
   readonly networkPassphrase: string;
   readonly limits: RateLimits;
-<<<<<<< HEAD
   /** Who signs the checkout page's SEP-7 requests; null: nobody. */
   readonly sep7Signer: Sep7Signer | null;
-=======
   /** Where webhooks may go. */
   readonly webhooks: UrlPolicy;
->>>>>>> api
   /** Where customers and merchants reach this API, without a slash at the end. */
   readonly publicUrl: string;
   /** Whether the address of a caller is what a proxy in front says it is. */
