@@ -1,4 +1,5 @@
 import { type Html, html } from "./html.js";
+import { stateIcon } from "./icons.js";
 import { payPart } from "./pay-part.js";
 import { timeLeft } from "./time-left.js";
 import type { CheckoutView } from "./view.js";
@@ -31,7 +32,7 @@ export function renderCheckout(view: CheckoutView, assets: AssetBase): string {
 ${view.testNetwork ? html`<p class="badge">Test network: not real money</p>` : null}
 </header>
 <div class="state" role="status" aria-live="polite" aria-atomic="true" tabindex="-1" data-part="state">
-<p class="state-title">${words.title}</p>
+${stateIcon(words.tone)}<p class="state-title">${words.title}</p>
 <p>${words.text}</p>
 ${view.note === null ? null : html`<p>${view.note}</p>`}
 </div>

@@ -27,7 +27,7 @@ export function payPart(view: CheckoutView, pay: PayInstructions): Html {
 <div class="by-hand">
 <h3>Paying by hand? Enter all of this.</h3>
 <dl>
-${row("amount", "Amount", amount, html`<span class="unit">${code}</span>${issuer === null ? null : issuerOf(issuer)}`)}
+${row("amount", "Amount", amount, { unit: code, more: issuer === null ? null : issuerOf(issuer) })}
 ${row("address", "Address", pay.address)}
 ${pay.memo === null ? null : memoRow(pay.memo)}
 </dl>
@@ -42,20 +42,24 @@ ${
 
 function memoRow({ type, value, base64 }: Memo): Html {
   const { name, how } = MEMO_TYPES[type];
-  if (base64 === undefined) return row("memo", `Memo (${name})`, value, html`<p class="how">${how}</p>`);
-  return row(
-    "memo",
-    `Memo (${name})`,
-    base64,
-    html`<p class="how">These bytes, shown in base64, are no letters that can be typed: scan the code or open your wallet from here.</p>`,
-  );
+  if (base64 === undefined)
+    return row("memo", `Memo (${name})`, value, { more: html`<p class="how">${how}</p>` });
+  return row("memo", `Memo (${name})`, base64, {
+    more: html`<p class="how">These bytes, shown in base64, are no letters that can be typed: scan the code or open your wallet from here.</p>`,
+  });
 }
 
 /** One value with its label and, once the script runs, a button that copies it. */
-function row(id: string, label: string, value: string, more: Html | null = null): Html {
+function row(
+  id: string,
+  label: string,
+  value: string,
+  { unit, more = null }: { readonly unit?: string; readonly more?: Html | null } = {},
+): Html {
+  const after = unit === undefined ? null : html` <span class="unit">${unit}</span>`;
   return html`<div class="row">
 <dt id="${id}-label">${label}</dt>
-<dd><code id="${id}">${value}</code><button type="button" class="copy" data-copy="${id}" aria-describedby="${id}-label" hidden>Copy<span class="unseen"> ${label}</span></button>${more}</dd>
+<dd><div><code id="${id}">${value}</code>${after}</div><button type="button" class="copy" data-copy="${id}" aria-describedby="${id}-label" hidden>Copy<span class="unseen"> ${label}</span></button>${more}</dd>
 </div>`;
 }
 

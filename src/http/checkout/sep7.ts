@@ -3,7 +3,7 @@ import type { CheckoutSession } from "../../entities/checkout-session.js";
 import { muxedAddress } from "../../stellar/account.js";
 import { type MemoKey, memoParts } from "../../stellar/memo.js";
 import { PUBLIC_NETWORK } from "../../stellar/network.js";
-import { formatStroops } from "../../stellar/stroops.js";
+import { trimmedAmount } from "../../stellar/stroops.js";
 
 /** Who vouches for the requests: the domain whose stellar.toml has the secret's public key. */
 export type Sep7Signer = { readonly secret: string; readonly originDomain: string };
@@ -26,7 +26,7 @@ export function payRequest(
   const [code = "", issuer] = session.asset.split(":");
   const uri = payUri({
     destination: payAddress(session),
-    amount: formatStroops(session.amount),
+    amount: trimmedAmount(session.amount),
     ...(issuer === undefined ? {} : { asset_code: code, asset_issuer: issuer }),
     ...memoFields(session.memoKey),
     // By code points: half of a surrogate pair can't be encoded.

@@ -49,6 +49,8 @@ body {
   padding: 1rem;
   min-height: 100vh;
   display: grid;
+  grid-template-columns: minmax(0, 1fr);
+  overflow-wrap: anywhere;
   align-items: start;
   justify-items: center;
   background: var(--page);
@@ -73,21 +75,22 @@ header { display: flex; flex-wrap: wrap; align-items: flex-start; justify-conten
 h1 { min-width: 0; font-weight: 400; overflow-wrap: anywhere; }
 .message h1 { font-size: 1.375rem; font-weight: 650; margin-bottom: .5rem; }
 .payee { display: block; font-size: 1rem; color: var(--soft); }
-.amount { font-size: 2.5rem; line-height: 1.2; font-weight: 680; letter-spacing: -.025em; font-variant-numeric: tabular-nums; }
+.amount { font-size: 2.5rem; line-height: 1.2; font-weight: 680; letter-spacing: -.025em; }
 .code { font-size: 1.375rem; font-weight: 550; letter-spacing: 0; color: var(--soft); }
 .badge { padding: .125rem .625rem; border-radius: 1rem; font-size: .8125rem; font-weight: 550; background: var(--attention); color: var(--attention-ink); }
-.state { margin-top: 1rem; padding: .875rem 1rem; border-radius: .875rem; }
+.state { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .25rem .75rem; margin-top: 1.25rem; padding: 1rem; border-radius: .875rem; }
+.state svg { display: block; width: 1.625rem; height: 1.625rem; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
+.state p { grid-column: 2; overflow-wrap: anywhere; }
+.state svg + p { align-self: center; }
 .state-title { font-size: 1.0625rem; font-weight: 650; }
-.state p + p { margin-top: .25rem; }
 [data-tone="open"] .state { background: var(--open); color: var(--open-ink); }
 [data-tone="good"] .state { background: var(--good); color: var(--good-ink); }
 [data-tone="attention"] .state { background: var(--attention); color: var(--attention-ink); }
 [data-tone="over"] .state { background: var(--over); color: var(--over-ink); }
-[data-tone="good"] .state-title::before { content: "\\2713\\00a0" / ""; }
 .time { margin-top: .75rem; color: var(--soft); font-variant-numeric: tabular-nums; }
 [role="timer"] { font-weight: 650; color: var(--ink); }
-.pay { display: grid; gap: 1.5rem; margin-top: 1.25rem; }
-.scan { display: grid; gap: .75rem; justify-items: center; align-content: start; }
+.pay { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; margin-top: 1.25rem; }
+.scan { display: grid; grid-template-columns: minmax(0, 1fr); gap: .75rem; justify-items: center; align-content: start; }
 .code-card { width: 100%; max-width: 17rem; padding: .25rem; background: #ffffff; color: #0b1220; border: 1px solid var(--line); border-radius: 1rem; }
 .qr { display: block; width: 100%; height: auto; }
 .hint { font-size: .9375rem; color: var(--soft); }
@@ -113,11 +116,13 @@ h1 { min-width: 0; font-weight: 400; overflow-wrap: anywhere; }
 h3 { font-size: 1rem; font-weight: 650; }
 .row { padding: .75rem 0; border-bottom: 1px solid var(--line); }
 dt { font-size: .875rem; color: var(--soft); }
-dd { display: flex; flex-wrap: wrap; align-items: center; gap: .375rem .625rem; }
-dd > code { flex: 0 1 auto; min-width: 0; }
+dd { display: grid; grid-template-columns: minmax(0, 1fr) auto; align-items: center; gap: .25rem 1rem; }
+dd > button { align-self: start; }
+dd > :nth-child(n + 3) { grid-column: 1 / -1; }
 code, .mono { font: .9375rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 code { overflow-wrap: anywhere; word-break: break-all; user-select: all; }
-#amount, #memo { font-size: 1.0625rem; font-weight: 600; }
+#amount, #memo { font-weight: 600; }
+#amount, #memo, .unit { font-size: 1.0625rem; }
 .unit { color: var(--soft); }
 .copy, .redirect button {
   min-height: 2.25rem;
@@ -127,14 +132,13 @@ code { overflow-wrap: anywhere; word-break: break-all; user-select: all; }
   background: var(--field);
   color: var(--accent);
 }
-.copy { margin-left: auto; }
 .copy:hover, .redirect button:hover { border-color: currentColor; }
 .copy.done::before { content: "\\2713\\00a0" / ""; }
-details, .how { flex-basis: 100%; font-size: .875rem; color: var(--soft); }
+details, .how { font-size: .875rem; color: var(--soft); }
 summary { cursor: pointer; width: fit-content; padding: .25rem 0; }
 summary .mono { font-size: .8125rem; }
 .warning { margin-top: 1rem; padding: .75rem 1rem; border-radius: .75rem; font-size: .9375rem; background: var(--attention); color: var(--attention-ink); }
-.leave { display: grid; justify-items: center; gap: .5rem; margin-top: 1.25rem; text-align: center; }
+.leave { display: grid; grid-template-columns: minmax(0, 1fr); justify-items: center; gap: .5rem; margin-top: 1.25rem; text-align: center; }
 .leave:not(:has(*)) { display: none; }
 .leave a.quiet, noscript a { display: inline-block; padding: .5rem; color: var(--soft); overflow-wrap: anywhere; }
 .redirect { color: var(--soft); font-size: .9375rem; font-variant-numeric: tabular-nums; }

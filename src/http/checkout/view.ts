@@ -4,7 +4,7 @@ import type { SessionWithMoney } from "../../settlement/read-sessions.js";
 import type { Asset } from "../../stellar/asset.js";
 import { type Memo, memoParts } from "../../stellar/memo.js";
 import { PUBLIC_NETWORK } from "../../stellar/network.js";
-import { formatStroops, type Stroops } from "../../stellar/stroops.js";
+import { type Stroops, trimmedAmount } from "../../stellar/stroops.js";
 import { payAddress, payRequest, type Sep7Signer } from "./sep7.js";
 import { type Words, wordsFor, wrongAssetWords } from "./words.js";
 
@@ -69,7 +69,7 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
   return {
     id: session.id,
     shop,
-    amount: trim(session.amount),
+    amount: trimmedAmount(session.amount),
     code: code ?? "",
     issuer,
     words: wordsFor({
@@ -116,11 +116,7 @@ function listed(credits: readonly OddCredit[]): string {
 
 function priced(amount: Stroops, asset: Asset): string {
   // A no-break space: an amount is one word.
-  return `${trim(amount)}\u00a0${asset === "native" ? "XLM" : asset.split(":")[0]}`;
-}
-
-function trim(amount: Stroops): string {
-  return formatStroops(amount).replace(/\.?0+$/, "");
+  return `${trimmedAmount(amount)}\u00a0${asset === "native" ? "XLM" : asset.split(":")[0]}`;
 }
 
 /** A link of the merchant's that may stand on the page: one with `javascript:` would be ours to answer for. */

@@ -47,7 +47,7 @@ function whilePending({ money, shop, amount, odd, timeIsUp }: Facts): Words {
     return {
       tone: "attention",
       title: "Time is up",
-      text: `Please don’t send anything now. Have you paid already? Then stay: a payment that was made in time counts, and this page changes by itself.${money === "none" ? "" : ` ${withTheShop(odd, shop)}`}`,
+      text: `Please don’t send anything now. Have you paid already? Then stay: a payment that was made in time counts, and this page changes by itself.${money === "none" ? "" : ` ${odd} arrived. ${withTheShop("What you sent", shop)}`}`,
     };
   }
   switch (money) {
@@ -62,14 +62,14 @@ function whilePending({ money, shop, amount, odd, timeIsUp }: Facts): Words {
       return {
         tone: "attention",
         title: "That was too little",
-        text: `${odd} arrived, but ${amount} is needed in one payment, so this order is not paid yet. ${withTheShop(odd, shop)} To pay now, send the full ${amount}.`,
+        text: `${odd} arrived, but ${amount} is needed in one payment, so this order is not paid yet. ${withTheShop("What you sent", shop)} To pay now, send the full ${amount}.`,
       };
     case "late":
     case "duplicate":
       return {
         tone: "attention",
         title: "Your payment needs a look",
-        text: `${odd} arrived, but can’t pay this order by itself. ${withTheShop(odd, shop)}`,
+        text: `${odd} arrived, but can’t pay this order by itself. ${withTheShop("What you sent", shop)}`,
       };
   }
 }
@@ -83,19 +83,19 @@ function oncePaid({ money, shop, amount, odd }: Facts): Words {
       return {
         tone: "good",
         title: "Paid, with more than was needed",
-        text: `Your order is paid. ${odd} more than ${amount} arrived. ${withTheShop(odd, shop)}`,
+        text: `Your order is paid. ${odd} more than ${amount} arrived. ${withTheShop("The rest", shop)}`,
       };
     case "duplicate":
       return {
         tone: "good",
         title: "Paid, and then paid again",
-        text: `Your order is paid, and ${odd} arrived on top of that. ${withTheShop(odd, shop)}`,
+        text: `Your order is paid, and another ${odd} arrived after that. ${withTheShop("It", shop)}`,
       };
     case "underpaid":
     case "late":
       return {
         ...paid,
-        text: `Your order is paid. Another payment, ${odd}, was not counted: it ${money === "late" ? "came too late" : "was too small"}. ${withTheShop(odd, shop)}`,
+        text: `Your order is paid. Another payment, ${odd}, was not counted: it ${money === "late" ? "came too late" : "was too small"}. ${withTheShop("It", shop)}`,
       };
   }
 }
@@ -113,28 +113,28 @@ function afterTheEnd({ money, shop, odd }: Facts, title: string, why: string): W
       return {
         tone: "attention",
         title: "Your payment came too late",
-        text: `${odd} arrived after this request had ended, so your order is not paid yet. ${withTheShop(odd, shop)} Please don’t pay again before you have heard from the shop.`,
+        text: `${odd} arrived after this request had ended, so your order is not paid yet. ${withTheShop("What you sent", shop)} Please don’t pay again before you have heard from the shop.`,
       };
     case "underpaid":
       return {
         tone: "attention",
         title: "Too little arrived in time",
-        text: `${odd} arrived, less than was needed, and this request has ended. ${withTheShop(odd, shop)} Please don’t send anything now.`,
+        text: `${odd} arrived, less than was needed, and this request has ended. ${withTheShop("What you sent", shop)} Please don’t send anything now.`,
       };
     case "duplicate":
       return {
         tone: "attention",
         title: "Your payment needs a look",
-        text: `${odd} arrived for a request that has ended. ${withTheShop(odd, shop)} Please don’t send anything now.`,
+        text: `${odd} arrived for a request that has ended. ${withTheShop("What you sent", shop)} Please don’t send anything now.`,
       };
   }
 }
 
-function withTheShop(odd: string, shop: string): string {
-  return `Your ${odd} ${odd.includes(" and ") ? "are" : "is"} with ${shop}, who was told about it: please ask there.`;
+function withTheShop(what: string, shop: string): string {
+  return `${what} is with ${shop}, who was told about it: please ask there.`;
 }
 
 /** Money in another asset is no matter of the order's, but its sender must hear of it. */
 export function wrongAssetWords({ shop, odd }: { readonly shop: string; readonly odd: string }): string {
-  return `${odd} arrived too, which is not the asset asked for and does not count. ${withTheShop(odd, shop)}`;
+  return `${odd} arrived too, which is not the asset asked for and does not count. ${withTheShop("What you sent", shop)}`;
 }
