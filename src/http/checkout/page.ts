@@ -79,7 +79,7 @@ function timePart({ secondsLeft }: CheckoutView): Html | null {
   return html`<p class="time">Time left: <span role="timer" data-seconds="${secondsLeft}">${timeLeft(secondsLeft)}</span></p>`;
 }
 
-function leavePart({ successUrl, cancelUrl, shop, phase }: CheckoutView): Html | null {
+function leavePart({ successUrl, cancelUrl, shop, phase, pay }: CheckoutView): Html | null {
   if (successUrl !== null) {
     return html`<a class="button" href="${successUrl}" data-redirect="${REDIRECT_SECONDS}">Continue to ${shop}</a>
 <p class="redirect" hidden>You are taken there in <span></span>. <button type="button" class="quiet">Stay here</button></p>`;
@@ -87,5 +87,5 @@ function leavePart({ successUrl, cancelUrl, shop, phase }: CheckoutView): Html |
   const again =
     phase === "over" ? html`<noscript><p><a href="">Look again for a payment</a></p></noscript>` : null;
   if (cancelUrl === null) return again;
-  return html`${again}<a class="quiet" href="${cancelUrl}">${phase === "over" ? "Go" : "Cancel and go"} back to ${shop}</a>`;
+  return html`${again}<a class="quiet" href="${cancelUrl}">Go back to ${shop}${pay === null ? "" : " without paying"}</a>`;
 }

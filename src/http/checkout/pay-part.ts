@@ -20,9 +20,9 @@ export function payPart(view: CheckoutView, pay: PayInstructions): Html {
   return html`<section class="pay" aria-labelledby="how">
 <h2 id="how" class="unseen">How to pay</h2>
 <div class="scan">
-<div class="code-card">${qrCode(pay.uri, `QR code: pay ${amount} ${code} to ${shop} with a Stellar wallet`)}</div>
-<p class="hint">Scan it with your Stellar wallet, or</p>
 <a class="button" href="${pay.uri}">Open my wallet</a>
+<div class="code-card">${qrCode(pay.uri, `QR code: pay ${amount} ${code} to ${shop} with a Stellar wallet`)}</div>
+<p class="hint">Scan it with your Stellar wallet</p>
 </div>
 <div class="by-hand">
 <h3>Paying by hand? Enter all of this.</h3>

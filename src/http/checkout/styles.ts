@@ -151,6 +151,8 @@ summary .mono { font-size: .8125rem; }
   body { padding: 3rem 1rem; }
   .card { padding: 2rem; }
   .pay { grid-template-columns: 17rem minmax(0, 1fr); gap: 2rem; }
+  /* Here the wallet is on another device, most likely: the code goes first. */
+  .scan .button { order: 1; }
 }
 @media (forced-colors: active) {
   .state, .warning, .button, .badge { border: 1px solid; }

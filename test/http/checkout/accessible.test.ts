@@ -75,7 +75,7 @@ describe("the checkout page, for everybody", () => {
       "issued by GA5ZSE…K4KZVN",
       "Copy Address",
       "Copy Memo (text)",
-      "Cancel and go back to Nordlicht Coffee",
+      "Go back to Nordlicht Coffee without paying",
     ]);
     expect(stops.filter(({ outline }) => outline < 2)).to.deep.equal([]);
     for (const id of ["amount", "address", "memo"]) {
