@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { addApiCommand } from "./cli/api.js";
+import { addAuditCommand } from "./cli/audit.js";
 import { addConsumeCommand } from "./cli/consume.js";
 import { addDeadLettersCommand } from "./cli/dead-letters.js";
 import { EXIT } from "./cli/exit-codes.js";
@@ -40,6 +41,7 @@ addApiCommand(program);
 addStatusCommand(program);
 addWatchCommand(program);
 addDeadLettersCommand(program);
+addAuditCommand(program);
 addSandboxCommands(program);
 
 try {
