@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { addApiCommand } from "./cli/api.js";
 import { addConsumeCommand } from "./cli/consume.js";
 import { addDeadLettersCommand } from "./cli/dead-letters.js";
+import { addExceptionsCommand } from "./cli/exceptions.js";
 import { EXIT } from "./cli/exit-codes.js";
 import { addIngestCommand } from "./cli/ingest.js";
 import { addMigrateCommand } from "./cli/migrate.js";
@@ -40,6 +41,7 @@ addApiCommand(program);
 addStatusCommand(program);
 addWatchCommand(program);
 addDeadLettersCommand(program);
+addExceptionsCommand(program);
 addSandboxCommands(program);
 
 try {
