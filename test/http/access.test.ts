@@ -198,7 +198,7 @@ describe("who may ask", () => {
     expect(await post("{}", "application/json", { "Content-Encoding": "zebra" })).to.equal(
       "unsupported-media-type",
     );
-    expect(await post("[".repeat(30_000) + "]".repeat(30_000))).to.equal("invalid-request");
+    expect(await post("[".repeat(1_000) + "]".repeat(1_000))).to.equal("invalid-request");
     expect(await post(`{"metadata":{"__proto__":"x"},"amount":"1","asset":"native"}`)).to.equal(
       "invalid-request",
     );
