@@ -4,6 +4,7 @@ import { addApiCommand } from "./cli/api.js";
 import { addAuditCommand } from "./cli/audit.js";
 import { addConsumeCommand } from "./cli/consume.js";
 import { addDeadLettersCommand } from "./cli/dead-letters.js";
+import { addExceptionsCommand } from "./cli/exceptions.js";
 import { EXIT } from "./cli/exit-codes.js";
 import { addIngestCommand } from "./cli/ingest.js";
 import { addMigrateCommand } from "./cli/migrate.js";
@@ -42,6 +43,7 @@ addStatusCommand(program);
 addWatchCommand(program);
 addDeadLettersCommand(program);
 addAuditCommand(program);
+addExceptionsCommand(program);
 addSandboxCommands(program);
 
 try {

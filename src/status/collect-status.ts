@@ -151,7 +151,9 @@ async function readBooks(dataSource: DataSource) {
   const [counts]: Record<string, string>[] = await dataSource.query(`
     SELECT (SELECT count(*) FROM checkout_sessions WHERE status = 'pending') AS pending,
            (SELECT count(*) FROM checkout_sessions WHERE status = 'processing') AS processing,
-           (SELECT count(*) FROM payment_exceptions WHERE reason = 'unreadable') AS unreadable,
+           (SELECT count(*) FROM payment_exceptions e WHERE reason = 'unreadable' AND NOT EXISTS (
+             SELECT FROM exception_verdicts v WHERE v.operation_id = e.operation_id AND v.move_index = e.move_index
+           )) AS unreadable,
            (SELECT count(*) FROM outbox_events WHERE relayed_at IS NULL) AS unrelayed`);
   return {
     migrated,

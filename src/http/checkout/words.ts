@@ -78,7 +78,8 @@ function oncePaid({ money, shop, amount, odd }: Facts): Words {
   const paid = { tone: "good", title: "Paid. Thank you!" } as const;
   switch (money) {
     case "none":
-      return { ...paid, text: `Your payment of ${amount} has arrived, and ${shop} knows about it.` };
+      // No amount: the shop may have accepted less.
+      return { ...paid, text: `Your payment has arrived, and ${shop} knows about it.` };
     case "overpaid":
       return {
         tone: "good",
