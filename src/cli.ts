@@ -4,6 +4,7 @@ import { addApiCommand } from "./cli/api.js";
 import { addAuditCommand } from "./cli/audit.js";
 import { addConsumeCommand } from "./cli/consume.js";
 import { addDeadLettersCommand } from "./cli/dead-letters.js";
+import { addExceptionsCommand } from "./cli/exceptions.js";
 import { EXIT } from "./cli/exit-codes.js";
 import { addHashPasswordCommand } from "./cli/hash-password.js";
 import { addIngestCommand } from "./cli/ingest.js";
@@ -44,6 +45,7 @@ addWatchCommand(program);
 addDeadLettersCommand(program);
 addAuditCommand(program);
 addHashPasswordCommand(program);
+addExceptionsCommand(program);
 addSandboxCommands(program);
 
 try {

@@ -1,3 +1,4 @@
+import { StrKey } from "@stellar/stellar-sdk";
 import { z } from "zod";
 import { PUBLIC_NETWORK } from "./stellar/network.js";
 
@@ -151,6 +152,21 @@ export const environment = z.object({
     .string()
     .optional()
     .describe("With `production`, `api` does not start without a login for /ops. The image sets it."),
+  SEP7_SIGNING_SECRET: z
+    .string()
+    .refine((text) => StrKey.isValidEd25519SecretSeed(text), "a Stellar secret key that starts with S")
+    .optional()
+    .describe(
+      "Signs the payment requests of the checkout page (SEP-7), so that wallets show where they come from. Its public key stands as `URI_REQUEST_SIGNING_KEY` in the stellar.toml of SEP7_ORIGIN_DOMAIN. It needs no account, and must not be one that holds money. Set both or none.",
+    ),
+  SEP7_ORIGIN_DOMAIN: z
+    .string()
+    .regex(
+      /^(?=.{4,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/i,
+      "a fully qualified domain name, such as shop.example.com",
+    )
+    .optional()
+    .describe("The domain that wallets show beside a payment request, once they verified its signature."),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")
@@ -183,7 +199,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   // An empty variable is how compose files and shells say "not set".
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
   const result = environment.safeParse(given);
-  if (result.success) return result.data;
+  if (result.success) return together(result.data);
   const problems = new Map<string, string>();
   for (const issue of result.error.issues) {
     const name = String(issue.path[0]);
@@ -193,6 +209,15 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     problems.set(name, `${name}: got ${got}, wants ${wants(issue)}`);
   }
   throw new ConfigError([...problems.values()]);
+}
+
+/** @throws ConfigError where one of two variables is set that say nothing alone */
+function together(config: Config): Config {
+  const { SEP7_SIGNING_SECRET: secret, SEP7_ORIGIN_DOMAIN: domain } = config;
+  if ((secret === undefined) === (domain === undefined)) return config;
+  const missing = secret === undefined ? "SEP7_SIGNING_SECRET" : "SEP7_ORIGIN_DOMAIN";
+  const given = secret === undefined ? "SEP7_ORIGIN_DOMAIN" : "SEP7_SIGNING_SECRET";
+  throw new ConfigError([`${missing}: got nothing, wants a value, because ${given} is set`]);
 }
 
 function wants(issue: z.core.$ZodIssue): string {

@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import type { Config } from "../config.js";
 import { HorizonClient } from "../horizon/client.js";
 import { createApp } from "../http/app.js";
+import type { Sep7Signer } from "../http/checkout/sep7.js";
 import { readOpsAccess } from "../http/ops/ops-access.js";
 import { createLogger } from "../logging.js";
 import { createRegistry } from "../metrics/registry.js";
@@ -45,6 +46,7 @@ export function addApiCommand(program: Command): void {
           horizon: new HorizonClient({ url: config.HORIZON_URL }),
           adminKey: config.ADMIN_KEY,
           networkPassphrase: config.NETWORK_PASSPHRASE,
+          sep7Signer: sep7SignerOf(config),
           limits: { perMerchant: config.RATE_LIMIT_PER_MERCHANT, perAddress: config.RATE_LIMIT_PER_ADDRESS },
           webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
           publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,
@@ -75,6 +77,12 @@ export function addApiCommand(program: Command): void {
         () => sources.close(),
       ]);
     });
+}
+
+/** Both or none: the configuration has seen to it. */
+function sep7SignerOf(config: Config): Sep7Signer | null {
+  const { SEP7_SIGNING_SECRET: secret, SEP7_ORIGIN_DOMAIN: originDomain } = config;
+  return secret === undefined || originDomain === undefined ? null : { secret, originDomain };
 }
 
 function listening(server: Server, { HOST, PORT }: Config, logger: Logger): Actor {

@@ -10,7 +10,8 @@ export type SessionId = string & { readonly kind: "session id" };
 
 /**
  * `pending` → `processing` → `paid`; `pending` → `expired` or `cancelled`; `processing` → `pending` when
- * rolled back; `expired` → `paid` when the credit's ledger closed in time after all.
+ * rolled back; `expired` → `paid` when the credit's ledger closed in time after all; `pending`, `expired` or
+ * `cancelled` → `paid` when a person accepts what came late or short.
  */
 export type SessionStatus = "pending" | "processing" | "paid" | "expired" | "cancelled";
 

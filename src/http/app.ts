@@ -8,6 +8,8 @@ import { collectStatus, isReady, type StatusSources } from "../status/collect-st
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
 import { allowedOrigin } from "./allowed-origin.js";
 import { answerProblems } from "./answer-problems.js";
+import { checkoutPage } from "./checkout/checkout-page.js";
+import type { Sep7Signer } from "./checkout/sep7.js";
 import { describeApi } from "./describe-api.js";
 import { mountOps, type Ops } from "./ops/mount-ops.js";
 import { type RateLimits, rateLimit } from "./rate-limit.js";
@@ -22,6 +24,8 @@ export type AppSources = StatusSources & {
   readonly adminKey: string | undefined;
   readonly networkPassphrase: string;
   readonly limits: RateLimits;
+  /** Who signs the checkout page's SEP-7 requests; null: nobody. */
+  readonly sep7Signer: Sep7Signer | null;
   /** Where webhooks may go. */
   readonly webhooks: UrlPolicy;
   /** Where customers and merchants reach this API, without a slash at the end. */
@@ -51,8 +55,9 @@ export function createApp(sources: AppSources, logger: Logger): App {
   koa.use(cors({ ...CORS, origin: (context) => allowedOrigin(context, sources) }));
   koa.use(health(sources).routes());
   koa.use(referencePage(describeApi(routes, sources.publicUrl)).routes());
-  const router = new Router();
   const routeSources = { ...sources, rateLimit: rateLimit(sources.redis, sources.limits) };
+  koa.use(checkoutPage(routeSources).routes());
+  const router = new Router();
   for (const route of routes) router.register(route.path, [route.method], serve(route, routeSources));
   koa.use(router.routes());
   koa.use(router.allowedMethods());

@@ -17,14 +17,15 @@ export async function jsonBody(context: Context): Promise<unknown> {
   try {
     return await parse.json(context.req, { limit: BODY_LIMIT_BYTES, strict: true });
   } catch (error) {
-    const { status, type } = error as { status?: number; type?: string };
+    const { status, type, code } = error as { status?: number; type?: string; code?: string };
     if (status === 413) {
       throw new Problem("body-too-large", `A body has at most ${BODY_LIMIT_BYTES / 1024} KiB.`);
     }
     if (status === 415 || type === "encoding.unsupported") {
       throw new Problem("unsupported-media-type", "Send the body as UTF-8, uncompressed or by gzip.");
     }
-    if (error instanceof SyntaxError || status === 400) {
+    // Z_…: it says that it is compressed, and is not, or only half of it came.
+    if (error instanceof SyntaxError || status === 400 || code?.startsWith("Z_")) {
       throw new Problem("invalid-json", "The body is not a JSON object. Check quotes, commas and its end.");
     }
     throw error;

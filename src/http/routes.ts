@@ -1,8 +1,12 @@
 import type { AppSources } from "./app.js";
 import type { Route } from "./route.js";
 import { accountRoutes } from "./routes/accounts.js";
+import { eventRoutes } from "./routes/events.js";
+import { exceptionRoutes } from "./routes/exceptions.js";
+import { exportRoutes } from "./routes/exports.js";
 import { keyRoutes } from "./routes/keys.js";
 import { merchantRoutes } from "./routes/merchants.js";
+import { paymentRoutes } from "./routes/payments.js";
 import { sessionEventRoutes } from "./routes/session-events.js";
 import { sessionRoutes } from "./routes/sessions.js";
 import { deliveryRoutes } from "./routes/webhook-deliveries.js";
@@ -13,6 +17,10 @@ export function apiRoutes(sources: AppSources): Route[] {
   return [
     ...sessionRoutes(sources),
     ...sessionEventRoutes(sources),
+    ...paymentRoutes(),
+    ...exceptionRoutes(),
+    ...exportRoutes(sources),
+    ...eventRoutes(sources),
     ...endpointRoutes(sources),
     ...deliveryRoutes(sources),
     ...merchantRoutes(),

@@ -1,9 +1,11 @@
 import { v5 as uuidv5 } from "uuid";
 import type { SessionId } from "../entities/checkout-session.js";
 import type { EventType } from "../entities/outbox-event.js";
+import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { Credit } from "../stellar/credit.js";
 import { creditKeyText } from "../stellar/credit.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
+import type { CreditFacts, VerdictWord } from "./credit-facts.js";
 import type { Outcome } from "./decide.js";
 
 /**
@@ -30,7 +32,7 @@ export function eventOf(type: EventType, subject: string, data: Readonly<Record<
 }
 
 /** `payment.confirmed`: told once per session, when it is paid. */
-export function paymentConfirmed(credit: Credit, sessionId: SessionId, surplus: Stroops): Event {
+export function paymentConfirmed(credit: ToldCredit, sessionId: SessionId, surplus: Stroops): Event {
   return eventOf("payment.confirmed", sessionId, {
     session_id: sessionId,
     ...creditFacts(credit),
@@ -63,6 +65,34 @@ export function exceptionRaised(credit: Credit, outcome: Outcome & { kind: "exce
   });
 }
 
+const DECIDED = {
+  accept: "exception.accepted",
+  refund: "exception.refund_owed",
+  dismiss: "exception.dismissed",
+} as const satisfies Record<VerdictWord, EventType>;
+
+/** `exception.accepted`, `.refund_owed` (the amount, to its sender) or `.dismissed`: a person has decided. */
+export function exceptionDecided(
+  exception: CreditFacts & {
+    readonly reason: ExceptionReason;
+    readonly sessionId: SessionId | null;
+    readonly detail: string;
+  },
+  verdict: VerdictWord,
+  note: string,
+  decidedBy: string,
+): Event {
+  return eventOf(DECIDED[verdict], creditKeyText(exception), {
+    reason: exception.reason,
+    session_id: exception.sessionId,
+    detail: exception.detail,
+    ...creditFacts(exception),
+    closed_at: exception.closedAt?.toISOString() ?? null,
+    note,
+    decided_by: decidedBy,
+  });
+}
+
 /**
  * `webhook.test`: asked for by the merchant, and for one endpoint alone.
  * @param unique another one each time: each test is an event of its own
@@ -71,13 +101,15 @@ export function webhookTest(endpointId: string, unique: string): Event {
   return eventOf("webhook.test", `${endpointId}/${unique}`, { endpoint_id: endpointId });
 }
 
-function creditFacts(credit: Credit): Record<string, unknown> {
+type ToldCredit = Omit<CreditFacts, "closedAt"> & { readonly closedAt: Date };
+
+function creditFacts(credit: Omit<CreditFacts, "closedAt">): Record<string, unknown> {
   return {
     credit: creditKeyText(credit),
     transaction_hash: credit.transactionHash,
     account: credit.account,
     from: credit.from,
     asset: credit.asset,
-    amount: formatStroops(credit.amount),
+    amount: credit.amount === null ? null : formatStroops(credit.amount),
   };
 }

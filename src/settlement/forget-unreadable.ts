@@ -2,7 +2,7 @@ import type { QueryRunner } from "typeorm";
 import type { CreditKey } from "../stellar/credit.js";
 
 /**
- * Only `unreadable` ones: a payment, or an exception that a person may be looking at, is never taken back.
+ * Only `unreadable` ones: a payment, or an exception that a person may be looking at, is never taken back, nor is what a person has decided about.
  * The credit goes with its exception, in the caller's transaction: it is decided anew there, or stays.
  */
 const FORGET = `
@@ -10,6 +10,8 @@ const FORGET = `
     DELETE FROM payment_exceptions e
     USING unnest($1::bigint[], $2::integer[]) AS wanted (operation_id, move_index)
     WHERE e.operation_id = wanted.operation_id AND e.move_index = wanted.move_index AND e.reason = 'unreadable'
+      AND NOT EXISTS (
+        SELECT FROM exception_verdicts v WHERE v.operation_id = e.operation_id AND v.move_index = e.move_index)
     RETURNING e.operation_id, e.move_index
   )
   DELETE FROM credits c USING unreadable u

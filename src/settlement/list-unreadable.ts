@@ -15,10 +15,11 @@ export type UnreadableCredit = {
 const LIST = `
   SELECT e.operation_id::text AS operation_id, e.move_index, c.account, e.detail, e.raised_at
   FROM payment_exceptions e JOIN credits c USING (operation_id, move_index)
-  WHERE e.reason = 'unreadable'
+  WHERE e.reason = 'unreadable' AND NOT EXISTS (
+    SELECT FROM exception_verdicts v WHERE v.operation_id = e.operation_id AND v.move_index = e.move_index)
   ORDER BY e.operation_id, e.move_index`;
 
-/** Every credit recorded as `unreadable`, oldest first. */
+/** Every credit recorded as `unreadable` and not dismissed by a person, oldest first. */
 export async function listUnreadable(manager: EntityManager): Promise<UnreadableCredit[]> {
   const rows: {
     operation_id: string;

@@ -23,7 +23,9 @@ type Counts = {
 const COUNTS = `
   SELECT (SELECT count(*) FROM checkout_sessions WHERE status = 'pending') AS pending,
          (SELECT count(*) FROM checkout_sessions WHERE status = 'processing') AS processing,
-         (SELECT count(*) FROM payment_exceptions WHERE reason = 'unreadable') AS unreadable,
+         (SELECT count(*) FROM payment_exceptions e WHERE reason = 'unreadable' AND NOT EXISTS (
+            SELECT FROM exception_verdicts v WHERE v.operation_id = e.operation_id AND v.move_index = e.move_index
+          )) AS unreadable,
          outbox.*, hooks.*,
          (SELECT count(*) FROM webhook_deliveries WHERE state = 'dead') AS webhooks_dead,
          (SELECT extract(epoch FROM now() - created_at) FROM outbox_events

@@ -1,6 +1,6 @@
 import type { Asset } from "./asset.js";
 import type { MemoKey } from "./memo.js";
-import type { OperationId } from "./operation-id.js";
+import { type OperationId, parseOperationId } from "./operation-id.js";
 import type { Stroops } from "./stroops.js";
 
 /** A `G…` account (StrKey, SEP-23), checksum verified where it entered the program. */
@@ -56,4 +56,17 @@ export function compareKeys(a: CreditKey, b: CreditKey): number {
 /** `<operation id>-<move index>`: also the entry's id in the Redis stream. */
 export function creditKeyText(key: CreditKey): string {
   return `${key.operationId}-${key.moveIndex}`;
+}
+
+/** The text of a key, both parts as far as Postgres can hold them. */
+export const CREDIT_KEY_FORM = /^(?:\d{1,18}|[1-8]\d{18}|9[01]\d{17})-\d{1,9}$/;
+
+/**
+ * Parses `<operation id>-<move index>`.
+ * @returns null when the text is not in that form
+ */
+export function parseCreditKey(text: string): CreditKey | null {
+  if (!CREDIT_KEY_FORM.test(text)) return null;
+  const [operation, index] = text.split("-");
+  return { operationId: parseOperationId(operation), moveIndex: Number(index) };
 }

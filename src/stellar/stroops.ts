@@ -50,3 +50,8 @@ export function formatStroops(stroops: Stroops): string {
   const digits = stroops.toString().padStart(8, "0");
   return `${digits.slice(0, -7)}.${digits.slice(-7)}`;
 }
+
+/** The same for people: without zeros that say nothing, such as `12.5`. */
+export function trimmedAmount(stroops: Stroops): string {
+  return formatStroops(stroops).replace(/\.?0+$/, "");
+}

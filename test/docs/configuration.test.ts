@@ -39,6 +39,13 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
     '"collector:4318"',
     "a URL that starts with http:// or https://",
   ],
+  // A public key in the wrong place is the likeliest mistake.
+  SEP7_SIGNING_SECRET: [
+    "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA",
+    '"(hidden)"',
+    "a Stellar secret key that starts with S",
+  ],
+  SEP7_ORIGIN_DOMAIN: ["https://shop", '"https://shop"', "a fully qualified domain name"],
   LOG_LEVEL: ["loud", '"loud"', "trace, debug, info, warn, error, fatal or silent"],
   LOG_FORMAT: ["xml", '"xml"', "auto, json or pretty"],
 };
@@ -73,6 +80,21 @@ describe("configuration", () => {
       "REDIS_URL: got nothing, wants a URL that starts with redis:// or rediss://, such as redis://127.0.0.1:6379",
       "HORIZON_URL: got nothing, wants a URL that starts with http:// or https://, such as https://horizon.stellar.org",
     ]);
+  });
+
+  it("what signs a payment request and the domain it is for are set together or not at all", () => {
+    const secret = "SBPOVRVKTTV7W3IOX2FJPSMPCJ5L2WU2YKTP3HCLYPXNI5MDIGREVNYC";
+    const domain = "shop.example.com";
+    expect(problemsOf({ ...REQUIRED, SEP7_SIGNING_SECRET: secret })).to.deep.equal([
+      "SEP7_ORIGIN_DOMAIN: got nothing, wants a value, because SEP7_SIGNING_SECRET is set",
+    ]);
+    expect(problemsOf({ ...REQUIRED, SEP7_ORIGIN_DOMAIN: domain })).to.deep.equal([
+      "SEP7_SIGNING_SECRET: got nothing, wants a value, because SEP7_ORIGIN_DOMAIN is set",
+    ]);
+    expect(readConfig({ ...REQUIRED, SEP7_SIGNING_SECRET: secret, SEP7_ORIGIN_DOMAIN: domain })).to.include({
+      SEP7_SIGNING_SECRET: secret,
+      SEP7_ORIGIN_DOMAIN: domain,
+    });
   });
 
   it("an empty variable counts as not set", () => {

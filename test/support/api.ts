@@ -51,6 +51,7 @@ export async function startApi(
       adminKey: ADMIN_KEY,
       networkPassphrase: SANDBOX_PASSPHRASE,
       limits: { perMerchant: 100_000, perAddress: 100_000 },
+      sep7Signer: null,
       webhooks: { allowPrivate: false },
       publicUrl: "https://pay.example.com",
       trustProxy: false,

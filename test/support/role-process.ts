@@ -48,7 +48,7 @@ export function roleEnvironment(env: RoleEnvironment): Record<string, string> {
  * @throws Error with what it wrote, when it ends before that
  */
 export async function startRole(
-  command: "consume" | "ingest" | "work",
+  command: "consume" | "ingest" | "work" | "api",
   env: RoleEnvironment,
 ): Promise<RoleProcess> {
   const child = fork(CLI, [command], {

@@ -70,6 +70,9 @@ export class Faces2 implements MigrationInterface {
     // A credit belongs to a merchant by its account; lists page by the credit's own key.
     await runner.query(`CREATE INDEX credits_by_account ON credits (account, operation_id, move_index)`);
     await runner.query(
+      `CREATE INDEX credits_exceptional ON credits (account, operation_id, move_index) WHERE outcome = 'exception'`,
+    );
+    await runner.query(
       `CREATE INDEX credits_by_transaction ON credits (transaction_hash) WHERE transaction_hash IS NOT NULL`,
     );
 
@@ -97,6 +100,10 @@ export class Faces2 implements MigrationInterface {
         CONSTRAINT verdicts_accept_what_can_settle CHECK (verdict <> 'accept' OR
           (reason IN ('late', 'underpaid') AND session_id IS NOT NULL))
       )`);
+    // An accepted exception is found here alone.
+    await runner.query(
+      `CREATE INDEX verdicts_accepted ON exception_verdicts (operation_id, move_index) WHERE verdict = 'accept'`,
+    );
 
     await this.#outbox(runner);
     await this.#webhooks(runner);

@@ -9,7 +9,10 @@ export const Id = z
   .uuid({ error: "an id is a UUID" })
   .meta({ example: "01a1fde5-2471-7749-bad1-d5169feeeec6" });
 
-export const Time = z.iso.datetime({ error: "a time is ISO 8601 in UTC, such as 2026-11-21T12:00:00Z" });
+/** Postgres knows no year 0, and would fail on it. */
+export const Time = z.iso
+  .datetime({ error: "a time is ISO 8601 in UTC, such as 2026-11-21T12:00:00Z" })
+  .refine((text) => !text.startsWith("0000"), "a time is in the year 1 or later");
 
 /** A time in a query, as a Date. */
 export const Moment = Time.transform((text) => new Date(text)).meta({

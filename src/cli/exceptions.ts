@@ -1,0 +1,138 @@
+import { userInfo } from "node:os";
+import type { Command } from "commander";
+import type { DataSource } from "typeorm";
+import { inSerializableTransaction } from "../entities/serializable.js";
+import { createLogger } from "../logging.js";
+import type { VerdictWord } from "../settlement/credit-facts.js";
+import { giveVerdict, VerdictRefusedError } from "../settlement/give-verdict.js";
+import { type ExceptionRecord, listExceptions } from "../settlement/read-exceptions.js";
+import { creditKeyText, parseCreditKey } from "../stellar/credit.js";
+import { formatStroops } from "../stellar/stroops.js";
+import { readEnvironment } from "./environment.js";
+import { EXIT } from "./exit-codes.js";
+import { openDatabase } from "./open-database.js";
+
+/** Read from the database at a time. */
+const PAGE = 200;
+
+const VERDICTS: Readonly<Record<VerdictWord, string>> = {
+  accept: "let a late or short credit pay its session",
+  refund: "record that the money is owed to its sender",
+  dismiss: "record that nothing is to be done",
+};
+
+/** The operator's inbox: every merchant's, and that of accounts that are nobody's. */
+export function addExceptionsCommand(program: Command): void {
+  const command = program
+    .command("exceptions")
+    .description("money that settled nothing: list it, and decide about it");
+
+  command
+    .command("list", { isDefault: true })
+    .description("every exception that waits for a verdict, the newest first")
+    .option("--all", "those that have one too")
+    .option("--json", "one JSON object per line")
+    .action(async (options: { all?: boolean; json?: boolean }) => {
+      await withDatabase((dataSource) => list(dataSource, options));
+    });
+
+  for (const [verdict, description] of Object.entries(VERDICTS) as [VerdictWord, string][]) {
+    command
+      .command(`${verdict} <key...>`)
+      .description(description)
+      .requiredOption("--note <text>", "why; kept with the verdict")
+      .addHelpText(
+        "after",
+        `\nExample:\n  paidonce exceptions ${verdict} 257698037764097-0 --note "see ticket 7"`,
+      )
+      .action(async (keys: string[], { note }: { note: string }) => {
+        await withDatabase(async (dataSource) => {
+          for (const key of keys) {
+            if (!(await decide(dataSource, key, verdict, note))) process.exitCode = EXIT.failed;
+          }
+        });
+      });
+  }
+}
+
+async function list(dataSource: DataSource, options: { all?: boolean; json?: boolean }): Promise<void> {
+  const filter = options.all ? {} : { open: true };
+  let before: ExceptionRecord | null = null;
+  for (;;) {
+    const page: ExceptionRecord[] = await listExceptions(dataSource.manager, null, filter, before, PAGE);
+    if (before === null && page.length === 0 && !options.json) process.stdout.write("no exceptions\n");
+    for (const each of page) process.stdout.write(`${options.json ? asJson(each) : describe(each)}\n`);
+    before = page.at(-1) ?? null;
+    if (page.length < PAGE) return;
+  }
+}
+
+/** @returns whether the verdict holds */
+async function decide(
+  dataSource: DataSource,
+  text: string,
+  verdict: VerdictWord,
+  note: string,
+): Promise<boolean> {
+  try {
+    const key = parseCreditKey(text);
+    if (key === null) throw new VerdictRefusedError("unknown", "A key is <operation id>-<index>.");
+    const trimmed = note.trim();
+    if (trimmed.length < 1 || trimmed.length > 1000) {
+      throw new VerdictRefusedError("refused", "Say why, in 1 to 1000 characters.");
+    }
+    const decidedBy = `operator:${userInfo().username}`;
+    const request = { key, verdict, note: trimmed, decidedBy, merchantId: null };
+    await inSerializableTransaction(dataSource, (runner) => giveVerdict(runner, request));
+    process.stdout.write(`${text}: ${verdict}\n`);
+    return true;
+  } catch (error) {
+    if (!(error instanceof VerdictRefusedError)) throw error;
+    process.stdout.write(`${text}: ${error.message}\n`);
+    return false;
+  }
+}
+
+async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
+  const config = await readEnvironment();
+  const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "exceptions");
+  const dataSource = await openDatabase(config, "exceptions", logger);
+  try {
+    await work(dataSource);
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+function describe(exception: ExceptionRecord): string {
+  const { amount, asset, from, sessionId, verdict } = exception;
+  const what = amount === null ? "unreadable" : `${formatStroops(amount)} ${asset} from ${from ?? "nobody"}`;
+  const lines = [
+    `${creditKeyText(exception)}  ${exception.reason}  ${what}`,
+    `    to ${exception.account}${sessionId === null ? "" : ` for session ${sessionId}`}`,
+    `    ${exception.detail}`,
+  ];
+  if (verdict !== null) lines.push(`    ${verdict.verdict} by ${verdict.decidedBy}: ${verdict.note}`);
+  return lines.join("\n");
+}
+
+/** Named as in the API. */
+function asJson(exception: ExceptionRecord): string {
+  const { amount, verdict } = exception;
+  return JSON.stringify({
+    key: creditKeyText(exception),
+    reason: exception.reason,
+    session_id: exception.sessionId,
+    detail: exception.detail,
+    account: exception.account,
+    from: exception.from,
+    asset: exception.asset,
+    amount: amount === null ? null : formatStroops(amount),
+    closed_at: exception.closedAt,
+    open: verdict === null,
+    verdict: verdict?.verdict ?? null,
+    note: verdict?.note ?? null,
+    decided_by: verdict?.decidedBy ?? null,
+    decided_at: verdict?.decidedAt ?? null,
+  });
+}

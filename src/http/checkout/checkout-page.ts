@@ -1,0 +1,109 @@
+/** src/http/checkout: the page that a customer pays on. What it says is pure; only this file and its neighbour `read-checkout` ask. */
+import Router from "@koa/router";
+import type { Context, Next } from "koa";
+import type { DataSource } from "typeorm";
+import { databaseFault } from "../../entities/database-errors.js";
+import { Problem } from "../problem.js";
+import type { RateLimit } from "../rate-limit.js";
+import { Id } from "../schemas/values.js";
+import { ASSETS, ASSETS_HASH } from "./assets.js";
+import { renderCheckout, renderMessage } from "./page.js";
+import { readCheckout } from "./read-checkout.js";
+import type { Sep7Signer } from "./sep7.js";
+import { viewOf } from "./view.js";
+
+export type CheckoutSources = {
+  readonly dataSource: DataSource;
+  readonly networkPassphrase: string;
+  /** Null: SEP-7 requests go unsigned. */
+  readonly sep7Signer: Sep7Signer | null;
+  readonly rateLimit: RateLimit;
+};
+
+const ASSET_BASE = `/pay/assets/${ASSETS_HASH}`;
+
+/** Only files from here. No inline script, no inline style: what a merchant is called can't become either. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** How soon a page that could not be shown tries again, in seconds. */
+const RETRY_SECONDS = 10;
+
+/** `GET /pay/:id`, and the files it loads. */
+export function checkoutPage(sources: CheckoutSources): Router {
+  const router = new Router({ prefix: "/pay" });
+  for (const [name, { type, body }] of ASSETS) {
+    router.get(`/assets/${ASSETS_HASH}/${name}`, (context) => {
+      context.type = type;
+      // Another content has another path.
+      context.set("Cache-Control", "public, max-age=31536000, immutable");
+      context.body = body;
+    });
+  }
+  router.get("/:id", inWordsForCustomers, async (context) => {
+    await sources.rateLimit(context, { kind: "public" });
+    const id = Id.safeParse(context.params.id);
+    const checkout = id.success ? await readCheckout(sources.dataSource.manager, id.data) : null;
+    if (checkout === null) throw new Problem("not-found", "There is no such checkout session.");
+    const { networkPassphrase, sep7Signer: signer } = sources;
+    sendPage(
+      context,
+      renderCheckout(viewOf(checkout, { networkPassphrase, signer, now: new Date() }), ASSET_BASE),
+    );
+  });
+  return router;
+}
+
+/** A customer gets a page where a program gets a problem document. What we did not foresee is logged further out. */
+async function inWordsForCustomers(context: Context, next: Next): Promise<void> {
+  try {
+    await next();
+  } catch (error) {
+    const message = context.accepts("html", "json") === "html" ? messageFor(error) : null;
+    if (message === null) throw error;
+    context.status = message.status;
+    sendPage(context, renderMessage(message.title, message.text, ASSET_BASE, message.retrySeconds));
+  }
+}
+
+type Message = {
+  readonly status: number;
+  readonly title: string;
+  readonly text: string;
+  readonly retrySeconds?: number;
+};
+
+function messageFor(error: unknown): Message | null {
+  if (error instanceof Problem && error.kind === "not-found") {
+    return {
+      status: 404,
+      title: "We can’t find this payment",
+      text: "There is no payment request at this address. Please go back to the shop and follow its link again, and don’t send anything until you see the amount and the address here.",
+    };
+  }
+  if (error instanceof Problem && error.kind === "rate-limited") {
+    return {
+      status: 429,
+      title: "One moment, please",
+      text: "This page was asked for very often from your network. It tries again by itself. A payment that you have made is not affected.",
+      retrySeconds: RETRY_SECONDS,
+    };
+  }
+  const fault = databaseFault(error);
+  if (fault !== "unavailable" && fault !== "conflict") return null;
+  return {
+    status: 503,
+    title: "We can’t show this payment right now",
+    text: "This page tries again by itself. A payment that you have made is not affected: it is on the network, and will be counted.",
+    retrySeconds: RETRY_SECONDS,
+  };
+}
+
+function sendPage(context: Context, page: string): void {
+  context.set("Content-Security-Policy", POLICY);
+  // It changes any moment, and is one customer's own.
+  context.set("Cache-Control", "no-store");
+  context.vary("Accept");
+  context.type = "html";
+  context.body = page;
+}

@@ -1,0 +1,126 @@
+import type { SessionStatus } from "../../entities/checkout-session.js";
+import type { ExceptionReason } from "../../entities/payment-exception.js";
+import type { SessionWithMoney } from "../../settlement/read-sessions.js";
+import type { Asset } from "../../stellar/asset.js";
+import { type Memo, memoParts } from "../../stellar/memo.js";
+import { PUBLIC_NETWORK } from "../../stellar/network.js";
+import { type Stroops, trimmedAmount } from "../../stellar/stroops.js";
+import { payAddress, payRequest, type Sep7Signer } from "./sep7.js";
+import { type Words, wordsFor, wrongAssetWords } from "./words.js";
+
+/** What the page shows, and nothing else that is known of a session. */
+export type CheckoutView = {
+  readonly id: string;
+  readonly shop: string;
+  /** Without zeros that say nothing: `12.5`. */
+  readonly amount: string;
+  /** `XLM` for lumens. */
+  readonly code: string;
+  readonly issuer: string | null;
+  readonly words: Words;
+  /** Status and money, such as `pending none`: by it the script knows what an event tells already. */
+  readonly state: string;
+  /** Beside the words: what came in another asset. */
+  readonly note: string | null;
+  /** Null once nothing should be sent any more. */
+  readonly pay: PayInstructions | null;
+  /** Whole seconds to pay in; null when the time doesn't matter any more. */
+  readonly secondsLeft: number | null;
+  /** `open`: a payment may come any moment. `over`: it may still turn out to have come in time. */
+  readonly phase: "open" | "over" | "paid";
+  readonly successUrl: string | null;
+  readonly cancelUrl: string | null;
+  readonly testNetwork: boolean;
+};
+
+export type PayInstructions = {
+  /** The SEP-7 request. */
+  readonly uri: string;
+  readonly address: string;
+  readonly memo: Memo | null;
+};
+
+/** A credit of the session that settled nothing and waits for a verdict. */
+export type OddCredit = { readonly reason: ExceptionReason; readonly amount: Stroops; readonly asset: Asset };
+
+/** All that the page is made from. */
+export type Checkout = {
+  readonly session: SessionWithMoney;
+  readonly shop: string;
+  readonly odd: readonly OddCredit[];
+  /** What arrived beyond the amount; null while nothing has paid the session. */
+  readonly surplus: Stroops | null;
+};
+
+export type ViewOptions = {
+  readonly networkPassphrase: string;
+  readonly signer: Sep7Signer | null;
+  readonly now: Date;
+};
+
+/** Decides what a customer sees of a session. Pure. */
+export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
+  const { session, shop } = checkout;
+  const [code, issuer = null] = session.asset === "native" ? ["XLM"] : session.asset.split(":");
+  const msLeft = session.expiresAt.getTime() - options.now.getTime();
+  const phase = phaseOf(session.status);
+  const canPay = session.status === "pending" && msLeft > 0;
+  const stray = checkout.odd.filter(({ reason }) => reason === "wrong_asset");
+  return {
+    id: session.id,
+    shop,
+    amount: trimmedAmount(session.amount),
+    code: code ?? "",
+    issuer,
+    words: wordsFor({
+      status: session.status,
+      money: session.money,
+      shop,
+      amount: priced(session.amount, session.asset),
+      odd: oddOf(checkout),
+      timeIsUp: msLeft <= 0,
+    }),
+    state: `${session.status} ${session.money}`,
+    note: stray.length === 0 ? null : wrongAssetWords({ shop, odd: listed(stray) }),
+    pay: canPay
+      ? {
+          uri: payRequest(session, { ...options, message: `Payment to ${shop}` }),
+          address: payAddress(session),
+          memo: memoParts(session.memoKey).memo,
+        }
+      : null,
+    secondsLeft: canPay ? Math.ceil(msLeft / 1000) : null,
+    phase,
+    successUrl: phase === "paid" ? webPage(session.successUrl) : null,
+    cancelUrl: phase === "paid" ? null : webPage(session.cancelUrl),
+    testNetwork: options.networkPassphrase !== PUBLIC_NETWORK,
+  };
+}
+
+function phaseOf(status: SessionStatus): CheckoutView["phase"] {
+  if (status === "paid") return "paid";
+  return status === "pending" || status === "processing" ? "open" : "over";
+}
+
+/** What the second axis is about, in amounts. */
+function oddOf({ session, odd, surplus }: Checkout): string {
+  if (session.money === "overpaid" && surplus !== null) return priced(surplus, session.asset);
+  return listed(odd.filter(({ reason }) => reason === session.money));
+}
+
+function listed(credits: readonly OddCredit[]): string {
+  const amounts = credits.map(({ amount, asset }) => priced(amount, asset));
+  if (amounts.length < 2) return amounts[0] ?? "";
+  return `${amounts.slice(0, -1).join(", ")} and ${amounts.at(-1)}`;
+}
+
+function priced(amount: Stroops, asset: Asset): string {
+  // A no-break space: an amount is one word.
+  return `${trimmedAmount(amount)}\u00a0${asset === "native" ? "XLM" : asset.split(":")[0]}`;
+}
+
+/** A link of the merchant's that may stand on the page: one with `javascript:` would be ours to answer for. */
+function webPage(text: string | null): string | null {
+  if (text === null || !URL.canParse(text)) return null;
+  return ["https:", "http:"].includes(new URL(text).protocol) ? text : null;
+}

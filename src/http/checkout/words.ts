@@ -1,0 +1,141 @@
+import type { SessionStatus } from "../../entities/checkout-session.js";
+import type { Money } from "../../settlement/money.js";
+
+/** How a state looks: nothing to worry about yet, done, something to know, or over. */
+export type Tone = "open" | "good" | "attention" | "over";
+
+export type Words = { readonly tone: Tone; readonly title: string; readonly text: string };
+
+/** What the words are about. Amounts are text for people, such as `12.5 XLM`. */
+export type Facts = {
+  readonly status: SessionStatus;
+  readonly money: Money;
+  readonly shop: string;
+  readonly amount: string;
+  /** What came that `money` is about: the credits that wait for the shop's verdict, or the surplus. */
+  readonly odd: string;
+  /** Whether the time to pay has run out by our clock. The network's clock decides, so only words follow it. */
+  readonly timeIsUp: boolean;
+};
+
+/**
+ * What a customer is told: what happened, whether their money is safe, and what to do now. Pure.
+ *
+ * Whatever is odd waits for the shop, which was told of it: we promise nothing in its name.
+ */
+export function wordsFor(facts: Facts): Words {
+  switch (facts.status) {
+    case "pending":
+      return whilePending(facts);
+    case "processing":
+      return {
+        tone: "open",
+        title: "Your payment is on its way",
+        text: "It was sent to the network, which takes a few seconds. This page changes by itself.",
+      };
+    case "paid":
+      return oncePaid(facts);
+    case "expired":
+      return afterTheEnd(facts, "This payment request has expired", "No payment arrived in time.");
+    case "cancelled":
+      return afterTheEnd(facts, "This payment request was cancelled", `${facts.shop} cancelled it.`);
+  }
+}
+
+function whilePending({ money, shop, amount, odd, timeIsUp }: Facts): Words {
+  if (timeIsUp) {
+    return {
+      tone: "attention",
+      title: "Time is up",
+      text: `Please don’t send anything now. Have you paid already? Then stay: a payment that was made in time counts, and this page changes by itself.${money === "none" ? "" : ` ${odd} arrived. ${withTheShop("What you sent", shop)}`}`,
+    };
+  }
+  switch (money) {
+    case "none":
+    case "overpaid":
+      return {
+        tone: "open",
+        title: "Waiting for your payment",
+        text: `Send exactly ${amount} in one payment. This page changes by itself when it arrives.`,
+      };
+    case "underpaid":
+      return {
+        tone: "attention",
+        title: "That was too little",
+        text: `${odd} arrived, but ${amount} is needed in one payment, so this order is not paid yet. ${withTheShop("What you sent", shop)} To pay now, send the full ${amount}.`,
+      };
+    case "late":
+    case "duplicate":
+      return {
+        tone: "attention",
+        title: "Your payment needs a look",
+        text: `${odd} arrived, but can’t pay this order by itself. ${withTheShop("What you sent", shop)}`,
+      };
+  }
+}
+
+function oncePaid({ money, shop, amount, odd }: Facts): Words {
+  const paid = { tone: "good", title: "Paid. Thank you!" } as const;
+  switch (money) {
+    case "none":
+      // No amount: the shop may have accepted less.
+      return { ...paid, text: `Your payment has arrived, and ${shop} knows about it.` };
+    case "overpaid":
+      return {
+        tone: "good",
+        title: "Paid, with more than was needed",
+        text: `Your order is paid. ${odd} more than ${amount} arrived. ${withTheShop("The rest", shop)}`,
+      };
+    case "duplicate":
+      return {
+        tone: "good",
+        title: "Paid, and then paid again",
+        text: `Your order is paid, and another ${odd} arrived after that. ${withTheShop("It", shop)}`,
+      };
+    case "underpaid":
+    case "late":
+      return {
+        ...paid,
+        text: `Your order is paid. Another payment, ${odd}, was not counted: it ${money === "late" ? "came too late" : "was too small"}. ${withTheShop("It", shop)}`,
+      };
+  }
+}
+
+function afterTheEnd({ money, shop, odd }: Facts, title: string, why: string): Words {
+  switch (money) {
+    case "none":
+    case "overpaid":
+      return {
+        tone: "over",
+        title,
+        text: `${why} Please don’t send anything now: go back to ${shop} for a new request.`,
+      };
+    case "late":
+      return {
+        tone: "attention",
+        title: "Your payment came too late",
+        text: `${odd} arrived after this request had ended, so your order is not paid yet. ${withTheShop("What you sent", shop)} Please don’t pay again before you have heard from the shop.`,
+      };
+    case "underpaid":
+      return {
+        tone: "attention",
+        title: "Too little arrived in time",
+        text: `${odd} arrived, less than was needed, and this request has ended. ${withTheShop("What you sent", shop)} Please don’t send anything now.`,
+      };
+    case "duplicate":
+      return {
+        tone: "attention",
+        title: "Your payment needs a look",
+        text: `${odd} arrived for a request that has ended. ${withTheShop("What you sent", shop)} Please don’t send anything now.`,
+      };
+  }
+}
+
+function withTheShop(what: string, shop: string): string {
+  return `${what} is with ${shop}, who was told about it: please ask there.`;
+}
+
+/** Money in another asset is no matter of the order's, but its sender must hear of it. */
+export function wrongAssetWords({ shop, odd }: { readonly shop: string; readonly odd: string }): string {
+  return `${odd} arrived too, which is not the asset asked for and does not count. ${withTheShop("What you sent", shop)}`;
+}

@@ -1,0 +1,76 @@
+import type { DataSource } from "typeorm";
+import { listExceptions } from "../../settlement/read-exceptions.js";
+import { listPayments } from "../../settlement/read-payments.js";
+import { listSessions } from "../../settlement/read-sessions.js";
+import { answerCsv, ROWS_AT_A_TIME } from "../csv.js";
+import { exceptionCells, paymentCells, sessionCells } from "../csv-columns.js";
+import { creditFilter, exceptionFilter } from "../present-credit.js";
+import type { Surroundings } from "../present-session.js";
+import { merchantOf, type Route, stream } from "../route.js";
+import { CreditQuery, ExceptionQuery } from "../schemas/credit.js";
+import { SessionFilter, sessionFilter } from "./sessions.js";
+
+const contentType = "text/csv";
+
+/** Lists as files, with the lists' own filters. */
+export function exportRoutes(sources: Surroundings & { readonly dataSource: DataSource }): Route[] {
+  const { manager } = sources.dataSource;
+  return [
+    stream({
+      path: "/v1/checkout/sessions.csv",
+      access: "merchant",
+      operationId: "exportSessions",
+      summary: "Checkout sessions as CSV, the newest first",
+      tag: "Checkout sessions",
+      query: SessionFilter,
+      contentType,
+      stream: async (call, context) => {
+        const filter = sessionFilter(call.query, merchantOf(call).merchantId);
+        await answerCsv(
+          context,
+          "sessions",
+          (after) => listSessions(manager, filter, after?.id ?? null, ROWS_AT_A_TIME),
+          sessionCells(sources),
+        );
+      },
+    }),
+    stream({
+      path: "/v1/payments.csv",
+      access: "merchant",
+      operationId: "exportPayments",
+      summary: "Payments as CSV, the network's newest first",
+      tag: "Payments",
+      query: CreditQuery,
+      contentType,
+      stream: async (call, context) => {
+        const { merchantId } = merchantOf(call);
+        const filter = creditFilter(call.query);
+        await answerCsv(
+          context,
+          "payments",
+          (after) => listPayments(manager, merchantId, filter, after, ROWS_AT_A_TIME),
+          paymentCells,
+        );
+      },
+    }),
+    stream({
+      path: "/v1/exceptions.csv",
+      access: "merchant",
+      operationId: "exportExceptions",
+      summary: "Exceptions as CSV, the network's newest first",
+      tag: "Exceptions",
+      query: ExceptionQuery,
+      contentType,
+      stream: async (call, context) => {
+        const { merchantId } = merchantOf(call);
+        const filter = exceptionFilter(call.query);
+        await answerCsv(
+          context,
+          "exceptions",
+          (after) => listExceptions(manager, merchantId, filter, after, ROWS_AT_A_TIME),
+          exceptionCells,
+        );
+      },
+    }),
+  ];
+}

@@ -1,0 +1,108 @@
+import type { EntityManager } from "typeorm";
+import type { SessionId } from "../entities/checkout-session.js";
+import type { ExceptionReason } from "../entities/payment-exception.js";
+import type { CreditKey } from "../stellar/credit.js";
+import {
+  CREDIT_CONDITIONS,
+  type CreditFacts,
+  type CreditFilter,
+  creditValues,
+  FACT_COLUMNS,
+  type FactRow,
+  factsOf,
+  VERDICT_COLUMNS,
+  type Verdict,
+  type VerdictRow,
+  verdictOf,
+} from "./credit-facts.js";
+
+export type ExceptionRecord = CreditFacts & {
+  readonly reason: ExceptionReason;
+  readonly sessionId: SessionId | null;
+  readonly detail: string;
+  readonly raisedAt: Date;
+  /** Null while it waits for one. */
+  readonly verdict: Verdict | null;
+};
+
+export type ExceptionFilter = CreditFilter & {
+  readonly reason?: ExceptionReason | undefined;
+  /** Whether it waits for a verdict. */
+  readonly open?: boolean | undefined;
+};
+
+const CONDITIONS = `${CREDIT_CONDITIONS}
+      AND ($13::uuid IS NULL OR x.session_id = $13)
+      AND ($14::text IS NULL OR x.reason = $14)`;
+
+/**
+ * Exceptions as they were raised: those that are still one, and those that were accepted and are payments now,
+ * of which the verdict keeps what they were.
+ */
+const LIST = `
+  SELECT found.*
+  FROM stream_cursors a LEFT JOIN receiving_accounts owned USING (account)
+  CROSS JOIN LATERAL (
+    SELECT ${FACT_COLUMNS}, x.reason, x.session_id, x.detail, x.raised_at, ${VERDICT_COLUMNS}
+    FROM credits c
+    JOIN payment_exceptions x USING (operation_id, move_index)
+    LEFT JOIN exception_verdicts v USING (operation_id, move_index)
+    WHERE c.account = a.account AND c.outcome = 'exception' AND ${CONDITIONS}
+      AND ($15::boolean IS NULL OR (v.verdict IS NULL) = $15)
+    UNION ALL
+    SELECT ${FACT_COLUMNS}, x.reason, x.session_id, x.detail, x.raised_at,
+           x.verdict, x.note, x.decided_by, x.decided_at
+    FROM exception_verdicts x
+    JOIN credits c USING (operation_id, move_index)
+    WHERE c.account = a.account AND x.verdict = 'accept' AND $15::boolean IS NOT TRUE AND ${CONDITIONS}
+    ORDER BY operation_id DESC, move_index DESC
+    LIMIT $2
+  ) found
+  WHERE $1::uuid IS NULL OR owned.merchant_id = $1
+  ORDER BY found.operation_id DESC, found.move_index DESC
+  LIMIT $2`;
+
+/**
+ * Exceptions, the newest first.
+ * @param merchantId null for the operator, who also sees accounts that are nobody's
+ * @param before only those that the network made before this one
+ */
+export async function listExceptions(
+  manager: EntityManager,
+  merchantId: string | null,
+  filter: ExceptionFilter,
+  before: CreditKey | null,
+  limit: number,
+): Promise<ExceptionRecord[]> {
+  const { sessionId, reason, open } = filter;
+  const values = [
+    merchantId,
+    limit,
+    ...creditValues(filter, before),
+    sessionId ?? null,
+    reason ?? null,
+    open ?? null,
+  ];
+  const rows: ExceptionRow[] = await manager.query(LIST, values);
+  return rows.map((row) => ({
+    ...factsOf(row),
+    reason: row.reason,
+    sessionId: row.session_id,
+    detail: row.detail,
+    raisedAt: row.raised_at,
+    verdict: verdictOf(row),
+  }));
+}
+
+/** @param merchantId null for the operator */
+export async function readException(
+  manager: EntityManager,
+  merchantId: string | null,
+  key: CreditKey,
+): Promise<ExceptionRecord | null> {
+  const [found] = await listExceptions(manager, merchantId, { key }, null, 1);
+  return found ?? null;
+}
+
+type ExceptionRow = FactRow &
+  VerdictRow & { reason: ExceptionReason; session_id: SessionId | null; detail: string; raised_at: Date };

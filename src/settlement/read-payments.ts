@@ -1,0 +1,65 @@
+import type { EntityManager } from "typeorm";
+import type { SessionId } from "../entities/checkout-session.js";
+import type { CreditKey } from "../stellar/credit.js";
+import { type Stroops, toStroops } from "../stellar/stroops.js";
+import {
+  CREDIT_CONDITIONS,
+  type CreditFacts,
+  type CreditFilter,
+  creditValues,
+  FACT_COLUMNS,
+  type FactRow,
+  factsOf,
+  VERDICT_COLUMNS,
+  type Verdict,
+  type VerdictRow,
+  verdictOf,
+} from "./credit-facts.js";
+
+export type PaymentRecord = CreditFacts & {
+  readonly sessionId: SessionId;
+  readonly surplus: Stroops;
+  readonly settledAt: Date;
+  /** Set where a person accepted what came late or short. */
+  readonly verdict: Verdict | null;
+};
+
+/** Page by page of each account, so that a long history is never sorted as a whole. */
+const LIST = `
+  SELECT found.*, ${VERDICT_COLUMNS}
+  FROM receiving_accounts a
+  CROSS JOIN LATERAL (
+    SELECT ${FACT_COLUMNS}, p.session_id, p.surplus, p.settled_at
+    FROM credits c JOIN payments p USING (operation_id, move_index)
+    WHERE c.account = a.account AND ${CREDIT_CONDITIONS}
+      AND ($13::uuid IS NULL OR p.session_id = $13)
+    ORDER BY c.operation_id DESC, c.move_index DESC
+    LIMIT $2
+  ) found
+  LEFT JOIN exception_verdicts v USING (operation_id, move_index)
+  WHERE a.merchant_id = $1
+  ORDER BY found.operation_id DESC, found.move_index DESC
+  LIMIT $2`;
+
+/**
+ * A merchant's payments, the newest first.
+ * @param before only those that the network made before this one
+ */
+export async function listPayments(
+  manager: EntityManager,
+  merchantId: string,
+  filter: CreditFilter,
+  before: CreditKey | null,
+  limit: number,
+): Promise<PaymentRecord[]> {
+  const values = [merchantId, limit, ...creditValues(filter, before), filter.sessionId ?? null];
+  const rows: (FactRow & VerdictRow & { session_id: SessionId; surplus: string; settled_at: Date })[] =
+    await manager.query(LIST, values);
+  return rows.map((row) => ({
+    ...factsOf(row),
+    sessionId: row.session_id,
+    surplus: toStroops(BigInt(row.surplus)),
+    settledAt: row.settled_at,
+    verdict: verdictOf(row),
+  }));
+}

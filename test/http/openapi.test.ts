@@ -1,0 +1,169 @@
+import { expect } from "chai";
+import { v7 as uuidv7 } from "uuid";
+import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { settle } from "../../src/settlement/settle.js";
+import { creditKeyText } from "../../src/stellar/credit.js";
+import { toStroops } from "../../src/stellar/stroops.js";
+import { Stage } from "../sandbox/stage.js";
+import { ADMIN_KEY, type Json, startApi, type TestApi } from "../support/api.js";
+import { ApiDocument } from "../support/api-document.js";
+import { anUnreadable, newAccount } from "../support/books.js";
+import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { creditOf } from "../support/merchants.js";
+
+describe("the OpenAPI document", () => {
+  let database: TestDatabase;
+  let redisServer: RedisServer;
+  let stage: Stage;
+  let api: TestApi;
+  let document: ApiDocument;
+  let served: Json;
+
+  before(async () => {
+    [database, redisServer, stage] = await Promise.all([
+      createTestDatabase(),
+      startRedis({ appendonly: false }),
+      Stage.open(),
+    ]);
+    api = await startApi(database.dataSource, redisServer.url, { horizonUrl: stage.sandbox.url });
+    served = (await api.ask("GET", "/v1/openapi.json")).body;
+    document = new ApiDocument(served);
+  });
+  after(async () => {
+    await api.stop();
+    await stage[Symbol.asyncDispose]();
+    await redisServer.stop();
+    await database.close();
+  });
+
+  it("describes every route of the running API, and no other", () => {
+    const described = document.operations.map(({ method, path }) => `${method} ${path}`);
+    const routes = api.routes.map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`);
+    expect(served.openapi).to.equal("3.1.0");
+    expect(described.sort()).to.deep.equal(routes.sort());
+    const ids = document.operations.map(({ operationId }) => operationId);
+    expect(new Set(ids).size, "names of operations").to.equal(ids.length);
+    const events = document.operations.find(({ operationId }) => operationId === "listSessions");
+    expect(events?.parameters.map(({ name }) => name)).to.deep.equal([
+      "limit",
+      "cursor",
+      "status",
+      "created_after",
+      "created_before",
+      "metadata",
+    ]);
+  });
+
+  it("says what each operation answers, of success and of failure", async () => {
+    const succeeded = new Set<string>();
+
+    /** Asks, and holds the answer to the document. */
+    const ask = async (operationId: string, values: Record<string, string> = {}, body?: object, as = key) => {
+      const operation = document.operations.find((each) => each.operationId === operationId);
+      if (operation === undefined) throw new Error(`no operation ${operationId}`);
+      const used = new Set<string>();
+      const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) => {
+        used.add(name);
+        return values[name] ?? "";
+      });
+      const query = new URLSearchParams(Object.entries(values).filter(([name]) => !used.has(name)));
+      const answer = await api.ask(operation.method, `${path}?${query}`, {
+        ...(operation.isPublic ? {} : { key: operation.isAdmins ? ADMIN_KEY : as }),
+        ...(body === undefined ? {} : { body }),
+      });
+      const what = `${operationId}: ${JSON.stringify(answer.body)}`;
+      expect(document.misfits(operation, answer), what).to.deep.equal([]);
+      if (answer.status < 300) succeeded.add(operationId);
+      return answer.body;
+    };
+
+    let key = "";
+    const account = newAccount();
+    const merchant = await ask("createMerchant", {}, { name: "Shop" });
+    const ofMerchant = { merchant_id: merchant.id };
+    await ask("getMerchant", ofMerchant);
+    await ask("updateMerchant", ofMerchant, { allowed_origins: ["https://shop.example.com"] });
+    const firstKey = await ask("createKey", ofMerchant, {});
+    key = firstKey.key;
+    await ask("registerAccount", ofMerchant, { account, assets: ["native"] });
+    await ask("listAccounts", ofMerchant);
+    await ask("updateAccount", { ...ofMerchant, account }, { assets: ["native", `USD:${account}`] });
+
+    const hook = await ask("createWebhookEndpoint", {}, { url: "https://shop.example.com/hooks" });
+    const endpoint = { endpoint_id: hook.id };
+
+    const order = { amount: "10", asset: "native", metadata: { order: "1" } };
+    const session = await ask("createSession", {}, order);
+    const muxed = await ask("createSession", {}, { ...order, muxed_id: "7" });
+    const paid = await ask("createSession", {}, { ...order, success_url: "https://shop.example.com/" });
+    const short = creditOf(session, { amount: toStroops(1n) });
+    const [good, second] = [creditOf(paid), creditOf(paid)];
+    await settle(database.dataSource, [short, good, second, anUnreadable(account)]);
+    for (const each of [session, muxed, paid]) {
+      await ask("getSession", { id: each.id });
+      await ask("getPublicSession", { id: each.id });
+    }
+    await ask("listSessions", { limit: "2", "metadata[order]": "1" });
+    await ask("listSessionCredits", { id: paid.id });
+    await ask("cancelSession", { id: muxed.id });
+    await ask("expireSession", { id: session.id });
+    await ask("streamSession", { id: paid.id });
+    await ask("listPayments", { limit: "1" });
+    await ask("getPayment", { key: creditKeyText(good) });
+    await ask("listExceptions", { open: "true" });
+    await ask("decideException", { key: creditKeyText(short) }, { verdict: "accept", note: "n" });
+    await ask("decideException", { key: creditKeyText(second) }, { verdict: "refund", note: "n" });
+    await ask("getException", { key: creditKeyText(short) });
+    await ask("listPayments");
+    await ask("listExceptions");
+    for (const file of ["exportSessions", "exportPayments", "exportExceptions"]) await ask(file);
+
+    const [event] = (await ask("listEvents", { delivered: "false" })).data;
+    await ask("getEvent", { id: event.id });
+    const delivery = { ...endpoint, event_id: event.id };
+    await database.dataSource.query(
+      `INSERT INTO webhook_attempts (event_id, endpoint_id, attempt, started_at, duration_ms, response_status)
+       VALUES ($1, $2, 1, now(), 12, 503)`,
+      [event.id, hook.id],
+    );
+    await ask("listWebhookEndpoints");
+    await ask("getWebhookEndpoint", endpoint);
+    await ask("updateWebhookEndpoint", endpoint, { event_types: ["payment.confirmed"] });
+    await ask("listWebhookDeliveries");
+    await ask("listWebhookAttempts", delivery);
+    await ask("redeliverEvent", delivery);
+    await ask("redeliverSince", endpoint, { since: "2026-01-01T00:00:00Z" });
+    await ask("testWebhookEndpoint", endpoint);
+    await ask("rotateWebhookSecret", endpoint, {});
+    await ask("pauseWebhookEndpoint", endpoint);
+    await ask("resumeWebhookEndpoint", endpoint);
+    await ask("deleteWebhookEndpoint", endpoint);
+
+    const ofKey = { ...ofMerchant, key_id: firstKey.id };
+    await ask("listKeys", ofMerchant);
+    await ask("rotateKey", ofKey, {});
+    const failures = [
+      await ask("createSession", {}, { amount: "x" }),
+      await ask("getSession", { id: uuidv7() }),
+      await ask("cancelSession", { id: paid.id }),
+      await ask("createSession", {}, { ...order, account: newAccount() }),
+      await ask("getPayment", { key: "1-0" }, undefined, "sk_test_wrong"),
+    ];
+    expect(failures.map(({ status }: Json) => status)).to.deep.equal([400, 404, 409, 422, 401]);
+    await ask("revokeKey", ofKey);
+
+    const all = document.operations.map(({ operationId }) => operationId);
+    expect(all.filter((operationId) => !succeeded.has(operationId))).to.deep.equal([]);
+  });
+
+  it("is served with a page to read it on, which loads nothing from elsewhere", async () => {
+    const page = await api.ask("GET", "/docs");
+    expect(page.headers.get("content-security-policy")).to.include("default-src 'none'");
+    const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]: string[]) => file ?? "");
+    expect(files).to.have.length(3);
+    for (const file of files) {
+      expect(file).to.match(/^\/docs\//);
+      expect((await api.ask("GET", file)).status).to.equal(200);
+    }
+  });
+});
