@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { addApiCommand } from "./cli/api.js";
+import { addAuditCommand } from "./cli/audit.js";
 import { addConsumeCommand } from "./cli/consume.js";
 import { addDeadLettersCommand } from "./cli/dead-letters.js";
 import { addExceptionsCommand } from "./cli/exceptions.js";
@@ -42,6 +43,7 @@ addStatusCommand(program);
 addWatchCommand(program);
 addDeadLettersCommand(program);
 addExceptionsCommand(program);
+addAuditCommand(program);
 addSandboxCommands(program);
 
 try {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { connectRedis } from "../consumers/redis-connections.js";
+import { HorizonClient } from "../horizon/client.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
 import { readEnvironment } from "./environment.js";
@@ -17,6 +18,7 @@ export function addWorkCommand(program: Command): void {
       const worker = new Worker({
         dataSource,
         logger,
+        horizon: new HorizonClient({ url: config.HORIZON_URL }),
         webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
         connect: (name) =>
           connectRedis(config.REDIS_URL, name, logger, {

@@ -6,6 +6,7 @@ import { HistoryHole } from "./history-hole.js";
 import { Merchant } from "./merchant.js";
 import { Spine1 } from "./migrations/0001-spine.js";
 import { Faces2 } from "./migrations/0002-faces.js";
+import { Proof3 } from "./migrations/0003-proof.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -51,7 +52,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       OutboxEvent,
       WebhookEndpoint,
     ],
-    migrations: [Spine1, Faces2],
+    migrations: [Spine1, Faces2, Proof3],
     migrationsTableName: "migrations",
     synchronize: false,
     logging: false,

@@ -11,6 +11,9 @@ export const MAINTENANCE_QUEUE = "maintenance";
 /** Outbox to deliveries, every second: a queue of its own, so that maintenance can't hold it up. */
 export const RELAY_QUEUE = "relay";
 
+/** The hourly audit: it reads Horizon page by page, and must hold up nothing else. */
+export const AUDIT_QUEUE = "audit";
+
 /** One job for each webhook that is due. */
 export const WEBHOOK_QUEUE = "webhooks";
 

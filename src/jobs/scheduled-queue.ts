@@ -43,6 +43,12 @@ export class ScheduledQueue {
     // One line per fault is written by the connections; without listeners these would end the process.
     this.#queue.on("error", () => undefined);
     this.#worker.on("error", () => undefined);
+    this.#worker.on("failed", (job, error) => {
+      options.logger.warn(
+        { err: error, job: job?.name },
+        `job ${job?.name} failed; it runs again on schedule`,
+      );
+    });
   }
 
   start(): void {

@@ -10,6 +10,9 @@ const CONCURRENCY = 100;
 /** Dead letters that stay to be seen in the queue; the rows keep all of them. */
 const SHOWN_DEAD = 1_000;
 
+/** How long this worker trusts that a job it has enqueued is still there. */
+const TRUSTED_MS = 1_000;
+
 /** Ends the job as failed, which is where Bull Board shows dead letters. */
 class DeadLetterError extends Error {
   override readonly name = "DeadLetterError";
@@ -23,6 +26,9 @@ export class WebhookQueue {
   readonly #context: QueueContext & Delivering;
   readonly #queue: Queue<DeliveryKey>;
   readonly #worker: BullWorker<DeliveryKey>;
+  /** Jobs that this worker has enqueued since a moment ago: without them each attempt would write all again. */
+  readonly #enqueued = new Set<string>();
+  #trustedUntil = 0;
 
   constructor(context: QueueContext & Delivering) {
     this.#context = context;
@@ -61,12 +67,18 @@ export class WebhookQueue {
    * Enqueues what is due. A delivery whose job is there already is not enqueued again: the job's id is made of event
    * and endpoint.
    * @param endpointId that one's alone; every endpoint's by default
-   * @returns how many deliveries are due
    */
-  async enqueueDue(endpointId?: string): Promise<number> {
+  async enqueueDue(endpointId?: string): Promise<void> {
     const due = await findDue(this.#context.dataSource, endpointId);
-    if (due.length > 0) await this.#queue.addBulk(due.map(toJob));
-    return due.length;
+    const now = performance.now();
+    if (now > this.#trustedUntil) {
+      this.#enqueued.clear();
+      this.#trustedUntil = now + TRUSTED_MS;
+    }
+    const jobs = due.map(toJob).filter(({ opts }) => !this.#enqueued.has(opts.jobId));
+    if (jobs.length === 0) return;
+    for (const { opts } of jobs) this.#enqueued.add(opts.jobId);
+    await this.#queue.addBulk(jobs);
   }
 
   /** Never fails but for a dead letter: a job that failed would keep its id from being enqueued again. */

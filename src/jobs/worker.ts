@@ -6,12 +6,14 @@ import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import type { Agent } from "undici";
+import { auditNew } from "../audit/audit-new.js";
+import type { HorizonClient } from "../horizon/client.js";
 import { expireSessions } from "../settlement/expire-sessions.js";
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
 import { guardedAgent } from "../webhooks/guarded-agent.js";
 import { numberEvents } from "../webhooks/number-events.js";
 import { forgetIdempotencyKeys } from "./forget-idempotency-keys.js";
-import { MAINTENANCE_QUEUE, type QueueContext, RELAY_QUEUE } from "./queues.js";
+import { AUDIT_QUEUE, MAINTENANCE_QUEUE, type QueueContext, RELAY_QUEUE } from "./queues.js";
 import { type ScheduledJob, ScheduledQueue } from "./scheduled-queue.js";
 import { WebhookQueue } from "./webhook-queue.js";
 
@@ -20,6 +22,8 @@ export type WorkerOptions = {
   readonly logger: Logger;
   /** Makes a connection as BullMQ wants it: without a limit of retries, and without a time-out for commands. */
   readonly connect: (name: string) => Redis;
+  /** What audits read the network from; without it there are none. */
+  readonly horizon?: HorizonClient;
   /** Where webhooks may go; by default to the internet alone. */
   readonly webhooks?: UrlPolicy;
   /** Overrides each job's own interval, for tests. */
@@ -34,11 +38,12 @@ export type WorkerOptions = {
 export class Worker {
   readonly #connections: readonly Redis[];
   readonly #agent: Agent;
+  readonly #stopping = new AbortController();
   readonly #webhooks: WebhookQueue;
   readonly #scheduled: readonly ScheduledQueue[];
 
   constructor(options: WorkerOptions) {
-    const { dataSource, logger, rescheduleMs, webhookTimeoutMs } = options;
+    const { dataSource, logger, horizon, rescheduleMs, webhookTimeoutMs } = options;
     const [forQueues, forWorkers] = [options.connect("paidonce-queue"), options.connect("paidonce-work")];
     this.#connections = [forQueues, forWorkers];
     const context: QueueContext = { dataSource, logger, forQueues, forWorkers };
@@ -49,7 +54,7 @@ export class Worker {
       ...(webhookTimeoutMs && { timeoutMs: webhookTimeoutMs }),
     });
     const every = (ms: number) => options.everyMs ?? ms;
-    const queues: Readonly<Record<string, Readonly<Record<string, ScheduledJob>>>> = {
+    const queues: Record<string, Readonly<Record<string, ScheduledJob>>> = {
       [RELAY_QUEUE]: {
         /** Events get their place and their deliveries; deliveries that are due get their jobs. */
         relay: { every: every(1_000), level: "debug", run: () => this.#relay(dataSource) },
@@ -64,6 +69,13 @@ export class Worker {
         },
       },
     };
+    if (horizon !== undefined) {
+      const { signal } = this.#stopping;
+      queues[AUDIT_QUEUE] = {
+        /** G1 to G3 of what is new since the last audit that found nothing. */
+        audit: { every: every(3_600_000), run: () => auditNew({ dataSource, horizon, signal }, logger) },
+      };
+    }
     this.#scheduled = Object.entries(queues).map(
       ([name, jobs]) => new ScheduledQueue({ ...context, name, jobs, ...(rescheduleMs && { rescheduleMs }) }),
     );
@@ -75,6 +87,8 @@ export class Worker {
 
   /** Finishes what is in hand; while Redis is away it can't be finished there, and is left for a repetition. */
   async stop(): Promise<void> {
+    // An audit can take hours; the next one goes on where this one is.
+    this.#stopping.abort(new Error("the worker stops"));
     const isAway = this.#connections.some((connection) => connection.status !== "ready");
     // Commands that wait for Redis to come back would make the stop wait for it too.
     if (isAway) for (const connection of this.#connections) connection.disconnect();

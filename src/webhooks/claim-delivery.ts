@@ -37,10 +37,9 @@ const CLAIM = `
       AND e.status = 'active' AND e.deleted_at IS NULL AND (e.not_before IS NULL OR e.not_before <= now())
       AND (d.state = 'pending' AND d.next_attempt_at <= now()
         OR d.state = 'sending' AND d.sending_since <= now() - make_interval(secs => ${TAKEN_OVER_AFTER_S}))
-      AND NOT EXISTS (
-        SELECT FROM webhook_deliveries earlier
-        WHERE earlier.endpoint_id = d.endpoint_id AND earlier.session_id = d.session_id
-          AND earlier.position < d.position AND earlier.state IN ('pending', 'sending'))
+      AND (SELECT 1 FROM webhook_deliveries earlier
+           WHERE earlier.endpoint_id = d.endpoint_id AND earlier.session_id = d.session_id
+             AND earlier.position < d.position AND earlier.state IN ('pending', 'sending') LIMIT 1) IS NULL
     RETURNING d.event_id, d.endpoint_id, d.attempts, d.attempts - d.attempts_before AS schedule_attempt,
               e.failures, e.url
   )

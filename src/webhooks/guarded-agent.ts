@@ -3,6 +3,7 @@ import { isIP, type LookupFunction } from "node:net";
 import { Agent, buildConnector } from "undici";
 import { hostOf, type UrlPolicy } from "./endpoint-url.js";
 import { isPublicAddress } from "./public-address.js";
+import { networkLookup } from "./resolve-name.js";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -20,9 +21,13 @@ export class ForbiddenAddressError extends Error {
  * The HTTP agent of webhooks. The address is checked inside the look-up that the connection itself makes: the very
  * one that is connected to, so that a name can't change its answer between check and connect.
  *
- * @param resolve another resolver, for tests
+ * @param resolve another resolver, for tests; by default DNS, or all that this machine knows where private
+ *   addresses are allowed
  */
-export function guardedAgent(policy: UrlPolicy, resolve: LookupFunction = systemLookup): Agent {
+export function guardedAgent(
+  policy: UrlPolicy,
+  resolve: LookupFunction = policy.allowPrivate ? systemLookup : networkLookup(),
+): Agent {
   const lookup = policy.allowPrivate ? resolve : checked(resolve);
   const connect = buildConnector({ lookup, timeout: CONNECT_TIMEOUT_MS });
   return new Agent({

@@ -69,6 +69,12 @@ const attempt = (number: number, of: string = EVENT) =>
 const hole = (from: number, to: number, why: string, of: string = ACCOUNT) =>
   `INSERT INTO history_holes (account, missing_from, missing_to, reason) VALUES ('${of}', ${from}, ${to}, '${why}')`;
 
+const anAudit = (of: string, from: number, checked: number, to: number, finished = "NULL") =>
+  `INSERT INTO audits (id, account, from_cursor, checked_through, to_cursor, finished_at)
+   VALUES ('${OTHER}', '${of}', ${from}, ${checked}, ${to}, ${finished})`;
+const difference = (of: string) =>
+  `INSERT INTO audit_differences (audit_id, subject, kind, detail) VALUES ('${of}', '1-0', 'missing', '')`;
+
 const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
   ["credits_accounted_once", "G1: a credit a second time", credit("3", "0", ", outcome", ", 'exception'")],
   ["payments_one_per_credit", "G1: one credit paying twice", payment(1, OTHER)],
@@ -209,6 +215,15 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     `INSERT INTO stream_cursors (account, starting_cursor, watermark) VALUES ('${UNWATCHED}', 0, 0); ${receiving(UNWATCHED, OTHER)}`,
   ],
   ["accounts_allow_an_asset", "an account for nothing", "UPDATE receiving_accounts SET assets = '{}'"],
+  ["audits_account_is_watched", "an audit of what nobody watches", anAudit(UNWATCHED, 1, 1, 2)],
+  ["audits_range_in_order", "an audit that went past its end", anAudit(ACCOUNT, 1, 3, 2)],
+  ["audits_finished_at_the_end", "an audit that ended half way", anAudit(ACCOUNT, 1, 1, 2, "now()")],
+  ["differences_audit_exists", "a finding of no audit", difference(MERCHANT)],
+  [
+    "differences_told_once",
+    "a finding twice",
+    `${anAudit(ACCOUNT, 1, 1, 2)}; ${difference(OTHER)}; ${difference(OTHER)}`,
+  ],
   ["keys_merchant_exists", "a key of nobody", key(`'${OTHER}', 'test', '', 'p', sha256('2')`)],
   ["keys_mode_known", "a key for no network", key(`'${MERCHANT}', 'both', '', 'p', sha256('2')`)],
   ["keys_name_length", "a novel as a name", key(`'${MERCHANT}', 'test', repeat('n', 201), 'p', sha256('2')`)],

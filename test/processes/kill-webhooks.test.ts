@@ -67,21 +67,25 @@ describe("kill -9 of a work process", () => {
       expect(left).to.include({ event_id: first, state: "sending", attempts: 1 });
       expect(behind).to.include({ event_id: second, state: "pending", attempts: 0 });
 
+      // Nobody else waits for what the dead one holds, in Redis or in its session.
+      const apart = await tell(dataSource, owner.merchantId, null);
+      await work();
+      await eventually(async () => receiver.received.some(({ id }) => id === apart));
+
       // As if the minute were over; and Redis knows nothing any more of the job that the dead one held.
       await abandonAttempts(dataSource);
       await redis.flushall();
-      await work();
       await eventually(async () =>
         (await readDeliveries(dataSource)).every(({ state }) => state === "delivered"),
       );
 
-      const ids = receiver.received.map(({ id }) => id);
+      const ids = receiver.received.map(({ id }) => id).filter((id) => id !== apart);
       expect(ids).to.deep.equal([...Array.from({ length: sent }, () => first), first, second]);
-      expect(new Set(receiver.received.map(({ id, body }) => id + body)).size).to.equal(2);
+      expect(new Set(receiver.received.map(({ id, body }) => id + body)).size).to.equal(3);
       for (const { body, headers } of receiver.received) {
         new Webhook(endpoint.secret).verify(body, headers as Record<string, string>);
       }
-      expect((await readDeliveries(dataSource)).map(({ attempts }) => attempts)).to.deep.equal([2, 1]);
+      expect((await readDeliveries(dataSource)).map(({ attempts }) => attempts)).to.deep.equal([2, 1, 1]);
     });
   }
 

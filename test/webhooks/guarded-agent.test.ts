@@ -1,3 +1,4 @@
+import { lookup as systemLookup } from "node:dns";
 import { once } from "node:events";
 import type { AddressInfo, LookupFunction } from "node:net";
 import { createServer, type Server } from "node:net";
@@ -6,7 +7,9 @@ import type { Agent } from "undici";
 import { endpointUrlProblem } from "../../src/webhooks/endpoint-url.js";
 import { guardedAgent } from "../../src/webhooks/guarded-agent.js";
 import { isPublicAddress } from "../../src/webhooks/public-address.js";
+import { networkLookup } from "../../src/webhooks/resolve-name.js";
 import { sendRequest } from "../../src/webhooks/send-request.js";
+import { startDns } from "../support/dns-server.js";
 import { type Receiver, startReceiver, status } from "../support/receiver.js";
 
 const FORBIDDEN: readonly [what: string, addresses: readonly string[]][] = [
@@ -142,13 +145,28 @@ describe("webhooks leave for public addresses only", () => {
   });
 
   it("DNS rebinding: the address that was checked is the one that is connected to", async () => {
-    // Public when first asked, as by a check before the request; loopback when the connection asks.
-    const resolve = answering(["203.0.113.9"], ["127.0.0.1"]);
-    const check = await new Promise((done) => resolve("rebind.test", {}, (_, address) => done(address)));
-    expect(check).to.equal("203.0.113.9");
-    expect((await post(`http://rebind.test:${port()}/`, resolve)).error).to.match(/may not go to/);
-    expect(resolve.asked).to.equal(2);
-    expect(connections).to.equal(0);
+    // A real resolver, whose answer is public when it is first asked, and loopback when the connection asks.
+    const dns = await startDns((asked) => (asked === 0 ? "8.8.8.8" : "127.0.0.1"));
+    try {
+      const lookup = networkLookup([dns.address]);
+      const check = await new Promise((done) => lookup("rebind.test", {}, (_, address) => done(address)));
+      expect(check).to.equal("8.8.8.8");
+      expect((await post(`http://rebind.test:${port()}/`, lookup)).error).to.match(/may not go to/);
+      expect(dns.asked("rebind.test")).to.equal(2);
+      expect(connections).to.equal(0);
+    } finally {
+      await dns.stop();
+    }
+  });
+
+  it("a name without an address is a failure that says so", async () => {
+    const dns = await startDns(() => null);
+    try {
+      const answer = await post("http://nobody.test/", networkLookup([dns.address]));
+      expect(answer).to.include({ status: null, error: "the name nobody.test has no address" });
+    } finally {
+      await dns.stop();
+    }
   });
 
   it("one private address among public ones refuses the name", async () => {
@@ -158,7 +176,7 @@ describe("webhooks leave for public addresses only", () => {
   });
 
   it("localhost by the system's own resolver is refused", async () => {
-    expect((await post(`http://localhost:${port()}/`)).error).to.match(/may not go to/);
+    expect((await post(`http://localhost:${port()}/`, systemLookup)).error).to.match(/may not go to/);
     expect(connections).to.equal(0);
   });
 

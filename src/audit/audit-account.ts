@@ -1,0 +1,142 @@
+import type { DataSource, EntityManager } from "typeorm";
+import type { HorizonClient } from "../horizon/client.js";
+import type { AccountId } from "../stellar/credit.js";
+import {
+  endOfLedger,
+  type LedgerSequence,
+  type OperationId,
+  parseOperationId,
+} from "../stellar/operation-id.js";
+import { type AuditProgress, beginAudit, differencesOf, saveProgress } from "./audit-log.js";
+import { bookedCredits } from "./booked-credits.js";
+import { checkSessions } from "./check-sessions.js";
+import { compareCredits } from "./compare-credits.js";
+import { addTotals, checkConservation, type Totals } from "./conservation.js";
+import type { Difference } from "./difference.js";
+import { networkCredits } from "./network-credits.js";
+
+export type AuditParts = {
+  readonly dataSource: DataSource;
+  readonly horizon: HorizonClient;
+  readonly signal: AbortSignal;
+  /** Told after each page. */
+  readonly onProgress?: (progress: AuditProgress) => void;
+};
+
+export type AuditRange = {
+  /** First ledger; the account's beginning when left out. */
+  readonly from?: LedgerSequence;
+  /** Last ledger; as far as the books reach when left out. */
+  readonly to?: LedgerSequence;
+  /** Instead of `from`: only what lies after this operation. */
+  readonly after?: OperationId;
+};
+
+export type AuditReport = {
+  readonly account: AccountId;
+  /** After this operation, and up to that. */
+  readonly from: OperationId;
+  readonly to: OperationId;
+  readonly credits: number;
+  readonly totals: Totals;
+  readonly differences: readonly Difference[];
+};
+
+/**
+ * Proves G1 to G3 for an account and a range of ledgers, or says where they don't hold. The books are read in
+ * one snapshot, and only up to the watermark: what lies beyond is on its way. Can be interrupted; the same call
+ * goes on from there.
+ * @throws HistoryMissingError, HorizonError, or the database's error: the audit is unfinished, and proves nothing
+ */
+export async function auditAccount(
+  parts: AuditParts,
+  account: AccountId,
+  range: AuditRange = {},
+): Promise<AuditReport> {
+  const runner = parts.dataSource.createQueryRunner();
+  try {
+    await runner.startTransaction("REPEATABLE READ");
+    await runner.query("SET TRANSACTION READ ONLY");
+    // The snapshot waits while Horizon is read, page after page, longer than any other transaction may.
+    await runner.query("SET LOCAL idle_in_transaction_session_timeout = 0");
+    return await auditInSnapshot(parts, runner.manager, account, range);
+  } finally {
+    if (runner.isTransactionActive) await runner.rollbackTransaction().catch(() => undefined);
+    await runner.release();
+  }
+}
+
+async function auditInSnapshot(
+  { dataSource, horizon, signal, onProgress }: AuditParts,
+  snapshot: EntityManager,
+  account: AccountId,
+  range: AuditRange,
+): Promise<AuditReport> {
+  const { start, watermark } = await readReach(snapshot, account);
+  const asked =
+    range.after ?? (range.from === undefined ? start : endOfLedger((range.from - 1) as LedgerSequence));
+  const from = later(asked, start);
+  const end = range.to === undefined ? null : earlier(endOfLedger(range.to), watermark);
+  let progress = await beginAudit(
+    dataSource,
+    account,
+    earlier(from, watermark),
+    end && later(end, from),
+    watermark,
+  );
+  onProgress?.(progress);
+  for await (const part of networkCredits(horizon, account, progress.checkedThrough, progress.to, signal)) {
+    const booked = await bookedCredits(snapshot, account, progress.checkedThrough, part.through);
+    addTotals(progress.totals, part.movements, booked);
+    progress = {
+      ...progress,
+      checkedThrough: part.through,
+      credits: progress.credits + part.movements.length,
+    };
+    await saveProgress(dataSource, progress, compareCredits(part.movements, booked), false);
+    onProgress?.(progress);
+  }
+  const since = progress.from === start ? null : await closeTimeOf(snapshot, account, progress.from);
+  const found = [
+    ...checkConservation(progress.totals),
+    ...(await checkSessions(snapshot, account, progress.from, progress.to, since)),
+  ];
+  await saveProgress(dataSource, progress, found, true);
+  const { to, credits, totals } = progress;
+  const differences = await differencesOf(dataSource, progress.id);
+  return { account, from: progress.from, to, credits, totals, differences };
+}
+
+async function readReach(
+  snapshot: EntityManager,
+  account: AccountId,
+): Promise<{ start: OperationId; watermark: OperationId }> {
+  const [row]: { starting_cursor: string; watermark: string }[] = await snapshot.query(
+    "SELECT starting_cursor, watermark FROM stream_cursors WHERE account = $1",
+    [account],
+  );
+  if (row === undefined) throw new Error(`${account} is not watched`);
+  return { start: parseOperationId(row.starting_cursor), watermark: parseOperationId(row.watermark) };
+}
+
+/** Close time of the last credit at or before a range: sessions paid by then belong to earlier audits. */
+async function closeTimeOf(
+  snapshot: EntityManager,
+  account: AccountId,
+  at: OperationId,
+): Promise<Date | null> {
+  const [row]: { closed_at: Date | null }[] = await snapshot.query(
+    `SELECT closed_at FROM credits WHERE account = $1 AND operation_id <= $2 AND closed_at IS NOT NULL
+     ORDER BY operation_id DESC, move_index DESC LIMIT 1`,
+    [account, at.toString()],
+  );
+  return row?.closed_at ?? null;
+}
+
+function later(a: OperationId, b: OperationId): OperationId {
+  return a > b ? a : b;
+}
+
+function earlier(a: OperationId, b: OperationId): OperationId {
+  return a < b ? a : b;
+}

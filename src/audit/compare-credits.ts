@@ -1,0 +1,91 @@
+import { compareKeys, creditKeyText, type Movement } from "../stellar/credit.js";
+import { formatStroops, type Stroops } from "../stellar/stroops.js";
+import type { BookedCredit } from "./booked-credits.js";
+import type { Difference } from "./difference.js";
+
+/**
+ * Compares what the network tells of a range with what the books hold of it (G1). Pure.
+ * @param told every movement of the range, in the network's order
+ * @param booked every credit of the range in the books, in the same order
+ */
+export function compareCredits(told: readonly Movement[], booked: readonly BookedCredit[]): Difference[] {
+  const differences: Difference[] = [];
+  let [t, b] = [0, 0];
+  for (;;) {
+    const [movement, row] = [told[t], booked[b]];
+    if (movement === undefined && row === undefined) return differences;
+    const order = movement === undefined ? 1 : row === undefined ? -1 : compareKeys(movement, row);
+    if (order < 0 && movement !== undefined) {
+      differences.push(difference("missing", movement, describe(movement)));
+      t++;
+    } else if (order > 0 && row !== undefined) {
+      differences.push(difference("unknown", row, `${row.outcome} of ${row.amount ?? "?"} stroops`));
+      b++;
+    } else if (movement !== undefined && row !== undefined) {
+      differences.push(...compareOne(movement, row), ...placement(row));
+      t++;
+      b++;
+    }
+  }
+}
+
+function compareOne(movement: Movement, row: BookedCredit): Difference[] {
+  if (row.reason === "unreadable") return [difference("unreadable", row, row.detail ?? "no reason given")];
+  if (movement.kind === "unreadable") return [difference("unreadable", row, movement.why)];
+  const facts: readonly (readonly [string, unknown, unknown])[] = [
+    ["amount", movement.amount, row.amount],
+    ["asset", movement.asset, row.asset],
+    ["account", movement.account, row.account],
+    ["transaction", movement.transactionHash, row.transactionHash],
+    ["sender", movement.from, row.sender],
+    ["memo", movement.memo, row.memoKey],
+    ["muxed id", movement.muxed, row.muxedKey],
+    ["closed at", movement.closedAt.getTime(), row.closedAt?.getTime()],
+  ];
+  const wrong = facts.filter(([, network, books]) => network !== books);
+  if (wrong.length === 0) return [];
+  const words = wrong.map(
+    ([name, network, books]) => `${name}: the network says ${network}, the books ${books}`,
+  );
+  return [difference("altered", row, words.join("; "))];
+}
+
+/** A credit is a payment of the session that it names, or an exception, and never both or neither. */
+function placement(row: BookedCredit): Difference[] {
+  const places = Number(row.payment !== null) + Number(row.reason !== null);
+  if (places !== 1 || (row.outcome === "payment") !== (row.payment !== null)) {
+    return [difference("misplaced", row, `calls itself ${row.outcome}, and is in ${places} places`)];
+  }
+  if (row.payment === null) return [];
+  const { session, surplus, accepted } = row.payment;
+  const due = row.amount === null ? null : row.amount - session.amount;
+  const isNamed = session.memoKey === row.muxedKey || session.memoKey === row.memoKey;
+  if (!isNamed || session.account !== row.account || session.asset !== row.asset) {
+    return [difference("wrong_session", row, `pays session ${session.id}, which it does not name`)];
+  }
+  // What a person accepted may be short; nothing else may.
+  if (due === null || (due < 0n && !accepted) || surplus !== (due > 0n ? due : 0n)) {
+    const asked = formatStroops(session.amount as Stroops);
+    return [
+      difference(
+        "altered",
+        row,
+        `pays session ${session.id} of ${asked} with a surplus of ${surplus} stroops`,
+      ),
+    ];
+  }
+  return [];
+}
+
+function difference(
+  kind: Difference["kind"],
+  key: { readonly operationId: Movement["operationId"]; readonly moveIndex: number },
+  detail: string,
+): Difference {
+  return { kind, subject: creditKeyText(key), detail };
+}
+
+function describe(movement: Movement): string {
+  if (movement.kind === "unreadable") return `unreadable: ${movement.why}`;
+  return `${formatStroops(movement.amount)} ${movement.asset} in ${movement.transactionHash}`;
+}

@@ -1,0 +1,36 @@
+/**
+ * src/audit: the proof of G1 to G3. Reads the network and the books and compares them, from nothing but the
+ * network's records and the tables: it shares no code with ingest or settlement beyond the decoding of records,
+ * so that a mistake there can't hide itself here. Reads the books only; writes what it found beside them.
+ */
+
+/** Everything that an audit can find, and what a person does about it. */
+export const REMEDIES = {
+  missing:
+    "Horizon has a credit that the books lack: check that ingest runs, then `paidonce audit` again; if it stays, call support.",
+  unknown:
+    "The books have a credit that the network does not know: somebody wrote to the database. Keep a copy, then restore.",
+  altered:
+    "The books tell a credit differently than the network: somebody wrote to the database. Keep a copy, then restore.",
+  misplaced:
+    "A credit is not in exactly one place: somebody wrote to the database. Keep a copy, then restore.",
+  wrong_session: "A payment is of a session that its credit does not name: somebody wrote to the database.",
+  not_conserved:
+    "An asset's credits are not its payments and exceptions: see the other differences of this account.",
+  unreadable: "A credit could not be read: `paidonce dead-letters replay`, then audit again.",
+  unpaid: "A session has a payment and is not paid: `paidonce recover` repairs it.",
+  no_payment: "A session is paid without a payment: `paidonce recover` looks for it on the network.",
+  not_announced: "A paid session has no payment.confirmed event: `paidonce recover` adds it.",
+  announced_unpaid:
+    "A payment.confirmed event is of a session that has no payment: somebody wrote to the database.",
+} as const;
+
+export type DifferenceKind = keyof typeof REMEDIES;
+
+/** One thing in which the books and the network, or the books and themselves, do not agree. */
+export type Difference = {
+  readonly kind: DifferenceKind;
+  /** A credit's key (`<operation id>-<move index>`), a session's id, or an asset. */
+  readonly subject: string;
+  readonly detail: string;
+};

@@ -1,0 +1,113 @@
+import { type Command, InvalidArgumentError } from "commander";
+import { type AuditReport, auditAccount } from "../audit/audit-account.js";
+import type { AuditProgress } from "../audit/audit-log.js";
+import { REMEDIES } from "../audit/difference.js";
+import { createDataSource } from "../entities/data-source.js";
+import { watchedAccounts } from "../entities/watched-accounts.js";
+import { HorizonClient } from "../horizon/client.js";
+import { parseAccountId } from "../stellar/account.js";
+import type { AccountId } from "../stellar/credit.js";
+import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
+import { formatStroops, type Stroops } from "../stellar/stroops.js";
+import { readEnvironment } from "./environment.js";
+import { EXIT } from "./exit-codes.js";
+
+/** The check of all paid sessions follows the history where no range is given. */
+const STATEMENT_MS = 600_000;
+
+const BAR_WIDTH = 30;
+
+type Options = { account?: AccountId; from?: LedgerSequence; to?: LedgerSequence; json?: boolean };
+
+export function addAuditCommand(program: Command): void {
+  program
+    .command("audit")
+    .description("prove that the books hold what the network credited; exit code 1 on any difference")
+    .option("--account <G…>", "only this account; every watched one when left out", account)
+    .option("--from <ledger>", "first ledger; the account's beginning when left out", ledger)
+    .option("--to <ledger>", "last ledger; as far as the books reach when left out", ledger)
+    .option("--json", "one JSON object per account and line")
+    .addHelpText("after", "\nInterrupted, it goes on where it was when it is called the same way again.")
+    .action(async (options: Options) => {
+      const config = await readEnvironment();
+      const dataSource = createDataSource({
+        url: config.DATABASE_URL,
+        applicationName: "paidonce-audit",
+        poolSize: 3,
+        statementTimeoutMs: STATEMENT_MS,
+      });
+      await dataSource.initialize();
+      try {
+        const horizon = new HorizonClient({ url: config.HORIZON_URL });
+        const stop = new AbortController();
+        process.once("SIGINT", () => stop.abort(new Error("interrupted; the same call goes on from here")));
+        await horizon.assertNetwork(config.NETWORK_PASSPHRASE, stop.signal);
+        const { account: one, json, ...range } = options;
+        for (const account of one ? [one] : await watchedAccounts(dataSource.manager)) {
+          const report = await auditAccount(
+            { dataSource, horizon, signal: stop.signal, onProgress: showProgress },
+            account,
+            range,
+          );
+          if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+          process.stdout.write(`${json ? asJson(report) : describe(report)}\n`);
+          if (report.differences.length > 0) process.exitCode = EXIT.failed;
+        }
+      } finally {
+        await dataSource.destroy();
+      }
+    });
+}
+
+function showProgress({ account, from, to, checkedThrough, credits }: AuditProgress): void {
+  if (!process.stderr.isTTY) return;
+  const done = to === from ? 1 : Number(checkedThrough - from) / Number(to - from);
+  const bar = "█".repeat(Math.round(done * BAR_WIDTH)).padEnd(BAR_WIDTH, "░");
+  process.stderr.write(`\r${account.slice(0, 8)}… ${bar} ${Math.round(done * 100)} %  ${credits} credits`);
+}
+
+function describe({ account, from, to, credits, totals, differences }: AuditReport): string {
+  const verdict = differences.length === 0 ? "balanced" : `${differences.length} DIFFERENCES`;
+  const lines = [
+    `${account}: ${verdict}; ${credits} credits, after ledger ${ledgerOf(from)} up to ${ledgerOf(to)}`,
+  ];
+  for (const [asset, sums] of totals) {
+    const [credited, payments, exceptions] = [sums.credited, sums.payments, sums.exceptions].map((sum) =>
+      formatStroops(sum as Stroops),
+    );
+    lines.push(`  ${asset}: credited ${credited} = payments ${payments} + exceptions ${exceptions}`);
+  }
+  for (const { kind, subject, detail } of differences) {
+    lines.push(`  ! ${kind} ${subject}: ${detail}`, `    ${REMEDIES[kind]}`);
+  }
+  return lines.join("\n");
+}
+
+function asJson({ account, from, to, credits, totals, differences }: AuditReport): string {
+  return JSON.stringify({
+    account,
+    after_ledger: ledgerOf(from),
+    through_ledger: ledgerOf(to),
+    credits,
+    totals: Object.fromEntries(
+      [...totals].map(([asset, sums]) => [
+        asset,
+        Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, formatStroops(sum as Stroops)])),
+      ]),
+    ),
+    differences: differences.map((difference) => ({ ...difference, remedy: REMEDIES[difference.kind] })),
+  });
+}
+
+function account(text: string): AccountId {
+  try {
+    return parseAccountId(text);
+  } catch {
+    throw new InvalidArgumentError("It must be a G… account.");
+  }
+}
+
+function ledger(text: string): LedgerSequence {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError("It must be a ledger's number.");
+  return Number(text) as LedgerSequence;
+}
