@@ -54,6 +54,7 @@ function describe(route: Route): ZodOpenApiOperationObject {
             ? { [route.contentType ?? "text/plain"]: { schema: { type: "string" as const } } }
             : { "application/json": { schema: route.answer } },
       },
+      ...(route.noContent === undefined ? {} : { "204": { description: route.noContent } }),
       default: {
         description: "Refused or failed.",
         content: { "application/problem+json": { schema: ProblemDocument } },

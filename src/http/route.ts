@@ -66,6 +66,8 @@ export type WriteRoute<P, Q, B, A> = Description<P, Q, B> & {
 export type StreamRoute<P, Q> = Description<P, Q, undefined> & {
   readonly method: "GET";
   readonly contentType: string;
+  /** When it answers 204 instead, where it does. */
+  readonly noContent?: string;
   readonly stream: (call: Call<P, Q, undefined>, context: Context) => Promise<void>;
 };
 
@@ -83,6 +85,7 @@ export type Route = {
   readonly body?: z.ZodType;
   readonly answer?: z.ZodType;
   readonly contentType?: string;
+  readonly noContent?: string;
   readonly status?: number;
   readonly idempotency?: "required" | "optional";
   readonly read?: (call: AnyCall, manager: EntityManager) => Promise<Answer<unknown>>;

@@ -94,6 +94,14 @@ describe("events through the API", () => {
     ]);
   });
 
+  it("are seen by everybody who asks right after the commit, however many ask at once", async () => {
+    const sessions = await Promise.all(Array.from({ length: 5 }, () => pay()));
+    const pages = await Promise.all(Array.from({ length: 40 }, () => list()));
+    const orders = new Set(pages.map(({ data }) => data.map((event: Json) => event.session_id).join()));
+    expect(orders.size).to.equal(1);
+    expect(pages[0].data).to.have.length(sessions.length);
+  });
+
   it("are found by type, by session, and by whether webhooks have brought them", async () => {
     const [paid, short] = [await pay(), await pay(true)];
     const ids = async (query: string) => (await list(query)).data.map((event: Json) => event.session_id);

@@ -10,6 +10,7 @@ import { aMerchant, type Json, startApi, type TestApi } from "../support/api.js"
 import { anUnreadable, findContradictions, readBooks } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { creditOf, receivingAccount } from "../support/merchants.js";
+import { append, drained, plainRedis, startConsumer } from "../support/stream.js";
 
 describe("payments, exceptions and verdicts through the API", () => {
   let database: TestDatabase;
@@ -290,6 +291,31 @@ describe("payments, exceptions and verdicts through the API", () => {
         expect(events.includes("exception.accepted")).to.equal(isAccepted);
       }
       await balanced();
+    });
+
+    it("G2: races with a real consumer that reads the good credit from the stream: one payment", async () => {
+      const redis = plainRedis(redisServer.url);
+      const consumer = startConsumer(redisServer.url, dataSource, { mode: "optional" });
+      try {
+        for (let round = 0; round < 6; round++) {
+          const one = await session();
+          const short = creditOf(one, { amount: half });
+          await raised(short);
+          const [answer] = await Promise.all([decide(short, "accept"), append(redis, [creditOf(one)])]);
+          await drained(redis, account);
+          const credits = (await get(`/v1/checkout/sessions/${one.id}/credits`)).body;
+          expect(credits.payments).to.have.length(1);
+          const isAccepted = credits.payments[0].key === creditKeyText(short);
+          expect(answer.status).to.equal(isAccepted ? 200 : 422);
+          expect(credits.exceptions.map((each: Json) => each.reason)).to.deep.equal(
+            isAccepted ? ["duplicate", "underpaid"] : ["underpaid"],
+          );
+        }
+        await balanced();
+      } finally {
+        await consumer.stop();
+        redis.disconnect();
+      }
     });
 
     it("G2: two credits of one session accepted at once, each several times: one payment", async () => {

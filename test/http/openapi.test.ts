@@ -58,7 +58,13 @@ describe("the OpenAPI document", () => {
     const succeeded = new Set<string>();
 
     /** Asks, and holds the answer to the document. */
-    const ask = async (operationId: string, values: Record<string, string> = {}, body?: object, as = key) => {
+    const ask = async (
+      operationId: string,
+      values: Record<string, string> = {},
+      body?: object,
+      as = key,
+      headers: Record<string, string> = {},
+    ) => {
       const operation = document.operations.find((each) => each.operationId === operationId);
       if (operation === undefined) throw new Error(`no operation ${operationId}`);
       const used = new Set<string>();
@@ -70,6 +76,7 @@ describe("the OpenAPI document", () => {
       const answer = await api.ask(operation.method, `${path}?${query}`, {
         ...(operation.isPublic ? {} : { key: operation.isAdmins ? ADMIN_KEY : as }),
         ...(body === undefined ? {} : { body }),
+        headers,
       });
       const what = `${operationId}: ${JSON.stringify(answer.body)}`;
       expect(document.misfits(operation, answer), what).to.deep.equal([]);
@@ -107,7 +114,11 @@ describe("the OpenAPI document", () => {
     await ask("listSessionCredits", { id: paid.id });
     await ask("cancelSession", { id: muxed.id });
     await ask("expireSession", { id: session.id });
-    await ask("streamSession", { id: paid.id });
+    const states: string = await ask("streamSession", { id: paid.id });
+    const last = /^id: (.+)$/m.exec(states)?.[1] ?? "";
+    expect(await ask("streamSession", { id: paid.id }, undefined, key, { "Last-Event-ID": last })).to.equal(
+      "",
+    );
     await ask("listPayments", { limit: "1" });
     await ask("getPayment", { key: creditKeyText(good) });
     await ask("listExceptions", { open: "true" });

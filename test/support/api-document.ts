@@ -50,7 +50,8 @@ export class ApiDocument {
     const responses = this.#document.paths[path][method.toLowerCase()].responses;
     const status = `${answer.status}` in responses ? `${answer.status}` : "default";
     const type = answer.headers.get("content-type")?.split(";")[0] ?? "";
-    if (responses[status].content[type] === undefined) {
+    if (responses[status].content === undefined && answer.body === "") return [];
+    if (responses[status].content?.[type] === undefined) {
       return [`${answer.status} of type ${type || "none"} is not described`];
     }
     const pointer = ["paths", path, method.toLowerCase(), "responses", status, "content", type, "schema"]

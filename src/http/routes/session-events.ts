@@ -39,10 +39,11 @@ export function sessionEventRoutes(sources: Surroundings & { readonly dataSource
       operationId: "streamSession",
       summary: "A session's changes as server-sent events; needs no key",
       description:
-        "The event `session` carries the public session: the present state at once, then each change. The stream ends when the session is paid, cancelled or watched no more; whoever comes back then with `Last-Event-ID` gets 204, and a browser stops asking.",
+        "The event `session` carries the public session: the present state at once, then each change. The stream ends when the session is paid, cancelled or watched no more.",
       tag: "Checkout sessions",
       params: OneSession,
       contentType: "text/event-stream",
+      noContent: "`Last-Event-ID` names the last state there will be: a browser stops asking.",
       stream: async ({ params }, context) => {
         const session = await readSession(sources.dataSource.manager, params.id);
         if (session === null) throw noSession(params.id);
