@@ -1,8 +1,15 @@
-import { context, propagation, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import {
+  context,
+  type Span as OtelSpan,
+  propagation,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
-import { parseTraceParent, type SpanOptions, type Tracer, useTracer } from "./tracing.js";
+import { parseTraceParent, type SpanOptions, type TraceParent, type Tracer, useTracer } from "./tracing.js";
 
 const KINDS = {
   server: SpanKind.SERVER,
@@ -44,17 +51,16 @@ export function startOtlpTracing(endpoint: string, role: string): { stop(): Prom
 function otlpTracer(): Tracer {
   const tracer = trace.getTracer("paidonce");
   return {
+    current: () => parentOfSpan(trace.getActiveSpan()),
     inSpan: (name, options, work) => {
       const settings = {
         kind: options.kind ? KINDS[options.kind] : SpanKind.INTERNAL,
         attributes: options.facts ?? {},
       };
       return tracer.startActiveSpan(name, settings, parentOf(options), async (span) => {
-        const { traceId, spanId, traceFlags } = span.spanContext();
-        const flags = traceFlags.toString(16).padStart(2, "0");
         try {
           return await work({
-            parent: parseTraceParent(`00-${traceId}-${spanId}-${flags}`),
+            parent: parentOfSpan(span),
             tell: (facts) => span.setAttributes({ ...facts }),
             rename: (better) => span.updateName(better),
           });
@@ -74,4 +80,10 @@ function otlpTracer(): Tracer {
 function parentOf({ parent }: SpanOptions) {
   if (parent === undefined || parent === null) return context.active();
   return propagation.extract(context.active(), { traceparent: parent });
+}
+
+function parentOfSpan(span: OtelSpan | undefined): TraceParent | null {
+  if (span === undefined) return null;
+  const { traceId, spanId, traceFlags } = span.spanContext();
+  return parseTraceParent(`00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, "0")}`);
 }

@@ -24,6 +24,7 @@ export type Span = {
 };
 
 export type Tracer = {
+  current(): TraceParent | null;
   inSpan<T>(name: string, options: SpanOptions, work: (span: Span) => Promise<T>): Promise<T>;
 };
 
@@ -34,6 +35,11 @@ let tracer: Tracer | null = null;
 /** Called once, at the start of a process; null ends it. */
 export function useTracer(next: Tracer | null): void {
   tracer = next;
+}
+
+/** The span that is open now, for what goes on later and elsewhere; null where nothing is traced. */
+export function currentTrace(): TraceParent | null {
+  return tracer?.current() ?? null;
 }
 
 /** Runs `work` in a span. What `work` throws is noted there and thrown on. */

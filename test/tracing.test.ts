@@ -14,8 +14,10 @@ import { startOtlpTracing } from "../src/tracing-otlp.js";
 import { startApi } from "./support/api.js";
 import { aSession, creditFor, newAccount } from "./support/books.js";
 import { payAll } from "./support/ingest.js";
+import { startReceiver } from "./support/receiver.js";
 import { Spine } from "./support/spine.js";
 import { append, eventually, silent } from "./support/stream.js";
+import { anEndpoint } from "./support/webhooks.js";
 
 type SentSpan = {
   readonly name: string;
@@ -50,26 +52,35 @@ async function receiver(): Promise<{ url: string; spans: SentSpan[]; close(): Pr
 }
 
 describe("traces", () => {
-  it("follow a credit from the append of its entry to its settlement", async () => {
+  it("follow a credit from the append of its entry to its settlement and its webhook", async () => {
     await using spine = await Spine.open("optional");
     const otlp = await receiver();
+    const merchant = await startReceiver();
     const tracing = startOtlpTracing(otlp.url, "test");
+    const worker = new Worker({
+      dataSource: spine.database.dataSource,
+      logger: silent,
+      webhooks: { allowPrivate: true },
+      connect: (name) =>
+        connectRedis(spine.server.url, name, silent, {
+          maxRetriesPerRequest: null,
+          commandTimeout: undefined,
+        }),
+    });
     try {
       const [session] = await spine.sessions(1);
       if (session === undefined) throw new Error("no session");
+      await anEndpoint(spine.database.dataSource, spine.owner.merchantId, merchant.url);
+      worker.start();
       spine.ingest();
       spine.consume();
       payAll(spine.stage, spine.payer, [session]);
-      await eventually(async () => {
-        const [row] = await spine.database.dataSource.query(
-          "SELECT status FROM checkout_sessions WHERE id = $1",
-          [session.id],
-        );
-        return row.status === "paid";
-      });
+      await eventually(async () => merchant.received.length > 0);
     } finally {
+      await worker.stop();
       await tracing.stop();
       await otlp.close();
+      await merchant.stop();
     }
     const appended = otlp.spans.find(({ name }) => name === "ingest append");
     const settled = otlp.spans.find(({ name }) => name === "consumer settle");
@@ -77,7 +88,10 @@ describe("traces", () => {
       key: "account",
       value: { stringValue: spine.owner.account },
     });
-    expect(settled).to.deep.include({ traceId: appended?.traceId, parentSpanId: appended?.spanId });
+    const delivered = otlp.spans.find(({ name }) => name === "webhook deliver");
+    const below = { traceId: appended?.traceId, parentSpanId: appended?.spanId };
+    expect(settled).to.deep.include(below);
+    expect(delivered).to.deep.include(below);
   });
 
   it("of a request carry on what the caller began, under the route and never the path", async () => {

@@ -7,6 +7,7 @@ import { findSessions } from "../settlement/find-sessions.js";
 import { type Settlement, settle } from "../settlement/settle.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
 import { inSpan, type TraceParent } from "../tracing.js";
+import { ringOutbox } from "../webhooks/outbox-bell.js";
 import { acknowledge, type Delivery } from "./consumer-group.js";
 import { decodeEntry, traceOf } from "./entry.js";
 import type { SettlementObserver } from "./observers.js";
@@ -69,7 +70,9 @@ async function settleBatch(
       return session === null || !grant.contended.has(session.id);
     };
     const ready = new Set(movements.filter(isReady));
+    const traces = new Map(decoded.map(({ delivery, movement }) => [movement, traceOf(delivery.entry)]));
     const settlements = await settle(parts.dataSource, [...ready], {
+      traceOf: (movement) => traces.get(movement) ?? null,
       signal: grant.signal,
       onConflict: (error) => {
         parts.observer?.conflict();
@@ -81,6 +84,10 @@ async function settleBatch(
   });
   await checkpoint("consumer.after-release");
 
+  // A credit that nobody could read is no news for a merchant; everything else is.
+  if (settlements.some(({ kind, movement }) => kind === "recorded" && movement.kind === "credit")) {
+    ringOutbox(parts.redis);
+  }
   const committedAt = new Date();
   for (const settlement of settlements) {
     logSettlement(parts.logger, settlement);

@@ -1,4 +1,5 @@
 import { Column, Entity, PrimaryColumn } from "typeorm";
+import type { TraceParent } from "../tracing.js";
 import type { SessionId } from "./checkout-session.js";
 import { bigintColumn } from "./columns.js";
 
@@ -36,6 +37,10 @@ export class OutboxEvent {
   /** The session that it concerns, where there is one: events of a session are delivered in order. */
   @Column("uuid", { name: "session_id", nullable: true })
   sessionId!: SessionId | null;
+
+  /** The trace that it came about in, as W3C's `traceparent`; null where nothing is traced. */
+  @Column("text", { name: "trace_parent", nullable: true })
+  traceParent!: TraceParent | null;
 
   /** Its place among all events, given after the commit; null until then. */
   @Column("bigint", { nullable: true, transformer: bigintColumn })

@@ -1,6 +1,7 @@
+import type { Redis } from "ioredis";
 import type { Context } from "koa";
-import type { DataSource } from "typeorm";
 import { inSerializableTransaction } from "../entities/serializable.js";
+import { ringOutbox } from "../webhooks/outbox-bell.js";
 import { jsonBody } from "./body.js";
 import { type Caller, type CallerSources, callerOf, requireAccess } from "./caller.js";
 import {
@@ -16,7 +17,7 @@ import type { RateLimit } from "./rate-limit.js";
 import type { Answer, AnyCall, Route } from "./route.js";
 import { nestedQuery, validate } from "./validate.js";
 
-export type RouteSources = CallerSources & { readonly rateLimit: RateLimit };
+export type RouteSources = CallerSources & { readonly redis: Redis; readonly rateLimit: RateLimit };
 
 /** Owner of the admin's idempotency keys. */
 const NIL_UUID = "00000000-0000-0000-0000-000000000000";
@@ -47,7 +48,7 @@ export function serve(route: Route, sources: RouteSources) {
             key,
             fingerprint: fingerprintOf(context.path, context.querystring, rawBody),
           };
-    await change(context, route, call, sources.dataSource, claim);
+    await change(context, route, call, sources, claim);
   };
 }
 
@@ -77,14 +78,14 @@ async function change(
   context: Context,
   route: Route,
   call: AnyCall,
-  dataSource: DataSource,
+  sources: RouteSources,
   claim: IdempotentRequest | null,
 ): Promise<void> {
   const { write, prepare } = route;
   if (write === undefined) throw new Error(`${route.operationId} does nothing`);
   const prepared = await prepare?.(call);
   const outcome = await inSerializableTransaction(
-    dataSource,
+    sources.dataSource,
     async (runner): Promise<{ stored: StoredAnswer } | { answer: Answer<unknown> }> => {
       const stored = claim && (await claimKey(runner, claim));
       if (stored) return { stored };
@@ -97,7 +98,10 @@ async function change(
       return { answer };
     },
   );
-  if ("answer" in outcome) return send(context, route, outcome.answer);
+  if ("answer" in outcome) {
+    ringOutbox(sources.redis);
+    return send(context, route, outcome.answer);
+  }
   context.status = outcome.stored.status;
   context.set("Idempotent-Replayed", "true");
   context.type = "application/json";

@@ -14,6 +14,8 @@ const SHOWN_DEAD = 1_000;
 /** How long this worker trusts that a job it has enqueued is still there. */
 const TRUSTED_MS = 1_000;
 
+type Job = DeliveryKey & Pick<Due, "trace">;
+
 /** Ends the job as failed, which is where Bull Board shows dead letters. */
 class DeadLetterError extends Error {
   override readonly name = "DeadLetterError";
@@ -25,8 +27,8 @@ class DeadLetterError extends Error {
  */
 export class WebhookQueue {
   readonly #context: QueueContext & Delivering;
-  readonly #queue: Queue<DeliveryKey>;
-  readonly #worker: BullWorker<DeliveryKey>;
+  readonly #queue: Queue<Job>;
+  readonly #worker: BullWorker<Job>;
   /** Jobs that this worker has enqueued since a moment ago: without them each attempt would write all again. */
   readonly #enqueued = new Set<string>();
   #trustedUntil = 0;
@@ -86,14 +88,18 @@ export class WebhookQueue {
   }
 
   /** Never fails but for a dead letter: a job that failed would keep its id from being enqueued again. */
-  async #run(key: DeliveryKey): Promise<void> {
+  async #run({ trace, ...key }: Job): Promise<void> {
     const { logger } = this.#context;
     const facts = { event: key.eventId, endpoint: key.endpointId };
-    const attempted = await inSpan("webhook deliver", { kind: "client", facts }, async (span) => {
-      const done = await deliver(this.#context, key);
-      if (done !== null) span.tell({ attempt: done.claim.attempt, state: done.verdict.state });
-      return done;
-    }).catch((error: unknown) => {
+    const attempted = await inSpan(
+      "webhook deliver",
+      { kind: "client", facts, parent: trace },
+      async (span) => {
+        const done = await deliver(this.#context, key);
+        if (done !== null) span.tell({ attempt: done.claim.attempt, state: done.verdict.state });
+        return done;
+      },
+    ).catch((error: unknown) => {
       logger.warn({ err: error, ...key }, "a webhook attempt was cut short; the relay brings it back");
       return null;
     });
@@ -123,10 +129,14 @@ export class WebhookQueue {
   }
 }
 
-function toJob({ eventId, endpointId, round }: Due) {
+function toJob({ eventId, endpointId, round, trace }: Due): {
+  name: string;
+  data: Job;
+  opts: { jobId: string };
+} {
   return {
     name: "deliver",
-    data: { eventId, endpointId },
+    data: { eventId, endpointId, trace },
     opts: { jobId: `${eventId}.${endpointId}.${round}` },
   };
 }

@@ -12,6 +12,7 @@ import { expireSessions } from "../settlement/expire-sessions.js";
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
 import { guardedAgent } from "../webhooks/guarded-agent.js";
 import { numberEvents } from "../webhooks/number-events.js";
+import { onOutboxRing } from "../webhooks/outbox-bell.js";
 import { forgetIdempotencyKeys } from "./forget-idempotency-keys.js";
 import { AUDIT_QUEUE, MAINTENANCE_QUEUE, type QueueContext, RELAY_QUEUE } from "./queues.js";
 import { type ScheduledJob, ScheduledQueue } from "./scheduled-queue.js";
@@ -40,14 +41,20 @@ export type WorkerOptions = {
 export class Worker {
   readonly #connections: readonly Redis[];
   readonly #agent: Agent;
+  readonly #listen: () => void;
   readonly #stopping = new AbortController();
   readonly #webhooks: WebhookQueue;
   readonly #scheduled: readonly ScheduledQueue[];
 
   constructor(options: WorkerOptions) {
     const { dataSource, logger, horizon, rescheduleMs, webhookTimeoutMs, telemetry } = options;
-    const [forQueues, forWorkers] = [options.connect("paidonce-queue"), options.connect("paidonce-work")];
-    this.#connections = [forQueues, forWorkers];
+    const [forQueues, forWorkers, forBell] = [
+      options.connect("paidonce-queue"),
+      options.connect("paidonce-work"),
+      options.connect("paidonce-bell"),
+    ];
+    this.#connections = [forQueues, forWorkers, forBell];
+    this.#listen = () => onOutboxRing(forBell, () => this.#relay(dataSource));
     const context: QueueContext = { dataSource, logger, forQueues, forWorkers, telemetry };
     this.#agent = guardedAgent(options.webhooks ?? { allowPrivate: false });
     this.#webhooks = new WebhookQueue({
@@ -85,6 +92,7 @@ export class Worker {
 
   start(): void {
     for (const queue of [this.#webhooks, ...this.#scheduled]) queue.start();
+    this.#listen();
   }
 
   /** Finishes what is in hand; while Redis is away it can't be finished there, and is left for a repetition. */

@@ -1,5 +1,6 @@
 import type { QueryRunner } from "typeorm";
 import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
+import { currentTrace } from "../tracing.js";
 import { type Event, sessionCancelled, sessionExpired } from "./events.js";
 
 /** What a merchant's wish to end a session found. */
@@ -29,8 +30,8 @@ const EXPIRE = `
   RETURNING expires_at`;
 
 const TELL = `
-  INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body)
-  VALUES ($1, $2, $3, $4, $5, $6)
+  INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body, trace_parent)
+  VALUES ($1, $2, $3, $4, $5, $6, $7)
   ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_subject DO NOTHING`;
 
 /** `pending` → `cancelled`, with its event. Inside a serializable transaction; safe to repeat. */
@@ -70,6 +71,6 @@ async function endSession(
   if (session.status === end) return { kind: "ended" };
   if (session.status !== "pending") return { kind: "refused", status: session.status };
   const event = await change();
-  await runner.query(TELL, [event.id, event.type, merchantId, event.subject, id, event.body]);
+  await runner.query(TELL, [event.id, event.type, merchantId, event.subject, id, event.body, currentTrace()]);
   return { kind: "ended" };
 }

@@ -3,6 +3,7 @@ import type { SessionStatus } from "../entities/checkout-session.js";
 import { violatedConstraint } from "../entities/database-errors.js";
 import { type CreditKey, creditKeyText } from "../stellar/credit.js";
 import { type Stroops, toStroops } from "../stellar/stroops.js";
+import { currentTrace } from "../tracing.js";
 import type { VerdictWord } from "./credit-facts.js";
 import { type Event, exceptionDecided, paymentConfirmed } from "./events.js";
 import { type ExceptionRecord, readException } from "./read-exceptions.js";
@@ -51,8 +52,8 @@ const SETTLE = `UPDATE checkout_sessions SET status = 'paid', paid_at = $2 WHERE
 
 /** The session's merchant, or the account's. An account that is nobody's has nobody to tell. */
 const TELL = `
-  INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body)
-  SELECT $1::uuid, $2::text, owner.id, $3::text, $4::uuid, $5::text
+  INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body, trace_parent)
+  SELECT $1::uuid, $2::text, owner.id, $3::text, $4::uuid, $5::text, $7::text
   FROM (SELECT coalesce((SELECT merchant_id FROM checkout_sessions WHERE id = $4::uuid),
                         (SELECT merchant_id FROM receiving_accounts WHERE account = $6::text)) AS id) owner
   WHERE owner.id IS NOT NULL
@@ -131,7 +132,15 @@ async function settleBy(runner: QueryRunner, exception: ExceptionRecord, surplus
 }
 
 async function tell(runner: QueryRunner, { sessionId, account }: ExceptionRecord, event: Event) {
-  await runner.query(TELL, [event.id, event.type, event.subject, sessionId, event.body, account]);
+  await runner.query(TELL, [
+    event.id,
+    event.type,
+    event.subject,
+    sessionId,
+    event.body,
+    account,
+    currentTrace(),
+  ]);
 }
 
 function paidAlready(): VerdictRefusedError {

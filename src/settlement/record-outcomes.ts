@@ -1,5 +1,6 @@
 import type { QueryRunner } from "typeorm";
 import type { Credit, Movement } from "../stellar/credit.js";
+import type { TraceParent } from "../tracing.js";
 import type { Outcome } from "./decide.js";
 import { type Event, exceptionRaised, paymentConfirmed } from "./events.js";
 
@@ -16,11 +17,11 @@ const RECORD = `
     SELECT * FROM unnest(
       $1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
       $9::text[], $10::text[], $11::timestamptz[], $12::text[],
-      $13::uuid[], $14::bigint[], $15::text[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::text[]
+      $13::uuid[], $14::bigint[], $15::text[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::text[], $21::text[]
     ) AS d (
       operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount,
       muxed_key, memo_key, closed_at, record,
-      session_id, surplus, reason, detail, event_id, event_type, event_subject, event_body
+      session_id, surplus, reason, detail, event_id, event_type, event_subject, event_body, trace_parent
     )
   ), recorded AS (
     INSERT INTO credits (operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount,
@@ -44,8 +45,8 @@ const RECORD = `
     FROM fresh WHERE fresh.outcome = 'payment' AND s.id = fresh.session_id
   ), told AS (
     -- An account can be watched before it is anybody's: then there is nobody to tell.
-    INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body)
-    SELECT event_id, event_type, coalesce(s.merchant_id, a.merchant_id), event_subject, session_id, event_body
+    INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body, trace_parent)
+    SELECT event_id, event_type, coalesce(s.merchant_id, a.merchant_id), event_subject, session_id, event_body, trace_parent
     FROM fresh
     LEFT JOIN checkout_sessions s ON s.id = fresh.session_id
     LEFT JOIN receiving_accounts a ON a.account = fresh.account
@@ -59,14 +60,19 @@ const RECORD = `
 /**
  * Writes credits with what was decided about them: payments, exceptions, sessions and outbox events.
  * @param batch no credit twice
+ * @param traceOf the trace that brought a movement, which its event's webhooks go on in
  * @returns the keys (`<operation id>-<move index>`) that were not recorded before
  * @throws the database's error; by its constraint's name where one refused
  */
 export async function recordOutcomes(
   runner: QueryRunner,
   batch: readonly DecidedMovement[],
+  traceOf: (movement: Movement) => TraceParent | null,
 ): Promise<Set<string>> {
-  const rows: { key: string }[] = await runner.query(RECORD, columns(batch.map(toRow)));
+  const rows: { key: string }[] = await runner.query(
+    RECORD,
+    columns(batch.map((decided) => [...toRow(decided), traceOf(decided.movement)])),
+  );
   return new Set(rows.map((row) => row.key));
 }
 

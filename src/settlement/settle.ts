@@ -4,6 +4,7 @@ import type { SessionId } from "../entities/checkout-session.js";
 import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
 import { compareKeys, creditKeyText, type Movement, type Unreadable } from "../stellar/credit.js";
+import { currentTrace, type TraceParent } from "../tracing.js";
 import { type DecidableSession, decide, type Outcome } from "./decide.js";
 import { findSessions } from "./find-sessions.js";
 import { forgetUnreadable } from "./forget-unreadable.js";
@@ -20,6 +21,8 @@ export type SettleOptions = {
   /** Aborts before COMMIT: the lock on the sessions was lost, or the process stops. */
   readonly signal?: AbortSignal;
   readonly onConflict?: (error: unknown) => void;
+  /** The trace that brought a movement; by default the one that is open now. */
+  readonly traceOf?: (movement: Movement) => TraceParent | null;
   /** A replay: credits recorded as `unreadable` are taken back and decided anew, in the same transaction. */
   readonly replay?: boolean;
 };
@@ -97,7 +100,7 @@ async function settleTogether(
     try {
       const decided = await inSerializableTransaction(
         dataSource,
-        (runner) => decideAndRecord(runner, unknown, options.replay ?? false, paidAlready),
+        (runner) => decideAndRecord(runner, unknown, options, paidAlready),
         options,
       );
       return await withRedeliveries(dataSource, movements, decided);
@@ -112,7 +115,7 @@ async function settleTogether(
 async function decideAndRecord(
   runner: QueryRunner,
   movements: readonly Movement[],
-  replay: boolean,
+  { replay = false, traceOf = currentTrace }: SettleOptions,
   paidAlready: ReadonlySet<SessionId>,
 ): Promise<DecidedMovement[]> {
   if (movements.length === 0) return [];
@@ -120,7 +123,7 @@ async function decideAndRecord(
   const sessions = await findSessions(runner.manager, movements, { lock: true });
   await checkpoint("settlement.after-session-lock");
   const decided = decideInOrder(movements, (credit) => sessions.of(credit), paidAlready);
-  const fresh = await recordOutcomes(runner, decided);
+  const fresh = await recordOutcomes(runner, decided, traceOf);
   await checkpoint("settlement.after-write");
   const stale = decided.filter(({ movement }) => !fresh.has(creditKeyText(movement)));
   // A credit that was recorded before has just been decided to pay, and its neighbours were decided on that

@@ -1,4 +1,5 @@
 import type { DataSource } from "typeorm";
+import type { TraceParent } from "../tracing.js";
 import { type DeliveryKey, TAKEN_OVER_AFTER_S } from "./claim-delivery.js";
 
 /** Requests to one endpoint at once, at the most: a slow one holds this many of the workers' slots and no more. */
@@ -12,7 +13,8 @@ const DOUBTFUL_AFTER = 5;
  * turn in a session is not among them: it would keep other sessions' deliveries from being seen.
  */
 const DUE = `
-  SELECT due.event_id AS "eventId", e.id AS "endpointId", due.attempts_before AS round
+  SELECT due.event_id AS "eventId", e.id AS "endpointId", due.attempts_before AS round,
+    (SELECT trace_parent FROM outbox_events o WHERE o.id = due.event_id) AS trace
   FROM webhook_endpoints e
   CROSS JOIN LATERAL (
     SELECT count(*) AS count FROM webhook_deliveries d
@@ -44,6 +46,8 @@ const DUE = `
 export type Due = DeliveryKey & {
   /** Another one each time the delivery is asked for again: a job of an earlier round must not stand for it. */
   readonly round: number;
+  /** The trace that the event came about in, to go on in. */
+  readonly trace: TraceParent | null;
 };
 
 /**

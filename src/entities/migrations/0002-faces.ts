@@ -136,6 +136,8 @@ export class Faces2 implements MigrationInterface {
         ADD COLUMN merchant_id uuid CONSTRAINT outbox_merchant_exists REFERENCES merchants,
         -- What it is about: a session's id, or a credit's key (operation id and move index).
         ADD COLUMN subject text,
+        -- The trace that it came about in, where one is followed: its webhooks go on in it.
+        ADD COLUMN trace_parent text,
         -- The order in which events were written: within a session that is the order in which they became true,
         -- because its row is locked by whoever writes. A time would not do: one transaction has one time.
         ADD COLUMN written bigint GENERATED ALWAYS AS IDENTITY,

@@ -1,0 +1,36 @@
+import type { Redis } from "ioredis";
+
+/** Nothing is said in it: whoever listens looks into the outbox. */
+const CHANNEL = "paidonce:outbox";
+
+/**
+ * Tells the relay that events were committed, so that it need not wait for its next look. Nothing depends on it: a
+ * ring that nobody hears costs a second.
+ */
+export function ringOutbox(redis: Redis): void {
+  void redis.publish(CHANNEL, "").catch(() => undefined);
+}
+
+/**
+ * Calls `look` whenever somebody has rung, once at a time: rings that come meanwhile are one more look.
+ * @param connection for this alone: a connection that listens can do nothing else
+ */
+export function onOutboxRing(connection: Redis, look: () => Promise<unknown>): void {
+  let [isLooking, rangAgain] = [false, false];
+  const answer = async () => {
+    if (isLooking) {
+      rangAgain = true;
+      return;
+    }
+    isLooking = true;
+    do {
+      rangAgain = false;
+      // The relay's own schedule tries again, and says what is wrong.
+      await look().catch(() => undefined);
+    } while (rangAgain);
+    isLooking = false;
+  };
+  connection.on("message", () => void answer());
+  // ioredis subscribes anew after each reconnect.
+  void connection.subscribe(CHANNEL).catch(() => undefined);
+}
