@@ -26,7 +26,10 @@ export async function jsonBody(context: Context): Promise<unknown> {
     }
     // Z_…: it says that it is compressed, and is not, or only half of it came.
     if (error instanceof SyntaxError || status === 400 || code?.startsWith("Z_")) {
-      throw new Problem("invalid-json", "The body is not a JSON object. Check quotes, commas and its end.");
+      throw new Problem(
+        "invalid-json",
+        "The body is not a JSON object. Check quotes, commas and its end; no field is named __proto__.",
+      );
     }
     throw error;
   }

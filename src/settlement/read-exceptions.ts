@@ -43,20 +43,20 @@ const LIST = `
   SELECT found.*
   FROM stream_cursors a LEFT JOIN receiving_accounts owned USING (account)
   CROSS JOIN LATERAL (
-    SELECT ${FACT_COLUMNS}, x.reason, x.session_id, x.detail, x.raised_at, ${VERDICT_COLUMNS}
+    (SELECT ${FACT_COLUMNS}, x.reason, x.session_id, x.detail, x.raised_at, ${VERDICT_COLUMNS}
     FROM credits c
     JOIN payment_exceptions x USING (operation_id, move_index)
     LEFT JOIN exception_verdicts v USING (operation_id, move_index)
     WHERE c.account = a.account AND c.outcome = 'exception' AND ${CONDITIONS}
       AND ($15::boolean IS NULL OR (v.verdict IS NULL) = $15)
+    ORDER BY c.operation_id DESC, c.move_index DESC LIMIT $2)
     UNION ALL
-    SELECT ${FACT_COLUMNS}, x.reason, x.session_id, x.detail, x.raised_at,
+    (SELECT ${FACT_COLUMNS}, x.reason, x.session_id, x.detail, x.raised_at,
            x.verdict, x.note, x.decided_by, x.decided_at
     FROM exception_verdicts x
     JOIN credits c USING (operation_id, move_index)
     WHERE c.account = a.account AND x.verdict = 'accept' AND $15::boolean IS NOT TRUE AND ${CONDITIONS}
-    ORDER BY operation_id DESC, move_index DESC
-    LIMIT $2
+    ORDER BY c.operation_id DESC, c.move_index DESC LIMIT $2)
   ) found
   WHERE $1::uuid IS NULL OR owned.merchant_id = $1
   ORDER BY found.operation_id DESC, found.move_index DESC

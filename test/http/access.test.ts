@@ -200,7 +200,7 @@ describe("who may ask", () => {
     );
     expect(await post("[".repeat(1_000) + "]".repeat(1_000))).to.equal("invalid-request");
     expect(await post(`{"metadata":{"__proto__":"x"},"amount":"1","asset":"native"}`)).to.equal(
-      "invalid-request",
+      "invalid-json",
     );
   });
 
