@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { expect } from "chai";
 import pg from "pg";
 import { type FreshMachine, freshMachine, processTree, sizeOf } from "./support/fresh-machine.js";
@@ -43,8 +44,23 @@ describe("a fresh clone, with an empty npm cache and no redis-server in PATH", (
     return run;
   };
 
+  /** Pastes what README tells to paste. @returns what it wrote */
+  async function firstIntegration(api: string): Promise<string> {
+    const readme = await readFile(join(machine.checkout, "README.md"), "utf8");
+    const [, block = ""] = /Your first integration.*?```sh\n(.*?)```/s.exec(readme) ?? [];
+    const lines = block.trim().split("\n");
+    expect(lines.length, "under ten lines").to.be.within(1, 9);
+    // Where somebody has the usual port, `up` takes another and says so.
+    const pasted = block.replace("http://127.0.0.1:8080", api);
+    const { stdout } = await promisify(execFile)("sh", ["-ec", pasted], {
+      cwd: machine.checkout,
+      env: machine.env,
+    });
+    return stdout;
+  }
+
   /** Runs `up` until sessions are paid, then presses Ctrl-C. */
-  async function payAWhile() {
+  async function payAWhile(meanwhile: (api: string) => Promise<unknown> = async () => undefined) {
     const startedAt = performance.now();
     const up = dev("up");
     await up.line(/paidonce is up/);
@@ -56,6 +72,7 @@ describe("a fresh clone, with an empty npm cache and no redis-server in PATH", (
     if (process.platform === "linux") {
       expect(LOOPBACK).to.include.members(await listeningAddresses(processes));
     }
+    await meanwhile((await up.line(/^ *API +(http:\/\/127\.0\.0\.1:\d+)/))[1] ?? "");
     const payments = await paymentsIn(machine.checkout);
     expect(await up.end("SIGINT"), up.text()).to.equal(0);
     expect(processes.filter(isAlive)).to.deep.equal([]);
@@ -64,7 +81,14 @@ describe("a fresh clone, with an empty npm cache and no redis-server in PATH", (
 
   it("./dev up installs all and settles payments, Ctrl-C leaves nothing behind, and a second start goes on", async function () {
     this.timeout(10 * MINUTE);
-    const first = await payAWhile();
+    const first = await payAWhile(async (api) => {
+      const written = await firstIntegration(api);
+      const [session = "", ...after] = written.trim().split("\n");
+      const { id } = JSON.parse(session);
+      expect(JSON.parse(session)).to.include({ status: "pending", amount: "12.5000000" });
+      expect(after.join("\n")).to.include(`session ${id} is paid`).and.to.include('"status":"paid"');
+      expect(after.at(-1), "the event of it").to.include(id);
+    });
     const second = await payAWhile();
     expect(second.merchant).to.equal(first.merchant);
     // A payment that the second start printed is one more.

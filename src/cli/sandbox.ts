@@ -6,8 +6,10 @@ import { createLogger } from "../logging.js";
 import { SANDBOX_PASSPHRASE } from "../sandbox/network.js";
 import { startSandbox } from "../sandbox/server.js";
 import { parseStroops, type Stroops } from "../stellar/stroops.js";
+import { DATA_FOLDER } from "../up/data-folder.js";
+import { keptKeys } from "../up/demo-keys.js";
 import { runDemoShop } from "../up/demo-shop.js";
-import { paySession } from "../up/pay-session.js";
+import { paySession, whatBecameOf } from "../up/pay-session.js";
 import { readEnvironment } from "./environment.js";
 import { openDatabase } from "./open-database.js";
 import { runRole } from "./run-role.js";
@@ -70,6 +72,13 @@ export function addSandboxCommands(program: Command): void {
     });
 
   addPayCommand(program);
+
+  program
+    .command("demo-key")
+    .description("the API key of the demo's merchant, while `paidonce up` runs in this folder")
+    .action(async () => {
+      process.stdout.write(`${(await keptKeys(DATA_FOLDER)).merchant}\n`);
+    });
 }
 
 /** For whoever tries the API by hand: somebody must pay what they open. */
@@ -86,6 +95,10 @@ function addPayCommand(program: Command): void {
         const network = { horizonUrl: config.HORIZON_URL, passphrase: config.NETWORK_PASSPHRASE };
         const paid = await paySession(dataSource, id, network, options.amount);
         process.stdout.write(`paid by ${paid.from} in transaction ${paid.hash}\n`);
+        const became = await whatBecameOf(dataSource, id, paid.hash);
+        process.stdout.write(
+          became === null ? "not settled yet: does `paidonce consume` run?\n" : `${became}\n`,
+        );
       } finally {
         await dataSource.destroy();
       }

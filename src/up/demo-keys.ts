@@ -11,6 +11,10 @@ export type DemoKeys = { readonly admin: string; readonly merchant: string };
 
 const FILE = "keys.json";
 
+export class NoDemoError extends Error {
+  override readonly name = "NoDemoError";
+}
+
 /** The demo's keys, made at the first start. Another database gets another merchant's key. */
 export async function demoKeys(
   folder: string,
@@ -19,13 +23,25 @@ export async function demoKeys(
   networkPassphrase: string,
 ): Promise<DemoKeys> {
   const file = join(folder, FILE);
-  const kept: Partial<DemoKeys> = JSON.parse(await readFile(file, "utf8").catch(() => "{}"));
+  const kept = await readKeys(file);
   const admin = kept.admin ?? randomBytes(32).toString("hex");
   const known = await knownKey(dataSource, kept.merchant);
   const merchant =
     known ?? (await issueKey(dataSource.manager, merchantId, modeOf(networkPassphrase), "demo")).key;
   await writeFile(file, JSON.stringify({ admin, merchant }), { mode: 0o600 });
   return { admin, merchant };
+}
+
+/** The keys that the last start printed. @throws NoDemoError where there was none */
+export async function keptKeys(folder: string): Promise<DemoKeys> {
+  const { admin, merchant } = await readKeys(join(folder, FILE));
+  if (admin === undefined || merchant === undefined)
+    throw new NoDemoError("no demo here: run `paidonce up` first");
+  return { admin, merchant };
+}
+
+async function readKeys(file: string): Promise<Partial<DemoKeys>> {
+  return JSON.parse(await readFile(file, "utf8").catch(() => "{}"));
 }
 
 async function knownKey(dataSource: DataSource, key: string | undefined): Promise<string | null> {

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { Memo, Asset as SdkAsset } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
 import { CheckoutSession, type SessionId } from "../entities/checkout-session.js";
@@ -40,6 +41,32 @@ export async function paySession(
     asset,
     ...referenceOf(session.memoKey),
   });
+}
+
+/** Far longer than ingest, stream and settlement take together. */
+const SETTLED_WITHIN_MS = 15_000;
+
+const FIND = `
+  SELECT c.outcome, e.reason FROM credits c LEFT JOIN payment_exceptions e USING (operation_id, move_index)
+  WHERE c.transaction_hash = $1`;
+
+/**
+ * Waits until a transaction's credit is settled.
+ * @returns what became of it, in words; null when nothing did for a while
+ */
+export async function whatBecameOf(
+  dataSource: DataSource,
+  id: SessionId,
+  hash: string,
+): Promise<string | null> {
+  const deadline = performance.now() + SETTLED_WITHIN_MS;
+  while (performance.now() < deadline) {
+    const [row]: { outcome: string; reason: string | null }[] = await dataSource.query(FIND, [hash]);
+    if (row !== undefined)
+      return row.reason === null ? `session ${id} is paid` : `not counted: ${row.reason}`;
+    await setTimeout(100);
+  }
+  return null;
 }
 
 /** The SDK's asset for ours. */

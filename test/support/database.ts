@@ -20,23 +20,41 @@ export async function sharedPostgres(): Promise<PostgresServer> {
 
 export type TestDatabase = { readonly url: string; readonly dataSource: DataSource; close(): Promise<void> };
 
+/** Migrated once; every test's database is a copy of it, which takes a quarter of the time of migrating anew. */
+const TEMPLATE = `template_${process.pid}`;
+let template: Promise<void> | null = null;
+
+async function makeTemplate(url: string): Promise<void> {
+  await onServer(url, `CREATE DATABASE ${TEMPLATE}`);
+  const dataSource = await connect(databaseUrl(url, TEMPLATE));
+  await dataSource.runMigrations();
+  // Nobody may be connected to what is copied.
+  await dataSource.destroy();
+}
+
 /** A fresh, migrated database on the shared server. Close it when done. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const { url } = await sharedPostgres();
+  template ??= makeTemplate(url);
+  await template;
   const name = `test_${process.pid}_${++databases}`;
-  await onServer(url, `CREATE DATABASE ${name}`);
-  const own = new URL(url);
-  own.pathname = `/${name}`;
-  const dataSource = await connect(own.href);
-  await dataSource.runMigrations();
+  await onServer(url, `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE} STRATEGY FILE_COPY`);
+  const own = databaseUrl(url, name);
+  const dataSource = await connect(own);
   return {
-    url: own.href,
+    url: own,
     dataSource,
     close: async () => {
       await dataSource.destroy();
       await onServer(url, `DROP DATABASE ${name} WITH (FORCE)`);
     },
   };
+}
+
+function databaseUrl(server: string, name: string): string {
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return url.href;
 }
 
 /** A pool of its own on any database. */
