@@ -51,6 +51,19 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
 }
 
+export type EmptyDatabase = { readonly url: string; close(): Promise<void> };
+
+/** A database in which nothing has been migrated. Close it when done. */
+export async function createEmptyDatabase(): Promise<EmptyDatabase> {
+  const { url } = await sharedPostgres();
+  const name = `empty_${process.pid}_${++databases}`;
+  await onServer(url, `CREATE DATABASE ${name}`);
+  return {
+    url: databaseUrl(url, name),
+    close: () => onServer(url, `DROP DATABASE ${name} WITH (FORCE)`),
+  };
+}
+
 function databaseUrl(server: string, name: string): string {
   const url = new URL(server);
   url.pathname = `/${name}`;
