@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { type Browser as AnyBrowser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { ASSETS } from "../../src/http/checkout/assets.js";
 import { renderCheckout } from "../../src/http/checkout/page.js";
 import type { CheckoutView } from "../../src/http/checkout/view.js";
@@ -32,6 +32,11 @@ export function skipWithoutChromium(hook: Mocha.Context): void {
   if (hasChromium() || process.env.CI === "true") return;
   console.log(`      no Chromium at ${PROGRAM}: apt-get install chromium, or set CHROMIUM`);
   hook.skip();
+}
+
+/** A browser whose pages share nothing with each other. Close it when done. */
+export function launchBrowser(): Promise<AnyBrowser> {
+  return chromium.launch({ executablePath: PROGRAM, args: ARGUMENTS });
 }
 
 export type Browser = { readonly context: BrowserContext; close(): Promise<void> };

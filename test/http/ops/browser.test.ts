@@ -1,26 +1,14 @@
-import { existsSync } from "node:fs";
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { type Browser, chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
 import { createRegistry } from "../../../src/metrics/registry.js";
 import { SharedStatus } from "../../../src/status/shared-status.js";
 import { startApi, type TestApi } from "../../support/api.js";
 import { watchAccount } from "../../support/books.js";
+import { launchBrowser, skipWithoutChromium } from "../../support/browser.js";
 import { createTestDatabase, type TestDatabase } from "../../support/database.js";
 import { plainRedis } from "../../support/stream.js";
-
-const CHROMIUM = "/usr/bin/chromium";
-
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 describe("the operators' page in a browser", () => {
   let database: TestDatabase;
@@ -30,7 +18,7 @@ describe("the operators' page in a browser", () => {
   let browser: Browser;
 
   before(async function () {
-    if (!existsSync(CHROMIUM)) return this.skip();
+    skipWithoutChromium(this);
     [database, server] = await Promise.all([createTestDatabase(), startRedis({ appendonly: false })]);
     redis = plainRedis(server.url);
     const status = new SharedStatus({
@@ -49,7 +37,7 @@ describe("the operators' page in a browser", () => {
     api = await startApi(database.dataSource, server.url, {
       ops: { status, registry: createRegistry(), access },
     });
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    browser = await launchBrowser();
   });
   after(async () => {
     if (browser === undefined) return;
