@@ -105,6 +105,14 @@ export function creditValues(filter: CreditFilter, before: CreditKey | null): un
   ];
 }
 
+/**
+ * The credits of account `a`, and their order. Written as a range of one: of an equality Postgres would know that it
+ * makes the account no part of the order, and would then walk the primary key backwards through every other account's
+ * credits, however many came since.
+ */
+export const OF_ACCOUNT = "c.account BETWEEN a.account AND a.account";
+export const NEWEST_FIRST = "c.account DESC, c.operation_id DESC, c.move_index DESC";
+
 /** A condition whose value is null is true for every row, and gone before the query is planned. */
 export const CREDIT_CONDITIONS = `
       ($3::bigint IS NULL OR (c.operation_id, c.move_index) < ($3, $4::integer))

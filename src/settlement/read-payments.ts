@@ -10,6 +10,8 @@ import {
   FACT_COLUMNS,
   type FactRow,
   factsOf,
+  NEWEST_FIRST,
+  OF_ACCOUNT,
   VERDICT_COLUMNS,
   type Verdict,
   type VerdictRow,
@@ -31,9 +33,9 @@ const LIST = `
   CROSS JOIN LATERAL (
     SELECT ${FACT_COLUMNS}, p.session_id, p.surplus, p.settled_at
     FROM credits c JOIN payments p USING (operation_id, move_index)
-    WHERE c.account = a.account AND ${CREDIT_CONDITIONS}
+    WHERE ${OF_ACCOUNT} AND ${CREDIT_CONDITIONS}
       AND ($13::uuid IS NULL OR p.session_id = $13)
-    ORDER BY c.operation_id DESC, c.move_index DESC
+    ORDER BY ${NEWEST_FIRST}
     LIMIT $2
   ) found
   LEFT JOIN exception_verdicts v USING (operation_id, move_index)
