@@ -18,9 +18,12 @@ export const REMEDIES = {
   not_conserved:
     "An asset's credits are not its payments and exceptions: see the other differences of this account.",
   unreadable: "A credit could not be read: `paidonce dead-letters replay`, then audit again.",
-  unpaid: "A session has a payment and is not paid: `paidonce recover` repairs it.",
-  no_payment: "A session is paid without a payment: `paidonce recover` looks for it on the network.",
-  not_announced: "A paid session has no payment.confirmed event: `paidonce recover` adds it.",
+  unpaid:
+    "A session has a payment and is not paid: somebody wrote to the database. Set it right by hand, then audit again.",
+  no_payment:
+    "A session is paid without a payment: somebody wrote to the database. Look for the credit on the network before you believe it.",
+  not_announced:
+    "A paid session has no payment.confirmed event: its merchant was not told. Tell them by hand.",
   announced_unpaid:
     "A payment.confirmed event is of a session that has no payment: somebody wrote to the database.",
 } as const;
