@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { sleep } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
 import { databaseFault } from "../entities/database-errors.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
@@ -112,7 +113,7 @@ export class Consumer {
     const { blocking, name, batch, blockMs = 2_000 } = this.#options;
     const room = batch - this.#inHand.length;
     if (room <= 0) return;
-    if (this.#accounts.length === 0) return pause(blockMs / 4, this.#stopping.signal);
+    if (this.#accounts.length === 0) return sleep(blockMs / 4, this.#stopping.signal);
     // With entries in hand the wait is only as long as theirs.
     const wait = this.#inHand.length > 0 ? CONTENDED_PAUSE_MS : blockMs;
     try {
@@ -168,23 +169,10 @@ export class Consumer {
       logger.error({ err: error, inHand: this.#inHand.length }, what);
     }
     await this.#keepClaim().catch(() => undefined);
-    await pause(Math.min(MAX_OUTAGE_PAUSE_MS, 20 * 2 ** this.#failures), this.#stopping.signal);
+    await sleep(Math.min(MAX_OUTAGE_PAUSE_MS, 20 * 2 ** this.#failures), this.#stopping.signal);
   }
 }
 
 function idOf({ account, entry }: Delivery): string {
   return `${account} ${entry[0]}`;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-    if (signal.aborted) done();
-  });
 }

@@ -1,10 +1,9 @@
 import type { ExceptionRecord } from "../settlement/read-exceptions.js";
 import type { PaymentRecord } from "../settlement/read-payments.js";
 import type { SessionWithMoney } from "../settlement/read-sessions.js";
+import type { Cell } from "./csv.js";
 import { presentException, presentPayment } from "./present-credit.js";
 import { presentSession, type Surroundings } from "./present-session.js";
-
-type Cell = string | number | boolean | null;
 
 /** The fields of an answer that become columns as they are. */
 const SESSION = [

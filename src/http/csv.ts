@@ -6,7 +6,8 @@ import type { Context } from "koa";
 /** Rows that are read from the database at a time: what an export keeps in memory, whatever its length. */
 export const ROWS_AT_A_TIME = 500;
 
-type Cell = string | number | boolean | null;
+/** What a cell can hold. */
+export type Cell = string | number | boolean | null;
 
 /**
  * Answers with a CSV file, page by page, as fast as the caller takes it.

@@ -1,5 +1,4 @@
 import { randomBytes, randomInt } from "node:crypto";
-import { Memo } from "@stellar/stellar-sdk";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
@@ -10,7 +9,7 @@ import { NATIVE } from "../stellar/asset.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../stellar/memo.js";
 import { formatStroops, type Stroops, toStroops } from "../stellar/stroops.js";
 import { type DemoMerchant, demoCustomers, seedDemoMerchant } from "./demo-merchant.js";
-import { sdkAsset } from "./pay-session.js";
+import { referenceOf, sdkAsset } from "./pay-session.js";
 
 export type DemoShopOptions = {
   readonly dataSource: DataSource;
@@ -64,12 +63,11 @@ async function visitShop(
   merchant: DemoMerchant,
   customers: Customers,
 ): Promise<void> {
-  const { memoKey, attach } = randomReference();
   const asset = randomInt(3) === 0 ? merchant.usdc : NATIVE;
   const session = await createSession(dataSource.manager, {
     merchantId: merchant.id,
     account: merchant.account,
-    memoKey,
+    memoKey: randomMemoKey(),
     asset,
     amount: toStroops(BigInt(randomInt(50, 500)) * 100_000n),
     expiresAt: new Date(Date.now() + SESSION_MINUTES * 60_000),
@@ -79,26 +77,24 @@ async function visitShop(
     destination: session.account,
     amount: formatStroops(habit.amount(session.amount)),
     asset: sdkAsset(session.asset),
-    ...(habit.forgetsMemo ? {} : attach),
+    ...(habit.forgetsMemo ? {} : referenceOf(session.memoKey)),
   };
   await customers.pay(payment);
   if (habit.twice) await customers.pay(payment);
 }
 
-/** A memo of each kind, or a muxed id, with what the customer must attach for it. */
-function randomReference(): { memoKey: MemoKey; attach: { memo?: Memo; muxedId?: string } } {
+/** A memo of each kind, or a muxed id. */
+function randomMemoKey(): MemoKey {
   const id = randomBytes(6).readUIntBE(0, 6).toString();
   switch (randomInt(4)) {
     case 0:
-      return { memoKey: textMemo(Buffer.from(`order ${id}`)), attach: { memo: Memo.text(`order ${id}`) } };
+      return textMemo(Buffer.from(`order ${id}`));
     case 1:
-      return { memoKey: idMemo(id), attach: { memo: Memo.id(id) } };
-    case 2: {
-      const bytes = randomBytes(32);
-      return { memoKey: hashMemo("hash", bytes), attach: { memo: Memo.hash(bytes.toString("hex")) } };
-    }
+      return idMemo(id);
+    case 2:
+      return hashMemo("hash", randomBytes(32));
     default:
-      return { memoKey: muxedId(id), attach: { muxedId: id } };
+      return muxedId(id);
   }
 }
 

@@ -76,7 +76,7 @@ export function sdkAsset(asset: string): SdkAsset {
 }
 
 /** What a customer attaches so that the payment is known to be for the session. */
-function referenceOf(memoKey: MemoKey): { memo?: Memo; muxedId?: string } {
+export function referenceOf(memoKey: MemoKey): { memo?: Memo; muxedId?: string } {
   const [kind, value = ""] = memoKey.split(":");
   switch (kind) {
     case "text":

@@ -1,4 +1,4 @@
-import { Account, Asset, type Keypair, Memo, MuxedAccount, Operation, type xdr } from "@stellar/stellar-sdk";
+import { Account, type Keypair, Memo, MuxedAccount, Operation, type xdr } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
 import { Ingest } from "../../src/consumers/ingest.js";
 import { connectRedis } from "../../src/consumers/redis-connections.js";
@@ -12,6 +12,7 @@ import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import type { LedgerSequence } from "../../src/stellar/operation-id.js";
 import { formatStroops } from "../../src/stellar/stroops.js";
+import { referenceOf, sdkAsset } from "../../src/up/pay-session.js";
 import type { Stage } from "../sandbox/stage.js";
 import { watchAccount as watchForTest } from "./books.js";
 import { silent } from "./stream.js";
@@ -70,23 +71,16 @@ export function paymentOf(
   session: CheckoutSession,
   amount = session.amount,
 ): { operation: xdr.Operation; memo: Memo } {
-  const [kind, value = ""] = session.memoKey.split(":");
-  const [code = "", issuer] = session.asset.split(":");
-  const asset = issuer === undefined ? Asset.native() : new Asset(code, issuer);
+  const { memo = Memo.none(), muxedId } = referenceOf(session.memoKey);
   const destination =
-    kind === "muxed"
-      ? new MuxedAccount(new Account(session.account, "0"), value).accountId()
-      : session.account;
+    muxedId === undefined
+      ? session.account
+      : new MuxedAccount(new Account(session.account, "0"), muxedId).accountId();
+  const asset = sdkAsset(session.asset);
   return {
     operation: Operation.payment({ destination, asset, amount: formatStroops(amount) }),
-    memo: memoOf(kind, value),
+    memo,
   };
-}
-
-function memoOf(kind: string | undefined, value: string): Memo {
-  if (kind === "id") return Memo.id(value);
-  if (kind === "hash") return Memo.hash(value);
-  return kind === "text" ? Memo.text(Buffer.from(value, "hex").toString()) : Memo.none();
 }
 
 /** Pays sessions, each in a transaction of its own, all in one ledger. */

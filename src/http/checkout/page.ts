@@ -1,4 +1,4 @@
-import { type Html, html } from "./html.js";
+import { type Html, html } from "../html.js";
 import { stateIcon } from "./icons.js";
 import { payPart } from "./pay-part.js";
 import { timeLeft } from "./time-left.js";

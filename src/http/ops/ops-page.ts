@@ -1,6 +1,6 @@
 import { seconds } from "../../status/duration.js";
 import type { Status } from "../../status/status.js";
-import { type Html, html } from "./html.js";
+import { type Html, html } from "../html.js";
 import type { OpsAccess } from "./ops-access.js";
 import { renderTables } from "./ops-tables.js";
 import { renderTiles } from "./ops-tiles.js";

@@ -1,6 +1,6 @@
 import { duration, seconds } from "../../status/duration.js";
 import type { Status } from "../../status/status.js";
-import { type Html, html } from "./html.js";
+import { type Html, html } from "../html.js";
 
 const UNKNOWN = "–";
 
