@@ -4,7 +4,8 @@ import Koa from "koa";
 import helmet from "koa-helmet";
 import type { Logger } from "pino";
 import type { HorizonClient } from "../horizon/client.js";
-import { collectStatus, isReady, type StatusSources } from "../status/collect-status.js";
+import { isReady, type StatusSources } from "../status/collect-status.js";
+import { SharedStatus } from "../status/shared-status.js";
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
 import { allowedOrigin } from "./allowed-origin.js";
 import { answerProblems } from "./answer-problems.js";
@@ -53,7 +54,7 @@ export function createApp(sources: AppSources, logger: Logger): App {
   koa.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } } }));
   if (sources.ops) mountOps(koa, sources.redis, sources.ops);
   koa.use(cors({ ...CORS, origin: (context) => allowedOrigin(context, sources) }));
-  koa.use(health(sources).routes());
+  koa.use(health(sources.ops?.status ?? new SharedStatus(sources)).routes());
   koa.use(referencePage(describeApi(routes, sources.publicUrl)).routes());
   const routeSources = { ...sources, rateLimit: rateLimit(sources.redis, sources.limits) };
   koa.use(checkoutPage(routeSources).routes());
@@ -70,8 +71,11 @@ const CORS = {
   maxAge: 600,
 };
 
-/** For load balancers and operators. Not part of the versioned API but for the status. */
-function health(sources: StatusSources): Router {
+/**
+ * For load balancers and operators. Not part of the versioned API but for the status.
+ * @param shared so that probes without a key can't make the database count as often as they like
+ */
+function health(shared: SharedStatus): Router {
   const router = new Router();
 
   /** Alive: this process answers. Says nothing about payments; that is /v1/status. */
@@ -81,14 +85,14 @@ function health(sources: StatusSources): Router {
 
   /** Ready: the servers this process needs can be reached and the database fits the program. */
   router.get("/readyz", async (context) => {
-    const status = await collectStatus(sources);
+    const status = await shared.current();
     const ready = isReady(status);
     context.status = ready ? 200 : 503;
     context.body = { status: ready ? "ready" : "not ready", postgres: status.postgres, redis: status.redis };
   });
 
   router.get("/v1/status", async (context) => {
-    context.body = await collectStatus(sources);
+    context.body = await shared.current();
   });
   return router;
 }

@@ -1,7 +1,7 @@
 import type { QueryRunner } from "typeorm";
 import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
-import { currentTrace } from "../tracing.js";
 import { type Event, sessionCancelled, sessionExpired } from "./events.js";
+import { tell } from "./tell.js";
 
 /** What a merchant's wish to end a session found. */
 export type SessionEnd =
@@ -28,11 +28,6 @@ const EXPIRE = `
       expires_at = least(date_trunc('milliseconds', now()), expires_at + make_interval(secs => grace_seconds))
   WHERE id = $1
   RETURNING expires_at`;
-
-const TELL = `
-  INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body, trace_parent)
-  VALUES ($1, $2, $3, $4, $5, $6, $7)
-  ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_subject DO NOTHING`;
 
 /** `pending` → `cancelled`, with its event. Inside a serializable transaction; safe to repeat. */
 export async function cancelSession(
@@ -70,7 +65,6 @@ async function endSession(
   if (session === undefined) return { kind: "unknown" };
   if (session.status === end) return { kind: "ended" };
   if (session.status !== "pending") return { kind: "refused", status: session.status };
-  const event = await change();
-  await runner.query(TELL, [event.id, event.type, merchantId, event.subject, id, event.body, currentTrace()]);
+  await tell(runner, { sessionId: id, account: null }, await change());
   return { kind: "ended" };
 }

@@ -3,10 +3,10 @@ import type { SessionStatus } from "../entities/checkout-session.js";
 import { violatedConstraint } from "../entities/database-errors.js";
 import { type CreditKey, creditKeyText } from "../stellar/credit.js";
 import { type Stroops, toStroops } from "../stellar/stroops.js";
-import { currentTrace } from "../tracing.js";
 import type { VerdictWord } from "./credit-facts.js";
-import { type Event, exceptionDecided, paymentConfirmed } from "./events.js";
+import { exceptionDecided, paymentConfirmed } from "./events.js";
 import { type ExceptionRecord, readException } from "./read-exceptions.js";
+import { tell } from "./tell.js";
 
 export type VerdictRequest = {
   readonly key: CreditKey;
@@ -49,15 +49,6 @@ const WITHDRAW = `DELETE FROM payment_exceptions WHERE operation_id = $1 AND mov
 const CHANGE_OUTCOME = `UPDATE credits SET outcome = 'payment' WHERE operation_id = $1 AND move_index = $2`;
 const PAY = `INSERT INTO payments (operation_id, move_index, session_id, surplus) VALUES ($1, $2, $3, $4)`;
 const SETTLE = `UPDATE checkout_sessions SET status = 'paid', paid_at = $2 WHERE id = $1`;
-
-/** The session's merchant, or the account's. An account that is nobody's has nobody to tell. */
-const TELL = `
-  INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body, trace_parent)
-  SELECT $1::uuid, $2::text, owner.id, $3::text, $4::uuid, $5::text, $7::text
-  FROM (SELECT coalesce((SELECT merchant_id FROM checkout_sessions WHERE id = $4::uuid),
-                        (SELECT merchant_id FROM receiving_accounts WHERE account = $6::text)) AS id) owner
-  WHERE owner.id IS NOT NULL
-  ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_subject DO NOTHING`;
 
 /**
  * Decides about an exception, inside a serializable transaction. `accept` makes the credit the payment of its
@@ -129,18 +120,6 @@ async function settleBy(runner: QueryRunner, exception: ExceptionRecord, surplus
   await runner.query(SETTLE, [sessionId, closedAt.toISOString()]);
   const credit = { ...exception, transactionHash, asset, amount, closedAt };
   await tell(runner, exception, paymentConfirmed(credit, sessionId, surplus));
-}
-
-async function tell(runner: QueryRunner, { sessionId, account }: ExceptionRecord, event: Event) {
-  await runner.query(TELL, [
-    event.id,
-    event.type,
-    event.subject,
-    sessionId,
-    event.body,
-    account,
-    currentTrace(),
-  ]);
 }
 
 function paidAlready(): VerdictRefusedError {
