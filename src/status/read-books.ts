@@ -31,7 +31,7 @@ const COUNTS = `
          (SELECT extract(epoch FROM now() - created_at) FROM outbox_events
           WHERE position = hooks.first_position) AS webhooks_oldest
   FROM (SELECT count(*) AS unrelayed, extract(epoch FROM now() - min(created_at)) AS unrelayed_oldest
-        FROM outbox_events WHERE relayed_at IS NULL) AS outbox,
+        FROM outbox_events WHERE position IS NULL) AS outbox,
        (SELECT count(*) FILTER (WHERE state = 'pending') AS webhooks_pending,
                count(*) FILTER (WHERE state = 'sending') AS webhooks_sending,
                min(position) AS first_position

@@ -160,6 +160,8 @@ export class Faces2 implements MigrationInterface {
         ADD CONSTRAINT outbox_subject_is_the_session CHECK
           (type NOT IN ('payment.confirmed', 'session.expired', 'session.cancelled')
            OR (session_id IS NOT NULL AND subject = session_id::text))`);
+    // An event is relayed when it gets its position: one index over what waits is enough.
+    await runner.query(`DROP INDEX outbox_unrelayed`);
     await runner.query(`CREATE INDEX outbox_unnumbered ON outbox_events (written) WHERE position IS NULL`);
     await runner.query(`CREATE INDEX outbox_by_merchant ON outbox_events (merchant_id, position)`);
     await runner.query(`CREATE INDEX outbox_by_session ON outbox_events (session_id, position)`);
