@@ -75,6 +75,14 @@ export const environment = z.object({
   INGEST_POLL_MS: wholeNumber(50, 600_000)
     .default(10_000)
     .describe("How long ingest trusts a silent stream before it asks for a page anyway, in milliseconds."),
+  RECOVERY_EVERY_SECONDS: wholeNumber(1, 86_400)
+    .default(300)
+    .describe("How often `work` looks for what faults have left behind."),
+  RECOVERY_AFTER_SECONDS: wholeNumber(1, 86_400)
+    .default(300)
+    .describe(
+      "How long something may stand (a session in `processing`, an event in the outbox, an entry in a dead consumer's hands) before recovery looks at it.",
+    ),
   WEBHOOK_ALLOW_PRIVATE: z
     .enum(["true", "false"])
     .default("false")

@@ -3,14 +3,14 @@ import type { Command } from "commander";
 import { v4 as uuidv4 } from "uuid";
 import type { Config } from "../config.js";
 import { Consumer } from "../consumers/consumer.js";
-import { connectBlockingRedis, connectLockServer, connectRedis } from "../consumers/redis-connections.js";
-import { SessionLocks } from "../locks/session-locks.js";
+import { connectBlockingRedis, connectRedis } from "../consumers/redis-connections.js";
 import { createLogger } from "../logging.js";
 import { consumerMetrics } from "../metrics/consumer-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
+import { openLocks } from "./open-locks.js";
 import { runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
 
@@ -33,17 +33,7 @@ async function consume(config: Config): Promise<void> {
   const blocking = connectBlockingRedis(config.REDIS_URL, "paidonce-consume-read", logger, BLOCK_MS);
   const registry = createRegistry();
   const metrics = consumerMetrics(registry);
-  const lockServers =
-    config.LOCKS === "off"
-      ? []
-      : (config.LOCK_REDIS_URLS ?? [config.REDIS_URL]).map((url) => connectLockServer(url, logger));
-  const locks = new SessionLocks({
-    servers: lockServers,
-    mode: config.LOCKS,
-    leaseMs: config.LOCK_LEASE_MS,
-    logger,
-    onAsked: metrics.locksAsked,
-  });
+  const { locks, close: closeLocks } = openLocks(config, logger, metrics.locksAsked);
   const consumer = new Consumer({
     redis,
     blocking,
@@ -73,8 +63,9 @@ async function consume(config: Config): Promise<void> {
     () => observed.stop(),
     () => tracing.stop(),
     () => {
-      for (const connection of [redis, blocking, ...lockServers]) connection.disconnect();
+      for (const connection of [redis, blocking]) connection.disconnect();
     },
+    closeLocks,
     () => dataSource.destroy(),
   ]);
 }

@@ -1,4 +1,4 @@
-import { auditInWords, duration, seconds } from "../status/duration.js";
+import { auditInWords, duration, recoveryInWords, seconds } from "../status/duration.js";
 import type { AccountStatus, Rate, Status, WaitingEntry } from "../status/status.js";
 
 /** The status for a terminal. */
@@ -12,7 +12,7 @@ export function describeStatus(status: Status): string {
     `locks      ${locks(status)}`,
     `horizon    ${horizon(status)}`,
     ...books(status),
-    `recovery   ${status.last_recovery ?? "not yet run"}`,
+    `recovery   ${recoveryInWords(status.last_recovery)}`,
     `audit      ${auditInWords(status.last_audit)}`,
     ...(status.roles ?? []).map(
       ({ role, name, alive, silent_ms: silent }) =>

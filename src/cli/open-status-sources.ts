@@ -42,6 +42,8 @@ export async function openStatusSources(
       cursorLagLedgers: config.ALERT_CURSOR_LAG_LEDGERS,
       unsettledSeconds: config.ALERT_UNSETTLED_SECONDS,
       horizonSilentSeconds: config.ALERT_HORIZON_SILENT_SECONDS,
+      // Two runs may be missed: a restart, or one that takes long.
+      recoverySilentSeconds: 3 * config.RECOVERY_EVERY_SECONDS,
     },
     close: async () => {
       closing.abort();

@@ -4,10 +4,12 @@ import { connectRedis } from "../consumers/redis-connections.js";
 import { HorizonClient } from "../horizon/client.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
+import { recoveryMetrics } from "../metrics/recovery-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
+import { openLocks } from "./open-locks.js";
 import { runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
 
@@ -20,11 +22,22 @@ export function addWorkCommand(program: Command): void {
       const logger = createLogger(config, "work");
       const tracing = await startTracing(config, "work");
       const dataSource = await openDatabase(config, "work", logger);
+      const registry = createRegistry();
+      const redis = connectRedis(config.REDIS_URL, "paidonce-work-heartbeat", logger);
+      const { locks, close: closeLocks } = openLocks(config, logger);
       const worker = new Worker({
         dataSource,
         logger,
         horizon: new HorizonClient({ url: config.HORIZON_URL }),
         telemetry: tracing.telemetry,
+        recovery: {
+          passphrase: config.NETWORK_PASSPHRASE,
+          locks,
+          redis,
+          afterSeconds: config.RECOVERY_AFTER_SECONDS,
+          everySeconds: config.RECOVERY_EVERY_SECONDS,
+          onFinding: recoveryMetrics(registry),
+        },
         webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
         connect: (name) =>
           connectRedis(config.REDIS_URL, name, logger, {
@@ -33,19 +46,19 @@ export function addWorkCommand(program: Command): void {
             commandTimeout: undefined,
           }),
       });
-      const redis = connectRedis(config.REDIS_URL, "paidonce-work-heartbeat", logger);
       const observed = await observeRole({
         config,
         logger,
         redis,
         role: "work",
         name: `${hostname()}-${process.pid}`,
-        registry: createRegistry(),
+        registry,
       });
       await runRole(logger, worker, [
         () => observed.stop(),
         () => tracing.stop(),
         () => redis.disconnect(),
+        closeLocks,
         () => dataSource.destroy(),
       ]);
     });

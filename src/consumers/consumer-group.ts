@@ -120,11 +120,30 @@ export async function removeConsumer(redis: Redis, account: AccountId, consumer:
 
 /** Names in the group that hold nothing and have been silent for `idleMs`. */
 export async function idleConsumers(redis: Redis, account: AccountId, idleMs: number): Promise<string[]> {
-  const rows = (await redis.xinfo("CONSUMERS", streamKey(account), GROUP)) as unknown[][];
+  const rows = (await redis.xinfo("CONSUMERS", streamKey(account), GROUP).catch((error: unknown) => {
+    if (isNoGroupError(error) || String(error).includes("no such key")) return [];
+    throw error;
+  })) as unknown[][];
   return rows
     .map((row) => new Map(row.flatMap((_, i) => (i % 2 === 0 ? [[row[i], row[i + 1]] as const] : []))))
     .filter((fields) => Number(fields.get("pending")) === 0 && Number(fields.get("idle")) > idleMs)
     .map((fields) => String(fields.get("name")));
+}
+
+/** Ids of entries that are pending and that nobody has touched for `idleMs`; takes none of them over. */
+export async function listAbandoned(
+  redis: Redis,
+  account: AccountId,
+  idleMs: number,
+  count: number,
+): Promise<string[]> {
+  try {
+    const rows = await redis.xpending(streamKey(account), GROUP, "IDLE", idleMs, "-", "+", count);
+    return (rows as [string, ...unknown[]][]).map(([id]) => id);
+  } catch (error) {
+    if (isNoGroupError(error)) return [];
+    throw error;
+  }
 }
 
 /**

@@ -3,7 +3,7 @@ import type { DataSource, EntityManager } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
 import type { AccountId } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, type OperationId } from "../stellar/operation-id.js";
-import { readPosition, type StreamPosition, type Tail } from "./append-entries.js";
+import { NO_TAIL, readPosition, type StreamPosition, type Tail } from "./append-entries.js";
 import { parseEntryId } from "./entry.js";
 
 /** How far Horizon's history is known to be read, and when that ledger closed. */
@@ -78,6 +78,30 @@ export async function advanceWatermark(
   const { watermark, settledThrough } = provenProgress(position, scanned);
   await dataSource.query(ADVANCE, [account, watermark.toString(), settledThrough?.toISOString() ?? null]);
   return true;
+}
+
+/** A halt stays: only a leader can know that it is over. */
+const ADVANCE_UNLED = `UPDATE stream_cursors SET watermark = GREATEST(watermark, $2::bigint) WHERE account = $1`;
+
+/**
+ * Moves the watermark of an account that nobody leads. Without a leader's knowledge of its own appends only this is
+ * proven: what lies before the oldest entry, or before the last operation of an empty stream, of which a last move may
+ * not have been appended.
+ * @returns where it was and where it is; null where it need not move
+ */
+export async function advanceUnled(
+  redis: Redis,
+  dataSource: DataSource,
+  account: AccountId,
+  dryRun: boolean,
+): Promise<{ from: OperationId; to: OperationId } | null> {
+  const { watermark: from } = await readCursor(dataSource.manager, account);
+  const { oldest, tail } = await readPosition(redis, account);
+  if (tail === NO_TAIL) return null;
+  const to = (parseEntryId(oldest?.[0] ?? tail).operationId - 1n) as OperationId;
+  if (to <= from) return null;
+  if (!dryRun) await dataSource.query(ADVANCE_UNLED, [account, to.toString()]);
+  return { from, to };
 }
 
 /** @throws Error when the account is not watched */

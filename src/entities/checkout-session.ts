@@ -2,6 +2,7 @@ import { Column, Entity, PrimaryColumn } from "typeorm";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
+import type { OperationId } from "../stellar/operation-id.js";
 import type { Stroops } from "../stellar/stroops.js";
 import { bigintColumn } from "./columns.js";
 
@@ -51,6 +52,22 @@ export class CheckoutSession {
   /** The signed transaction in flight with us, stored before it is submitted. */
   @Column("text", { name: "submitted_hash", nullable: true })
   submittedHash!: TransactionHash | null;
+
+  /** That transaction can be in no ledger that closes later; null where it has no such bound. */
+  @Column("timestamptz", { name: "submitted_max_time", nullable: true })
+  submittedMaxTime!: Date | null;
+
+  /** Set exactly while `status` is `processing`. */
+  @Column("timestamptz", { name: "processing_since", nullable: true })
+  processingSince!: Date | null;
+
+  /** What the network said to the last transaction that was submitted and did not pay, such as `tx_too_late`. */
+  @Column("text", { name: "last_result_code", nullable: true })
+  lastResultCode!: string | null;
+
+  /** The account's watermark when the session was created: every credit that can pay it comes after this. */
+  @Column("bigint", { name: "payable_after", default: 0, transformer: bigintColumn })
+  payableAfter!: OperationId;
 
   /** Close time of the ledger that paid it; set exactly when `status` is `paid`. */
   @Column("timestamptz", { name: "paid_at", nullable: true })

@@ -7,6 +7,7 @@ import { Merchant } from "./merchant.js";
 import { Spine1 } from "./migrations/0001-spine.js";
 import { Faces2 } from "./migrations/0002-faces.js";
 import { Proof3 } from "./migrations/0003-proof.js";
+import { Recovery4 } from "./migrations/0004-recovery.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -52,7 +53,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       OutboxEvent,
       WebhookEndpoint,
     ],
-    migrations: [Spine1, Faces2, Proof3],
+    migrations: [Spine1, Faces2, Proof3, Recovery4],
     migrationsTableName: "migrations",
     synchronize: false,
     logging: false,

@@ -118,19 +118,7 @@ export class HorizonClient {
    *   would read as "no effect"
    */
   async operationEffects(id: OperationId, signal: AbortSignal): Promise<unknown[]> {
-    const behind = (latestLedger: LedgerSequence | null) =>
-      new HorizonError("behind", `effects of ${id} asked of a server at ledger ${latestLedger}`, {
-        latestLedger,
-      });
-    try {
-      return await this.#all(`operations/${id}/effects`, {}, signal, ({ latestLedger }) => {
-        if (latestLedger !== null && latestLedger < ledgerOf(id)) throw behind(latestLedger);
-      });
-    } catch (error) {
-      // The operation exists: who does not find it has not got to it.
-      if (error instanceof HorizonError && error.kind === "not_found") throw behind(error.latestLedger);
-      throw error;
-    }
+    return await this.#allSince(ledgerOf(id), `operations/${id}/effects`, {}, signal);
   }
 
   /**
@@ -145,9 +133,38 @@ export class HorizonClient {
     return fields;
   }
 
-  /** The value-moving operations of a transaction, failed ones included: check `transaction_successful`. */
-  async transactionPayments(hash: TransactionHash, signal: AbortSignal): Promise<unknown[]> {
-    return await this.#all(`transactions/${hash}/payments`, { join: "transactions" }, signal);
+  /**
+   * The value-moving operations of a transaction that is known to be in `ledger`, failed ones included: check
+   * `transaction_successful`.
+   * @throws HorizonError `behind` when the answering server has not ingested that ledger: its empty page would read
+   *   as "paid nothing"
+   */
+  async transactionPayments(
+    hash: TransactionHash,
+    ledger: LedgerSequence,
+    signal: AbortSignal,
+  ): Promise<unknown[]> {
+    const path = `transactions/${hash}/payments`;
+    return await this.#allSince(ledger, path, { join: "transactions" }, signal);
+  }
+
+  /** All pages about something that is in `ledger`: whoever does not find it has not got there. */
+  async #allSince(
+    ledger: LedgerSequence,
+    path: string,
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<unknown[]> {
+    const behind = (latestLedger: LedgerSequence | null) =>
+      new HorizonError("behind", `${path} asked of a server at ledger ${latestLedger}`, { latestLedger });
+    try {
+      return await this.#all(path, query, signal, ({ latestLedger }) => {
+        if (latestLedger !== null && latestLedger < ledger) throw behind(latestLedger);
+      });
+    } catch (error) {
+      if (error instanceof HorizonError && error.kind === "not_found") throw behind(error.latestLedger);
+      throw error;
+    }
   }
 
   async #all(

@@ -59,7 +59,12 @@ export async function readOperation(
   return record === null ? null : completed(client, decodeRecord(record, account), signal);
 }
 
-async function completed(client: HorizonClient, decoded: Decoded, signal: AbortSignal): Promise<Movement[]> {
+/** What a decoded record brought, with what only effects tell. @throws HorizonError */
+export async function completed(
+  client: HorizonClient,
+  decoded: Decoded,
+  signal: AbortSignal,
+): Promise<Movement[]> {
   if (decoded.kind === "movements") return [...decoded.movements];
   return completeMerge(decoded, await client.operationEffects(decoded.operationId, signal));
 }

@@ -52,7 +52,7 @@ export function createApp(sources: AppSources, logger: Logger): App {
   koa.use(requestId(logger));
   koa.use(answerProblems(logger));
   koa.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } } }));
-  if (sources.ops) mountOps(koa, sources.redis, sources.ops);
+  if (sources.ops) mountOps(koa, sources, sources.ops);
   koa.use(cors({ ...CORS, origin: (context) => allowedOrigin(context, sources) }));
   koa.use(health(sources.ops?.status ?? new SharedStatus(sources)).routes());
   koa.use(referencePage(describeApi(routes, sources.publicUrl)).routes());

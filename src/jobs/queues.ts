@@ -6,6 +6,9 @@ import type { DataSource } from "typeorm";
 /** All of BullMQ's keys, in one hash tag, as a Redis Cluster needs it. */
 export const PREFIX = "{paidonce:jobs}";
 
+/** A hash that counts, for each scheduled job, how often it began and ended, in any replica. */
+export const RUNS_KEY = `${PREFIX}:runs`;
+
 /** Scheduled work that may take its time. */
 export const MAINTENANCE_QUEUE = "maintenance";
 
@@ -14,6 +17,9 @@ export const RELAY_QUEUE = "relay";
 
 /** The hourly audit: it reads Horizon page by page, and must hold up nothing else. */
 export const AUDIT_QUEUE = "audit";
+
+/** Recovery: it asks Horizon too, and must not wait for an audit. */
+export const RECOVERY_QUEUE = "recovery";
 
 /** One job for each webhook that is due. */
 export const WEBHOOK_QUEUE = "webhooks";

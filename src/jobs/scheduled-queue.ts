@@ -1,5 +1,5 @@
 import { Worker as BullWorker, Queue } from "bullmq";
-import { PREFIX, type QueueContext } from "./queues.js";
+import { PREFIX, type QueueContext, RUNS_KEY } from "./queues.js";
 
 /** Schedules are put back this often: a Redis that lost its data has lost them too. */
 const RESCHEDULE_MS = 30_000;
@@ -26,6 +26,7 @@ export class ScheduledQueue {
   readonly #queue: Queue;
   readonly #worker: BullWorker;
   #timer: NodeJS.Timeout | undefined;
+  #hasEnded = false;
 
   constructor(options: ScheduledQueueOptions) {
     this.#options = options;
@@ -53,13 +54,25 @@ export class ScheduledQueue {
     });
   }
 
+  get name(): string {
+    return this.#options.name;
+  }
+
+  isRunning(): boolean {
+    return !this.#hasEnded;
+  }
+
   start(): void {
     // Not waited for: while Redis is away this lasts as long, and the process must be able to stop meanwhile.
     void this.#schedule();
     this.#timer = setInterval(() => this.#schedule(), this.#options.rescheduleMs ?? RESCHEDULE_MS);
-    void this.#worker.run().catch((error: unknown) => {
-      this.#options.logger.error({ err: error, queue: this.#options.name }, "the job worker ended");
-    });
+    const { logger, name } = this.#options;
+    void this.#worker
+      .run()
+      .catch((error: unknown) => logger.error({ err: error, queue: name }, "the job worker ended"))
+      .finally(() => {
+        this.#hasEnded = true;
+      });
   }
 
   /** @param isAway Redis can't be reached: the job in hand can't be finished there, and is left for a repetition */
@@ -80,10 +93,17 @@ export class ScheduledQueue {
     }
   }
 
+  /** What liveness goes by: no clock is asked, and a flushed counter has moved too. */
+  async #sayAlive(name: string): Promise<void> {
+    await this.#options.forQueues.hincrby(RUNS_KEY, name, 1).catch(() => undefined);
+  }
+
   async #run(name: string): Promise<unknown> {
     const job = this.#options.jobs[name];
     if (job === undefined) throw new Error(`no job is called ${name}`);
+    await this.#sayAlive(name);
     const result = await job.run();
+    await this.#sayAlive(name);
     if (Object.values(result).some((count) => count !== 0)) {
       this.#options.logger[job.level ?? "info"]({ job: name, ...result }, `job ${name} done`);
     }

@@ -57,10 +57,21 @@ export class WebhookQueue {
     this.#worker.on("error", () => undefined);
   }
 
+  readonly name = WEBHOOK_QUEUE;
+  #hasEnded = false;
+
+  isRunning(): boolean {
+    return !this.#hasEnded;
+  }
+
   start(): void {
-    void this.#worker.run().catch((error: unknown) => {
-      this.#context.logger.error({ err: error, queue: WEBHOOK_QUEUE }, "the job worker ended");
-    });
+    const { logger } = this.#context;
+    void this.#worker
+      .run()
+      .catch((error: unknown) => logger.error({ err: error, queue: WEBHOOK_QUEUE }, "the job worker ended"))
+      .finally(() => {
+        this.#hasEnded = true;
+      });
   }
 
   /** Waits for the requests that are under way, unless Redis is away. */

@@ -3,113 +3,80 @@
  * worker, a flushed Redis): each must be safe to repeat, and nothing may depend on a job's data being kept.
  */
 import type { Redis } from "ioredis";
-import type { Logger } from "pino";
-import type { DataSource } from "typeorm";
-import type { Agent } from "undici";
-import { auditNew } from "../audit/audit-new.js";
-import type { HorizonClient } from "../horizon/client.js";
-import { expireSessions } from "../settlement/expire-sessions.js";
-import type { UrlPolicy } from "../webhooks/endpoint-url.js";
-import { guardedAgent } from "../webhooks/guarded-agent.js";
-import { numberEvents } from "../webhooks/number-events.js";
-import { onOutboxRing } from "../webhooks/outbox-bell.js";
-import { forgetIdempotencyKeys } from "./forget-idempotency-keys.js";
-import { AUDIT_QUEUE, MAINTENANCE_QUEUE, type QueueContext, RELAY_QUEUE } from "./queues.js";
-import { type ScheduledJob, ScheduledQueue } from "./scheduled-queue.js";
-import { WebhookQueue } from "./webhook-queue.js";
+import { sleep } from "../backoff.js";
+import { recordFinding } from "../recovery/findings-log.js";
+import { type EngineOptions, JobEngine } from "./engine.js";
+import { Liveness } from "./liveness.js";
 
-export type WorkerOptions = {
-  /** Traces of the jobs; none by default. */
-  readonly telemetry?: QueueContext["telemetry"];
-  readonly dataSource: DataSource;
-  readonly logger: Logger;
-  /** Makes a connection as BullMQ wants it: without a limit of retries, and without a time-out for commands. */
-  readonly connect: (name: string) => Redis;
-  /** What audits read the network from; without it there are none. */
-  readonly horizon?: HorizonClient;
-  /** Where webhooks may go; by default to the internet alone. */
-  readonly webhooks?: UrlPolicy;
-  /** Overrides each job's own interval, for tests. */
-  readonly everyMs?: number;
-  /** How often schedules are put back, for tests; 30 s by default. */
-  readonly rescheduleMs?: number;
-  /** How long a webhook may take, for tests; 15 s by default. */
-  readonly webhookTimeoutMs?: number;
+/** How often the worker looks whether its queues still move. */
+const LOOK_MS = 15_000;
+
+/** A stop of queues whose connections are dead may never end: the new ones do not wait longer for it. */
+const STOP_WITHIN_MS = 10_000;
+
+export type WorkerOptions = EngineOptions & {
+  /** How often to look whether the queues move, and how long they may stand, for tests. */
+  readonly liveness?: { readonly everyMs: number; readonly standingMs: number };
 };
 
 /** One replica of the job worker. Any number may run; each run of a job goes to one of them. */
 export class Worker {
-  readonly #connections: readonly Redis[];
-  readonly #agent: Agent;
-  readonly #listen: () => void;
+  readonly #options: WorkerOptions;
+  readonly #probe: Redis;
+  readonly #liveness: Liveness;
   readonly #stopping = new AbortController();
-  readonly #webhooks: WebhookQueue;
-  readonly #scheduled: readonly ScheduledQueue[];
+  #engine: JobEngine;
+  #watching: Promise<void> | null = null;
 
   constructor(options: WorkerOptions) {
-    const { dataSource, logger, horizon, rescheduleMs, webhookTimeoutMs, telemetry } = options;
-    const [forQueues, forWorkers, forBell] = [
-      options.connect("paidonce-queue"),
-      options.connect("paidonce-work"),
-      options.connect("paidonce-bell"),
-    ];
-    this.#connections = [forQueues, forWorkers, forBell];
-    this.#listen = () => onOutboxRing(forBell, () => this.#relay(dataSource));
-    const context: QueueContext = { dataSource, logger, forQueues, forWorkers, telemetry };
-    this.#agent = guardedAgent(options.webhooks ?? { allowPrivate: false });
-    this.#webhooks = new WebhookQueue({
-      ...context,
-      dispatcher: this.#agent,
-      ...(webhookTimeoutMs && { timeoutMs: webhookTimeoutMs }),
+    this.#options = options;
+    this.#engine = new JobEngine(options);
+    this.#probe = options.connect("paidonce-liveness");
+    this.#liveness = new Liveness({
+      probe: this.#probe,
+      ...(options.liveness && { standingMs: options.liveness.standingMs }),
     });
-    const every = (ms: number) => options.everyMs ?? ms;
-    const queues: Record<string, Readonly<Record<string, ScheduledJob>>> = {
-      [RELAY_QUEUE]: {
-        /** Events get their place and their deliveries; deliveries that are due get their jobs. */
-        relay: { every: every(1_000), level: "debug", run: () => this.#relay(dataSource) },
-      },
-      [MAINTENANCE_QUEUE]: {
-        /** Sessions past their time. */
-        expiry: { every: every(60_000), run: async () => ({ expired: await expireSessions(dataSource) }) },
-        /** Idempotency keys that are promised no longer. */
-        forgetting: {
-          every: every(3_600_000),
-          run: async () => ({ forgotten: await forgetIdempotencyKeys(dataSource) }),
-        },
-      },
-    };
-    if (horizon !== undefined) {
-      const { signal } = this.#stopping;
-      queues[AUDIT_QUEUE] = {
-        /** G1 to G3 of what is new since the last audit that found nothing. */
-        audit: { every: every(3_600_000), run: () => auditNew({ dataSource, horizon, signal }, logger) },
-      };
-    }
-    this.#scheduled = Object.entries(queues).map(
-      ([name, jobs]) => new ScheduledQueue({ ...context, name, jobs, ...(rescheduleMs && { rescheduleMs }) }),
-    );
   }
 
   start(): void {
-    for (const queue of [this.#webhooks, ...this.#scheduled]) queue.start();
-    this.#listen();
+    this.#engine.start();
+    this.#watching ??= this.#watch();
   }
 
   /** Finishes what is in hand; while Redis is away it can't be finished there, and is left for a repetition. */
   async stop(): Promise<void> {
-    // An audit can take hours; the next one goes on where this one is.
-    this.#stopping.abort(new Error("the worker stops"));
-    const isAway = this.#connections.some((connection) => connection.status !== "ready");
-    // Commands that wait for Redis to come back would make the stop wait for it too.
-    if (isAway) for (const connection of this.#connections) connection.disconnect();
-    await Promise.all([this.#webhooks, ...this.#scheduled].map((queue) => queue.stop(isAway)));
-    for (const connection of this.#connections) connection.disconnect();
-    await this.#agent.destroy();
+    this.#stopping.abort();
+    this.#probe.disconnect();
+    await this.#watching;
+    await this.#engine.stop();
   }
 
-  async #relay(dataSource: DataSource): Promise<Record<string, number>> {
-    const numbered = await numberEvents(dataSource);
-    await this.#webhooks.enqueueDue();
-    return { numbered };
+  async #watch(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await sleep(this.#options.liveness?.everyMs ?? LOOK_MS, signal);
+      if (signal.aborted) return;
+      const why = await this.#liveness.look(this.#engine);
+      if (why !== null && !signal.aborted) await this.#restart(why);
+    }
+  }
+
+  /** New queues on new connections: what hangs in the old ones is redelivered, which is safe at any point. */
+  async #restart(why: string): Promise<void> {
+    const { logger, dataSource } = this.#options;
+    logger.error({ why }, "the job workers stand although Redis answers; starting them anew");
+    await Promise.race([this.#engine.stop(true), sleep(STOP_WITHIN_MS, this.#stopping.signal)]);
+    this.#engine = new JobEngine(this.#options);
+    this.#engine.start();
+    this.#liveness.reset();
+    await recordFinding(dataSource, null, {
+      kind: "worker_standing",
+      subject: "jobs",
+      action: "restarted",
+      detail: `The job workers of a process stood: ${why}. They were started anew`,
+      evidence: { why },
+      before: { running: false },
+      after: { running: true },
+    }).catch((error: unknown) => logger.warn({ err: error }, "the restart could not be written down"));
   }
 }

@@ -158,6 +158,16 @@ const FIGURES: readonly Figure[] = [
     read: (s) => one(s.unreadable),
   },
   {
+    name: "paidonce_recovery_age_seconds",
+    help: "Time since the newest run of recovery ended.",
+    read: (s) => one(s.last_recovery?.age_seconds),
+  },
+  {
+    name: "paidonce_recovery_needs_person",
+    help: "Findings of recovery that wait for a person.",
+    read: (s) => one(s.last_recovery?.needs_person),
+  },
+  {
     name: "paidonce_audit_differences",
     help: "What the newest audits of all accounts found.",
     read: (s) => one(s.last_audit?.differences),

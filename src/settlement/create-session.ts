@@ -2,10 +2,10 @@ import type { EntityManager } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { CheckoutSession, type SessionId } from "../entities/checkout-session.js";
 import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
-import { ReceivingAccount } from "../entities/receiving-account.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
+import { parseOperationId } from "../stellar/operation-id.js";
 import type { Stroops } from "../stellar/stroops.js";
 
 export type SessionRequest = {
@@ -53,6 +53,14 @@ export class SessionRefusedError extends Error {
   }
 }
 
+/** The watermark tells recovery where to begin to look for the session's credit, without asking any clock. */
+const READ_ACCOUNT = `
+  SELECT c.watermark, a.merchant_id, a.assets
+  FROM stream_cursors c LEFT JOIN receiving_accounts a USING (account)
+  WHERE c.account = $1`;
+
+type AccountRow = { watermark: string; merchant_id: string | null; assets: Asset[] | null };
+
 /**
  * Creates a pending session, in one INSERT: what it must fulfil is checked by the constraints.
  * @throws SessionRefusedError where one of them refuses it
@@ -62,12 +70,13 @@ export async function createSession(
   request: SessionRequest,
 ): Promise<CheckoutSession> {
   const id = uuidv7() as SessionId;
-  const account = await manager.findOneBy(ReceivingAccount, { account: request.account });
-  if (account?.merchantId === request.merchantId && !account.assets.includes(request.asset)) {
+  const [account]: AccountRow[] = await manager.query(READ_ACCOUNT, [request.account]);
+  if (account?.merchant_id === request.merchantId && !account.assets?.includes(request.asset)) {
     throw refusal(ASSET_NOT_ALLOWED);
   }
+  const payableAfter = parseOperationId(account?.watermark ?? "0");
   try {
-    await manager.insert(CheckoutSession, { id, ...request });
+    await manager.insert(CheckoutSession, { id, ...request, payableAfter });
   } catch (error) {
     const constraint = violatedConstraint(error);
     if (databaseFault(error) !== "rejected" || constraint === null) throw error;

@@ -63,10 +63,11 @@ export async function findSessions(
     [...wanted.values()].map((reference) => reference.account),
     [...wanted.values()].map((reference) => reference.key),
   ]);
-  return new NamedSessions(rows.map(fromRow));
+  return new NamedSessions(rows.map(sessionOfRow));
 }
 
-type SessionRow = {
+/** A session as `decide` needs it, in columns. */
+export type SessionRow = {
   id: SessionId;
   account: AccountId;
   memo_key: MemoKey;
@@ -77,7 +78,7 @@ type SessionRow = {
   grace_seconds: number;
 };
 
-function fromRow(row: SessionRow): DecidableSession & { readonly memoKey: MemoKey } {
+export function sessionOfRow(row: SessionRow): DecidableSession & { readonly memoKey: MemoKey } {
   const asset: Asset = parseAsset(row.asset);
   return {
     id: row.id,

@@ -4,9 +4,10 @@ import { violatedConstraint } from "../entities/database-errors.js";
 import { type CreditKey, creditKeyText } from "../stellar/credit.js";
 import { type Stroops, toStroops } from "../stellar/stroops.js";
 import type { VerdictWord } from "./credit-facts.js";
-import { exceptionDecided, paymentConfirmed } from "./events.js";
+import { exceptionDecided } from "./events.js";
 import { type ExceptionRecord, readException } from "./read-exceptions.js";
 import { tell } from "./tell.js";
+import { turnIntoPayment } from "./turn-into-payment.js";
 
 export type VerdictRequest = {
   readonly key: CreditKey;
@@ -43,12 +44,6 @@ const RECORD = `
 
 /** The lock that consumers take too: a session has one payment, whoever settles it. */
 const LOCK_SESSION = `SELECT status, amount FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
-
-/** In this order: a credit may not be a payment while an exception refers to it. */
-const WITHDRAW = `DELETE FROM payment_exceptions WHERE operation_id = $1 AND move_index = $2`;
-const CHANGE_OUTCOME = `UPDATE credits SET outcome = 'payment' WHERE operation_id = $1 AND move_index = $2`;
-const PAY = `INSERT INTO payments (operation_id, move_index, session_id, surplus) VALUES ($1, $2, $3, $4)`;
-const SETTLE = `UPDATE checkout_sessions SET status = 'paid', paid_at = $2 WHERE id = $1`;
 
 /**
  * Decides about an exception, inside a serializable transaction. `accept` makes the credit the payment of its
@@ -109,17 +104,17 @@ async function settleBy(runner: QueryRunner, exception: ExceptionRecord, surplus
   if (!sessionId || !transactionHash || !asset || amount === null || closedAt === null) {
     throw new Error(`the accepted credit ${creditKeyText(exception)} was never read`);
   }
-  await runner.query(WITHDRAW, keyValues(exception));
-  await runner.query(CHANGE_OUTCOME, keyValues(exception));
   try {
-    await runner.query(PAY, [...keyValues(exception), sessionId, surplus.toString()]);
+    await turnIntoPayment(
+      runner,
+      { ...exception, transactionHash, asset, amount, closedAt },
+      sessionId,
+      surplus,
+    );
   } catch (error) {
     // G2, whatever the session's status said.
     throw violatedConstraint(error) === "payments_one_per_session" ? paidAlready() : error;
   }
-  await runner.query(SETTLE, [sessionId, closedAt.toISOString()]);
-  const credit = { ...exception, transactionHash, asset, amount, closedAt };
-  await tell(runner, exception, paymentConfirmed(credit, sessionId, surplus));
 }
 
 function paidAlready(): VerdictRefusedError {

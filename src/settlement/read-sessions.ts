@@ -7,8 +7,11 @@ import type { MemoKey } from "../stellar/memo.js";
 import { toStroops } from "../stellar/stroops.js";
 import { type Money, moneyOf } from "./money.js";
 
+/** What only recovery asks about. */
+type Submission = "submittedMaxTime" | "processingSince" | "lastResultCode" | "payableAfter";
+
 /** A session on both axes. */
-export type SessionWithMoney = CheckoutSession & { readonly money: Money };
+export type SessionWithMoney = Omit<CheckoutSession, Submission> & { readonly money: Money };
 
 export type SessionFilter = {
   readonly merchantId: string;

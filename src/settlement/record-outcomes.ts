@@ -41,7 +41,8 @@ const RECORD = `
     INSERT INTO payment_exceptions (operation_id, move_index, reason, session_id, detail)
     SELECT operation_id, move_index, reason, session_id, detail FROM fresh WHERE outcome = 'exception'
   ), settled AS (
-    UPDATE checkout_sessions s SET status = 'paid', paid_at = fresh.closed_at
+    UPDATE checkout_sessions s
+    SET status = 'paid', paid_at = fresh.closed_at, processing_since = NULL, submitted_max_time = NULL, has_payment = true
     FROM fresh WHERE fresh.outcome = 'payment' AND s.id = fresh.session_id
   ), told AS (
     -- An account can be watched before it is anybody's: then there is nobody to tell.

@@ -25,6 +25,8 @@ export type SettleOptions = {
   readonly traceOf?: (movement: Movement) => TraceParent | null;
   /** A replay: credits recorded as `unreadable` are taken back and decided anew, in the same transaction. */
   readonly replay?: boolean;
+  /** Writes what belongs to the same truth, in the same transaction, once credits were recorded in it. */
+  readonly alongside?: (runner: QueryRunner, recorded: readonly DecidedMovement[]) => Promise<void>;
 };
 
 /**
@@ -115,7 +117,7 @@ async function settleTogether(
 async function decideAndRecord(
   runner: QueryRunner,
   movements: readonly Movement[],
-  { replay = false, traceOf = currentTrace }: SettleOptions,
+  { replay = false, traceOf = currentTrace, alongside }: SettleOptions,
   paidAlready: ReadonlySet<SessionId>,
 ): Promise<DecidedMovement[]> {
   if (movements.length === 0) return [];
@@ -131,7 +133,9 @@ async function decideAndRecord(
   if (stale.some(({ outcome }) => outcome.kind === "payment")) {
     throw new AlreadyRecordedError(stale.map(({ movement }) => creditKeyText(movement)));
   }
-  return decided.filter(({ movement }) => fresh.has(creditKeyText(movement)));
+  const recorded = decided.filter(({ movement }) => fresh.has(creditKeyText(movement)));
+  if (recorded.length > 0) await alongside?.(runner, recorded);
+  return recorded;
 }
 
 /** Decides a batch in the network's order: a session paid by one credit is paid for all that follow. */

@@ -66,7 +66,7 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     outbox_oldest_seconds: counts?.unrelayedSeconds ?? null,
     webhooks: counts?.webhooks ?? null,
     roles,
-    last_recovery: null,
+    last_recovery: books?.lastRecovery ?? null,
     last_audit: books?.lastAudit ?? null,
   };
   const problems = findProblems(status, sources.alerts);

@@ -1,5 +1,11 @@
 import { duration } from "./duration.js";
-import { type AccountStatus, DEFAULT_LIMITS, type Status, type StatusLimits } from "./status.js";
+import {
+  type AccountStatus,
+  DEFAULT_LIMITS,
+  type LastRecovery,
+  type Status,
+  type StatusLimits,
+} from "./status.js";
 
 /** A consumer that has asked for nothing for this long is gone: its reads wait 2 s at the most. */
 const CONSUMER_ALIVE_MS = 15_000;
@@ -45,6 +51,7 @@ export function findProblems(
       `${status.outbox_unrelayed} events wait in the outbox, the oldest for ${duration(status.outbox_oldest_seconds ?? 0)}: start \`paidonce work\`, or read its log.`,
     );
   }
+  problems.push(...problemsOfRecovery(status.last_recovery, limits));
   if ((status.last_audit?.differences ?? 0) > 0) {
     problems.push(
       `The last audit found ${status.last_audit?.differences} differences: \`paidonce audit\` names each and what to do.`,
@@ -56,6 +63,20 @@ export function findProblems(
     );
   }
   return problems;
+}
+
+function* problemsOfRecovery(last: LastRecovery | null, limits: StatusLimits): Generator<string> {
+  // Before its first run nothing was promised: a service without a worker is told of by its outbox.
+  if (last === null) return;
+  if (last.age_seconds > limits.recoverySilentSeconds) {
+    yield `Recovery has not run for ${duration(last.age_seconds)}: start \`paidonce work\`, or read its log.`;
+  }
+  for (const [check, why] of Object.entries(last.failures)) {
+    yield `Recovery could not look at ${check.replaceAll("_", " ")}: ${why}. It tries again by itself.`;
+  }
+  if (last.needs_person > 0) {
+    yield `${last.needs_person} findings of recovery wait for a person: \`paidonce findings --open\`.`;
+  }
 }
 
 function* problemsOf(status: AccountStatus, limits: StatusLimits): Generator<string> {

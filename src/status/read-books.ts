@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
-import type { LastAudit, Throughput, Webhooks } from "./status.js";
+import type { LastAudit, LastRecovery, Throughput, Webhooks } from "./status.js";
 
 /** What Postgres tells; all but the cursors null where the database does not fit the program. */
 export type Books = {
@@ -9,6 +9,7 @@ export type Books = {
   readonly counts: Counts | null;
   readonly throughput: Throughput | null;
   readonly lastAudit: LastAudit | null;
+  readonly lastRecovery: LastRecovery | null;
 };
 
 type Counts = {
@@ -69,24 +70,36 @@ const LAST_AUDIT = `
     ORDER BY to_cursor DESC, finished_at DESC LIMIT 1
   ) AS last ON true`;
 
+/** The end of recovery_runs_by_end, and the open findings, which are few. */
+const LAST_RECOVERY = `
+  SELECT finished_at, extract(epoch FROM now() - finished_at) AS age, repaired, waiting, failures,
+         (SELECT count(*) FROM recovery_findings WHERE closed_at IS NULL) AS needs_person
+  FROM recovery_runs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1`;
+
 type Row = Readonly<Record<string, string | number | Date | null>>;
+
+type RecoveryRow = Row & { readonly finished_at: Date; readonly failures: Record<string, string> };
 
 /** @throws when Postgres can't be reached */
 export async function readBooks(dataSource: DataSource): Promise<Books> {
   const migrated = !(await dataSource.showMigrations());
-  if (!migrated) return { migrated, cursors: [], counts: null, throughput: null, lastAudit: null };
-  const [cursors, [counts = {}], [lately = {}], [audit = {}]] = (await Promise.all([
+  if (!migrated) {
+    return { migrated, cursors: [], counts: null, throughput: null, lastAudit: null, lastRecovery: null };
+  }
+  const [cursors, [counts = {}], [lately = {}], [audit = {}], [recovery]] = (await Promise.all([
     dataSource.manager.find(StreamCursor, { order: { account: "ASC" } }),
     dataSource.query(COUNTS),
     dataSource.query(THROUGHPUT),
     dataSource.query(LAST_AUDIT),
-  ])) as [StreamCursor[], Row[], Row[], Row[]];
+    dataSource.query(LAST_RECOVERY),
+  ])) as [StreamCursor[], Row[], Row[], Row[], RecoveryRow[]];
   return {
     migrated,
     cursors,
     counts: countsOf(counts),
     throughput: throughputOf(lately),
     lastAudit: lastAuditOf(audit),
+    lastRecovery: recovery === undefined ? null : lastRecoveryOf(recovery),
   };
 }
 
@@ -128,6 +141,17 @@ function lastAuditOf(row: Row): LastAudit | null {
     age_seconds: secondsOf(row.age) ?? 0,
     accounts: Number(row.accounts),
     differences: Number(row.differences),
+  };
+}
+
+function lastRecoveryOf(row: RecoveryRow): LastRecovery {
+  return {
+    finished_at: row.finished_at.toISOString(),
+    age_seconds: secondsOf(row.age) ?? 0,
+    repaired: Number(row.repaired),
+    waiting: Number(row.waiting),
+    failures: row.failures,
+    needs_person: Number(row.needs_person),
   };
 }
 

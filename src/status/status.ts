@@ -80,6 +80,20 @@ export type LastAudit = {
   readonly differences: number;
 };
 
+/** The newest run of recovery that ended. */
+export type LastRecovery = {
+  readonly finished_at: string;
+  readonly age_seconds: number;
+  /** By that run. */
+  readonly repaired: number;
+  /** Looked at by that run and left for the next. */
+  readonly waiting: number;
+  /** Checks that could not be made, with the reason. */
+  readonly failures: Readonly<Record<string, string>>;
+  /** Findings of all runs that wait for a person. */
+  readonly needs_person: number;
+};
+
 export type Status = {
   readonly healthy: boolean;
   /** What is wrong and what to do about it, most urgent first. */
@@ -111,7 +125,7 @@ export type Status = {
   /** Processes that have given a sign of life lately; null while Redis can't be asked. */
   readonly roles: readonly Heartbeat[] | null;
   /** Null: not yet run. */
-  readonly last_recovery: null;
+  readonly last_recovery: LastRecovery | null;
   /** Null: not yet run. */
   readonly last_audit: LastAudit | null;
 };
@@ -121,10 +135,13 @@ export type StatusLimits = {
   readonly cursorLagLedgers: number;
   readonly unsettledSeconds: number;
   readonly horizonSilentSeconds: number;
+  /** Since the last run of recovery that ended. */
+  readonly recoverySilentSeconds: number;
 };
 
 export const DEFAULT_LIMITS: StatusLimits = {
   cursorLagLedgers: 60,
   unsettledSeconds: 60,
   horizonSilentSeconds: 120,
+  recoverySilentSeconds: 900,
 };

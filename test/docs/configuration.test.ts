@@ -19,6 +19,8 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
   CLAIM_IDLE_MS: ["1e4", '"1e4"', "a whole number between 100 and 3600000"],
   MAX_DELIVERIES: ["-2", '"-2"', "a whole number between 2 and 1000"],
   INGEST_POLL_MS: ["50.5", '"50.5"', "a whole number between 50 and 600000"],
+  RECOVERY_EVERY_SECONDS: ["0", '"0"', "a whole number between 1 and 86400"],
+  RECOVERY_AFTER_SECONDS: ["never", '"never"', "a whole number between 1 and 86400"],
   WEBHOOK_ALLOW_PRIVATE: ["1", '"1"', "true or false"],
   PORT: ["65536", '"65536"', "a whole number between 0 and 65535"],
   PUBLIC_URL: ["pay.example.com", '"(hidden)"', "a URL that starts with http:// or https://"],

@@ -72,6 +72,9 @@ const hole = (from: number, to: number, why: string, of: string = ACCOUNT) =>
 const anAudit = (of: string, from: number, checked: number, to: number, finished = "NULL") =>
   `INSERT INTO audits (id, account, from_cursor, checked_through, to_cursor, finished_at)
    VALUES ('${OTHER}', '${of}', ${from}, ${checked}, ${to}, ${finished})`;
+const finding = (run: string, action: string, of = "NULL") =>
+  `INSERT INTO recovery_findings (id, run_id, kind, subject, session_id, action, detail, evidence, before, after)
+   VALUES (gen_random_uuid(), ${run}, 'k', 's', ${of}, '${action}', '', '{}', '{}', '{}')`;
 const difference = (of: string) =>
   `INSERT INTO audit_differences (audit_id, subject, kind, detail) VALUES ('${of}', '1-0', 'missing', '')`;
 
@@ -223,6 +226,17 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "differences_told_once",
     "a finding twice",
     `${anAudit(ACCOUNT, 1, 1, 2)}; ${difference(OTHER)}; ${difference(OTHER)}`,
+  ],
+  ["sessions_payable_after_not_negative", "payable before the network began", set("payable_after = -1")],
+  ["sessions_processing_since_known", "in flight since never", set("status = 'processing'")],
+  ["sessions_processing_since_known", "in flight, and pending", set("processing_since = now()")],
+  ["findings_run_exists", "a finding of no run", finding(`'${OTHER}'`, "needs_person")],
+  ["findings_session_exists", "a finding about no session", finding("NULL", "needs_person", `'${uuidv7()}'`)],
+  ["findings_open_for_a_person", "a repair that stays open", finding("NULL", "settled")],
+  [
+    "searches_session_exists",
+    "a search for no session",
+    `INSERT INTO recovery_searches (session_id, searched_through) VALUES ('${uuidv7()}', 0)`,
   ],
   ["keys_merchant_exists", "a key of nobody", key(`'${OTHER}', 'test', '', 'p', sha256('2')`)],
   ["keys_mode_known", "a key for no network", key(`'${MERCHANT}', 'both', '', 'p', sha256('2')`)],

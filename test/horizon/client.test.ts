@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { HorizonClient, type HorizonClientOptions } from "../../src/horizon/client.js";
 import { HorizonError, WrongNetworkError } from "../../src/horizon/errors.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
-import { BEFORE_ALL, toOperationId } from "../../src/stellar/operation-id.js";
+import { BEFORE_ALL, type LedgerSequence, toOperationId } from "../../src/stellar/operation-id.js";
 import * as r from "./records.js";
 import { type Answer, json, page, problem, ScriptedServer } from "./scripted-server.js";
 
@@ -65,7 +65,7 @@ describe("HorizonClient", () => {
       const client = await clientOf([json(ROOT), page([])]);
       const based = new HorizonClient({ url: `${client.url}${tail}` });
       await based.root(signal);
-      await based.transactionPayments(HASH, signal);
+      await based.transactionPayments(HASH, 1 as LedgerSequence, signal);
       expect(server?.requests.map((url) => url.pathname)).to.deep.equal([
         "/horizon/",
         `/horizon/transactions/${HASH}/payments`,
@@ -275,7 +275,7 @@ describe("HorizonClient", () => {
 
   it("a transaction's payments come with the transaction", async () => {
     const client = await clientOf([page([r.payment()])]);
-    expect(await client.transactionPayments(HASH, signal)).to.deep.equal([r.payment()]);
+    expect(await client.transactionPayments(HASH, 1 as LedgerSequence, signal)).to.deep.equal([r.payment()]);
     expect(server?.requests[0]?.searchParams.get("join")).to.equal("transactions");
   });
 });

@@ -4,6 +4,7 @@ import { expect } from "chai";
 import { consumerMetrics } from "../../src/metrics/consumer-metrics.js";
 import { httpMetrics } from "../../src/metrics/http-metrics.js";
 import { ingestMetrics } from "../../src/metrics/ingest-metrics.js";
+import { recoveryMetrics } from "../../src/metrics/recovery-metrics.js";
 import { createRegistry } from "../../src/metrics/registry.js";
 import { statusMetrics } from "../../src/metrics/status-metrics.js";
 
@@ -19,6 +20,7 @@ function registered(): string[] {
   ingestMetrics(registry, () => null);
   httpMetrics(registry);
   statusMetrics(registry);
+  recoveryMetrics(registry);
   return registry.getMetricsAsArray().map(({ name }) => name);
 }
 

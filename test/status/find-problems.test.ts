@@ -102,7 +102,12 @@ describe("findProblems: what needs a person", () => {
   }
 
   it("judges waiting by the limits that are configured", () => {
-    const limits = { cursorLagLedgers: 1, unsettledSeconds: 10, horizonSilentSeconds: 3 };
+    const limits = {
+      cursorLagLedgers: 1,
+      unsettledSeconds: 10,
+      horizonSilentSeconds: 3,
+      recoverySilentSeconds: 900,
+    };
     expect(findProblems({ ...withStream({ backlog: 1, oldest: waiting(11) }) }, limits)).to.have.length(3);
     expect(findProblems(withStream({ backlog: 1, oldest: waiting(60) }))).to.deep.equal([]);
   });

@@ -9,8 +9,10 @@ import Router from "@koa/router";
 import type { Redis } from "ioredis";
 import type Koa from "koa";
 import type { Registry } from "prom-client";
+import type { DataSource } from "typeorm";
 import { httpMetrics } from "../../metrics/http-metrics.js";
 import { statusMetrics } from "../../metrics/status-metrics.js";
+import { readFindings } from "../../recovery/findings-log.js";
 import { type SharedStatus, sampleOf } from "../../status/shared-status.js";
 import { Problem } from "../problem.js";
 import { opsLogin } from "./login.js";
@@ -43,14 +45,23 @@ const POLICY =
 
 const QUEUES = "/ops/queues";
 
+/** Findings on the page; the CLI lists all. */
+const FINDINGS_SHOWN = 10;
+
+/** What the pages read, beside the status. */
+export type OpsSources = {
+  /** For Bull Board. */
+  readonly redis: Redis;
+  readonly dataSource: DataSource;
+};
+
 /**
  * Adds metrics and the operators' pages to an application; after what answers problems, before all routes.
- * @param redis for Bull Board
  */
-export function mountOps(app: Koa, redis: Redis, ops: Ops): void {
+export function mountOps(app: Koa, { redis, dataSource }: OpsSources, ops: Ops): void {
   const login = opsLogin(ops.access);
   const board = queueBoard(redis, QUEUES, ops.access.mayAct);
-  const pages = opsRoutes(ops).routes();
+  const pages = opsRoutes(ops, dataSource).routes();
   const metrics = metricsRoute(ops).routes();
 
   app.use(observeRequests(httpMetrics(ops.registry)));
@@ -79,11 +90,13 @@ function metricsRoute({ status, registry }: Ops): Router {
   });
 }
 
-function opsRoutes({ status, access }: Ops): Router {
+function opsRoutes({ status, access }: Ops, { manager }: DataSource): Router {
+  // Null while Postgres can't be asked: the page is needed most then.
+  const findings = () => readFindings(manager, { limit: FINDINGS_SHOWN }).catch(() => null);
   const router = new Router();
   router.get("/ops", async (context) => {
     context.type = "text/html";
-    context.body = opsPage(await status.current(), access);
+    context.body = opsPage(await status.current(), await findings(), access);
   });
   /** What changes on the page, as it would be rendered now, and one point for the charts. */
   router.get("/ops/live.json", async (context) => {
@@ -91,7 +104,7 @@ function opsRoutes({ status, access }: Ops): Router {
     context.body = {
       healthy: now.healthy,
       state: renderState(now),
-      figures: renderFigures(now),
+      figures: renderFigures(now, await findings()),
       sample: sampleOf(now),
     };
   });

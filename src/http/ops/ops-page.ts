@@ -1,12 +1,18 @@
+import type { RecordedFinding } from "../../recovery/findings-log.js";
 import { seconds } from "../../status/duration.js";
 import type { Status } from "../../status/status.js";
 import { type Html, html } from "../html.js";
 import type { OpsAccess } from "./ops-access.js";
+import { renderFindings } from "./ops-findings.js";
 import { renderTables } from "./ops-tables.js";
 import { renderTiles } from "./ops-tiles.js";
 
 /** The whole page, as it is without a script: the script keeps it fresh and draws the charts. */
-export function opsPage(status: Status, access: OpsAccess): string {
+export function opsPage(
+  status: Status,
+  findings: readonly RecordedFinding[] | null,
+  access: OpsAccess,
+): string {
   const mode = access.mayAct ? "may act on jobs" : "read-only";
   return html`<!doctype html>
 <html lang="en">
@@ -42,7 +48,7 @@ ${chart("times", "Close to settled, seconds", "p50", "p99")}
 ${chart("backlog", "Backlog", "entries", "oldest, seconds")}
 ${chart("lag", "Ledgers behind Horizon", "furthest behind")}
 </div>
-<div id="figures">${renderFigures(status)}</div>
+<div id="figures">${renderFigures(status, findings)}</div>
 </main>
 </body>
 </html>
@@ -66,8 +72,8 @@ export function renderState(status: Status): Html {
 }
 
 /** Everything below the charts. */
-export function renderFigures(status: Status): Html {
-  return html`${renderTiles(status)}${renderTables(status)}`;
+export function renderFigures(status: Status, findings: readonly RecordedFinding[] | null): Html {
+  return html`${renderTiles(status)}${renderTables(status)}${renderFindings(findings)}`;
 }
 
 function chart(id: string, title: string, ...series: readonly string[]): Html {

@@ -1,4 +1,4 @@
-import { auditInWords, duration } from "../../status/duration.js";
+import { auditInWords, duration, recoveryInWords } from "../../status/duration.js";
 import type { Heartbeat } from "../../status/heartbeat.js";
 import type { AccountStatus, Status, WaitingEntry } from "../../status/status.js";
 import { type Html, html } from "../html.js";
@@ -59,7 +59,7 @@ function rest(status: Status): Html {
 <dt>Locks</dt><dd>${locks.mode}; ${number(locks.acquired)} taken, ${number(locks.contended)} held by others, ${number(locks.no_quorum)} times no quorum, since the consumers' start</dd>
 <dt>Sessions</dt><dd>${number(sessions?.pending)} pending, ${number(sessions?.processing)} processing</dd>
 <dt>Unreadable credits</dt><dd>${number(status.unreadable)}</dd>
-<dt>Last recovery</dt><dd>${recovery ?? "not yet run"}</dd>
+<dt>Last recovery</dt><dd>${recoveryInWords(recovery)}</dd>
 <dt>Last audit</dt><dd>${auditInWords(audit)}</dd>
 <dt>As of</dt><dd><time datetime="${status.at}">${status.at.replace("T", " ").slice(0, 19)} UTC</time></dd>
 </dl>`;

@@ -4,12 +4,20 @@ import { KoaAdapter } from "@bull-board/koa";
 import { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Middleware } from "koa";
-import { AUDIT_QUEUE, MAINTENANCE_QUEUE, PREFIX, RELAY_QUEUE, WEBHOOK_QUEUE } from "../../jobs/queues.js";
+import {
+  AUDIT_QUEUE,
+  MAINTENANCE_QUEUE,
+  PREFIX,
+  RECOVERY_QUEUE,
+  RELAY_QUEUE,
+  WEBHOOK_QUEUE,
+} from "../../jobs/queues.js";
 import { Problem } from "../problem.js";
 
 const QUEUES: readonly { readonly name: string; readonly description: string }[] = [
   { name: WEBHOOK_QUEUE, description: "One job per webhook that is due; failed ones are dead letters." },
   { name: RELAY_QUEUE, description: "Outbox to deliveries, every second." },
+  { name: RECOVERY_QUEUE, description: "What faults have left behind, every five minutes." },
   { name: AUDIT_QUEUE, description: "The books against the network, every hour." },
   { name: MAINTENANCE_QUEUE, description: "Sessions past their time, and other scheduled work." },
 ];

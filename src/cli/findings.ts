@@ -1,0 +1,61 @@
+import { type Command, InvalidArgumentError } from "commander";
+import type { DataSource } from "typeorm";
+import { createLogger } from "../logging.js";
+import { closeFinding, type RecordedFinding, readFindings } from "../recovery/findings-log.js";
+import { readEnvironment } from "./environment.js";
+import { EXIT } from "./exit-codes.js";
+import { openDatabase } from "./open-database.js";
+
+type ListOptions = { open?: boolean; limit: number; json?: boolean };
+
+export function addFindingsCommand(program: Command): void {
+  const findings = program.command("findings").description("what recovery found, and what it did about it");
+  findings
+    .command("list", { isDefault: true })
+    .description("the newest first")
+    .option("--open", "only those that wait for a person")
+    .option("--limit <number>", "how many", limit, 20)
+    .option("--json", "one JSON object per line, with evidence")
+    .action(async (options: ListOptions) => {
+      await withDatabase(async ({ manager }) => {
+        const found = await readFindings(manager, options);
+        const lines = found.map((finding) => (options.json ? JSON.stringify(finding) : describe(finding)));
+        if (lines.length === 0 && !options.json) lines.push("nothing was found");
+        process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+      });
+    });
+  findings
+    .command("close <id>")
+    .description("say that a finding is dealt with; it opens again if the next run finds the same")
+    .requiredOption("--note <text>", "what was done about it")
+    .action(async (id: string, { note }: { note: string }) => {
+      await withDatabase(async ({ manager }) => {
+        const closed = /^[0-9a-f-]{36}$/i.test(id) && (await closeFinding(manager, id, note));
+        process.stdout.write(
+          closed ? "closed\n" : `no finding ${id} is open: \`paidonce findings --open\`\n`,
+        );
+        if (!closed) process.exitCode = EXIT.failed;
+      });
+    });
+}
+
+async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
+  const config = await readEnvironment();
+  const logger = createLogger({ ...config, LOG_LEVEL: "silent" }, "findings");
+  const dataSource = await openDatabase(config, "findings", logger);
+  try {
+    await work(dataSource);
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+function describe({ id, kind, action, detail, foundAt, seenAt, closedAt }: RecordedFinding): string {
+  const state = closedAt === null ? `OPEN, last seen ${seenAt.toISOString()}` : action.replaceAll("_", " ");
+  return `${foundAt.toISOString()}  ${kind}  ${state}  ${id}\n   ${detail}`;
+}
+
+function limit(text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError("It must be a number from 1 to 9999.");
+  return Number(text);
+}

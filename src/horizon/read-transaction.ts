@@ -1,0 +1,51 @@
+import type { AccountId, Movement, TransactionHash } from "../stellar/credit.js";
+import { BEFORE_ALL, type LedgerSequence } from "../stellar/operation-id.js";
+import type { HorizonClient } from "./client.js";
+import { decodePage } from "./decode-page.js";
+import { HorizonError } from "./errors.js";
+import { completed } from "./read-page.js";
+import { resultCodeOf } from "./result-code.js";
+
+/** What became of a transaction, as the answering server knows it. */
+export type TransactionAnswer =
+  | {
+      readonly kind: "applied";
+      readonly ledger: LedgerSequence;
+      /** What it brought to the account, in the network's order. */
+      readonly movements: readonly Movement[];
+    }
+  /** In a ledger, and without effect. */
+  | { readonly kind: "failed"; readonly ledger: LedgerSequence; readonly resultCode: string }
+  /** Not in a ledger up to this one, of those that the server has; null where it does not say. */
+  | { readonly kind: "absent"; readonly latestLedger: LedgerSequence | null };
+
+/**
+ * Asks for a transaction by its hash, the inner one of a fee bump as well, and reads what it brought to an account.
+ * @throws HorizonError; no answer is never `absent`
+ */
+export async function readTransaction(
+  client: HorizonClient,
+  account: AccountId,
+  hash: TransactionHash,
+  signal: AbortSignal,
+): Promise<TransactionAnswer> {
+  let found: Awaited<ReturnType<HorizonClient["transaction"]>>;
+  try {
+    found = await client.transaction(hash, signal);
+  } catch (error) {
+    if (!(error instanceof HorizonError) || error.kind !== "not_found") throw error;
+    return { kind: "absent", latestLedger: error.latestLedger };
+  }
+  const { ledger, successful } = found;
+  if (typeof ledger !== "number" || typeof successful !== "boolean") {
+    throw new HorizonError("broken_body", `transaction ${hash}: no ledger, or nothing about its success`);
+  }
+  const at = ledger as LedgerSequence;
+  if (!successful) return { kind: "failed", ledger: at, resultCode: resultCodeOf(found.result_xdr) };
+  const records = await client.transactionPayments(hash, at, signal);
+  const movements: Movement[] = [];
+  for (const { decoded } of decodePage(records, account, BEFORE_ALL)) {
+    movements.push(...(await completed(client, decoded, signal)));
+  }
+  return { kind: "applied", ledger: at, movements };
+}

@@ -1,0 +1,157 @@
+import type { Redis } from "ioredis";
+import type { Logger } from "pino";
+import type { DataSource } from "typeorm";
+import type { Agent } from "undici";
+import { auditNew } from "../audit/audit-new.js";
+import { sleep } from "../backoff.js";
+import type { HorizonClient } from "../horizon/client.js";
+import { recover } from "../recovery/recover.js";
+import type { RecoveryParts } from "../recovery/repair.js";
+import { expireSessions } from "../settlement/expire-sessions.js";
+import type { UrlPolicy } from "../webhooks/endpoint-url.js";
+import { guardedAgent } from "../webhooks/guarded-agent.js";
+import { numberEvents } from "../webhooks/number-events.js";
+import { onOutboxRing } from "../webhooks/outbox-bell.js";
+import { forgetIdempotencyKeys } from "./forget-idempotency-keys.js";
+import { AUDIT_QUEUE, MAINTENANCE_QUEUE, type QueueContext, RECOVERY_QUEUE, RELAY_QUEUE } from "./queues.js";
+import { type ScheduledJob, ScheduledQueue } from "./scheduled-queue.js";
+import { WebhookQueue } from "./webhook-queue.js";
+
+export type EngineOptions = {
+  /** Traces of the jobs; none by default. */
+  readonly telemetry?: QueueContext["telemetry"];
+  readonly dataSource: DataSource;
+  readonly logger: Logger;
+  /** Makes a connection as BullMQ wants it: without a limit of retries, and without a time-out for commands. */
+  readonly connect: (name: string) => Redis;
+  /** What audits read the network from; without it there are none. */
+  readonly horizon?: HorizonClient;
+  /** Where webhooks may go; by default to the internet alone. */
+  readonly webhooks?: UrlPolicy;
+  /** What recovery needs beside the above; without it there is none. */
+  readonly recovery?: Recovering;
+  /** Overrides each job's own interval, for tests. */
+  readonly everyMs?: number;
+  /** How often schedules are put back, for tests; 30 s by default. */
+  readonly rescheduleMs?: number;
+  /** How long a webhook may take, for tests; 15 s by default. */
+  readonly webhookTimeoutMs?: number;
+};
+
+export type Recovering = Pick<
+  RecoveryParts,
+  "passphrase" | "locks" | "redis" | "afterSeconds" | "onFinding"
+> & {
+  /** Seconds from one run to the next. */
+  readonly everySeconds: number;
+};
+
+/** All queues of one process with their connections. Stopped once, it is done with: a new one takes its place. */
+export class JobEngine {
+  /** Milliseconds from one run of each scheduled job to the next. */
+  readonly intervals: Readonly<Record<string, number>>;
+  readonly #connections: readonly Redis[];
+  readonly #agent: Agent;
+  readonly #listen: () => void;
+  readonly #stopping = new AbortController();
+  readonly #webhooks: WebhookQueue;
+  readonly #scheduled: readonly ScheduledQueue[];
+
+  constructor(options: EngineOptions) {
+    const { dataSource, logger, horizon, rescheduleMs, webhookTimeoutMs, telemetry } = options;
+    const [forQueues, forWorkers, forBell] = [
+      options.connect("paidonce-queue"),
+      options.connect("paidonce-work"),
+      options.connect("paidonce-bell"),
+    ];
+    this.#connections = [forQueues, forWorkers, forBell];
+    this.#listen = () => onOutboxRing(forBell, () => this.#relay(dataSource));
+    const context: QueueContext = { dataSource, logger, forQueues, forWorkers, telemetry };
+    this.#agent = guardedAgent(options.webhooks ?? { allowPrivate: false });
+    this.#webhooks = new WebhookQueue({
+      ...context,
+      dispatcher: this.#agent,
+      ...(webhookTimeoutMs && { timeoutMs: webhookTimeoutMs }),
+    });
+    const every = (ms: number) => options.everyMs ?? ms;
+    const queues: Record<string, Readonly<Record<string, ScheduledJob>>> = {
+      [RELAY_QUEUE]: {
+        /** Events get their place and their deliveries; deliveries that are due get their jobs. */
+        relay: { every: every(1_000), level: "debug", run: () => this.#relay(dataSource) },
+      },
+      [MAINTENANCE_QUEUE]: {
+        /** Sessions past their time. */
+        expiry: { every: every(60_000), run: async () => ({ expired: await expireSessions(dataSource) }) },
+        /** Idempotency keys that are promised no longer. */
+        forgetting: {
+          every: every(3_600_000),
+          run: async () => ({ forgotten: await forgetIdempotencyKeys(dataSource) }),
+        },
+      },
+    };
+    if (horizon !== undefined) {
+      const { signal } = this.#stopping;
+      queues[AUDIT_QUEUE] = {
+        /** G1 to G3 of what is new since the last audit that found nothing. */
+        audit: { every: every(3_600_000), run: () => auditNew({ dataSource, horizon, signal }, logger) },
+      };
+      const { recovery } = options;
+      if (recovery !== undefined) {
+        const parts = { ...recovery, dataSource, horizon, logger, signal };
+        queues[RECOVERY_QUEUE] = {
+          /** What faults have left behind is put right. */
+          recovery: { every: every(recovery.everySeconds * 1_000), run: () => this.#recover(parts) },
+        };
+      }
+    }
+    this.intervals = Object.fromEntries(
+      Object.values(queues).flatMap((jobs) => Object.entries(jobs).map(([name, job]) => [name, job.every])),
+    );
+    this.#scheduled = Object.entries(queues).map(
+      ([name, jobs]) => new ScheduledQueue({ ...context, name, jobs, ...(rescheduleMs && { rescheduleMs }) }),
+    );
+  }
+
+  start(): void {
+    for (const queue of [this.#webhooks, ...this.#scheduled]) queue.start();
+    this.#listen();
+  }
+
+  /** Why nothing can come from it any more; null while it runs and its Redis answers. */
+  async standsBecause(withinMs: number): Promise<string | null> {
+    const ended = [this.#webhooks, ...this.#scheduled].find((queue) => !queue.isRunning());
+    if (ended !== undefined) return `the worker of queue ${ended.name} has ended`;
+    const answers = this.#connections.map((connection) => connection.ping());
+    const all = Promise.allSettled(answers).then((settled) =>
+      settled.every(({ status }) => status === "fulfilled"),
+    );
+    const isAlive = await Promise.race([all, sleep(withinMs, this.#stopping.signal).then(() => false)]);
+    return isAlive || this.#stopping.signal.aborted ? null : "a connection to Redis gives no answer";
+  }
+
+  /**
+   * Finishes what is in hand; while Redis is away it can't be finished there, and is left for a repetition.
+   * @param hangs its connections give no answer: as if Redis were away
+   */
+  async stop(hangs = false): Promise<void> {
+    // An audit can take hours; the next one goes on where this one is.
+    this.#stopping.abort(new Error("the worker stops"));
+    const isAway = hangs || this.#connections.some((connection) => connection.status !== "ready");
+    // Commands that wait for Redis to come back would make the stop wait for it too.
+    if (isAway) for (const connection of this.#connections) connection.disconnect();
+    await Promise.all([this.#webhooks, ...this.#scheduled].map((queue) => queue.stop(isAway)));
+    for (const connection of this.#connections) connection.disconnect();
+    await this.#agent.destroy();
+  }
+
+  async #recover(parts: RecoveryParts): Promise<Record<string, number>> {
+    const { findings, waiting, failures } = await recover(parts);
+    return { found: findings.length, waiting, failed: Object.keys(failures).length };
+  }
+
+  async #relay(dataSource: DataSource): Promise<Record<string, number>> {
+    const numbered = await numberEvents(dataSource);
+    await this.#webhooks.enqueueDue();
+    return { numbered };
+  }
+}

@@ -1,0 +1,74 @@
+import type { SessionId } from "../entities/checkout-session.js";
+import type { DecidableSession } from "../settlement/decide.js";
+import { type SessionRow, sessionOfRow } from "../settlement/find-sessions.js";
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import type { MemoKey } from "../stellar/memo.js";
+import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
+import type { Run } from "./repair.js";
+
+/** Sessions of one kind looked at in one run, at the most. */
+const PER_RUN = 500;
+
+/** A session that recovery looks at, as it was when the run began. */
+export type BrokenSession = DecidableSession & {
+  readonly memoKey: MemoKey;
+  readonly submittedHash: TransactionHash | null;
+  readonly submittedMaxTime: Date | null;
+  readonly processingSince: Date | null;
+  readonly paidAt: Date | null;
+  /** Every credit that can pay it comes after this. */
+  readonly payableAfter: OperationId;
+};
+
+const COLUMNS = `
+  s.id, s.account, s.memo_key, s.asset, s.amount, s.status, s.expires_at, s.grace_seconds,
+  s.submitted_hash, s.submitted_max_time, s.processing_since, s.paid_at,
+  greatest(s.payable_after, c.starting_cursor) AS payable_after`;
+
+/**
+ * In an order that every run draws anew: what can't be put right yet would otherwise stand in front of the rest for
+ * ever. It sorts what is broken, which is little.
+ */
+const DRAWN = `ORDER BY md5(s.id::text || $1::text) LIMIT ${PER_RUN}`;
+
+/** Led by the partial index on what is processing, oldest first. */
+export const PROCESSING_TOO_LONG = `
+  SELECT ${COLUMNS} FROM checkout_sessions s JOIN stream_cursors c USING (account)
+  WHERE s.status = 'processing' AND s.processing_since < now() - make_interval(secs => $2) ${DRAWN}`;
+
+/** Led by the partial index on what contradicts itself. */
+export const PAID_WITHOUT_PAYMENT = `
+  SELECT ${COLUMNS} FROM checkout_sessions s JOIN stream_cursors c USING (account)
+  WHERE s.has_payment <> (s.status = 'paid') AND s.status = 'paid' ${DRAWN}`;
+
+export const PAYMENT_WITHOUT_PAID = `
+  SELECT ${COLUMNS} FROM checkout_sessions s JOIN stream_cursors c USING (account)
+  WHERE s.has_payment <> (s.status = 'paid') AND s.status <> 'paid' ${DRAWN}`;
+
+/** @param query one of the three above */
+export async function readBroken(run: Run, query: string): Promise<BrokenSession[]> {
+  const values = query === PROCESSING_TOO_LONG ? [run.id, run.afterSeconds] : [run.id];
+  const rows: Row[] = await run.dataSource.query(query, values);
+  return rows.map((row) => ({
+    ...sessionOfRow(row),
+    submittedHash: row.submitted_hash,
+    submittedMaxTime: row.submitted_max_time,
+    processingSince: row.processing_since,
+    paidAt: row.paid_at,
+    payableAfter: parseOperationId(row.payable_after),
+  }));
+}
+
+/** By receiving account: one search serves all of an account's. */
+export function byAccount(sessions: readonly BrokenSession[]): Map<AccountId, BrokenSession[]> {
+  return Map.groupBy(sessions, ({ account }) => account);
+}
+
+type Row = SessionRow & {
+  id: SessionId;
+  submitted_hash: TransactionHash | null;
+  submitted_max_time: Date | null;
+  processing_since: Date | null;
+  paid_at: Date | null;
+  payable_after: string;
+};

@@ -1,0 +1,57 @@
+import type { HorizonRoot } from "../horizon/client.js";
+import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
+import type { TransactionAnswer } from "../horizon/read-transaction.js";
+import type { Movement } from "../stellar/credit.js";
+import type { OperationId } from "../stellar/operation-id.js";
+
+/** A transaction that was submitted for a session, as the session remembers it. */
+export type Submitted = {
+  /** Upper time bound of its envelope; null where it has none. */
+  readonly maxTime: Date | null;
+  /** Whatever it did lies after this operation. */
+  readonly after: OperationId;
+};
+
+export type Judgement =
+  /** It is in a ledger: what it credited is settled like any other credit. */
+  | { readonly kind: "settle"; readonly movements: readonly Movement[] }
+  /** It can't pay any more. The code is null where it never got into a ledger. */
+  | { readonly kind: "roll_back"; readonly resultCode: string | null; readonly why: string }
+  | { readonly kind: "wait"; readonly why: string }
+  | { readonly kind: "ask_person"; readonly why: string };
+
+/** What the server said of its ledgers, before and after it was asked for the transaction. */
+export type Roots = { readonly before: HorizonRoot; readonly after: HorizonRoot };
+
+/**
+ * Decides what a submitted transaction has come to. Pure.
+ *
+ * A transaction that is not found has failed only if it can't apply any more **and** the server that does not find
+ * it has every ledger in which it could have: its time bound lies behind the close of a ledger (CAP-21: it is valid
+ * while closeTime <= maxTime) that this server had ingested when it answered, and it has forgotten none that came
+ * after the session began. Behind a balancer two questions can reach two servers: each answer counts by the ledger
+ * that it says itself.
+ */
+export function judgeSubmission(submitted: Submitted, answer: TransactionAnswer, roots: Roots): Judgement {
+  if (answer.kind === "applied") return { kind: "settle", movements: answer.movements };
+  if (answer.kind === "failed") {
+    const why = `the network put it into ledger ${answer.ledger} and refused it: ${answer.resultCode}`;
+    return { kind: "roll_back", resultCode: answer.resultCode, why };
+  }
+  const hole = findHistoryHole(submitted.after, roots.after);
+  if (hole !== null) return { kind: "ask_person", why: `it can't be looked up: ${describeHole(hole)}` };
+  if (submitted.maxTime === null)
+    return { kind: "wait", why: "it has no time bound and can apply at any time" };
+  const { historyLatestLedger: newest, historyLatestClosedAt: closedAt } = roots.before;
+  if (closedAt === null || closedAt.getTime() <= submitted.maxTime.getTime()) {
+    return { kind: "wait", why: `it can still apply until ${submitted.maxTime.toISOString()}` };
+  }
+  if (answer.latestLedger === null || answer.latestLedger < newest) {
+    return { kind: "wait", why: `the server that does not know it is at ledger ${answer.latestLedger}` };
+  }
+  return {
+    kind: "roll_back",
+    resultCode: null,
+    why: `it is in no ledger, and can be in none after ${newest}, which closed at ${closedAt.toISOString()}`,
+  };
+}

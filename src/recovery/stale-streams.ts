@@ -1,0 +1,105 @@
+import {
+  claimIdle,
+  idleConsumers,
+  isNoGroupError,
+  listAbandoned,
+  recoverOrphan,
+  removeConsumer,
+} from "../consumers/consumer-group.js";
+import { settleDeliveries } from "../consumers/settle-deliveries.js";
+import { leaderKey } from "../consumers/stream-keys.js";
+import { advanceUnled } from "../consumers/watermark.js";
+import { watchedAccounts } from "../entities/watched-accounts.js";
+import type { AccountId } from "../stellar/credit.js";
+import { type Run, repair } from "./repair.js";
+
+/** Entries settled in one go. */
+const BATCH = 200;
+
+/** Batches of one account in one run, at the most. */
+const BATCHES = 50;
+
+/**
+ * What dead consumers left in the streams: their pending entries, which no living one has claimed, and their names.
+ * Consumers sweep too, far sooner; this is for when none of them is left to do it.
+ */
+export async function sweepStreams(run: Run): Promise<void> {
+  for (const account of await watchedAccounts(run.dataSource.manager)) {
+    try {
+      await settleAbandoned(run, account);
+      await removeNames(run, account);
+    } catch (error) {
+      // Nothing was ever read from this stream, or Redis lost it: then nothing is pending in it.
+      if (!isNoGroupError(error)) throw error;
+    }
+  }
+}
+
+async function settleAbandoned(run: Run, account: AccountId): Promise<void> {
+  const { redis } = run;
+  const idleMs = run.afterSeconds * 1000;
+  const name = `recovery-${run.id}`;
+  const settled: string[] = [];
+  if (run.dryRun) settled.push(...(await listAbandoned(redis, account, idleMs, BATCH)));
+  for (let i = 0; !run.dryRun && i < BATCHES; i++) {
+    const claimed = await claimIdle(redis, name, account, idleMs, BATCH);
+    if (claimed.length === 0) break;
+    const { setAside } = await settleDeliveries(run, claimed);
+    run.waiting += setAside.length;
+    settled.push(...claimed.filter((delivery) => !setAside.includes(delivery)).map(({ entry }) => entry[0]));
+  }
+  if (!run.dryRun) {
+    await removeConsumer(redis, account, name);
+    const orphan = await recoverOrphan(redis, account);
+    if (orphan !== null) settled.push(orphan);
+  }
+  const [first] = settled;
+  if (first === undefined) return;
+  await repair(run, async () => ({
+    kind: "entries_abandoned",
+    subject: account,
+    action: "settled",
+    detail: `${settled.length} stream entries were in the hands of consumers that are gone: is \`paidonce consume\` running?`,
+    evidence: { entries: settled.slice(0, 20), count: settled.length },
+    before: { pending: settled.length },
+    after: { pending: 0 },
+  }));
+}
+
+async function removeNames(run: Run, account: AccountId): Promise<void> {
+  const removed: string[] = [];
+  for (const name of await idleConsumers(run.redis, account, run.afterSeconds * 1000)) {
+    if (run.dryRun || (await removeConsumer(run.redis, account, name))) removed.push(name);
+  }
+  if (removed.length === 0) return;
+  await repair(run, async () => ({
+    kind: "consumers_gone",
+    subject: account,
+    action: "removed",
+    detail: `${removed.length} consumers are gone and hold nothing: their names are removed from the group`,
+    evidence: { consumers: removed },
+    before: { names: removed.length },
+    after: { names: 0 },
+  }));
+}
+
+/**
+ * Watermarks of accounts that nobody leads: everything before the stream's oldest entry is committed, whether or not
+ * there is a leader to say so. Expiry and audits wait for it.
+ */
+export async function advanceWatermarks(run: Run): Promise<void> {
+  for (const account of await watchedAccounts(run.dataSource.manager)) {
+    if ((await run.redis.get(leaderKey(account))) !== null) continue;
+    const moved = await advanceUnled(run.redis, run.dataSource, account, run.dryRun);
+    if (moved === null) continue;
+    await repair(run, async () => ({
+      kind: "watermark_behind",
+      subject: account,
+      action: "advanced",
+      detail: `The watermark of ${account} was behind what is settled, and nobody leads its ingest: start \`paidonce ingest\``,
+      evidence: { leader: null },
+      before: { watermark: moved.from.toString() },
+      after: { watermark: moved.to.toString() },
+    }));
+  }
+}

@@ -1,0 +1,30 @@
+import type { QueryRunner } from "typeorm";
+import type { SessionId } from "../entities/checkout-session.js";
+import type { TransactionHash } from "../stellar/credit.js";
+
+/** A signed transaction that is about to be submitted for a session. */
+export type Submission = {
+  readonly hash: TransactionHash;
+  /** The upper time bound of its envelope (CAP-21, timeBounds.maxTime); null where it has none. */
+  readonly maxTime: Date | null;
+};
+
+const BEGIN = `
+  UPDATE checkout_sessions
+  SET status = 'processing', processing_since = now(), submitted_hash = $2, submitted_max_time = $3
+  WHERE id = $1 AND status = 'pending'
+  RETURNING id`;
+
+/**
+ * `pending` → `processing`, inside a transaction that is committed **before** the envelope is submitted: whatever
+ * happens then, the hash is known, and recovery can ask the network what became of it.
+ * @returns false where the session is not pending: then nothing may be submitted for it
+ */
+export async function beginProcessing(
+  runner: QueryRunner,
+  id: SessionId,
+  { hash, maxTime }: Submission,
+): Promise<boolean> {
+  const [rows]: [unknown[], number] = await runner.query(BEGIN, [id, hash, maxTime?.toISOString() ?? null]);
+  return rows.length > 0;
+}

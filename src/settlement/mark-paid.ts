@@ -1,0 +1,66 @@
+import type { QueryRunner } from "typeorm";
+import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
+import type { MemoKey } from "../stellar/memo.js";
+import { toStroops } from "../stellar/stroops.js";
+import { FACT_COLUMNS, type FactRow, factsOf } from "./credit-facts.js";
+import { paymentConfirmed } from "./events.js";
+import { tell } from "./tell.js";
+
+/** Whether a session that has a payment is paid now. */
+export type Marking =
+  | { readonly kind: "marked"; readonly credit: ReturnType<typeof factsOf> }
+  /** It is paid, or has no payment. */
+  | { readonly kind: "nothing_to_do" }
+  /** The payment is of a credit that does not name this session. */
+  | { readonly kind: "unfit"; readonly why: string };
+
+const LOCK = `
+  SELECT id, account AS session_account, memo_key AS session_memo, asset AS session_asset, status
+  FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
+
+const PAYMENT_OF = `
+  SELECT p.surplus, ${FACT_COLUMNS} FROM payments p JOIN credits c USING (operation_id, move_index)
+  WHERE p.session_id = $1`;
+
+const MARK = `
+  UPDATE checkout_sessions
+  SET status = 'paid', paid_at = $2, processing_since = NULL, submitted_max_time = NULL, has_payment = true
+  WHERE id = $1`;
+
+/** Whoever switched the triggers off has made the note about the payment wrong: only this puts it right. */
+const NOTE = `UPDATE checkout_sessions SET has_payment = $2 WHERE id = $1 AND has_payment <> $2`;
+
+/**
+ * Makes a session `paid` whose payment is there, with the event if it is missing, inside a serializable transaction.
+ * Safe to repeat, and against consumers: the payment stands, and only one session row can be locked.
+ */
+export async function markPaid(runner: QueryRunner, id: SessionId): Promise<Marking> {
+  const [session]: SessionRow[] = await runner.query(LOCK, [id]);
+  const [payment]: (FactRow & { surplus: string })[] = await runner.query(PAYMENT_OF, [id]);
+  await runner.query(NOTE, [id, payment !== undefined]);
+  if (session === undefined || payment === undefined || session.status === "paid") {
+    return { kind: "nothing_to_do" };
+  }
+  const credit = factsOf(payment);
+  const { transactionHash, asset, amount, closedAt } = credit;
+  if (transactionHash === null || asset === null || amount === null || closedAt === null) {
+    throw new Error(`the payment of session ${id} was never read`);
+  }
+  const names = [credit.muxed, credit.memo].includes(session.session_memo);
+  if (!names || credit.account !== session.session_account || asset !== session.session_asset) {
+    return { kind: "unfit", why: "its payment is of a credit that does not name it" };
+  }
+  await runner.query(MARK, [id, closedAt.toISOString()]);
+  const told = { ...credit, transactionHash, asset, amount, closedAt };
+  const event = paymentConfirmed(told, id, toStroops(BigInt(payment.surplus)));
+  await tell(runner, { sessionId: id, account: credit.account }, event);
+  return { kind: "marked", credit };
+}
+
+type SessionRow = {
+  id: SessionId;
+  session_account: string;
+  session_memo: MemoKey;
+  session_asset: string;
+  status: SessionStatus;
+};
