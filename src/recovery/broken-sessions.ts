@@ -39,11 +39,11 @@ export const PROCESSING_TOO_LONG = `
 /** Led by the partial index on what contradicts itself. */
 export const PAID_WITHOUT_PAYMENT = `
   SELECT ${COLUMNS} FROM checkout_sessions s JOIN stream_cursors c USING (account)
-  WHERE s.has_payment <> (s.status = 'paid') AND s.status = 'paid' ${DRAWN}`;
+  WHERE s.contradictory AND s.status = 'paid' ${DRAWN}`;
 
 export const PAYMENT_WITHOUT_PAID = `
   SELECT ${COLUMNS} FROM checkout_sessions s JOIN stream_cursors c USING (account)
-  WHERE s.has_payment <> (s.status = 'paid') AND s.status <> 'paid' ${DRAWN}`;
+  WHERE s.contradictory AND s.status <> 'paid' ${DRAWN}`;
 
 /** @param query one of the three above */
 export async function readBroken(run: Run, query: string): Promise<BrokenSession[]> {

@@ -257,6 +257,7 @@ describe("the operators' pages", () => {
       expect(queues.map(({ name }) => name).sort()).to.deep.equal([
         "audit",
         "maintenance",
+        "recovery",
         "relay",
         "webhooks",
       ]);
