@@ -18,12 +18,11 @@ export const REMEDIES = {
   not_conserved:
     "An asset's credits are not its payments and exceptions: see the other differences of this account.",
   unreadable: "A credit could not be read: `paidonce dead-letters replay`, then audit again.",
-  unpaid:
-    "A session has a payment and is not paid: somebody wrote to the database. Set it right by hand, then audit again.",
+  unpaid: "A session has a payment and is not paid: `paidonce recover` marks it paid, then audit again.",
   no_payment:
-    "A session is paid without a payment: somebody wrote to the database. Look for the credit on the network before you believe it.",
+    "A session is paid without a payment: `paidonce recover` looks for its credit on the network. Deliver nothing for it before.",
   not_announced:
-    "A paid session has no payment.confirmed event: its merchant was not told. Tell them by hand.",
+    "A paid session has no payment.confirmed event: its merchant was not told. `paidonce recover` tells them now.",
   announced_unpaid:
     "A payment.confirmed event is of a session that has no payment: somebody wrote to the database.",
 } as const;

@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from "uuid";
 import type { Finding } from "./finding.js";
 import { closeWhatIsWell } from "./findings-log.js";
-import { markPaidSessions } from "./mark-paid-sessions.js";
+import { announceSessions, markPaidSessions } from "./mark-paid-sessions.js";
 import type { RecoveryParts, Run } from "./repair.js";
 import { settleProcessing } from "./settle-processing.js";
 import { forgetUnanswered, relayOutbox, releaseDeliveries } from "./stale-deliveries.js";
@@ -17,6 +17,7 @@ const CHECKS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   processing: settleProcessing,
   payments: supplyPayments,
   sessions: markPaidSessions,
+  announcements: announceSessions,
   watermarks: advanceWatermarks,
   outbox: relayOutbox,
   deliveries: releaseDeliveries,

@@ -5,10 +5,11 @@ import { toStroops } from "../stellar/stroops.js";
 import { FACT_COLUMNS, type FactRow, factsOf } from "./credit-facts.js";
 import { paymentConfirmed } from "./events.js";
 import { tell } from "./tell.js";
+import type { ReadCredit } from "./turn-into-payment.js";
 
 /** Whether a session that has a payment is paid now. */
 export type Marking =
-  | { readonly kind: "marked"; readonly credit: ReturnType<typeof factsOf> }
+  | { readonly kind: "marked"; readonly credit: ReadCredit }
   /** It is paid, or has no payment. */
   | { readonly kind: "nothing_to_do" }
   /** The payment is of a credit that does not name this session. */
@@ -36,25 +37,61 @@ const NOTE = `UPDATE checkout_sessions SET has_payment = $2 WHERE id = $1 AND ha
  */
 export async function markPaid(runner: QueryRunner, id: SessionId): Promise<Marking> {
   const [session]: SessionRow[] = await runner.query(LOCK, [id]);
-  const [payment]: (FactRow & { surplus: string })[] = await runner.query(PAYMENT_OF, [id]);
+  const [payment]: PaymentRow[] = await runner.query(PAYMENT_OF, [id]);
   await runner.query(NOTE, [id, payment !== undefined]);
   if (session === undefined || payment === undefined || session.status === "paid") {
     return { kind: "nothing_to_do" };
   }
-  const credit = factsOf(payment);
-  const { transactionHash, asset, amount, closedAt } = credit;
-  if (transactionHash === null || asset === null || amount === null || closedAt === null) {
-    throw new Error(`the payment of session ${id} was never read`);
-  }
+  const credit = readCreditOf(payment, id);
+  const { asset, closedAt } = credit;
   const names = [credit.muxed, credit.memo].includes(session.session_memo);
   if (!names || credit.account !== session.session_account || asset !== session.session_asset) {
     return { kind: "unfit", why: "its payment is of a credit that does not name it" };
   }
   await runner.query(MARK, [id, closedAt.toISOString()]);
-  const told = { ...credit, transactionHash, asset, amount, closedAt };
-  const event = paymentConfirmed(told, id, toStroops(BigInt(payment.surplus)));
-  await tell(runner, { sessionId: id, account: credit.account }, event);
+  await announce(runner, id, credit, payment.surplus);
   return { kind: "marked", credit };
+}
+
+const UNTOLD = `
+  SELECT p.surplus, ${FACT_COLUMNS} FROM payments p JOIN credits c USING (operation_id, move_index)
+  WHERE p.session_id = $1 AND NOT EXISTS (
+    SELECT FROM outbox_events o WHERE o.subject = p.session_id::text AND o.type = 'payment.confirmed')`;
+
+/**
+ * Tells the merchant of a paid session whose event is missing, inside a serializable transaction. The event is the
+ * one that was missed: same id, same body.
+ * @returns the credit that paid it; null where there is no payment, or it was told
+ */
+export async function announcePaid(runner: QueryRunner, id: SessionId): Promise<ReadCredit | null> {
+  const [session]: SessionRow[] = await runner.query(LOCK, [id]);
+  const [payment]: PaymentRow[] = await runner.query(UNTOLD, [id]);
+  if (session?.status !== "paid" || payment === undefined) return null;
+  const credit = readCreditOf(payment, id);
+  await announce(runner, id, credit, payment.surplus);
+  return credit;
+}
+
+async function announce(
+  runner: QueryRunner,
+  id: SessionId,
+  credit: ReadCredit,
+  surplus: string,
+): Promise<void> {
+  const event = paymentConfirmed(credit, id, toStroops(BigInt(surplus)));
+  await tell(runner, { sessionId: id, account: credit.account }, event);
+}
+
+type PaymentRow = FactRow & { surplus: string };
+
+/** Every payment is of a credit that was read: `credits_payment_is_readable`. */
+function readCreditOf(payment: PaymentRow, id: SessionId): ReadCredit {
+  const credit = factsOf(payment);
+  const { transactionHash, asset, amount, closedAt } = credit;
+  if (transactionHash === null || asset === null || amount === null || closedAt === null) {
+    throw new Error(`the payment of session ${id} was never read`);
+  }
+  return { ...credit, transactionHash, asset, amount, closedAt };
 }
 
 type SessionRow = {

@@ -1,11 +1,14 @@
 import { expect } from "chai";
+import { auditNew } from "../../src/audit/audit-new.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import { HorizonClient } from "../../src/horizon/client.js";
 import { idMemo, muxedId } from "../../src/stellar/memo.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { aSession, findContradictions, openSessions, readBooks } from "../support/books.js";
 import { payAll, paymentOf } from "../support/ingest.js";
 import { recoverOn, told } from "../support/recovery.js";
 import { Spine } from "../support/spine.js";
+import { eventually, silent } from "../support/stream.js";
 
 const NEXT_YEAR = new Date(Date.now() + 3e10);
 
@@ -210,6 +213,23 @@ describe("recovery of sessions and payments that contradict each other", () => {
         await spine.expectBooksToBalance(1);
       });
     }
+
+    it("paid, with its payment, and not told: told with the id and the body that the event had", async () => {
+      const session = await one();
+      pay(session);
+      await settleAll(1);
+      const before = await query("SELECT id, body FROM outbox_events");
+      await query("DELETE FROM outbox_events");
+      expect(told(await recoverOn(spine)), "before an audit has looked").to.deep.equal([]);
+      await eventually(async () => (await spine.watermark()).watermark > 0n);
+      const horizon = new HorizonClient({ url: spine.stage.sandbox.url });
+      const parts = { dataSource: spine.database.dataSource, horizon, signal: new AbortController().signal };
+      await eventually(async () => (await auditNew(parts, silent)).differences === 1);
+      const reports = await Promise.all([recoverOn(spine), recoverOn(spine)]);
+      expect(reports.flatMap(told)).to.deep.equal([`paid_not_announced announced ${session.id}`]);
+      expect(await query("SELECT id, body FROM outbox_events")).to.deep.equal(before);
+      expect((await auditNew(parts, silent)).differences).to.equal(0);
+    });
 
     it("an event that is there is not told again, and keeps its body", async () => {
       const session = await one();
