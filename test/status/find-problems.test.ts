@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { findProblems } from "../../src/status/find-problems.js";
+import type { LastRecovery } from "../../src/status/status.js";
 import { ACCOUNT, LOCKS, WELL, withStream } from "../support/status.js";
 
 type Collected = Parameters<typeof findProblems>[0];
@@ -9,6 +10,15 @@ const waiting = (age_seconds: number) => ({
   closed_at: "2026-11-21T11:13:53.000Z",
   age_seconds,
 });
+
+const RECOVERED: LastRecovery = {
+  finished_at: "2026-11-21T11:00:00.000Z",
+  age_seconds: 60,
+  repaired: 1,
+  waiting: 1,
+  failures: {},
+  needs_person: 0,
+};
 
 /** What is wrong, and what the line must tell a person to do about it. */
 const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
@@ -79,6 +89,21 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
       last_audit: { finished_at: "2026-11-21T11:00:00.000Z", age_seconds: 840, accounts: 1, differences: 3 },
     },
     /found 3 differences: `paidonce audit` names each/,
+  ],
+  [
+    "findings that wait for a person",
+    { ...WELL, last_recovery: { ...RECOVERED, needs_person: 2 } },
+    /^2 findings of recovery wait for a person: `paidonce findings --open`/,
+  ],
+  [
+    "a recovery that has stopped running",
+    { ...WELL, last_recovery: { ...RECOVERED, age_seconds: 1_000 } },
+    /^Recovery has not run for 16 min: start `paidonce work`/,
+  ],
+  [
+    "a recovery that could not look",
+    { ...WELL, last_recovery: { ...RECOVERED, failures: { processing: "HTTP 503" } } },
+    /^Recovery could not look at processing: HTTP 503/,
   ],
   ["unreadable credits", { ...WELL, unreadable: 2 }, /2 unreadable .* `paidonce dead-letters list`/],
 ];

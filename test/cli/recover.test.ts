@@ -1,0 +1,109 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { expect } from "chai";
+import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import { readFindings } from "../../src/recovery/findings-log.js";
+import { paymentOf } from "../support/ingest.js";
+import { CLI, endRoles, roleEnvironment, startRole } from "../support/role-process.js";
+import { Spine } from "../support/spine.js";
+import { eventually } from "../support/stream.js";
+
+const run = promisify(execFile);
+
+describe("paidonce recover", () => {
+  let spine: Spine;
+  let lost: CheckoutSession;
+
+  /** A session that is paid without a payment, and whose credit is on the network. */
+  beforeEach(async () => {
+    spine = await Spine.open("optional");
+    const [session] = await spine.sessions(1);
+    if (session === undefined) throw new Error("no session");
+    lost = session;
+    const { operation, memo } = paymentOf(lost);
+    spine.stage.apply(spine.stage.build(spine.payer, [operation], { memo }));
+    await flip(lost);
+  });
+  afterEach(async () => {
+    await endRoles();
+    await spine[Symbol.asyncDispose]();
+  });
+
+  const flip = ({ id }: CheckoutSession) =>
+    spine.database.dataSource.query(
+      "UPDATE checkout_sessions SET status = 'paid', paid_at = now() WHERE id = $1",
+      [id],
+    );
+  const environment = () => ({
+    DATABASE_URL: spine.database.url,
+    REDIS_URL: spine.server.url,
+    HORIZON_URL: spine.stage.sandbox.url,
+    NETWORK_PASSPHRASE: spine.stage.network.passphrase,
+  });
+  const cli = async (...args: string[]): Promise<{ code: number; stdout: string }> => {
+    try {
+      const { stdout } = await run(process.execPath, [CLI, ...args], { env: roleEnvironment(environment()) });
+      return { code: 0, stdout };
+    } catch (error) {
+      const { code, stdout } = error as { code: number; stdout: string };
+      return { code, stdout };
+    }
+  };
+
+  it("says what it would do, does it, and says what it did", async () => {
+    const dry = await cli("recover", "--dry-run");
+    expect(dry.code).to.equal(0);
+    expect(dry.stdout).to.match(/^would {2}paid_without_payment: payment supplied\n/);
+    expect(dry.stdout).to.include("nothing was changed");
+    await spine.expectBooksToBalance(0).then(
+      () => expect.fail("it was changed"),
+      () => undefined,
+    );
+    const done = await cli("recover");
+    expect(done.code).to.equal(0);
+    expect(done.stdout).to.include(`Session ${lost.id} was paid without a payment`);
+    await spine.expectBooksToBalance(1);
+    expect((await cli("findings")).stdout).to.include("payment supplied");
+  });
+
+  it("exit code 1 while a person is needed, who sees it, deals with it and closes it", async () => {
+    const [invented] = await spine.sessions(1);
+    if (invented === undefined) throw new Error("no session");
+    await flip(invented);
+    const { code, stdout } = await cli("recover", "--json");
+    expect(code).to.equal(1);
+    const kinds = JSON.parse(stdout).findings.map(({ action }: { action: string }) => action);
+    expect(kinds).to.have.members(["payment_supplied", "needs_person"]);
+    const listed = (await cli("findings", "--open", "--json")).stdout.trim().split("\n");
+    expect(listed).to.have.length(1);
+    const { id, subject } = JSON.parse(listed[0] ?? "");
+    expect(subject).to.equal(invented.id);
+    expect((await cli("findings", "close", id, "--note", "a test of ours")).code).to.equal(0);
+    expect(await readFindings(spine.database.dataSource.manager, { open: true, limit: 1 })).to.deep.equal([]);
+  });
+
+  it("exit code 1 when Horizon can't be asked: nothing is decided", async () => {
+    spine.stage.sandbox.faults.add({ kind: "status", status: 503 });
+    const { code, stdout } = await cli("recover");
+    expect(code).to.equal(1);
+    expect(stdout).to.include("the check of payments could not be made");
+  });
+
+  it("paidonce work does the same on schedule, and counts what it found", async () => {
+    const role = await startRole("work", {
+      ...environment(),
+      RECOVERY_EVERY_SECONDS: "1",
+      METRICS_PORT: "0",
+      LOG_LEVEL: "info",
+    });
+    await eventually(
+      async () => (await spine.database.dataSource.query("SELECT FROM payments")).length === 1,
+    );
+    await spine.expectBooksToBalance(1);
+    const [, port] = /"port":(\d+)/.exec(role.output()) ?? [];
+    const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    expect(metrics).to.include(
+      'paidonce_recovery_findings_total{kind="paid_without_payment",action="payment_supplied"} 1',
+    );
+  });
+});
