@@ -1,30 +1,32 @@
 /**
- * `./dev test`: formatter, linter and dead code, then the tests. The last line is always
- * `N passed, N failed, N skipped`, counted by mocha; a check that fails counts as one more failure. The exit code
- * is 0 only if nothing failed and something passed.
+ * `./dev test`: formatter, linter and dead code, then the tests, half of the files in each of two mochas at once.
+ * The last line is always `N passed, N failed, N skipped`, counted by mocha; a check that fails counts as one more
+ * failure. The exit code is 0 only if nothing failed and something passed.
  *
- * Arguments are mocha's, and files may be given as they are in the source tree: test/machine/redis.test.ts.
+ * Arguments are mocha's, and with any there is one mocha alone, which does what they ask. Files may be given as they
+ * are in the source tree: test/machine/redis.test.ts.
  */
-import { type ChildProcess, fork, spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import type { Counts } from "./reporter.js";
+import { spawn } from "node:child_process";
+import { closeSync, globSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { halves, nameOf } from "./halves.js";
+import type { Report } from "./reporter.js";
+import { configuration, ended, runMocha } from "./run-mocha.js";
 
-/** What a test left open (a server, a timer, a connection) may take this long to end by itself. */
-const ENDS_WITHIN_MS = 20_000;
-
-const MOCHA = fileURLToPath(import.meta.resolve("mocha/bin/mocha.js"));
-const REPORTER = fileURLToPath(new URL("./reporter.js", import.meta.url));
+/** So many of the slowest files are named: where to look when the run takes too long. */
+const SLOWEST = 10;
 
 async function main(args: readonly string[]): Promise<void> {
   const lintFailed = await check();
-  const { passed, failed, skipped } = await runTests(args);
-  const allFailed = failed + (lintFailed ? 1 : 0);
+  const reports = args.length > 0 ? [await runMocha(args)] : await runHalves();
+  const sum = (what: "passed" | "failed" | "skipped") => reports.reduce((n, report) => n + report[what], 0);
+  const passed = sum("passed");
+  const failed = sum("failed") + (lintFailed ? 1 : 0);
   if (lintFailed) console.error("\nthe linter failed: see above, or `npm run lint`");
-  if (passed + failed === 0) console.error("\nno test ran");
-  process.exitCode = allFailed === 0 && passed > 0 ? 0 : 1;
-  console.log(`${passed} passed, ${allFailed} failed, ${skipped} skipped`);
+  if (passed + sum("failed") === 0) console.error("\nno test ran");
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+  console.log(`${passed} passed, ${failed} failed, ${sum("skipped")} skipped`);
 }
 
 /** @returns true when it failed */
@@ -33,53 +35,42 @@ async function check(): Promise<boolean> {
   return code !== 0;
 }
 
-async function runTests(args: readonly string[]): Promise<Counts> {
-  const mocha = fork(MOCHA, [...optionsFor(args), "--reporter", REPORTER]);
-  let counts: Counts | undefined;
-  let lingering = false;
-  mocha.once("message", (message) => {
-    counts = message as Counts;
-    setTimeout(() => {
-      lingering = true;
-      mocha.kill("SIGKILL");
-    }, ENDS_WITHIN_MS).unref();
-  });
-  const { code, signal } = await ended(mocha);
-  if (counts === undefined) {
-    console.error(`\nmocha ended with ${signal ?? `code ${code}`} before it could count`);
-    return { passed: 0, failed: 1, skipped: 0 };
-  }
-  if (lingering)
-    console.error(`\na test left something running: mocha did not end in ${ENDS_WITHIN_MS / 1000} s`);
-  // It failed in a way that no test shows: an error after the last test, say.
-  const hidden = counts.failed === 0 && code !== 0;
-  return hidden ? { ...counts, failed: 1 } : counts;
-}
-
-/**
- * Mocha adds the files of its configuration to those it is given, so a single file could not be run: with files
- * given, the rest of the configuration is passed by hand.
- */
-function optionsFor(args: readonly string[]): string[] {
-  const built = args.map((arg) => arg.replace(/^(?:\.\/)?(test\/.*)\.ts$/, "dist/$1.js"));
-  if (!built.some((arg) => arg.includes("dist/test/"))) return built;
-  const { spec: _, ...config } = JSON.parse(readFileSync(".mocharc.json", "utf8")) as Record<string, unknown>;
-  const options = Object.entries(config).map(([name, value]) =>
-    value === false ? `--no-${name}` : `--${name}=${String(value)}`,
-  );
-  return ["--no-config", ...options, ...built];
-}
-
-async function ended(child: ChildProcess): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
-  // A Ctrl-C reaches the child by itself; a SIGTERM is for this process alone.
-  const pass = () => child.kill("SIGTERM");
-  process.on("SIGTERM", pass);
+/** The first half's report is written as it comes, the second's in whole after it: mixed, neither could be read. */
+async function runHalves(): Promise<Report[]> {
+  const [first, second] = halves(globSync(configuration().spec));
+  const folder = mkdtempSync(join(tmpdir(), "paidonce-report-"));
+  const held = join(folder, "second-half.txt");
+  // A file, not a pipe: a pipe stays open for as long as anything lives that a test has left behind.
+  const output = openSync(held, "w");
+  // In a file mocha sees no terminal.
+  const color = process.stdout.isTTY ? ["--color"] : [];
   try {
-    const [code, signal] = await once(child, "exit");
-    return { code, signal };
+    console.log("\nTwo halves of the test files run at once. The first:");
+    const running = [runMocha(first), runMocha([...second, ...color], output)];
+    await running[0];
+    console.log("The second half, as soon as it has ended:");
+    const reports = await Promise.all(running);
+    process.stdout.write(readFileSync(held));
+    tellSlowest(reports);
+    return reports;
   } finally {
-    process.off("SIGTERM", pass);
+    closeSync(output);
+    rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Nothing fails for being slow: this is for whoever wants the run to be quicker, and for the list in halves.ts. */
+function tellSlowest(reports: readonly Report[]): void {
+  const whole = reports.map(({ seconds }) => Object.values(seconds).reduce((sum, each) => sum + each, 0));
+  const slowest = reports
+    .flatMap(({ seconds }) => Object.entries(seconds))
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, SLOWEST);
+  console.log(
+    `The halves took ${whole.map((seconds) => `${Math.round(seconds)} s`).join(" and ")}. Most of it:`,
+  );
+  for (const [file, seconds] of slowest) console.log(`${seconds.toFixed(1).padStart(7)} s  ${nameOf(file)}`);
+  console.log();
 }
 
 // The summary is still printed after a Ctrl-C, of what ran until then.

@@ -1,0 +1,44 @@
+/**
+ * The tests mostly wait, for processes to start, leases to end, browsers to draw: two mochas at once take half the
+ * time of one. Mocha's own --parallel starts a process for each file, and each would start a Postgres of its own.
+ */
+
+/**
+ * Roughly how many seconds the long ones take, so that both halves end at about the same time; run.ts prints what
+ * a run took. A file that is missing here is dealt all the same, and a wrong figure costs balance alone.
+ */
+const SECONDS: Readonly<Record<string, number>> = {
+  "fresh-clone": 90,
+  "processes/kill-webhooks": 70,
+  "processes/pause": 43,
+  "processes/kill-ingest": 40,
+  "processes/redelivery": 26,
+};
+
+/** What a file takes that is not listed. */
+const USUAL_SECONDS = 3;
+
+/** Deals out files so that both halves take about as long: the longest first, each to the half that has less. */
+export function halves(files: readonly string[]): readonly [readonly string[], readonly string[]] {
+  const first: Half = { files: [], seconds: 0 };
+  const second: Half = { files: [], seconds: 0 };
+  // By name where they take as long: the same files must make the same halves on each machine.
+  const longestFirst = files.toSorted((a, b) => secondsOf(b) - secondsOf(a) || (a < b ? -1 : 1));
+  for (const file of longestFirst) {
+    const half = first.seconds <= second.seconds ? first : second;
+    half.files.push(file);
+    half.seconds += secondsOf(file);
+  }
+  return [first.files.sort(), second.files.sort()];
+}
+
+type Half = { readonly files: string[]; seconds: number };
+
+function secondsOf(file: string): number {
+  return SECONDS[nameOf(file)] ?? USUAL_SECONDS;
+}
+
+/** As in the list above: from dist/test/http/fuzz.test.js it is http/fuzz. */
+export function nameOf(file: string): string {
+  return file.replace(/^.*dist\/test\//, "").replace(/\.test\.js$/, "");
+}

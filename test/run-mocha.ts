@@ -1,0 +1,76 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Report } from "./reporter.js";
+
+/** What a test left open (a server, a timer, a connection) may take this long to end by itself. */
+const ENDS_WITHIN_MS = 20_000;
+
+const MOCHA = fileURLToPath(import.meta.resolve("mocha/bin/mocha.js"));
+const REPORTER = fileURLToPath(new URL("./reporter.js", import.meta.url));
+
+/**
+ * Runs mocha in a process of its own, as the tests expect it, and counts by what mocha says.
+ * @param args mocha's; files may be given as they are in the source tree
+ * @param output the file that all is written to; where this process writes, by default
+ */
+export async function runMocha(args: readonly string[], output?: number): Promise<Report> {
+  const to = output ?? "inherit";
+  const mocha = fork(MOCHA, [...optionsFor(args), "--reporter", REPORTER], {
+    stdio: ["inherit", to, to, "ipc"],
+  });
+  const tell = (text: string) =>
+    output === undefined ? console.error(text) : writeSync(output, `${text}\n`);
+  let report: Report | undefined;
+  let lingering = false;
+  mocha.once("message", (message) => {
+    report = message as Report;
+    setTimeout(() => {
+      lingering = true;
+      mocha.kill("SIGKILL");
+    }, ENDS_WITHIN_MS).unref();
+  });
+  const { code, signal } = await ended(mocha);
+  if (report === undefined) {
+    tell(`\nmocha ended with ${signal ?? `code ${code}`} before it could count`);
+    return { passed: 0, failed: 1, skipped: 0, seconds: {} };
+  }
+  if (lingering) tell(`\na test left something running: mocha did not end in ${ENDS_WITHIN_MS / 1000} s`);
+  // It failed in a way that no test shows: an error after the last test, say.
+  const hidden = report.failed === 0 && code !== 0;
+  return hidden ? { ...report, failed: 1 } : report;
+}
+
+/**
+ * Mocha adds the files of its configuration to those it is given, so a single file could not be run: with files
+ * given, the rest of the configuration is passed by hand.
+ */
+function optionsFor(args: readonly string[]): string[] {
+  const built = args.map((arg) => arg.replace(/^(?:\.\/)?(test\/.*)\.ts$/, "dist/$1.js"));
+  if (!built.some((arg) => arg.includes("dist/test/"))) return built;
+  const { spec: _, ...config } = configuration();
+  const options = Object.entries(config).map(([name, value]) =>
+    value === false ? `--no-${name}` : `--${name}=${String(value)}`,
+  );
+  return ["--no-config", ...options, ...built];
+}
+
+/** Mocha's own: `spec` holds the patterns of all test files. */
+export function configuration(): { readonly spec: readonly string[] } & Record<string, unknown> {
+  return JSON.parse(readFileSync(".mocharc.json", "utf8"));
+}
+
+export async function ended(
+  child: ChildProcess,
+): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+  // A Ctrl-C reaches the child by itself; a SIGTERM is for this process alone.
+  const pass = () => child.kill("SIGTERM");
+  process.on("SIGTERM", pass);
+  try {
+    const [code, signal] = await once(child, "exit");
+    return { code, signal };
+  } finally {
+    process.off("SIGTERM", pass);
+  }
+}
