@@ -8,11 +8,16 @@
  * a run took. A file that is missing here is dealt all the same, and a wrong figure costs balance alone.
  */
 const SECONDS: Readonly<Record<string, number>> = {
-  "fresh-clone": 90,
-  "processes/kill-webhooks": 70,
-  "processes/pause": 43,
-  "processes/kill-ingest": 40,
-  "processes/redelivery": 26,
+  "fresh-clone": 110,
+  "processes/kill-ingest": 55,
+  "processes/kill-consumer": 40,
+  "processes/kill-postgres": 30,
+  "jobs/webhooks": 30,
+  "locks/session-locks": 26,
+  "http/checkout/live": 26,
+  "processes/pause": 24,
+  "processes/redelivery": 24,
+  "processes/kill-webhooks": 18,
 };
 
 /** What a file takes that is not listed. */

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { Webhook } from "standardwebhooks";
 import type { Checkpoint } from "../../src/checkpoints.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { ringOutbox } from "../../src/webhooks/outbox-bell.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { type Receiver, startReceiver } from "../support/receiver.js";
@@ -75,9 +76,11 @@ describe("kill -9 of a work process", () => {
       // As if the minute were over; and Redis knows nothing any more of the job that the dead one held.
       await abandonAttempts(dataSource);
       await redis.flushall();
-      await eventually(async () =>
-        (await readDeliveries(dataSource)).every(({ state }) => state === "delivered"),
-      );
+      await eventually(async () => {
+        // As after each payment that settles. Schedules come back too, but only every half minute.
+        ringOutbox(redis);
+        return (await readDeliveries(dataSource)).every(({ state }) => state === "delivered");
+      });
 
       const ids = receiver.received.map(({ id }) => id).filter((id) => id !== apart);
       expect(ids).to.deep.equal([...Array.from({ length: sent }, () => first), first, second]);
