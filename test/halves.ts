@@ -8,16 +8,28 @@
  * a run took. A file that is missing here is dealt all the same, and a wrong figure costs balance alone.
  */
 const SECONDS: Readonly<Record<string, number>> = {
-  "fresh-clone": 110,
+  "fresh-clone": 115,
   "processes/kill-ingest": 55,
-  "processes/kill-consumer": 40,
-  "processes/kill-postgres": 30,
-  "jobs/webhooks": 30,
-  "locks/session-locks": 26,
-  "http/checkout/live": 26,
-  "processes/pause": 24,
-  "processes/redelivery": 24,
-  "processes/kill-webhooks": 18,
+  "processes/kill-consumer": 38,
+  "processes/pause": 35,
+  "jobs/webhooks": 27,
+  "locks/session-locks": 27,
+  "http/checkout/live": 25,
+  "processes/redelivery": 22,
+  "processes/signals": 22,
+  "processes/kill-postgres": 20,
+  "consumers/consumer": 18,
+  "consumers/ingest-faults": 18,
+  "machine/postgres": 18,
+  "sandbox/feeds": 18,
+  "webhooks/deliver": 18,
+  "processes/kill-webhooks": 16,
+  "cli/exceptions": 15,
+  "http/ops/browser": 15,
+  "metrics/role-metrics": 15,
+  "audit/audit": 12,
+  "http/checkout/accessible": 12,
+  "http/idempotency": 12,
 };
 
 /** What a file takes that is not listed. */
