@@ -66,6 +66,8 @@ function tellSlowest(reports: readonly Report[]): void {
     .flatMap(({ seconds }) => Object.entries(seconds))
     .sort(([, a], [, b]) => b - a)
     .slice(0, SLOWEST);
+  // After a Ctrl-C there is nothing to tell.
+  if (slowest.length === 0) return;
   console.log(
     `The halves took ${whole.map((seconds) => `${Math.round(seconds)} s`).join(" and ")}. Most of it:`,
   );
