@@ -1,0 +1,77 @@
+import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import type { VerdictWord } from "../../src/settlement/credit-facts.js";
+import { cancelSession, expireSessionNow } from "../../src/settlement/end-session.js";
+import { expireSessions } from "../../src/settlement/expire-sessions.js";
+import { giveVerdict, VerdictRefusedError } from "../../src/settlement/give-verdict.js";
+import { type Settlement, type SettleOptions, settle } from "../../src/settlement/settle.js";
+import { type CreditKey, creditKeyText, type Movement } from "../../src/stellar/credit.js";
+import type { Actor } from "./lane.js";
+
+/** A consumer with a batch, or an operator with a replay. */
+export function settling(name: string, movements: readonly Movement[], options: SettleOptions = {}): Actor {
+  return {
+    name,
+    run: async (dataSource) => told(await settle(dataSource, movements, options)),
+  };
+}
+
+/** The job: what it did not get hold of it leaves to its next run, so that its count is nobody's promise. */
+export function expiring(name = "expiry"): Actor {
+  return {
+    name,
+    run: async (dataSource) => {
+      await expireSessions(dataSource);
+    },
+  };
+}
+
+/** The merchant's request. */
+export function cancelling(session: CheckoutSession, name = "cancel"): Actor {
+  return {
+    name,
+    run: (dataSource) =>
+      inSerializableTransaction(dataSource, (runner) =>
+        cancelSession(runner, session.merchantId, session.id),
+      ),
+  };
+}
+
+/** The merchant's request. */
+export function expiringNow(session: CheckoutSession, name = "expire now"): Actor {
+  return {
+    name,
+    run: (dataSource) =>
+      inSerializableTransaction(dataSource, (runner) =>
+        expireSessionNow(runner, session.merchantId, session.id),
+      ),
+  };
+}
+
+/** The merchant's or the operator's decision, which may be refused. */
+export function deciding(name: string, key: CreditKey, verdict: VerdictWord): Actor {
+  const request = { key, verdict, note: `by ${name}`, decidedBy: name, merchantId: null };
+  return {
+    name,
+    run: async (dataSource) => {
+      try {
+        await inSerializableTransaction(dataSource, (runner) => giveVerdict(runner, request));
+        return "decided";
+      } catch (error) {
+        if (error instanceof VerdictRefusedError) return `${error.kind}: ${error.message}`;
+        throw error;
+      }
+    },
+  };
+}
+
+/** In the network's order, whatever order the settlements came in. */
+export function told(settlements: readonly Settlement[]): string[] {
+  return settlements
+    .map((settlement) => {
+      const outcome = settlement.kind === "recorded" ? settlement.outcome : settlement.recorded;
+      const what = outcome.kind === "payment" ? "payment" : outcome.reason;
+      return `${creditKeyText(settlement.movement)} ${settlement.kind}: ${what} ${outcome.sessionId}`;
+    })
+    .sort();
+}

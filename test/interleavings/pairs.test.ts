@@ -1,0 +1,45 @@
+import fc from "fast-check";
+import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { runs, seed } from "./effort.js";
+import { following, playEvery, schedules } from "./schedules.js";
+import { Race } from "./serial.js";
+import { STAGES } from "./stages.js";
+import { Theatre } from "./theatre.js";
+
+/**
+ * Each pair of actors in every order of their statements, BEGIN and COMMIT included: whatever the order, the books
+ * and what callers are told are those of some serial order.
+ *
+ * INTERLEAVINGS=10000 runs so many random schedules with kills for each pair; INTERLEAVINGS_SEED=n chooses others.
+ */
+describe("every interleaving is as good as a serial order", () => {
+  let database: TestDatabase;
+  let theatre: Theatre;
+
+  before(async () => {
+    database = await createTestDatabase();
+    theatre = await Theatre.open(database.url, 2);
+  });
+  after(async () => {
+    await theatre.close();
+    await database.close();
+  });
+
+  for (const [title, stage] of Object.entries(STAGES)) {
+    it(`G1, G2, G4: ${title}, in every order of their statements`, async function () {
+      this.timeout(0);
+      const race = new Race(database.dataSource, theatre, stage);
+      const { played, isComplete } = await playEvery((director) => race.run(director), runs(400));
+      if (process.env.TEST_LOG) console.log(played, isComplete, await race.possibilities());
+    });
+
+    it(`G4: ${title}, killed at any statement (seed ${seed})`, async function () {
+      this.timeout(0);
+      const race = new Race(database.dataSource, theatre, stage);
+      await fc.assert(
+        fc.asyncProperty(schedules(2, { kills: true }), (turns) => race.run(following(turns))),
+        { seed, numRuns: runs(15) },
+      );
+    });
+  }
+});

@@ -1,0 +1,158 @@
+import pg from "pg";
+import { describeStatement } from "./describe-statement.js";
+import type { Fate } from "./gate.js";
+import { type Actor, Lane } from "./lane.js";
+
+/** Which lane goes next, and what becomes of its statement. */
+export type Move = { readonly lane: number; readonly fate: Fate };
+
+/** Asked before each step. `open`: the lanes whose statement waits at the gate, ascending, never empty. */
+export type Director = (open: readonly number[]) => Move;
+
+/** What a schedule came to. */
+export type Play = {
+  /** One line per step, as people read it. */
+  readonly trace: readonly string[];
+  /** By actor, in the order they were given. */
+  readonly answers: readonly unknown[];
+  /** The actors that were killed and started again. */
+  readonly killed: ReadonlySet<number>;
+};
+
+/** An actor threw what its contract does not allow. */
+export class ActorFailedError extends Error {
+  override readonly name = "ActorFailedError";
+}
+
+/** For each of our backends that waits for a lock: who holds it, or is before it in the queue. */
+const BLOCKED = `
+  SELECT pid, pg_blocking_pids(pid) AS blockers FROM unnest($1::integer[]) AS asked (pid)
+  WHERE cardinality(pg_blocking_pids(pid)) > 0`;
+
+/** Neither takes a lock that others hold: no need to ask whether it waits. */
+const NEVER_WAITS = /^(START TRANSACTION|COMMIT|ROLLBACK)/;
+
+/** Lanes on one database, and the schedules that they play. One schedule at a time. */
+export class Theatre {
+  readonly #lanes: Lane[] = [];
+  readonly #observer: pg.Client;
+  #changes = 0;
+  #wake: () => void = () => undefined;
+
+  private constructor(url: string) {
+    this.#observer = new pg.Client({ connectionString: url });
+  }
+
+  /** @param rewrite what lanes send instead of a statement: for bugs that are planted on purpose */
+  static async open(url: string, lanes: number, rewrite?: (sql: string) => string): Promise<Theatre> {
+    const theatre = new Theatre(url);
+    await theatre.#observer.connect();
+    const onChange = () => {
+      theatre.#changes++;
+      theatre.#wake();
+    };
+    // Ten seconds to end: it waits until the backend is gone and its transaction with it.
+    const endBackend = async (processId: number) => {
+      await theatre.#observer.query("SELECT pg_terminate_backend($1, 10000)", [processId]);
+    };
+    const options = { url, onChange, endBackend, ...(rewrite && { rewrite }) };
+    for (let i = 0; i < lanes; i++) theatre.#lanes.push(await Lane.open(options));
+    return theatre;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.close()));
+    await this.#observer.end();
+  }
+
+  /**
+   * Runs actors at the same time, statement by statement as the director says.
+   * @throws ActorFailedError with the steps that led to it
+   */
+  async play(actors: readonly Actor[], director: Director): Promise<Play> {
+    const lanes = this.#lanes.slice(0, actors.length);
+    if (lanes.length < actors.length) throw new Error(`${actors.length} actors on ${lanes.length} lanes`);
+    const trace: string[] = [];
+    const killed = new Set<number>();
+    try {
+      actors.forEach((actor, i) => {
+        lanes[i]?.start(actor);
+      });
+      for (;;) {
+        await this.#untilQuiet(lanes);
+        const open = lanes.flatMap((lane, i) => (lane.gate.step === null ? [] : [i]));
+        if (open.length === 0) break;
+        const move = director(open);
+        const lane = lanes[move.lane];
+        if (lane?.gate.step == null) throw new Error(`lane ${move.lane} has nothing to do`);
+        const step = describeStatement(lane.gate.step.statement);
+        const line = `${lane.name.padEnd(16)} ${step}`;
+        if (move.fate !== "run") killed.add(move.lane);
+        lane.release(move.fate);
+        await this.#untilQuiet(lanes);
+        const after = lane.gate.inFlight === null ? "" : "  … waits for a lock";
+        trace.push(`${line}${move.fate === "run" ? after : `  ✝ ${move.fate}`}`);
+      }
+      const failed = lanes.find((lane) => lane.failure !== null);
+      if (failed !== undefined) {
+        throw new ActorFailedError(`an actor failed: ${String(failed.failure)}${printed(trace)}`, {
+          cause: failed.failure,
+        });
+      }
+      return { trace, answers: lanes.map((lane) => lane.answer), killed };
+    } finally {
+      await Promise.all(lanes.map((lane) => lane.abandon()));
+    }
+  }
+
+  /** Resolves when nothing moves by itself any more: each lane has ended, is at its gate, or waits for one that is. */
+  async #untilQuiet(lanes: readonly Lane[]): Promise<void> {
+    for (;;) {
+      const before = this.#changes;
+      const busy = lanes.filter((lane) => !lane.hasEnded && lane.gate.step === null);
+      if (busy.length === 0) return;
+      const statements = busy.flatMap((lane) => lane.gate.inFlight ?? []);
+      const mayWait = statements.filter(
+        ({ statement, processId }) => processId !== null && !NEVER_WAITS.test(statement),
+      );
+      const allMayWait = mayWait.length === busy.length;
+      if (
+        allMayWait &&
+        (await this.#allWait(
+          mayWait.flatMap(({ processId }) => processId ?? []),
+          lanes,
+        ))
+      )
+        return;
+      if (!allMayWait && this.#changes === before) await this.#change();
+    }
+  }
+
+  /** @returns whether each of these backends waits, in the end, for one that does nothing */
+  async #allWait(processIds: readonly number[], lanes: readonly Lane[]): Promise<boolean> {
+    const { rows } = await this.#observer.query<{ pid: number; blockers: number[] }>(BLOCKED, [processIds]);
+    const blockersOf = new Map(rows.map((row) => [row.pid, row.blockers]));
+    const busy = lanes.flatMap((lane) => lane.gate.inFlight?.processId ?? []);
+    if (busy.length !== processIds.length) return false;
+    // A circle is a deadlock: Postgres ends it by itself.
+    const waitsForIdle = (pid: number, seen: ReadonlySet<number>): boolean =>
+      (blockersOf.get(pid) ?? []).some(
+        (blocker) =>
+          !seen.has(blocker) &&
+          (processIds.includes(blocker) ? waitsForIdle(blocker, new Set([...seen, blocker])) : true),
+      );
+    return processIds.every((pid) => waitsForIdle(pid, new Set([pid])));
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+/** A schedule as people read it. */
+export function printed(trace: readonly string[]): string {
+  const lines = trace.map((line, i) => `${String(i + 1).padStart(4)}  ${line}`);
+  return `\n  the schedule, actor by actor, statement by statement:\n${lines.join("\n")}\n`;
+}
