@@ -49,8 +49,13 @@ export function expiringNow(session: CheckoutSession, name = "expire now"): Acto
 }
 
 /** The merchant's or the operator's decision, which may be refused. */
-export function deciding(name: string, key: CreditKey, verdict: VerdictWord): Actor {
-  const request = { key, verdict, note: `by ${name}`, decidedBy: name, merchantId: null };
+export function deciding(
+  name: string,
+  key: CreditKey,
+  verdict: VerdictWord,
+  merchantId: string | null = null,
+): Actor {
+  const request = { key, verdict, note: `by ${name}`, decidedBy: name, merchantId };
   return {
     name,
     run: async (dataSource) => {

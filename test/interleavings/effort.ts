@@ -6,3 +6,5 @@ export function runs(usual: number): number {
 
 /** Of every random schedule; the same in each run unless INTERLEAVINGS_SEED says otherwise. */
 export const seed = Number(process.env.INTERLEAVINGS_SEED ?? 4);
+
+export const isLongRun = process.env.INTERLEAVINGS !== undefined;

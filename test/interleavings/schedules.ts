@@ -20,14 +20,23 @@ export function schedules(lanes: number, { kills }: { kills: boolean }): fc.Arbi
   return fc.array(turn, { maxLength: 16, size: "max" });
 }
 
-/** Follows turns; a lane that can't go leaves its turn to the next one; when all is played, one after another. */
+/**
+ * Follows turns; a lane that can't go leaves its turn to the next one. When all turns are taken the next lane goes to
+ * its end, then the others: one turn is one interruption.
+ */
 export function following(turns: readonly Turn[]): Director {
   let turn = 0;
   let taken = 0;
+  let last = -1;
   return (open) => {
     const current = turns[turn];
-    if (current === undefined) return { lane: open[0] ?? 0, fate: "run" };
-    const lane = open.find((candidate) => candidate >= current.lane) ?? open[0] ?? 0;
+    const wanted = current?.lane ?? last + 1;
+    const { lane } = open.find((candidate) => candidate.lane >= wanted) ?? open[0] ?? { lane: 0 };
+    if (current === undefined) {
+      last = lane - 1;
+      return { lane, fate: "run" };
+    }
+    last = lane;
     const isLast = ++taken >= current.steps;
     if (isLast) {
       turn++;
@@ -37,25 +46,43 @@ export function following(turns: readonly Turn[]): Director {
   };
 }
 
+export type Bounds = {
+  /** How often an actor is interrupted that could go on. Nearly every race needs one interruption or two. */
+  readonly interruptions: number;
+  /** How many schedules at the most. */
+  readonly schedules: number;
+};
+
 /**
- * Plays every schedule there is, the serial ones first, and stops at `limit`.
+ * Plays every schedule within bounds, the serial ones first. Where BEGIN is next it is not held back: it takes no
+ * snapshot and no lock, so that the orders which differ only in its place are one.
  * @returns how many were played, and whether those were all
  */
 export async function playEvery(
   play: (director: Director) => Promise<void>,
-  limit: number,
+  bounds: Bounds,
 ): Promise<{ played: number; isComplete: boolean }> {
   let prefix: number[] = [];
   for (let played = 1; ; played++) {
     const path: { taken: number; of: number }[] = [];
+    let last: number | null = null;
+    let interruptions = 0;
     await play((open) => {
-      const taken = Math.min(prefix[path.length] ?? 0, open.length - 1);
-      path.push({ taken, of: open.length });
-      return { lane: open[taken] ?? 0, fate: "run" };
+      const begins = open.find(({ statement }) => statement === "START TRANSACTION");
+      if (begins !== undefined) return { lane: begins.lane, fate: "run" };
+      const goesOn = open.find(({ lane }) => lane === last);
+      // Whoever could go on is asked first, so that it is the first choice that is serial.
+      const choices = goesOn === undefined ? open : [goesOn, ...open.filter((other) => other !== goesOn)];
+      const of = goesOn !== undefined && interruptions >= bounds.interruptions ? 1 : choices.length;
+      const taken = Math.min(prefix[path.length] ?? 0, of - 1);
+      path.push({ taken, of });
+      if (goesOn !== undefined && taken > 0) interruptions++;
+      last = choices[taken]?.lane ?? 0;
+      return { lane: last, fate: "run" };
     });
     const turnBack = path.findLastIndex(({ taken, of }) => taken + 1 < of);
     if (turnBack < 0) return { played, isComplete: true };
-    if (played >= limit) return { played, isComplete: false };
+    if (played >= bounds.schedules) return { played, isComplete: false };
     prefix = path.slice(0, turnBack + 1).map(({ taken }) => taken);
     prefix[turnBack] = (prefix[turnBack] ?? 0) + 1;
   }

@@ -4,6 +4,10 @@ import type { Actor } from "./lane.js";
 import { readOutcome, type Scene, type Stage } from "./scene.js";
 import { type Director, printed, type Theatre } from "./theatre.js";
 
+/** Emptying tables takes as long as a schedule: now and then is enough. */
+const SCENES_KEPT = 200;
+let scenes = 0;
+
 /** A schedule came to something that no serial order of the same actors comes to, or that must never be. */
 export class NotSerialError extends Error {
   override readonly name = "NotSerialError";
@@ -24,7 +28,7 @@ export class Race {
 
   /** Plays one schedule on a fresh scene. @throws NotSerialError, ActorFailedError */
   async run(director: Director): Promise<void> {
-    const scene = await this.stage(this.dataSource);
+    const scene = await this.#scene();
     const { trace, answers, killed } = await this.theatre.play(scene.actors, director);
     await scene.later?.(this.dataSource);
     const { wrong, text } = await readOutcome(this.dataSource, scene, answers);
@@ -41,7 +45,15 @@ export class Race {
 
   /** How many different outcomes the serial orders have: with one alone, a race would prove little. */
   async possibilities(): Promise<number> {
-    return (await this.#outcomes(await this.stage(this.dataSource), new Set())).size;
+    return (await this.#outcomes(await this.#scene(), new Set())).size;
+  }
+
+  /** Some statements look at every account there is: with thousands of them a schedule would take seconds. */
+  async #scene(): Promise<Scene> {
+    if (++scenes % SCENES_KEPT === 0) {
+      await this.dataSource.query("TRUNCATE merchants, stream_cursors CASCADE");
+    }
+    return this.stage(this.dataSource);
   }
 
   /** By outcome: the names of one order that comes to it. */
@@ -55,7 +67,7 @@ export class Race {
   async #runOrders(orders: readonly number[][]): Promise<Map<string, string>> {
     const outcomes = new Map<string, string>();
     for (const order of orders) {
-      const scene = await this.stage(this.dataSource);
+      const scene = await this.#scene();
       const answers: unknown[] = [];
       const names: string[] = [];
       for (const i of order) {

@@ -131,7 +131,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     const credit = creditFor(first);
     return {
       ...scene(owner, sessions, { little, credit }),
-      actors: [deciding("merchant", little, "accept"), settling("consumer", [credit])],
+      actors: [deciding("merchant", little, "accept", owner.merchantId), settling("consumer", [credit])],
     };
   },
 
@@ -141,7 +141,10 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     await settle(dataSource, [little]);
     return {
       ...scene(owner, sessions, { little }),
-      actors: [deciding("merchant", little, "accept"), deciding("operator", little, "accept")],
+      actors: [
+        deciding("merchant", little, "accept", owner.merchantId),
+        deciding("operator", little, "accept"),
+      ],
     };
   },
 
@@ -151,7 +154,10 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     await settle(dataSource, [little]);
     return {
       ...scene(owner, sessions, { little }),
-      actors: [deciding("merchant", little, "accept"), deciding("operator", little, "refund")],
+      actors: [
+        deciding("merchant", little, "accept", owner.merchantId),
+        deciding("operator", little, "refund"),
+      ],
     };
   },
 
@@ -161,7 +167,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     await settle(dataSource, [one, two]);
     return {
       ...scene(owner, sessions, { one, two }),
-      actors: [deciding("merchant", one, "accept"), deciding("operator", two, "accept")],
+      actors: [deciding("merchant", one, "accept", owner.merchantId), deciding("operator", two, "accept")],
     };
   },
 
@@ -171,7 +177,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     await settle(dataSource, [little]);
     return {
       ...scene(owner, sessions, { little }),
-      actors: [deciding("merchant", little, "accept"), settling("consumer", [little])],
+      actors: [deciding("merchant", little, "accept", owner.merchantId), settling("consumer", [little])],
     };
   },
 
@@ -232,7 +238,10 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     await settle(dataSource, [unreadable]);
     return {
       ...scene(owner, sessions, { unreadable, credit }),
-      actors: [settling("operator", [credit], { replay: true }), deciding("merchant", unreadable, "dismiss")],
+      actors: [
+        settling("operator", [credit], { replay: true }),
+        deciding("merchant", unreadable, "dismiss", owner.merchantId),
+      ],
     };
   },
 
@@ -246,3 +255,10 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     };
   },
 };
+
+/** @throws Error where there is none of this title */
+export function stageOf(title: string): Stage {
+  const stage = STAGES[title];
+  if (stage === undefined) throw new Error(`no stage is called ${title}`);
+  return stage;
+}

@@ -6,8 +6,11 @@ import { type Actor, Lane } from "./lane.js";
 /** Which lane goes next, and what becomes of its statement. */
 export type Move = { readonly lane: number; readonly fate: Fate };
 
-/** Asked before each step. `open`: the lanes whose statement waits at the gate, ascending, never empty. */
-export type Director = (open: readonly number[]) => Move;
+/** A lane whose statement waits at the gate. */
+export type Waiting = { readonly lane: number; readonly statement: string };
+
+/** Asked before each step. `open`: those that could go, by ascending lane, never empty. */
+export type Director = (open: readonly Waiting[]) => Move;
 
 /** What a schedule came to. */
 export type Play = {
@@ -80,7 +83,9 @@ export class Theatre {
       });
       for (;;) {
         await this.#untilQuiet(lanes);
-        const open = lanes.flatMap((lane, i) => (lane.gate.step === null ? [] : [i]));
+        const open = lanes.flatMap(({ gate }, lane) =>
+          gate.step === null ? [] : [{ lane, statement: gate.step.statement }],
+        );
         if (open.length === 0) break;
         const move = director(open);
         const lane = lanes[move.lane];
