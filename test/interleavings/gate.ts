@@ -11,7 +11,7 @@ export type Fate = "run" | "killed before" | "killed after";
 export type Step = { readonly statement: string; release(fate: Fate): void };
 
 /** What `pg` says when its server goes away, and so what a killed lane's code hears. */
-const LOST = "Connection terminated unexpectedly";
+export const LOST = "Connection terminated unexpectedly";
 
 /**
  * Where a lane's statements stop. One at a time: a lane's code waits for each of its statements, as the
@@ -21,6 +21,8 @@ export class Gate {
   #step: Step | null = null;
   #inFlight: { readonly statement: string; readonly processId: number | null } | null = null;
   #closed = false;
+  /** Told when this lane was killed: for code that would wait and try again by itself. */
+  onKilled: () => void = () => undefined;
 
   /** @param onChange called whenever a statement comes, goes or ends */
   constructor(
@@ -55,7 +57,7 @@ export class Gate {
     const processId = client.processID;
     if (fate === "killed before") {
       await this.#killed(client, processId);
-      throw new Error(LOST);
+      throw this.#lost();
     }
     if (fate === "killed after") return this.#runAndKill(client, processId, statement, run);
     return this.#track(statement, processId, run());
@@ -65,9 +67,9 @@ export class Gate {
   async passCommand<T>(command: string, run: () => Promise<T>): Promise<T> {
     if (!this.#closed) return run();
     const fate = await this.#stop(command);
-    if (fate === "killed before") throw new Error(LOST);
+    if (fate === "killed before") throw this.#lost();
     const answer = await this.#track(command, null, run());
-    if (fate === "killed after") throw new Error(LOST);
+    if (fate === "killed after") throw this.#lost();
     return answer;
   }
 
@@ -81,7 +83,12 @@ export class Gate {
     const running = run();
     await this.#track(statement, processId, running).catch(() => undefined);
     await this.#killed(client, processId);
-    throw new Error(LOST);
+    throw this.#lost();
+  }
+
+  #lost(): Error {
+    this.onKilled();
+    return new Error(LOST);
   }
 
   async #killed(client: BareClient, processId: number): Promise<void> {
@@ -118,6 +125,14 @@ export class Gate {
   }
 }
 
+/** For code that runs by itself: everything passes. */
+export function openGate(): Gate {
+  return new Gate(
+    () => undefined,
+    async () => undefined,
+  );
+}
+
 /**
  * The `Client` of a pool whose statements stop at `gate`.
  * @param rewrite what is sent instead of a statement: for bugs that are planted on purpose
@@ -127,10 +142,11 @@ export function clientBehind(gate: Gate, rewrite: (sql: string) => string): unkn
     override query(...args: unknown[]): unknown {
       const [sql, ...rest] = args;
       if (typeof sql !== "string") return super.query(...args);
-      const run = () => super.query(rewrite(sql), ...rest) as Promise<unknown>;
+      const sent = rewrite(sql);
+      const run = () => super.query(sent, ...rest) as Promise<unknown>;
       // TypeORM waits for promises; a callback is the pool's own.
       if (rest.some((arg) => typeof arg === "function") || isPartOfBegin(sql)) return run();
-      return gate.passStatement(this, sql, run);
+      return gate.passStatement(this, sent, run);
     }
   };
 }

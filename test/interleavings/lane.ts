@@ -98,6 +98,7 @@ export class Lane {
     this.gate.open();
     this.gate.step?.release("run");
     await this.#done;
+    this.#failure = null;
   }
 
   async close(): Promise<void> {
@@ -107,6 +108,7 @@ export class Lane {
   async #run(actor: Actor): Promise<void> {
     for (;;) {
       this.#killed = false;
+      this.gate.onKilled = () => undefined;
       try {
         this.#answer = await actor.run(this.dataSource, this.gate);
         break;

@@ -36,7 +36,6 @@ describe("interleavings: a planted bug is found, with the shortest schedule that
       { seed, numRuns: 200 },
     );
     if (!result.failed || result.counterexample === null) throw new Error(`${title}: nothing was found`);
-    if (process.env.TEST_LOG) console.log(result.counterexample[0], result.numRuns, result.numShrinks, String(result.errorInstance));
     return { turns: result.counterexample[0], report: String(result.errorInstance) };
   }
 

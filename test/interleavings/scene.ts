@@ -79,9 +79,18 @@ export async function readOutcome(
   if (rows === undefined) throw new Error("Postgres says nothing");
   const wrong = [...findContradictions(booksOf(rows)), ...misplaced(rows, scene), ...falseEvents(rows)];
   const told = rows.events.map(({ id: _, ...event }) => ({ ...event, body: JSON.parse(event.body) }));
-  const books = { answers, sessions: rows.sessions, credits: rows.credits, told };
-  const text = JSON.stringify(books, (_, value) => (typeof value === "bigint" ? `${value}` : value), 1);
+  const text = [
+    ...answers.map((answer, i) => `${scene.actors[i]?.name} is told ${line(answer)}`),
+    ...rows.sessions.map(line),
+    ...rows.credits.map(line),
+    ...told.map((event) => `event ${line(event)}`),
+  ].join("\n");
   return { wrong, text: named(text, rows, scene) };
+}
+
+/** Without what is null. */
+function line(row: unknown): string {
+  return String(JSON.stringify(row, (_, value: unknown) => (value === null ? undefined : value)));
 }
 
 function booksOf({ sessions, credits, events }: Rows): Books {

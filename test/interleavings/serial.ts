@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { Gate } from "./gate.js";
+import { openGate } from "./gate.js";
 import type { Actor } from "./lane.js";
 import { readOutcome, type Scene, type Stage } from "./scene.js";
 import { type Director, printed, type Theatre } from "./theatre.js";
@@ -72,7 +72,7 @@ export class Race {
       const names: string[] = [];
       for (const i of order) {
         const actor = scene.actors[i] as Actor;
-        answers[i] = await actor.run(this.dataSource, ungated());
+        answers[i] = await actor.run(this.dataSource, openGate());
         names.push(actor.name);
       }
       await scene.later?.(this.dataSource);
@@ -83,13 +83,6 @@ export class Race {
     }
     return outcomes;
   }
-}
-
-function ungated(): Gate {
-  return new Gate(
-    () => undefined,
-    async () => undefined,
-  );
 }
 
 /** Every order of these, repetitions among them counted once. */

@@ -73,71 +73,91 @@ export class Theatre {
    * @throws ActorFailedError with the steps that led to it
    */
   async play(actors: readonly Actor[], director: Director): Promise<Play> {
-    const lanes = this.#lanes.slice(0, actors.length);
-    if (lanes.length < actors.length) throw new Error(`${actors.length} actors on ${lanes.length} lanes`);
     const trace: string[] = [];
     const killed = new Set<number>();
     try {
-      actors.forEach((actor, i) => {
-        lanes[i]?.start(actor);
+      actors.forEach((actor, lane) => {
+        this.start(lane, actor);
       });
       for (;;) {
-        await this.#untilQuiet(lanes);
-        const open = lanes.flatMap(({ gate }, lane) =>
-          gate.step === null ? [] : [{ lane, statement: gate.step.statement }],
-        );
+        const open = await this.waiting();
         if (open.length === 0) break;
         const move = director(open);
-        const lane = lanes[move.lane];
-        if (lane?.gate.step == null) throw new Error(`lane ${move.lane} has nothing to do`);
-        const step = describeStatement(lane.gate.step.statement);
-        const line = `${lane.name.padEnd(16)} ${step}`;
         if (move.fate !== "run") killed.add(move.lane);
-        lane.release(move.fate);
-        await this.#untilQuiet(lanes);
-        const after = lane.gate.inFlight === null ? "" : "  … waits for a lock";
-        trace.push(`${line}${move.fate === "run" ? after : `  ✝ ${move.fate}`}`);
+        trace.push(await this.step(move));
       }
-      const failed = lanes.find((lane) => lane.failure !== null);
-      if (failed !== undefined) {
-        throw new ActorFailedError(`an actor failed: ${String(failed.failure)}${printed(trace)}`, {
-          cause: failed.failure,
-        });
-      }
-      return { trace, answers: lanes.map((lane) => lane.answer), killed };
+      this.expectNoFailure(trace);
+      return { trace, answers: actors.map((_, lane) => this.#lanes[lane]?.answer), killed };
     } finally {
-      await Promise.all(lanes.map((lane) => lane.abandon()));
+      await this.abandon();
     }
   }
 
+  /** Lets an actor go until its first statement. @throws Error when the lane is taken */
+  start(lane: number, actor: Actor): void {
+    if (!this.#lanes[lane]?.hasEnded) throw new Error(`lane ${lane} is not free for ${actor.name}`);
+    this.#lanes[lane]?.start(actor);
+  }
+
+  /** Null when every lane is taken. */
+  firstFree(): number | null {
+    const lane = this.#lanes.findIndex(({ hasEnded }) => hasEnded);
+    return lane < 0 ? null : lane;
+  }
+
+  /** @returns the lanes whose statement waits to be let go, once nothing moves by itself */
+  async waiting(): Promise<Waiting[]> {
+    await this.#untilQuiet();
+    return this.#lanes.flatMap(({ gate }, lane) =>
+      gate.step === null ? [] : [{ lane, statement: gate.step.statement }],
+    );
+  }
+
+  /** Lets one statement go, as far as it can. @returns the step as people read it */
+  async step({ lane: number, fate }: Move): Promise<string> {
+    const lane = this.#lanes[number];
+    if (lane?.gate.step == null) throw new Error(`lane ${number} has nothing to do`);
+    const line = `${lane.name.padEnd(16)} ${describeStatement(lane.gate.step.statement)}`;
+    lane.release(fate);
+    await this.#untilQuiet();
+    if (fate !== "run") return `${line}  ✝ ${fate}`;
+    return lane.gate.inFlight === null ? line : `${line}  … waits for a lock`;
+  }
+
+  /** @throws ActorFailedError */
+  expectNoFailure(trace: readonly string[]): void {
+    const failed = this.#lanes.find((lane) => lane.failure !== null);
+    if (failed === undefined) return;
+    const { failure: cause } = failed;
+    throw new ActorFailedError(`an actor failed: ${String(cause)}${printed(trace)}`, { cause });
+  }
+
+  /** Lets everything go to its end that a broken-off schedule left behind. */
+  async abandon(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.abandon()));
+  }
+
   /** Resolves when nothing moves by itself any more: each lane has ended, is at its gate, or waits for one that is. */
-  async #untilQuiet(lanes: readonly Lane[]): Promise<void> {
+  async #untilQuiet(): Promise<void> {
     for (;;) {
       const before = this.#changes;
-      const busy = lanes.filter((lane) => !lane.hasEnded && lane.gate.step === null);
+      const busy = this.#lanes.filter((lane) => !lane.hasEnded && lane.gate.step === null);
       if (busy.length === 0) return;
       const statements = busy.flatMap((lane) => lane.gate.inFlight ?? []);
       const mayWait = statements.filter(
         ({ statement, processId }) => processId !== null && !NEVER_WAITS.test(statement),
       );
       const allMayWait = mayWait.length === busy.length;
-      if (
-        allMayWait &&
-        (await this.#allWait(
-          mayWait.flatMap(({ processId }) => processId ?? []),
-          lanes,
-        ))
-      )
-        return;
+      if (allMayWait && (await this.#allWait(mayWait.flatMap(({ processId }) => processId ?? [])))) return;
       if (!allMayWait && this.#changes === before) await this.#change();
     }
   }
 
   /** @returns whether each of these backends waits, in the end, for one that does nothing */
-  async #allWait(processIds: readonly number[], lanes: readonly Lane[]): Promise<boolean> {
+  async #allWait(processIds: readonly number[]): Promise<boolean> {
     const { rows } = await this.#observer.query<{ pid: number; blockers: number[] }>(BLOCKED, [processIds]);
     const blockersOf = new Map(rows.map((row) => [row.pid, row.blockers]));
-    const busy = lanes.flatMap((lane) => lane.gate.inFlight?.processId ?? []);
+    const busy = this.#lanes.flatMap((lane) => lane.gate.inFlight?.processId ?? []);
     if (busy.length !== processIds.length) return false;
     // A circle is a deadlock: Postgres ends it by itself.
     const waitsForIdle = (pid: number, seen: ReadonlySet<number>): boolean =>

@@ -1,0 +1,98 @@
+import fc from "fast-check";
+import type { Fate } from "./gate.js";
+import type { Actor } from "./lane.js";
+import type { Theatre } from "./theatre.js";
+import { clock, OPEN_FOR_MS, type World } from "./world.js";
+import type { Model } from "./world-model.js";
+
+export type Real = { readonly world: World; readonly theatre: Theatre; readonly trace: string[] };
+
+type Command = fc.AsyncCommand<Model, Real>;
+
+/** A command that may always be given. */
+function command(text: string, run: (model: Model, real: Real) => Promise<void>): Command {
+  return { check: () => true, run, toString: () => text };
+}
+
+/** Takes the first lane that is free; with none of them free there are as many processes as there can be. */
+function starting(text: string, actorOf: (model: Model, world: World) => Actor): Command {
+  return command(`start ${text}`, async (model, { world, theatre, trace }) => {
+    await theatre.waiting();
+    const lane = theatre.firstFree();
+    if (lane === null) return;
+    theatre.expectNoFailure(trace);
+    const actor = actorOf(model, world);
+    trace.push(`${actor.name} starts`);
+    theatre.start(lane, actor);
+  });
+}
+
+/** Lets one of those that wait go on. */
+function going(which: number, steps: number, fate: Fate): Command {
+  const text = `${which} goes ${steps} steps${fate === "run" ? "" : `, ${fate}`}`;
+  return command(text, async (_, { theatre, trace }) => {
+    const before = await theatre.waiting();
+    const chosen = before[which % Math.max(before.length, 1)];
+    for (let i = 1; chosen !== undefined && i <= steps; i++) {
+      const open = await theatre.waiting();
+      if (!open.some(({ lane }) => lane === chosen.lane)) return;
+      trace.push(await theatre.step({ lane: chosen.lane, fate: i === steps ? fate : "run" }));
+    }
+  });
+}
+
+/** @param sessions how many the world has */
+export function worldCommands(sessions: number): fc.Arbitrary<Iterable<Command>> {
+  const session = fc.nat(sessions - 1);
+  const surplus = fc.constantFrom(0n, 0n, 0n, 5n, -1n);
+  const target = fc.oneof(
+    { arbitrary: session, weight: 8 },
+    fc.constantFrom("unknown" as const, "none" as const),
+  );
+  const fate = fc.oneof(
+    { arbitrary: fc.constant<Fate>("run"), weight: 6 },
+    { arbitrary: fc.constantFrom<Fate>("killed before", "killed after"), weight: 1 },
+  );
+  const pay = fc
+    .record({ target, surpluses: fc.array(surplus, { minLength: 1, maxLength: 2 }) })
+    .map(({ target, surpluses }) =>
+      command(`pay ${target} with surplus ${surpluses.join(" and ")}`, async (model, { world, trace }) => {
+        trace.push(`the network: session ${target} is paid, surplus ${surpluses.join(" and ")}`);
+        world.pay(model, target, surpluses);
+      }),
+    );
+  const go = fc
+    .record({ which: fc.nat(7), steps: fc.integer({ min: 1, max: 6 }), fate })
+    .map(({ which, steps, fate }) => going(which, steps, fate));
+  return fc.commands(
+    [
+      pay,
+      pay,
+      fc.constant(starting("ingest", (_, world) => world.ingest())),
+      fc.constant(starting("consumer", (_, world) => world.consume({ takingOver: false }))),
+      fc.constant(starting("sweep", (_, world) => world.consume({ takingOver: true }))),
+      fc.constant(starting("expiry", (_, world) => world.expiry())),
+      session.map((at) => starting(`cancel ${at}`, (model, world) => world.cancel(model, at))),
+      session.map((at) => starting(`expire now ${at}`, (model, world) => world.endNow(model, at))),
+      go,
+      go,
+      go,
+      go,
+      go,
+      fc.constant(
+        command("flush Redis", async (_, { world, trace }) => {
+          trace.push("Redis forgets everything");
+          await world.flush();
+        }),
+      ),
+      fc.constant(
+        command("time passes", async (model, { world, trace }) => {
+          trace.push("every session's time is over");
+          clock.now += 2 * OPEN_FOR_MS;
+          world.closeLedger(model);
+        }),
+      ),
+    ],
+    { maxCommands: 60, size: "max" },
+  );
+}
