@@ -21,10 +21,15 @@ function starting(text: string, actorOf: (model: Model, world: World) => Actor):
     const lane = theatre.firstFree();
     if (lane === null) return;
     theatre.expectNoFailure(trace);
-    const actor = actorOf(model, world);
+    const actor = numbered(actorOf(model, world), lane);
     trace.push(`${actor.name} starts`);
     theatre.start(lane, actor);
   });
+}
+
+/** Two consumers are told apart by the lane that they are in. */
+function numbered(actor: Actor, lane: number): Actor {
+  return { ...actor, name: `${actor.name} #${lane + 1}` };
 }
 
 /** Lets one of those that wait go on. */
@@ -64,35 +69,39 @@ export function worldCommands(sessions: number): fc.Arbitrary<Iterable<Command>>
   const go = fc
     .record({ which: fc.nat(7), steps: fc.integer({ min: 1, max: 6 }), fate })
     .map(({ which, steps, fate }) => going(which, steps, fate));
-  return fc.commands(
-    [
-      pay,
-      pay,
-      fc.constant(starting("ingest", (_, world) => world.ingest())),
-      fc.constant(starting("consumer", (_, world) => world.consume({ takingOver: false }))),
-      fc.constant(starting("sweep", (_, world) => world.consume({ takingOver: true }))),
-      fc.constant(starting("expiry", (_, world) => world.expiry())),
-      session.map((at) => starting(`cancel ${at}`, (model, world) => world.cancel(model, at))),
-      session.map((at) => starting(`expire now ${at}`, (model, world) => world.endNow(model, at))),
-      go,
-      go,
-      go,
-      go,
-      go,
-      fc.constant(
-        command("flush Redis", async (_, { world, trace }) => {
-          trace.push("Redis forgets everything");
-          await world.flush();
-        }),
-      ),
-      fc.constant(
-        command("time passes", async (model, { world, trace }) => {
-          trace.push("every session's time is over");
-          clock.now += 2 * OPEN_FOR_MS;
-          world.closeLedger(model);
-        }),
-      ),
-    ],
-    { maxCommands: 60, size: "max" },
+  const flush = command("flush Redis", async (_, { world, trace }) => {
+    trace.push("Redis forgets everything");
+    await world.flush();
+  });
+  const passTime = command("time passes", async (model, { world, trace }) => {
+    trace.push("every session's time is over");
+    clock.now += 2 * OPEN_FOR_MS;
+    world.closeLedger(model);
+  });
+  // Mostly work, and now and then what disturbs it: a world that is always being ended settles nothing.
+  const any = fc.oneof(
+    { weight: 40, arbitrary: go },
+    { weight: 6, arbitrary: pay },
+    { weight: 5, arbitrary: fc.constant(starting("ingest", (_, world) => world.ingest())) },
+    {
+      weight: 10,
+      arbitrary: fc.constant(starting("consumer", (_, world) => world.consume({ takingOver: false }))),
+    },
+    {
+      weight: 7,
+      arbitrary: fc.constant(starting("sweep", (_, world) => world.consume({ takingOver: true }))),
+    },
+    { weight: 3, arbitrary: fc.constant(starting("expiry", (_, world) => world.expiry())) },
+    {
+      weight: 1,
+      arbitrary: session.map((at) => starting(`cancel ${at}`, (model, world) => world.cancel(model, at))),
+    },
+    {
+      weight: 1,
+      arbitrary: session.map((at) => starting(`expire now ${at}`, (model, world) => world.endNow(model, at))),
+    },
+    { weight: 1, arbitrary: fc.constant(flush) },
+    { weight: 1, arbitrary: fc.constant(passTime) },
   );
+  return fc.commands([any], { maxCommands: 80, size: "max" });
 }

@@ -6,6 +6,7 @@ import { Stage } from "../sandbox/stage.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { plainRedis } from "../support/stream.js";
 import { runs, seed } from "./effort.js";
+import { openGate } from "./gate.js";
 import { printed, Theatre } from "./theatre.js";
 import { clock, World } from "./world.js";
 import { type Real, worldCommands } from "./world-commands.js";
@@ -51,6 +52,9 @@ describe("a whole world, step by step", () => {
     const world = await World.open(servers, SESSIONS);
     const model = world.model();
     const trace: string[] = [];
+    // Something to settle from the first step on, and for every session something that settles it twice.
+    for (const session of [0, 1, 2, 0, 1]) world.pay(model, session, [0n]);
+    await world.ingest().run(database.dataSource, openGate());
     try {
       await fc.asyncModelRun(() => ({ model, real: { world, theatre, trace } }), commands);
       for (;;) {

@@ -175,7 +175,7 @@ export class World {
   async found(): Promise<Found> {
     const { dataSource } = this.servers;
     const ids = this.sessions.map(({ id }) => id);
-    const numberOf = (id: string | null) => (id === null ? null : ids.findIndex((known) => known === id));
+    const numberOf = (id: string | null) => (id === null ? null : ids.indexOf(id as (typeof ids)[number]));
     const sessions: { id: string; status: SessionStatus }[] = await dataSource.query(
       "SELECT id, status FROM checkout_sessions WHERE account = $1",
       [this.owner.account],
