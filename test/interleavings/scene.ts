@@ -16,6 +16,8 @@ export type Scene = {
   /** Everything that is handed in, by anybody. Of two movements under one key either may be recorded. */
   readonly movements: Readonly<Record<string, Movement>>;
   readonly actors: readonly Actor[];
+  /** Of anything else that is another one in every run. */
+  readonly otherNames?: Readonly<Record<string, string>>;
   /** What comes later anyway, such as the next run of a job. */
   readonly later?: (dataSource: DataSource) => Promise<void>;
 };
@@ -27,7 +29,8 @@ export type Stage = (dataSource: DataSource) => Promise<Scene>;
 const READ = `
   SELECT
     (SELECT coalesce(json_agg(json_build_object('id', id, 'status', status, 'paid_at', paid_at,
-       'expires_at', expires_at, 'grace', grace_seconds) ORDER BY id), '[]')
+       'expires_at', expires_at, 'grace', grace_seconds, 'has_payment', has_payment, 'hash', submitted_hash,
+       'since', processing_since, 'result', last_result_code) ORDER BY id), '[]')
      FROM checkout_sessions WHERE account = $1) AS sessions,
     (SELECT coalesce(json_agg(json_build_object(
        'key', c.operation_id || '-' || c.move_index, 'outcome', c.outcome, 'asset', c.asset,
@@ -43,7 +46,10 @@ const READ = `
     (SELECT coalesce(json_agg(json_build_object('id', id, 'type', type, 'subject', subject,
        'session', session_id, 'body', body) ORDER BY session_id, written), '[]')
      FROM outbox_events
-     WHERE merchant_id = (SELECT merchant_id FROM receiving_accounts WHERE account = $1)) AS events`;
+     WHERE merchant_id = (SELECT merchant_id FROM receiving_accounts WHERE account = $1)) AS events,
+    (SELECT coalesce(json_agg(json_build_object('kind', kind, 'action', action, 'session', f.session_id,
+       'before', before->>'status', 'after', after->>'status') ORDER BY f.session_id, f.id), '[]')
+     FROM recovery_findings f JOIN checkout_sessions s ON s.id = f.session_id WHERE s.account = $1) AS findings`;
 
 type Rows = {
   sessions: { id: string; status: string; expires_at: string }[];
@@ -59,6 +65,7 @@ type Rows = {
     names: string | null;
   }[];
   events: { id: string; type: string; subject: string; session: string | null; body: string }[];
+  findings: unknown[];
 };
 
 /** What a run came to, in words that are the same for every run of the same scene. */
@@ -84,6 +91,7 @@ export async function readOutcome(
     ...rows.sessions.map(line),
     ...rows.credits.map(line),
     ...told.map((event) => `event ${line(event)}`),
+    ...rows.findings.map((finding) => `recovery: ${line(finding)}`),
   ].join("\n");
   return { wrong, text: named(text, rows, scene) };
 }
@@ -143,7 +151,10 @@ function falseEvents({ events }: Rows): string[] {
 }
 
 function named(text: string, { sessions, events }: Rows, scene: Scene): string {
-  const names = new Map<string, string>([[scene.account, "the account"]]);
+  const names = new Map([
+    [scene.account as string, "the account"],
+    ...Object.entries(scene.otherNames ?? {}),
+  ]);
   for (const [name, session] of Object.entries(scene.sessions)) {
     names.set(session.id, name);
     names.set(session.memoKey, `memo of ${name}`);
