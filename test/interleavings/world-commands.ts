@@ -34,7 +34,7 @@ function numbered(actor: Actor, lane: number): Actor {
 
 /** Lets one of those that wait go on. */
 function going(which: number, steps: number, fate: Fate): Command {
-  const text = `${which} goes ${steps} steps${fate === "run" ? "" : `, ${fate}`}`;
+  const text = `${which} goes ${steps} steps${fate === "run" ? "" : ` and is ${fate}`}`;
   return command(text, async (_, { theatre, trace }) => {
     const before = await theatre.waiting();
     const chosen = before[which % Math.max(before.length, 1)];
@@ -46,8 +46,14 @@ function going(which: number, steps: number, fate: Fate): Command {
   });
 }
 
-/** @param sessions how many the world has */
-export function worldCommands(sessions: number): fc.Arbitrary<Iterable<Command>> {
+/**
+ * @param sessions how many the world has
+ * @param consumer the consumers' round; a planted bug where the harness is put to the test
+ */
+export function worldCommands(
+  sessions: number,
+  consumer = (world: World) => world.consume({ takingOver: false }),
+): fc.Arbitrary<Iterable<Command>> {
   const session = fc.nat(sessions - 1);
   const surplus = fc.constantFrom(0n, 0n, 0n, 5n, -1n);
   const target = fc.oneof(
@@ -85,11 +91,18 @@ export function worldCommands(sessions: number): fc.Arbitrary<Iterable<Command>>
     { weight: 5, arbitrary: fc.constant(starting("ingest", (_, world) => world.ingest())) },
     {
       weight: 10,
-      arbitrary: fc.constant(starting("consumer", (_, world) => world.consume({ takingOver: false }))),
+      arbitrary: fc.constant(starting("consumer", (_, world) => consumer(world))),
     },
     {
       weight: 7,
       arbitrary: fc.constant(starting("sweep", (_, world) => world.consume({ takingOver: true }))),
+    },
+    { weight: 3, arbitrary: fc.constant(starting("recovery", (_, world) => world.recovery())) },
+    {
+      weight: 2,
+      arbitrary: session.map((at) =>
+        starting(`submission ${at}`, (model, world) => world.submission(model, at)),
+      ),
     },
     { weight: 3, arbitrary: fc.constant(starting("expiry", (_, world) => world.expiry())) },
     {

@@ -3,14 +3,18 @@ import type { Redis } from "ioredis";
 import type { DataSource } from "typeorm";
 import { ingestAccount } from "../../src/consumers/account-ingest.js";
 import { Bell } from "../../src/consumers/bell.js";
-import { ensureGroup, isNoGroupError, readNew } from "../../src/consumers/consumer-group.js";
+import { acknowledge, ensureGroup, isNoGroupError, readNew } from "../../src/consumers/consumer-group.js";
 import { settleDeliveries } from "../../src/consumers/settle-deliveries.js";
 import { streamKey } from "../../src/consumers/stream-keys.js";
 import { sweep } from "../../src/consumers/sweep.js";
 import type { CheckoutSession, SessionStatus } from "../../src/entities/checkout-session.js";
+import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
 import { SessionLocks } from "../../src/locks/session-locks.js";
+import { recover } from "../../src/recovery/recover.js";
+import { beginProcessing } from "../../src/settlement/begin-processing.js";
+import type { TransactionHash } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import type { Stage } from "../sandbox/stage.js";
 import { aSession, openSessions } from "../support/books.js";
@@ -24,6 +28,9 @@ import type { Found, Model } from "./world-model.js";
 
 /** How long a session of the world is open, on the network's clock. */
 export const OPEN_FOR_MS = 3_600_000;
+
+/** Upper time bound of what customers sign, from when they do. */
+const SUBMIT_WITHIN_S = 30;
 
 /** The network's clock, which tests turn forward. Ahead of ours, so that who ends a session by hand ends it early. */
 export const clock = { now: Date.now() + 86_400_000 };
@@ -74,20 +81,8 @@ export class World {
     );
     const memos = { unknown: Memo.id("18446744073709551615"), none: Memo.none() };
     const memo = typeof target === "number" ? paymentOf(template).memo : memos[target];
-    const seen = this.#credits().length;
     stage.apply(stage.build(payer, operations, { memo }));
-    const credits = this.#credits().slice(seen);
-    if (credits.length !== surpluses.length) throw new Error("the network credited something else");
-    surpluses.forEach((surplus, i) => {
-      model.credits.push({
-        key: String(credits[i]),
-        session: typeof target === "number" ? target : null,
-        memo: typeof target === "number" ? "session" : target,
-        surplus,
-        closedAt: this.#closedAt(),
-      });
-    });
-    model.closedThrough = this.#closedAt();
+    this.#note(model, target, surpluses);
   }
 
   closeLedger(model: Model): void {
@@ -141,6 +136,53 @@ export class World {
     };
   }
 
+  /** One run of recovery, which trusts nobody to be still alive. */
+  recovery(): Actor {
+    return {
+      name: "recovery",
+      run: async (dataSource, gate) => {
+        const { stage, redis } = this.servers;
+        const stop = new AbortController();
+        gate.onKilled = () => stop.abort(new Error(LOST));
+        await recover({
+          dataSource,
+          redis: redisBehind(redis, gate),
+          horizon: new HorizonClient({ url: stage.sandbox.url }),
+          passphrase: stage.network.passphrase,
+          locks: noLocks(),
+          logger: silent,
+          signal: stop.signal,
+          afterSeconds: 0,
+        });
+      },
+    };
+  }
+
+  /** A customer's signed transaction, stored before it is sent; killed in between, it is never sent. */
+  submission(model: Model, target: number): Actor {
+    return {
+      name: "submission",
+      run: async (dataSource) => {
+        const { stage } = this.servers;
+        const session = this.#session(target);
+        const customer = stage.account("1000");
+        const { operation, memo } = paymentOf(session);
+        const maxTime = Math.floor(clock.now / 1000) + SUBMIT_WITHIN_S;
+        const signed = stage.build(customer, [operation], { memo, bounds: { minTime: 0, maxTime } });
+        const submission = {
+          hash: Buffer.from(signed.hash()).toString("hex") as TransactionHash,
+          maxTime: new Date(maxTime * 1000),
+        };
+        const mayBeSent = await inSerializableTransaction(dataSource, (runner) =>
+          beginProcessing(runner, session.id, submission),
+        );
+        // Too late for its time bound: the network takes it no more.
+        if (!mayBeSent || stage.codes(signed) !== null) return;
+        this.#note(model, target, [0n]);
+      },
+    };
+  }
+
   expiry(): Actor {
     return expiring();
   }
@@ -156,6 +198,8 @@ export class World {
   /** Until everything that the network credited has passed through the stream. */
   async converge(model: Model): Promise<void> {
     const { dataSource, redis } = this.servers;
+    // What was signed and never sent can apply no more.
+    clock.now += 2 * SUBMIT_WITHIN_S * 1000;
     this.closeLedger(model);
     await this.ingest().run(dataSource, openGate());
     while ((await redis.xlen(streamKey(this.owner.account))) > 0) {
@@ -164,6 +208,7 @@ export class World {
     }
     // Once more: now the watermark may follow, and with it the end of sessions.
     await this.ingest().run(dataSource, openGate());
+    await this.recovery().run(dataSource, openGate());
     await this.expiry().run(dataSource, openGate());
   }
 
@@ -198,12 +243,26 @@ export class World {
     };
   }
 
+  /** A planted bug: acknowledges what it has not settled yet. */
+  consumeCarelessly(): Actor {
+    return {
+      name: "careless",
+      run: async (dataSource, gate) => {
+        const redis = redisBehind(this.servers.redis, gate);
+        const { account } = this.owner;
+        const parts = { redis, dataSource, locks: noLocks(), logger: silent };
+        await ensureGroup(redis, account);
+        const deliveries = await readNew(redis, `consumer-${++consumers}`, [account], 3, 1);
+        await acknowledge(redis, deliveries);
+        if (deliveries.length > 0) await settleDeliveries(parts, deliveries);
+      },
+    };
+  }
+
   async #consume(dataSource: DataSource, gate: Gate, takingOver: boolean): Promise<void> {
     const redis = redisBehind(this.servers.redis, gate);
     const { account } = this.owner;
-    // G4: without locks nobody holds a session for anybody; the database alone decides.
-    const locks = new SessionLocks({ servers: [], mode: "off", leaseMs: 1_000, logger: silent });
-    const parts = { redis, dataSource, locks, logger: silent };
+    const parts = { redis, dataSource, locks: noLocks(), logger: silent };
     const consumer = `consumer-${++consumers}`;
     try {
       if (!takingOver) await ensureGroup(redis, account);
@@ -215,6 +274,21 @@ export class World {
       // Redis was flushed in the middle: the next round makes the group again.
       if (!isNoGroupError(error) && !String(error).includes("no such key")) throw error;
     }
+  }
+
+  /** The newest credits, as the model knows them. */
+  #note(model: Model, target: number | "unknown" | "none", surpluses: readonly bigint[]): void {
+    const credits = this.#credits().slice(-surpluses.length);
+    surpluses.forEach((surplus, i) => {
+      model.credits.push({
+        key: String(credits[i]),
+        session: typeof target === "number" ? target : null,
+        memo: typeof target === "number" ? "session" : target,
+        surplus,
+        closedAt: this.#closedAt(),
+      });
+    });
+    model.closedThrough = this.#closedAt();
   }
 
   #session(number: number): CheckoutSession {
@@ -262,6 +336,11 @@ function noting(answers: Map<number, string[]>, session: number, actor: Actor): 
       told.push(kind);
     },
   };
+}
+
+/** G4: without locks nobody holds a session for anybody; the database alone decides. */
+function noLocks(): SessionLocks {
+  return new SessionLocks({ servers: [], mode: "off", leaseMs: 1_000, logger: silent });
 }
 
 class StopBell extends Bell {
