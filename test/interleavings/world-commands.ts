@@ -1,8 +1,10 @@
 import fc from "fast-check";
+import { expiring } from "./actors.js";
 import type { Fate } from "./gate.js";
 import type { Actor } from "./lane.js";
 import type { Theatre } from "./theatre.js";
 import { clock, OPEN_FOR_MS, type World } from "./world.js";
+import { cancellingIn, consuming, endingNowIn, ingesting, recovering, submitting } from "./world-actors.js";
 import type { Model } from "./world-model.js";
 
 export type Real = { readonly world: World; readonly theatre: Theatre; readonly trace: string[] };
@@ -52,7 +54,8 @@ function going(which: number, steps: number, fate: Fate): Command {
  */
 export function worldCommands(
   sessions: number,
-  consumer = (world: World) => world.consume({ takingOver: false }),
+  consumer = (world: World) => consuming(world, { takingOver: false }),
+  maxCommands = 80,
 ): fc.Arbitrary<Iterable<Command>> {
   const session = fc.nat(sessions - 1);
   const surplus = fc.constantFrom(0n, 0n, 0n, 5n, -1n);
@@ -88,33 +91,37 @@ export function worldCommands(
   const any = fc.oneof(
     { weight: 40, arbitrary: go },
     { weight: 6, arbitrary: pay },
-    { weight: 5, arbitrary: fc.constant(starting("ingest", (_, world) => world.ingest())) },
+    { weight: 5, arbitrary: fc.constant(starting("ingest", (_, world) => ingesting(world))) },
     {
       weight: 10,
       arbitrary: fc.constant(starting("consumer", (_, world) => consumer(world))),
     },
     {
       weight: 7,
-      arbitrary: fc.constant(starting("sweep", (_, world) => world.consume({ takingOver: true }))),
+      arbitrary: fc.constant(starting("sweep", (_, world) => consuming(world, { takingOver: true }))),
     },
-    { weight: 3, arbitrary: fc.constant(starting("recovery", (_, world) => world.recovery())) },
+    { weight: 3, arbitrary: fc.constant(starting("recovery", (_, world) => recovering(world))) },
     {
       weight: 2,
       arbitrary: session.map((at) =>
-        starting(`submission ${at}`, (model, world) => world.submission(model, at)),
+        starting(`submission ${at}`, (model, world) => submitting(world, model, at)),
       ),
     },
-    { weight: 3, arbitrary: fc.constant(starting("expiry", (_, world) => world.expiry())) },
+    { weight: 3, arbitrary: fc.constant(starting("expiry", () => expiring())) },
     {
       weight: 1,
-      arbitrary: session.map((at) => starting(`cancel ${at}`, (model, world) => world.cancel(model, at))),
+      arbitrary: session.map((at) =>
+        starting(`cancel ${at}`, (model, world) => cancellingIn(world, model, at)),
+      ),
     },
     {
       weight: 1,
-      arbitrary: session.map((at) => starting(`expire now ${at}`, (model, world) => world.endNow(model, at))),
+      arbitrary: session.map((at) =>
+        starting(`expire now ${at}`, (model, world) => endingNowIn(world, model, at)),
+      ),
     },
     { weight: 1, arbitrary: fc.constant(flush) },
     { weight: 1, arbitrary: fc.constant(passTime) },
   );
-  return fc.commands([any], { maxCommands: 80, size: "max" });
+  return fc.commands([any], { maxCommands, size: "max" });
 }

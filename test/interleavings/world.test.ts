@@ -10,6 +10,8 @@ import { runs, seed } from "./effort.js";
 import { openGate } from "./gate.js";
 import { printed, Theatre } from "./theatre.js";
 import { clock, World } from "./world.js";
+import { consumingCarelessly, converge, ingesting } from "./world-actors.js";
+import { conservation, readFound } from "./world-books.js";
 import { type Real, worldCommands } from "./world-commands.js";
 import { contradictions } from "./world-model.js";
 
@@ -57,7 +59,7 @@ describe("a whole world, step by step", () => {
     const trace: string[] = [];
     // Something to settle from the first step on, and for every session something that settles it twice.
     for (const session of [0, 1, 2, 0, 1]) world.pay(model, session, [0n]);
-    await world.ingest().run(database.dataSource, openGate());
+    await ingesting(world).run(database.dataSource, openGate());
     try {
       await fc.asyncModelRun(() => ({ model, real: { world, theatre, trace } }), commands);
       for (;;) {
@@ -69,8 +71,8 @@ describe("a whole world, step by step", () => {
     } finally {
       await theatre.abandon();
     }
-    await world.converge(model);
-    const wrong = [...contradictions(model, await world.found()), ...(await world.conservation())];
+    await converge(world, model);
+    const wrong = [...contradictions(model, await readFound(world)), ...(await conservation(world))];
     if (wrong.length > 0) throw new Error(`${wrong.join("\n")}${printed(trace)}`);
   }
 
@@ -81,7 +83,7 @@ describe("a whole world, step by step", () => {
 
   it("G1: a planted bug, acknowledging before settling, is found and shrinks to a consumer that is killed", async function () {
     this.timeout(0);
-    const careless = worldCommands(SESSIONS, (world) => world.consumeCarelessly());
+    const careless = worldCommands(SESSIONS, consumingCarelessly, 16);
     const result = await fc.check(fc.asyncProperty(careless, play), { seed, numRuns: 100 });
     expect(result.failed).to.equal(true);
     // The last one stays whatever it is: fast-check believes that it is what failed.
