@@ -5,7 +5,7 @@ import { readOutcome, type Scene, type Stage } from "./scene.js";
 import { type Director, printed, type Theatre } from "./theatre.js";
 
 /** Emptying tables takes as long as a schedule: now and then is enough. */
-const SCENES_KEPT = 200;
+const SCENES_KEPT = 60;
 let scenes = 0;
 
 /** A schedule came to something that no serial order of the same actors comes to, or that must never be. */
@@ -41,11 +41,6 @@ export class Race {
     throw new NotSerialError(
       `no serial order comes to this${printed(trace)}\n${text}\n\nbut these are possible:\n${orders}`,
     );
-  }
-
-  /** How many different outcomes the serial orders have: with one alone, a race would prove little. */
-  async possibilities(): Promise<number> {
-    return (await this.#outcomes(await this.#scene(), new Set())).size;
   }
 
   /** Some statements look at every account there is: with thousands of them a schedule would take seconds. */
