@@ -8,7 +8,12 @@ import pg from "pg";
 export type Fate = "run" | "killed before" | "killed after";
 
 /** A statement that waits at the gate. */
-export type Step = { readonly statement: string; release(fate: Fate): void };
+export type Step = {
+  readonly statement: string;
+  /** The backend that it is for, which may hold locks; null for a command of Redis. */
+  readonly processId: number | null;
+  release(fate: Fate): void;
+};
 
 /** What `pg` says when its server goes away, and so what a killed lane's code hears. */
 export const LOST = "Connection terminated unexpectedly";
@@ -53,7 +58,7 @@ export class Gate {
   /** For a statement of Postgres. */
   async passStatement<T>(client: BareClient, statement: string, run: () => Promise<T>): Promise<T> {
     if (!this.#closed || isDead(client)) return run();
-    const fate = await this.#stop(statement);
+    const fate = await this.#stop(statement, client.processID);
     const processId = client.processID;
     if (fate === "killed before") {
       await this.#killed(client, processId);
@@ -66,7 +71,7 @@ export class Gate {
   /** For a command of Redis, which never waits for another lane. */
   async passCommand<T>(command: string, run: () => Promise<T>): Promise<T> {
     if (!this.#closed) return run();
-    const fate = await this.#stop(command);
+    const fate = await this.#stop(command, null);
     if (fate === "killed before") throw this.#lost();
     const answer = await this.#track(command, null, run());
     if (fate === "killed after") throw this.#lost();
@@ -100,10 +105,11 @@ export class Gate {
     await gone;
   }
 
-  #stop(statement: string): Promise<Fate> {
+  #stop(statement: string, processId: number | null): Promise<Fate> {
     return new Promise((resolve) => {
       this.#step = {
         statement,
+        processId,
         release: (fate) => {
           this.#step = null;
           resolve(fate);

@@ -161,12 +161,15 @@ export class Theatre {
     const blockersOf = new Map(rows.map((row) => [row.pid, row.blockers]));
     const busy = this.#lanes.flatMap((lane) => lane.gate.inFlight?.processId ?? []);
     if (busy.length !== processIds.length) return false;
-    // A circle is a deadlock: Postgres ends it by itself.
+    const held = new Set(this.#lanes.map((lane) => lane.gate.step?.processId));
+    // A circle is a deadlock: Postgres ends it by itself. So does whoever is none of ours, autovacuum say.
     const waitsForIdle = (pid: number, seen: ReadonlySet<number>): boolean =>
       (blockersOf.get(pid) ?? []).some(
         (blocker) =>
           !seen.has(blocker) &&
-          (processIds.includes(blocker) ? waitsForIdle(blocker, new Set([...seen, blocker])) : true),
+          (processIds.includes(blocker)
+            ? waitsForIdle(blocker, new Set([...seen, blocker]))
+            : held.has(blocker)),
       );
     return processIds.every((pid) => waitsForIdle(pid, new Set([pid])));
   }
