@@ -84,15 +84,22 @@ export async function listExceptions(
     open ?? null,
   ];
   const rows: ExceptionRow[] = await manager.query(LIST, values);
-  return rows.map((row) => ({
-    ...factsOf(row),
-    reason: row.reason,
-    sessionId: row.session_id,
-    detail: row.detail,
-    raisedAt: row.raised_at,
-    verdict: verdictOf(row),
-  }));
+  return rows.map(recordOf);
 }
+
+/**
+ * By the key alone: the list goes through every account, and what a serializable transaction has read, others can't
+ * change beside it.
+ */
+const BY_KEY = `
+  SELECT ${FACT_COLUMNS}, coalesce(e.reason, v.reason) AS reason, coalesce(e.session_id, v.session_id) AS session_id,
+         coalesce(e.detail, v.detail) AS detail, coalesce(e.raised_at, v.raised_at) AS raised_at, ${VERDICT_COLUMNS}
+  FROM credits c
+  LEFT JOIN payment_exceptions e USING (operation_id, move_index)
+  LEFT JOIN exception_verdicts v USING (operation_id, move_index)
+  LEFT JOIN receiving_accounts owned ON owned.account = c.account
+  WHERE c.operation_id = $1 AND c.move_index = $2 AND (e.reason IS NOT NULL OR v.verdict = 'accept')
+    AND ($3::uuid IS NULL OR owned.merchant_id = $3)`;
 
 /** @param merchantId null for the operator */
 export async function readException(
@@ -100,8 +107,20 @@ export async function readException(
   merchantId: string | null,
   key: CreditKey,
 ): Promise<ExceptionRecord | null> {
-  const [found] = await listExceptions(manager, merchantId, { key }, null, 1);
-  return found ?? null;
+  const values = [key.operationId.toString(), key.moveIndex, merchantId];
+  const [found]: ExceptionRow[] = await manager.query(BY_KEY, values);
+  return found === undefined ? null : recordOf(found);
+}
+
+function recordOf(row: ExceptionRow): ExceptionRecord {
+  return {
+    ...factsOf(row),
+    reason: row.reason,
+    sessionId: row.session_id,
+    detail: row.detail,
+    raisedAt: row.raised_at,
+    verdict: verdictOf(row),
+  };
 }
 
 type ExceptionRow = FactRow &
