@@ -158,8 +158,8 @@ function applies(kind: FaultKind, method: string, path: string, streaming: boole
   }
 }
 
-/** mulberry32: a small generator is enough for dice that must fall the same way again. */
-function seeded(seed: number): () => number {
+/** mulberry32: a small generator is enough for dice that must fall the same way again. In [0, 1). */
+export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

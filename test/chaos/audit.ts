@@ -1,0 +1,66 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import { CLI } from "../support/role-process.js";
+import type { DriverLedger } from "./ledger.js";
+import type { World } from "./world.js";
+
+const run = promisify(execFile);
+
+/** The audit reads the whole history from Horizon, page by page. */
+const WITHIN_MS = 600_000;
+
+type Report = {
+  readonly credits: number;
+  readonly differences: readonly { kind: string; subject: string; detail: string }[];
+};
+
+export type Audited = {
+  readonly account: string;
+  readonly code: number;
+  readonly credits: number;
+  /** Differences that are none of the driver's own poison. */
+  readonly differences: readonly string[];
+};
+
+/**
+ * Runs `paidonce audit` as an operator does, for each account.
+ * @throws Error when it could not finish
+ */
+export async function auditAll(
+  world: Pick<World, "servers" | "sandbox" | "street">,
+  databaseUrl: string,
+  ledger: DriverLedger,
+): Promise<Audited[]> {
+  const env = {
+    PATH: process.env.PATH ?? "",
+    DATABASE_URL: databaseUrl,
+    REDIS_URL: world.servers.redis.url,
+    HORIZON_URL: world.sandbox.url,
+    NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
+    LOG_LEVEL: "warn",
+  };
+  const audits: Audited[] = [];
+  for (const { account } of world.street.shops) {
+    const { code, report } = await audit(["--account", account], env);
+    const differences = report.differences
+      .filter(({ subject }) => !ledger.poison.has(subject))
+      .map(({ kind, subject, detail }) => `${kind} ${subject}: ${detail}`);
+    audits.push({ account, code, credits: report.credits, differences });
+  }
+  return audits;
+}
+
+async function audit(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<{ code: number; report: Report }> {
+  const options = { env, maxBuffer: 512 * 1024 * 1024, timeout: WITHIN_MS };
+  const { code, stdout, stderr } = await run(process.execPath, [CLI, "audit", "--json", ...args], options).then(
+    (output) => ({ code: 0, ...output }),
+    (error: { code: number; stdout: string; stderr: string }) => error,
+  );
+  const [line = ""] = stdout.split("\n");
+  if (line === "") throw new Error(`paidonce audit ended with ${code}: ${stderr}`);
+  return { code, report: JSON.parse(line) as Report };
+}

@@ -1,0 +1,236 @@
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { v7 as uuidv7 } from "uuid";
+import { createSession } from "../../src/settlement/create-session.js";
+import { type Asset, NATIVE } from "../../src/stellar/asset.js";
+import { hashMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
+import { formatStroops, type Stroops } from "../../src/stellar/stroops.js";
+import { cancelByApi, createByApi } from "./api-client.js";
+import type { AskedSession } from "./ledger.js";
+import type { Load, Payment } from "./load.js";
+import type { Order } from "./orders.js";
+import { destinationOf, lumens, lumensByPath } from "./payer.js";
+import type { Shop } from "./shop.js";
+import type { World } from "./world.js";
+
+/** Open for longer than any run. */
+const LONG_MS = 86_400_000;
+
+/** Over before the customer pays. */
+const SHORT_MS = 500;
+
+/** After this a ledger closes later than a session of `SHORT_MS`. */
+const TOO_LATE_MS = 2_500;
+
+/** Far more than a customer has. */
+const TOO_MUCH = "900000";
+
+let muxedIds = BigInt(Date.now()) << 12n;
+
+/**
+ * Does what an order says: asks for its session, and pays it in its own way.
+ * @returns false when the load ended before the session could be created
+ */
+export async function carryOut(world: World, load: Load, order: Order): Promise<boolean> {
+  const shop = world.street.shops[order.shop];
+  if (shop === undefined) throw new Error(`no shop ${order.shop}`);
+  const { amount } = order;
+  const pay = (session: AskedSession, stroops: bigint, more: Partial<Payment> = {}) =>
+    load.pay({ ...paymentOf(session), amount: stroops, ...more });
+  const open = (memoKey: MemoKey, asset: Asset = NATIVE, lifeMs = LONG_MS) =>
+    openSession(world, load, shop, { memoKey, asset, amount, lifeMs });
+  const [, issuer = ""] = world.street.usdc.split(":");
+  const inUsdc = { from: issuer, asset: world.street.usdc };
+
+  switch (order.kind) {
+    case "unknown-memo":
+      load.pay({ to: shop.account, ...text(uniqueText()), amount });
+      return true;
+    case "no-memo":
+      load.pay({ to: shop.account, memoKey: null, amount });
+      return true;
+    case "api":
+    case "cancelled":
+      // Apart, since it may have to wait for the API to be back.
+      load.aside(byApi(world, load, shop, order));
+      return true;
+    case "two-in-one":
+    case "contract":
+      return twoAtOnce(world, load, shop, order);
+    default:
+  }
+
+  const session = await open(
+    order.kind === "hash-memo" ? randomHash() : order.kind === "muxed" ? nextMuxed() : textMemo(Buffer.from(uniqueText())),
+    order.kind === "usdc" ? world.street.usdc : NATIVE,
+    order.kind === "expired" || order.kind === "never-paid" ? SHORT_MS : LONG_MS,
+  );
+  if (session === null) return false;
+  const destination = destinationOf(session.account, session.memoKey);
+  const decimal = formatStroops(amount as Stroops);
+  switch (order.kind) {
+    case "good":
+    case "muxed":
+      pay(session, amount);
+      break;
+    case "over":
+      pay(session, amount + 1n);
+      break;
+    case "under":
+      pay(session, amount - 1n);
+      break;
+    case "under-then-paid":
+      pay(session, amount - 1n);
+      load.later(1_500, () => pay(session, amount));
+      break;
+    case "duplicate":
+      // At the same instant, and once more when it was settled long ago.
+      pay(session, amount);
+      pay(session, amount);
+      if (order.number % 2 === 0) load.later(3_000, () => pay(session, amount));
+      break;
+    case "wrong-asset":
+      pay(session, amount, inUsdc);
+      break;
+    case "usdc":
+      pay(session, amount, inUsdc);
+      break;
+    case "expired":
+      load.later(TOO_LATE_MS, () => pay(session, amount));
+      break;
+    case "never-paid":
+      break;
+    case "path":
+      send(world, load, [lumensByPath(destination, decimal)], session.memoKey as MemoKey);
+      break;
+    case "hash-memo":
+      send(world, load, [lumens(destination, decimal)], session.memoKey as MemoKey);
+      break;
+    case "failed":
+      // Its first operation would pay; its second fails, and with it the whole.
+      send(world, load, [lumens(destination, decimal), lumens(destination, TOO_MUCH)], session.memoKey as MemoKey);
+      break;
+  }
+  return true;
+}
+
+/** One transaction, or one call of a contract, that pays two sessions. */
+async function twoAtOnce(world: World, load: Load, shop: Shop, order: Order): Promise<boolean> {
+  const { amount } = order;
+  const sessions: AskedSession[] = [];
+  for (let i = 0; i < 2; i++) {
+    const session = await openSession(world, load, shop, {
+      memoKey: nextMuxed(),
+      asset: NATIVE,
+      amount,
+      lifeMs: LONG_MS,
+    });
+    if (session === null) return false;
+    sessions.push(session);
+  }
+  const decimal = formatStroops(amount as Stroops);
+  if (order.kind === "two-in-one") {
+    send(
+      world,
+      load,
+      sessions.map(({ account, memoKey }) => lumens(destinationOf(account, memoKey), decimal)),
+      null,
+    );
+    return true;
+  }
+  const from = world.street.customers[order.number % world.street.customers.length]?.publicKey() ?? "";
+  const changes = sessions.map(({ account, memoKey }) => ({
+    type: "transfer",
+    asset: "native",
+    amount: decimal,
+    from,
+    to: account,
+    destination_muxed_id: memoKey.slice("muxed:".length),
+  }));
+  load.aside(
+    world.sandbox.inject({ kind: "host_function", changes }).then(({ hash }) => {
+      world.ledger.sent(hash, null);
+      load.sent += 2;
+    }),
+  );
+  return true;
+}
+
+async function byApi(world: World, load: Load, shop: Shop, order: Order): Promise<void> {
+  const { amount } = order;
+  const session = await createByApi(world, shop, amount, load.signal);
+  if (session === null) return;
+  if (order.kind === "cancelled") {
+    session.cancelled = await cancelByApi(world, session, load.signal);
+    // Nobody knows whether it was cancelled: nobody pays it.
+    if (!session.cancelled) return;
+  }
+  const operation = lumens(destinationOf(session.account, session.memoKey), formatStroops(amount as Stroops));
+  send(world, load, [operation], session.memoKey as MemoKey);
+}
+
+function send(world: World, load: Load, ...[operations, memoKey]: Parameters<World["payer"]["send"]>): void {
+  load.sent += operations.length;
+  load.aside(world.payer.send(operations, memoKey));
+}
+
+type Wish = {
+  readonly memoKey: MemoKey;
+  readonly asset: Asset;
+  readonly amount: bigint;
+  readonly lifeMs: number;
+};
+
+/** Straight by settlement's own function, again and again while Postgres is away. */
+async function openSession(world: World, load: Load, shop: Shop, wish: Wish): Promise<AskedSession | null> {
+  const { account, merchantId } = shop;
+  let { memoKey } = wish;
+  while (!load.signal.aborted) {
+    const { asset, amount } = wish;
+    const expiresAt = new Date(Date.now() + wish.lifeMs);
+    const request = { merchantId, account, memoKey, asset, amount: amount as Stroops, expiresAt };
+    try {
+      const { id } = await createSession(world.dataSource.manager, request);
+      const session: AskedSession = {
+        id,
+        account,
+        merchantId,
+        memoKey,
+        asset,
+        amount,
+        expiresAt: expiresAt.getTime(),
+        cancelled: false,
+      };
+      world.ledger.note(session);
+      return session;
+    } catch {
+      // It may be there all the same: with another memo there is nothing in the way.
+      memoKey = memoKey.startsWith("muxed:") ? nextMuxed() : textMemo(Buffer.from(uniqueText()));
+      await sleep(200);
+    }
+  }
+  return null;
+}
+
+/** How the mass pays a session: by what the bundle can carry, a text memo or an `M…` address. */
+function paymentOf({ account, memoKey }: AskedSession): Omit<Payment, "amount"> {
+  const [kind, value = ""] = memoKey.split(":");
+  if (kind === "muxed") return { to: destinationOf(account, memoKey), memoKey: null };
+  return { to: account, ...text(Buffer.from(value, "hex").toString()) };
+}
+
+function text(memo: string): { memo: string; memoKey: string } {
+  return { memo, memoKey: textMemo(Buffer.from(memo)) };
+}
+
+function uniqueText(): string {
+  return uuidv7().replaceAll("-", "").slice(4);
+}
+
+function nextMuxed(): MemoKey {
+  return muxedId(String(++muxedIds));
+}
+
+function randomHash(): MemoKey {
+  return hashMemo("hash", createHash("sha256").update(uuidv7()).digest());
+}

@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { streamKey } from "../../src/consumers/stream-keys.js";
+import { POLITE } from "./ear.js";
+import { writable } from "./faults/postgres.js";
+import { killQuietly, onRedis } from "./servers.js";
+import type { World } from "./world.js";
+
+const LOOK_EVERY_MS = 250;
+
+/** How often deliveries that wait for their next attempt are told that the time has come. */
+const HURRY_EVERY_MS = 3_000;
+
+/** As if the waiting time of failed deliveries were over: it is minutes, by design. */
+const HURRY = [
+  "UPDATE webhook_deliveries SET next_attempt_at = now() WHERE state = 'pending' AND next_attempt_at > now()",
+  "UPDATE webhook_endpoints SET not_before = NULL WHERE not_before IS NOT NULL",
+  // A request lasts 15 s at the most: what began before is nobody's any more, and would be taken over after 60 s.
+  `UPDATE webhook_deliveries SET sending_since = now() - interval '61 seconds'
+   WHERE state = 'sending' AND sending_since BETWEEN now() - interval '60 seconds' AND now() - interval '20 seconds'`,
+];
+
+const LEFT = `
+  SELECT (SELECT count(*) FROM outbox_events WHERE position IS NULL)::int AS unnumbered,
+         (SELECT count(*) FROM webhook_deliveries WHERE state IN ('pending', 'sending'))::int AS undelivered`;
+
+/** Ends every fault, whatever state it was left in. */
+export async function endAllFaults(world: World): Promise<void> {
+  world.links.openAll();
+  world.ear.manners = POLITE;
+  await world.sandbox.clearFaults();
+  for (const server of [world.servers.redis, ...world.servers.locks]) killQuietly(server.pid, "SIGCONT");
+  for (const member of world.fleet.members) member.signal("SIGCONT");
+  await writable(world);
+}
+
+/**
+ * Waits until nothing is under way: every credit below the watermark, every stream empty, every event delivered.
+ * Conditions, never a fixed time.
+ * @param last the newest credit of each account
+ * @returns what is left when `withinMs` is over; empty when the system is at rest
+ */
+export async function comeToRest(
+  world: World,
+  last: ReadonlyMap<string, bigint>,
+  withinMs: number,
+  { deliveries }: { deliveries: boolean } = { deliveries: true },
+): Promise<string[]> {
+  const deadline = performance.now() + withinMs;
+  let hurriedAt = Number.NEGATIVE_INFINITY;
+  for (;;) {
+    const left = await whatIsLeft(world, last, deliveries).catch((error: unknown) => [`can't look: ${error}`]);
+    if (left.length === 0 || performance.now() > deadline) return left;
+    if (deliveries && performance.now() - hurriedAt > HURRY_EVERY_MS) {
+      hurriedAt = performance.now();
+      for (const statement of HURRY) await world.dataSource.query(statement).catch(() => undefined);
+    }
+    await sleep(LOOK_EVERY_MS);
+  }
+}
+
+async function whatIsLeft(
+  world: Pick<World, "dataSource" | "servers" | "street">,
+  last: ReadonlyMap<string, bigint>,
+  deliveries: boolean,
+): Promise<string[]> {
+  const left: string[] = [];
+  const cursors: { account: string; watermark: string; halted_because: string | null }[] =
+    await world.dataSource.query("SELECT account, watermark, halted_because FROM stream_cursors");
+  for (const { account, watermark, halted_because } of cursors) {
+    const end = last.get(account) ?? 0n;
+    if (BigInt(watermark) < end) {
+      left.push(`the watermark of ${account} is ${watermark}, its last credit ${end}${halted_because ?? ""}`);
+    }
+  }
+  await onRedis(world.servers.redis, async (redis) => {
+    for (const { account } of world.street.shops) {
+      const length = await redis.xlen(streamKey(account));
+      if (length > 0) left.push(`${length} entries in the stream of ${account}`);
+    }
+  });
+  if (!deliveries) return left;
+  const [row]: { unnumbered: number; undelivered: number }[] = await world.dataSource.query(LEFT);
+  if (row !== undefined && row.unnumbered > 0) left.push(`${row.unnumbered} events not relayed`);
+  if (row !== undefined && row.undelivered > 0) left.push(`${row.undelivered} webhooks not delivered`);
+  return left;
+}

@@ -1,0 +1,25 @@
+/** What was started, each ended in reverse, once, whatever happens. */
+export class Ends implements AsyncDisposable {
+  readonly #ends: (() => Promise<unknown>)[] = [];
+  #running: Promise<void> | null = null;
+
+  push(end: () => Promise<unknown>): void {
+    // Started while all is being ended: it has no place any more.
+    if (this.#running !== null) this.#running = this.#running.then(() => quietly(end));
+    else this.#ends.push(end);
+  }
+
+  /** Safe at any time, and twice. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#running ??= this.#run();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    for (const end of this.#ends.reverse()) await quietly(end);
+  }
+}
+
+async function quietly(end: () => Promise<unknown>): Promise<void> {
+  await end().catch((error: unknown) => process.stderr.write(`chaos: could not end something: ${error}\n`));
+}

@@ -1,0 +1,57 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { killQuietly } from "../servers.js";
+import type { World } from "../world.js";
+import type { Fault } from "./fault.js";
+
+const BACKENDS = `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'paidonce-%' ORDER BY pid`;
+
+export const POSTGRES_FAULTS: readonly Fault[] = [
+  {
+    name: "kill -9 of a Postgres backend",
+    seen: "the server ends all others and recovers; committed ones are not repeated, the rest is retried",
+    times: 2,
+    run: async (world, dice) => {
+      const backends: { pid: number }[] = await world.dataSource.query(BACKENDS);
+      if (backends.length > 0) killQuietly(dice.pick(backends).pid);
+    },
+  },
+  {
+    name: "kill -9 of the whole Postgres server",
+    seen: "it recovers from its log; committed transactions are there and are not repeated",
+    times: 2,
+    run: async (world, dice) => {
+      await world.servers.killPostgres();
+      await sleep(dice.between(0, 2_000));
+      await world.servers.postgres.restart();
+    },
+  },
+  {
+    name: "read-only database (stands for a full disk)",
+    seen: "nothing is acknowledged; it goes on by itself without loss",
+    times: 2,
+    run: async (world, dice) => {
+      await setReadOnly(world, "ALTER SYSTEM SET default_transaction_read_only = on");
+      await sleep(dice.between(1_500, 4_000));
+      await writable(world);
+    },
+  },
+];
+
+/** Takes back what makes the database read-only, whatever happened meanwhile. */
+export async function writable(world: World): Promise<void> {
+  await setReadOnly(world, "ALTER SYSTEM RESET default_transaction_read_only");
+}
+
+async function setReadOnly(world: World, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: world.servers.postgres.url });
+  client.on("error", () => undefined);
+  await client.connect();
+  try {
+    await client.query("SET default_transaction_read_only = off");
+    await client.query(statement);
+    await client.query("SELECT pg_reload_conf()");
+  } finally {
+    await client.end();
+  }
+}

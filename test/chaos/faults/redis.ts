@@ -1,0 +1,117 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { GROUP, streamKey } from "../../../src/consumers/stream-keys.js";
+import { killQuietly, onRedis } from "../servers.js";
+import type { World } from "../world.js";
+import type { Fault } from "./fault.js";
+
+/** How often the group is set back to the start of a stream: each entry in it is delivered again, to anybody. */
+const REDELIVERIES = 100;
+
+/**
+ * An entry that nobody can read, behind the newest: its id names the newest entry's operation, with an index that no
+ * move of an operation has.
+ */
+const POISON = `
+  if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+  local info = redis.call('XINFO', 'STREAM', KEYS[1])
+  local tail = '0-0'
+  for i = 1, #info, 2 do if info[i] == 'last-generated-id' then tail = info[i + 1] end end
+  local operation, index = string.match(tail, '(%d+)-(%d+)')
+  if operation == '0' then return false end
+  local id = operation .. '-' .. math.max(tonumber(index) + 1, 900)
+  redis.call('XADD', KEYS[1], id, 'v', '99', 'kind', 'poison', 'record', ARGV[1])
+  return id`;
+
+/** Two of three: no quorum is left. */
+const MAJORITY = 2;
+
+export const REDIS_FAULTS: readonly Fault[] = [
+  {
+    name: "kill -9 of the stream's Redis, nothing on disk",
+    seen: "ingest returns to the watermark; every credit settled once; schedules and deliveries come back",
+    times: 2,
+    run: (world, dice) => world.servers.killRedis(dice.between(0, 3_000)),
+  },
+  {
+    name: "FLUSHALL of the stream's Redis",
+    seen: "ingest returns to the watermark; every credit settled once",
+    times: 2,
+    run: async (world) => {
+      await onRedis(world.servers.redis, (redis) => redis.flushall());
+    },
+  },
+  {
+    name: "clean restart of the stream's Redis",
+    seen: "ingest returns to the watermark; every credit settled once",
+    times: 1,
+    run: (world) => world.servers.redis.restart(),
+  },
+  {
+    name: "failover of Redis that loses the last seconds",
+    seen: "the tail check rewinds; no gap",
+    times: 2,
+    run: (world, dice) => world.servers.failOverRedis(dice.between(500, 2_500)),
+  },
+  {
+    name: `stream redelivered ${REDELIVERIES} times to any replica`,
+    seen: "one row each; the rest counted as redeliveries",
+    times: 2,
+    run: (world, dice) =>
+      onRedis(world.servers.redis, async (redis) => {
+        const { account } = dice.pick(world.street.shops);
+        for (let i = 0; i < REDELIVERIES; i++) {
+          await redis.xgroup("SETID", streamKey(account), GROUP, "0").catch(() => undefined);
+          await sleep(20);
+        }
+      }),
+  },
+  {
+    name: "poison entry in the stream",
+    seen: "alone as an unreadable exception; its neighbours settled",
+    times: 2,
+    run: (world, dice) =>
+      onRedis(world.servers.redis, async (redis) => {
+        const { account } = poisonedShop(world);
+        const junk = "\u0007".repeat(dice.pick([1, 400_000]));
+        const id = await redis.eval(POISON, 1, streamKey(account), junk);
+        if (typeof id === "string") world.ledger.poisonEntry(id);
+      }),
+  },
+  {
+    name: "kill -9 of two of three lock servers",
+    seen: "LOCKS=optional carries on with the database alone, and says so; no double",
+    times: 2,
+    run: async (world, dice) => {
+      const victims = dice.shuffled(world.servers.locks).slice(0, MAJORITY);
+      await Promise.all(victims.map((server) => server.kill()));
+      await sleep(dice.between(1_000, 4_000));
+      await Promise.all(victims.map((server) => server.restart()));
+    },
+  },
+  {
+    name: "SIGSTOP of two of three lock servers",
+    seen: "LOCKS=optional carries on with the database alone, and says so; no double",
+    times: 2,
+    run: async (world, dice) => {
+      const pids = dice.shuffled(world.servers.locks).slice(0, MAJORITY).map(({ pid }) => pid);
+      for (const pid of pids) killQuietly(pid, "SIGSTOP");
+      await sleep(dice.between(1_000, 4_000));
+      for (const pid of pids) killQuietly(pid, "SIGCONT");
+    },
+  },
+  {
+    name: "FLUSHALL of all lock servers",
+    seen: "locks are lost while they are held; the constraints decide; one payment",
+    times: 1,
+    run: async (world) => {
+      await Promise.all(world.servers.locks.map((server) => onRedis(server, (redis) => redis.flushall())));
+    },
+  },
+];
+
+/** Poison goes to one account, so that the audits of the others must find nothing at all. */
+export function poisonedShop(world: World): World["street"]["shops"][number] {
+  const shop = world.street.shops.at(-1);
+  if (shop === undefined) throw new Error("there are no shops");
+  return shop;
+}

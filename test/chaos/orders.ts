@@ -1,0 +1,70 @@
+import type { Dice } from "./dice.js";
+
+/**
+ * What the load consists of. Each kind is one way in which money comes, and what must become of it follows from what
+ * the driver asked for and what the network credited.
+ */
+export type OrderKind =
+  | "good"
+  | "muxed"
+  | "over"
+  | "under"
+  | "under-then-paid"
+  | "duplicate"
+  | "wrong-asset"
+  | "usdc"
+  | "unknown-memo"
+  | "no-memo"
+  | "expired"
+  | "never-paid"
+  | "api"
+  | "cancelled"
+  | "two-in-one"
+  | "path"
+  | "hash-memo"
+  | "failed"
+  | "contract";
+
+/** One customer's business. */
+export type Order = {
+  readonly number: number;
+  readonly kind: OrderKind;
+  /** Which of the receiving accounts. */
+  readonly shop: number;
+  /** Stroops that the session asks for. */
+  readonly amount: bigint;
+};
+
+/** Out of a hundred. What takes a transaction of its own is rarer: each waits for a ledger. */
+const WEIGHTS: readonly { readonly kind: OrderKind; readonly weight: number }[] = [
+  { kind: "good", weight: 40 },
+  { kind: "muxed", weight: 18 },
+  { kind: "over", weight: 5 },
+  { kind: "under", weight: 4 },
+  { kind: "under-then-paid", weight: 3 },
+  { kind: "duplicate", weight: 7 },
+  { kind: "wrong-asset", weight: 3 },
+  { kind: "usdc", weight: 5 },
+  { kind: "unknown-memo", weight: 3 },
+  { kind: "no-memo", weight: 2 },
+  { kind: "expired", weight: 2 },
+  { kind: "never-paid", weight: 2 },
+  { kind: "api", weight: 1.5 },
+  { kind: "cancelled", weight: 1 },
+  { kind: "two-in-one", weight: 0.8 },
+  { kind: "path", weight: 0.8 },
+  { kind: "hash-memo", weight: 0.7 },
+  { kind: "failed", weight: 0.6 },
+  { kind: "contract", weight: 0.6 },
+];
+
+/** The next order. The same dice give the same orders. */
+export function nextOrder(dice: Dice, number: number, shops: number): Order {
+  return {
+    number,
+    kind: dice.weighted(WEIGHTS).kind,
+    shop: dice.between(0, shops - 1),
+    // Below two lumens: customers have ten thousand, and the run is long.
+    amount: BigInt(dice.between(1_000, 20_000_000)),
+  };
+}

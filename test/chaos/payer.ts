@@ -1,0 +1,89 @@
+import {
+  Account,
+  Asset,
+  BASE_FEE,
+  Horizon,
+  type Keypair,
+  Memo,
+  MuxedAccount,
+  Operation,
+  TransactionBuilder,
+  type xdr,
+} from "@stellar/stellar-sdk";
+import { submitUntilKnown } from "../../src/sandbox/customer-submission.js";
+import { referenceOf } from "../../src/up/pay-session.js";
+import type { MemoKey } from "../../src/stellar/memo.js";
+import type { DriverLedger } from "./ledger.js";
+
+/** Longer than any fault: an envelope that expired is sent never again, and what became of it is on the network. */
+const VALID_S = 300;
+
+/** Customers with real keys, who send real transactions through the Horizon that faults disturb. */
+export class Payer {
+  readonly #server: Horizon.Server;
+  /** Per customer, the end of its line: sequence numbers never race. */
+  readonly #lines = new Map<string, Promise<unknown>>();
+  #next = 0;
+
+  constructor(
+    horizonUrl: string,
+    readonly passphrase: string,
+    readonly customers: readonly Keypair[],
+    readonly ledger: DriverLedger,
+  ) {
+    this.#server = new Horizon.Server(horizonUrl, { allowHttp: true });
+  }
+
+  /**
+   * Sends one transaction, and resolves when its outcome is known, or nobody will ever know: the network's own list
+   * of credits is what counts.
+   */
+  send(operations: readonly xdr.Operation[], memoKey: MemoKey | null): Promise<void> {
+    const customer = this.customers[this.#next++ % this.customers.length];
+    if (customer === undefined) throw new Error("there are no customers");
+    const id = customer.publicKey();
+    const turn = (this.#lines.get(id) ?? Promise.resolve()).then(() => this.#send(customer, operations, memoKey));
+    this.#lines.set(id, turn);
+    return turn;
+  }
+
+  async #send(customer: Keypair, operations: readonly xdr.Operation[], memoKey: MemoKey | null): Promise<void> {
+    try {
+      const source = await this.#server.loadAccount(customer.publicKey());
+      const builder = new TransactionBuilder(source, { fee: BASE_FEE, networkPassphrase: this.passphrase });
+      for (const operation of operations) builder.addOperation(operation);
+      if (memoKey !== null) builder.addMemo(referenceOf(memoKey).memo ?? Memo.none());
+      const transaction = builder.setTimeout(VALID_S).build();
+      transaction.sign(customer);
+      // Before it is sent: it may apply although nobody ever says so.
+      this.ledger.sent(Buffer.from(transaction.hash()).toString("hex"), memoKey);
+      await submitUntilKnown(this.#server, transaction);
+    } catch {
+      // Refused, failed on purpose, or in the way of a fault.
+    }
+  }
+}
+
+/** Where to pay what is named by `memoKey`: an `M…` address when it is a muxed id. */
+export function destinationOf(account: string, memoKey: string): string {
+  const [kind, value = ""] = memoKey.split(":");
+  return kind === "muxed" ? new MuxedAccount(new Account(account, "0"), value).accountId() : account;
+}
+
+/** An operation that pays lumens. */
+export function lumens(destination: string, amount: string): xdr.Operation {
+  return Operation.payment({ destination, amount, asset: Asset.native() });
+}
+
+/** Lumens for lumens, which takes no market: a path payment all the same. */
+export function lumensByPath(destination: string, amount: string): xdr.Operation {
+  const asset = Asset.native();
+  return Operation.pathPaymentStrictReceive({
+    sendAsset: asset,
+    sendMax: amount,
+    destination,
+    destAsset: asset,
+    destAmount: amount,
+    path: [],
+  });
+}

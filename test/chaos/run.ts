@@ -1,0 +1,70 @@
+/**
+ * `./dev chaos`: everything that can go wrong, on purpose, from a seed; then the proof that nothing was lost and
+ * nothing was doubled. Exit code 0 only when every guarantee held.
+ */
+import { writeFile } from "node:fs/promises";
+import { Command, InvalidArgumentError } from "commander";
+import { runChaos } from "./chaos.js";
+import { Ends } from "./ends.js";
+import { isGreen, toMarkdown } from "./report.js";
+
+type Options = {
+  minutes: number;
+  seed: number;
+  rate: number;
+  only?: string[];
+  json?: string;
+  markdown?: string;
+  quiet?: boolean;
+};
+
+const program = new Command("./dev chaos")
+  .description("kills, pauses, cuts and floods the whole service under load, and proves that nothing is lost")
+  .option("--minutes <n>", "how long load and faults go on", positive, 5)
+  .option("--seed <n>", "the same seed does the same things; a new one when left out", positive, newSeed())
+  .option("--rate <n>", "orders per second, each about one credit", positive, 70)
+  .option("--only <faults...>", "only these faults, by name")
+  .option("--json <file>", "write all figures there")
+  .option("--markdown <file>", "write the table there, as docs/reliability.md has it")
+  .option("--quiet", "no line per fault")
+  .showHelpAfterError()
+  .action(main);
+
+await program.parseAsync();
+
+async function main(options: Options): Promise<void> {
+  const ends = new Ends();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => {
+      process.stderr.write(`chaos: ${signal}: ending everything\n`);
+      void ends[Symbol.asyncDispose]().finally(() => process.exit(130));
+    });
+  }
+  const say = (line: string) => {
+    if (!options.quiet) process.stdout.write(`${line}\n`);
+  };
+  try {
+    const { seed, minutes, rate, only } = options;
+    const report = await runChaos({ seed, minutes, rate, say, short: minutes < 4, ...(only && { only }) }, ends);
+    if (options.json !== undefined) await writeFile(options.json, JSON.stringify(report, null, 2));
+    const text = toMarkdown(report);
+    if (options.markdown !== undefined) await writeFile(options.markdown, `${text}\n`);
+    process.stdout.write(`\n${text}\n`);
+    process.exitCode = isGreen(report) ? 0 : 1;
+  } catch (error) {
+    process.stderr.write(`chaos: the driver failed: ${error instanceof Error ? error.stack : error}\n`);
+    process.exitCode = 2;
+  } finally {
+    await ends[Symbol.asyncDispose]();
+  }
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError("It must be a number greater than 0.");
+  return value;
+}
+
+function newSeed(): number {
+  return Math.floor(Math.random() * 2 ** 31);
+}

@@ -1,0 +1,129 @@
+import { randomBytes } from "node:crypto";
+import type { DataSource } from "typeorm";
+import { createDataSource } from "../../src/entities/data-source.js";
+import { migrate } from "../../src/entities/migrate.js";
+import { freePort } from "../../src/machine/free-port.js";
+import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import { Dice } from "./dice.js";
+import { Ear } from "./ear.js";
+import type { Ends } from "./ends.js";
+import { Fleet, Member, type MemberSpec, type RoleName } from "./fleet.js";
+import { DriverLedger } from "./ledger.js";
+import { Links } from "./links.js";
+import { Payer } from "./payer.js";
+import { SandboxClient } from "./sandbox-client.js";
+import { Servers } from "./servers.js";
+import { openStreet, type Street } from "./shop.js";
+
+/** How many processes of each role. */
+const ROLES: readonly (readonly [RoleName, number])[] = [
+  ["ingest", 2],
+  ["consume", 4],
+  ["work", 2],
+  ["api", 1],
+];
+
+const ACCOUNTS = 3;
+const LEDGER_MS = 1_000;
+
+/** Impatient, so that each fault is over in seconds; every value is one that an operator could choose. */
+export const IMPATIENT: Readonly<Record<string, string>> = {
+  CLAIM_IDLE_MS: "2000",
+  LOCK_LEASE_MS: "3000",
+  INGEST_POLL_MS: "500",
+  // Faults every few seconds hit the same entry more often than the five times that the default allows, and an
+  // entry in the dead letters waits for a person.
+  MAX_DELIVERIES: "100",
+  RATE_LIMIT_PER_MERCHANT: "1000000",
+  RATE_LIMIT_PER_ADDRESS: "1000000",
+  WEBHOOK_ALLOW_PRIVATE: "true",
+  LOG_LEVEL: "warn",
+  LOG_FORMAT: "json",
+  // Known from the version on that has the recovery job; unknown variables are ignored.
+  RECOVERY_EVERY_SECONDS: "5",
+  RECOVERY_AFTER_SECONDS: "5",
+};
+
+/** Everything that a run consists of. */
+export type World = {
+  readonly servers: Servers;
+  readonly network: Member;
+  readonly sandbox: SandboxClient;
+  /** The driver's own eyes: straight to Postgres, past every link. */
+  readonly dataSource: DataSource;
+  readonly links: Links;
+  readonly fleet: Fleet;
+  readonly ear: Ear;
+  readonly street: Street;
+  readonly ledger: DriverLedger;
+  readonly payer: Payer;
+  readonly apiUrl: string;
+};
+
+/**
+ * Starts everything. What is started is in `ends` at once, so that a failure or a Ctrl-C in the middle leaves nothing.
+ * @param seed for the receivers' manners
+ */
+export async function openWorld(seed: number, ends: Ends): Promise<World> {
+  const servers = await Servers.start();
+  ends.push(() => servers[Symbol.asyncDispose]());
+  const port = await freePort();
+  const network = new Member({
+    title: "sandbox",
+    role: "sandbox",
+    args: ["--port", String(port), "--interval", String(LEDGER_MS)],
+    env: { LOG_LEVEL: "warn", LOG_FORMAT: "json" },
+  });
+  ends.push(() => network.end());
+  await Promise.all([network.start(), migrate(servers.postgres.url)]);
+  const sandbox = new SandboxClient(`http://127.0.0.1:${port}`);
+  ends.push(() => sandbox.stop());
+  const dataSource = createDataSource({
+    url: servers.postgres.url,
+    applicationName: "chaos",
+    poolSize: 10,
+    statementTimeoutMs: 60_000,
+  });
+  await dataSource.initialize();
+  ends.push(() => dataSource.destroy());
+  const ear = await Ear.open(dataSource, new Dice(seed));
+  ends.push(() => ear.stop());
+  const street = await openStreet(dataSource, sandbox, ACCOUNTS, (merchantId) => `${ear.url}/${merchantId}`);
+  const links = await Links.open(
+    { postgres: servers.postgres.url, redis: servers.redis.url, horizon: sandbox.url },
+    servers.locks.map(({ url }) => url),
+  );
+  ends.push(async () => links.stop());
+  const apiPort = await freePort();
+  const fleet = new Fleet(await specs(links, apiPort));
+  ends.push(() => fleet.end());
+  await fleet.start();
+  const ledger = new DriverLedger();
+  const payer = new Payer(sandbox.url, SANDBOX_PASSPHRASE, street.customers, ledger);
+  const apiUrl = `http://127.0.0.1:${apiPort}`;
+  return { servers, network, sandbox, dataSource, links, fleet, ear, street, ledger, payer, apiUrl };
+}
+
+async function specs(links: Links, apiPort: number): Promise<MemberSpec[]> {
+  const adminKey = randomBytes(32).toString("hex");
+  const titles = ROLES.flatMap(([role, count]) =>
+    Array.from({ length: count }, (_, i) => ({ role, title: `${role} ${i + 1}` })),
+  );
+  return Promise.all(
+    titles.map(async ({ role, title }) => {
+      const own = await links.join(title);
+      const env = {
+        ...IMPATIENT,
+        DATABASE_URL: own.postgres.url,
+        REDIS_URL: own.redis.url,
+        HORIZON_URL: own.horizon.url,
+        NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
+        LOCK_REDIS_URLS: links.locks.map(({ url }) => url).join(),
+        ADMIN_KEY: adminKey,
+        PORT: String(apiPort),
+        ...(role === "consume" ? { METRICS_PORT: String(await freePort()) } : {}),
+      };
+      return { title, role, env };
+    }),
+  );
+}
