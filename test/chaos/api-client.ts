@@ -24,7 +24,12 @@ export async function createByApi(
   amount: bigint,
   signal: AbortSignal,
 ): Promise<AskedSession | null> {
-  const body = { account, asset: NATIVE, amount: formatStroops(amount as Stroops), expires_in_seconds: 86_400 };
+  const body = {
+    account,
+    asset: NATIVE,
+    amount: formatStroops(amount as Stroops),
+    expires_in_seconds: 86_400,
+  };
   const answer = await ask<SessionAnswer>(world, merchantId, "/v1/checkout/sessions", body, signal);
   if (answer === null) return null;
   const session: AskedSession = {
@@ -42,7 +47,11 @@ export async function createByApi(
 }
 
 /** @returns false when the load ended before there was an answer */
-export async function cancelByApi(world: World, session: AskedSession, signal: AbortSignal): Promise<boolean> {
+export async function cancelByApi(
+  world: World,
+  session: AskedSession,
+  signal: AbortSignal,
+): Promise<boolean> {
   const path = `/v1/checkout/sessions/${session.id}/cancel`;
   return (await ask(world, session.merchantId, path, undefined, signal)) !== null;
 }

@@ -2,8 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { CLI } from "../support/role-process.js";
-import type { DriverLedger } from "./ledger.js";
-import type { World } from "./world.js";
+import type { Scene } from "./scene.js";
 
 const run = promisify(execFile);
 
@@ -27,21 +26,17 @@ export type Audited = {
  * Runs `paidonce audit` as an operator does, for each account.
  * @throws Error when it could not finish
  */
-export async function auditAll(
-  world: Pick<World, "servers" | "sandbox" | "street">,
-  databaseUrl: string,
-  ledger: DriverLedger,
-): Promise<Audited[]> {
+export async function auditAll({ databaseUrl, redis, sandbox, street, ledger }: Scene): Promise<Audited[]> {
   const env = {
     PATH: process.env.PATH ?? "",
     DATABASE_URL: databaseUrl,
-    REDIS_URL: world.servers.redis.url,
-    HORIZON_URL: world.sandbox.url,
+    REDIS_URL: redis.url,
+    HORIZON_URL: sandbox.url,
     NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
     LOG_LEVEL: "warn",
   };
   const audits: Audited[] = [];
-  for (const { account } of world.street.shops) {
+  for (const { account } of street.shops) {
     const { code, report } = await audit(["--account", account], env);
     const differences = report.differences
       .filter(({ subject }) => !ledger.poison.has(subject))
@@ -56,7 +51,11 @@ async function audit(
   env: NodeJS.ProcessEnv,
 ): Promise<{ code: number; report: Report }> {
   const options = { env, maxBuffer: 512 * 1024 * 1024, timeout: WITHIN_MS };
-  const { code, stdout, stderr } = await run(process.execPath, [CLI, "audit", "--json", ...args], options).then(
+  const { code, stdout, stderr } = await run(
+    process.execPath,
+    [CLI, "audit", "--json", ...args],
+    options,
+  ).then(
     (output) => ({ code: 0, ...output }),
     (error: { code: number; stdout: string; stderr: string }) => error,
   );

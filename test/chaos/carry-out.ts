@@ -61,7 +61,11 @@ export async function carryOut(world: World, load: Load, order: Order): Promise<
   }
 
   const session = await open(
-    order.kind === "hash-memo" ? randomHash() : order.kind === "muxed" ? nextMuxed() : textMemo(Buffer.from(uniqueText())),
+    order.kind === "hash-memo"
+      ? randomHash()
+      : order.kind === "muxed"
+        ? nextMuxed()
+        : textMemo(Buffer.from(uniqueText())),
     order.kind === "usdc" ? world.street.usdc : NATIVE,
     order.kind === "expired" || order.kind === "never-paid" ? SHORT_MS : LONG_MS,
   );
@@ -108,7 +112,12 @@ export async function carryOut(world: World, load: Load, order: Order): Promise<
       break;
     case "failed":
       // Its first operation would pay; its second fails, and with it the whole.
-      send(world, load, [lumens(destination, decimal), lumens(destination, TOO_MUCH)], session.memoKey as MemoKey);
+      send(
+        world,
+        load,
+        [lumens(destination, decimal), lumens(destination, TOO_MUCH)],
+        session.memoKey as MemoKey,
+      );
       break;
   }
   return true;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { streamKey } from "../../src/consumers/stream-keys.js";
 import { POLITE } from "./ear.js";
 import { writable } from "./faults/postgres.js";
+import type { Scene } from "./scene.js";
 import { killQuietly, onRedis } from "./servers.js";
 import type { World } from "./world.js";
 
@@ -20,7 +21,8 @@ const HURRY = [
 ];
 
 const LEFT = `
-  SELECT (SELECT count(*) FROM outbox_events WHERE position IS NULL)::int AS unnumbered,
+  SELECT (SELECT count(*) FROM outbox_events o WHERE position IS NULL
+          AND EXISTS (SELECT FROM webhook_endpoints e WHERE e.merchant_id = o.merchant_id))::int AS unnumbered,
          (SELECT count(*) FROM webhook_deliveries WHERE state IN ('pending', 'sending'))::int AS undelivered`;
 
 /** Ends every fault, whatever state it was left in. */
@@ -40,46 +42,43 @@ export async function endAllFaults(world: World): Promise<void> {
  * @returns what is left when `withinMs` is over; empty when the system is at rest
  */
 export async function comeToRest(
-  world: World,
+  scene: Scene,
   last: ReadonlyMap<string, bigint>,
   withinMs: number,
-  { deliveries }: { deliveries: boolean } = { deliveries: true },
 ): Promise<string[]> {
   const deadline = performance.now() + withinMs;
   let hurriedAt = Number.NEGATIVE_INFINITY;
   for (;;) {
-    const left = await whatIsLeft(world, last, deliveries).catch((error: unknown) => [`can't look: ${error}`]);
+    const left = await whatIsLeft(scene, last).catch((error: unknown) => [`can't look: ${error}`]);
     if (left.length === 0 || performance.now() > deadline) return left;
-    if (deliveries && performance.now() - hurriedAt > HURRY_EVERY_MS) {
+    if (performance.now() - hurriedAt > HURRY_EVERY_MS) {
       hurriedAt = performance.now();
-      for (const statement of HURRY) await world.dataSource.query(statement).catch(() => undefined);
+      for (const statement of HURRY) await scene.dataSource.query(statement).catch(() => undefined);
     }
     await sleep(LOOK_EVERY_MS);
   }
 }
 
 async function whatIsLeft(
-  world: Pick<World, "dataSource" | "servers" | "street">,
+  { dataSource, redis: server, street }: Scene,
   last: ReadonlyMap<string, bigint>,
-  deliveries: boolean,
 ): Promise<string[]> {
   const left: string[] = [];
   const cursors: { account: string; watermark: string; halted_because: string | null }[] =
-    await world.dataSource.query("SELECT account, watermark, halted_because FROM stream_cursors");
+    await dataSource.query("SELECT account, watermark, halted_because FROM stream_cursors");
   for (const { account, watermark, halted_because } of cursors) {
     const end = last.get(account) ?? 0n;
     if (BigInt(watermark) < end) {
       left.push(`the watermark of ${account} is ${watermark}, its last credit ${end}${halted_because ?? ""}`);
     }
   }
-  await onRedis(world.servers.redis, async (redis) => {
-    for (const { account } of world.street.shops) {
+  await onRedis(server, async (redis) => {
+    for (const { account } of street.shops) {
       const length = await redis.xlen(streamKey(account));
       if (length > 0) left.push(`${length} entries in the stream of ${account}`);
     }
   });
-  if (!deliveries) return left;
-  const [row]: { unnumbered: number; undelivered: number }[] = await world.dataSource.query(LEFT);
+  const [row]: { unnumbered: number; undelivered: number }[] = await dataSource.query(LEFT);
   if (row !== undefined && row.unnumbered > 0) left.push(`${row.unnumbered} events not relayed`);
   if (row !== undefined && row.undelivered > 0) left.push(`${row.undelivered} webhooks not delivered`);
   return left;

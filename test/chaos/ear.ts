@@ -58,7 +58,11 @@ export class Ear {
     const server = createServer(async (incoming, response) => {
       const body = await buffer(incoming).catch(() => null);
       if (ear === undefined || body === null) return;
-      const { status, afterMs } = ear.hear(incoming.url ?? "/", incoming.headers["webhook-id"], body.toString());
+      const { status, afterMs } = ear.hear(
+        incoming.url ?? "/",
+        incoming.headers["webhook-id"],
+        body.toString(),
+      );
       if (status === null) return;
       setTimeout(() => response.writeHead(status).end(), afterMs).unref();
     });
@@ -108,7 +112,8 @@ export class Ear {
     const roll = this.dice.next();
     if (roll < saysNothing) return { status: null, afterMs: 0 };
     if (roll < saysNothing + refuses) return { status: 500, afterMs: 0 };
-    if (roll < saysNothing + refuses + dawdles) return { status: 204, afterMs: this.dice.between(200, 3_000) };
+    if (roll < saysNothing + refuses + dawdles)
+      return { status: 204, afterMs: this.dice.between(200, 3_000) };
     return { status: 204, afterMs: 0 };
   }
 

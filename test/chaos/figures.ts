@@ -46,15 +46,15 @@ export class FigureReader {
           .catch(() => null);
         if (text === null || member.pid !== pid) return;
         this.#newest.set(`${member.spec.title} ${pid}`, {
-          redeliveries: valueOf(text, 'paidonce_credits_settled_total{outcome="redelivered"}'),
-          conflicts: valueOf(text, "paidonce_conflicts_retried_total"),
+          redeliveries: readFigure(text, 'paidonce_credits_settled_total{outcome="redelivered"}'),
+          conflicts: readFigure(text, "paidonce_conflicts_retried_total"),
         });
       }),
     );
   }
 }
 
-function valueOf(text: string, name: string): number {
+function readFigure(text: string, name: string): number {
   const line = text.split("\n").find((one) => one.startsWith(`${name} `));
   return line === undefined ? 0 : Number(line.slice(name.length + 1));
 }

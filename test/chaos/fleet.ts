@@ -62,13 +62,10 @@ export class Member {
     child.kill(name);
   }
 
-  /** Ends the process with SIGKILL and starts it again, with `env` over its own. */
-  async replace(env: Readonly<Record<string, string>> = {}): Promise<void> {
+  /** Ends the process with SIGKILL; the next one has `env` over its own. */
+  become(env: Readonly<Record<string, string>>): void {
     this.#extraEnv = env;
-    const before = this.#child;
     this.signal("SIGKILL");
-    while (this.#child === before && !this.#stopping) await sleep(20);
-    await this.ready();
   }
 
   /** SIGTERM, waits for a clean end, and for the next process to be ready. */

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { formatStroops, type Stroops } from "../../src/stellar/stroops.js";
-import { Dice } from "./dice.js";
 import { carryOut } from "./carry-out.js";
-import type { BulkPayment } from "./sandbox-client.js";
+import { Dice } from "./dice.js";
 import { nextOrder, type Order, type OrderKind } from "./orders.js";
+import type { BulkPayment } from "./sandbox-client.js";
 import type { World } from "./world.js";
 
 /** Customers that are served at once. */
@@ -129,7 +129,10 @@ export class Load {
     this.#bundle = [];
     if (payments.length === 0) return;
     const hashes = await this.world.sandbox.bulk(
-      payments.map(({ memoKey: _, amount, ...rest }) => ({ ...rest, amount: formatStroops(amount as Stroops) })),
+      payments.map(({ memoKey: _, amount, ...rest }) => ({
+        ...rest,
+        amount: formatStroops(amount as Stroops),
+      })),
     );
     for (const [i, { memoKey }] of payments.entries()) this.world.ledger.sent(hashes[i] ?? "", memoKey);
     this.sent += payments.length;

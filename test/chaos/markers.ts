@@ -18,7 +18,11 @@ const UNPAID = `SELECT count(*)::int AS n FROM checkout_sessions WHERE id = ANY 
  * this resolves when all of them are settled.
  * @returns seconds from the call; null when the signal aborted first
  */
-export async function secondsToRecover(world: World, load: Load, signal: AbortSignal): Promise<number | null> {
+export async function secondsToRecover(
+  world: World,
+  load: Load,
+  signal: AbortSignal,
+): Promise<number | null> {
   const startedAt = performance.now();
   const ids: string[] = [];
   for (const { account, merchantId } of world.street.shops) {

@@ -11,8 +11,8 @@ import {
   type xdr,
 } from "@stellar/stellar-sdk";
 import { submitUntilKnown } from "../../src/sandbox/customer-submission.js";
-import { referenceOf } from "../../src/up/pay-session.js";
 import type { MemoKey } from "../../src/stellar/memo.js";
+import { referenceOf } from "../../src/up/pay-session.js";
 import type { DriverLedger } from "./ledger.js";
 
 /** Longer than any fault: an envelope that expired is sent never again, and what became of it is on the network. */
@@ -42,12 +42,18 @@ export class Payer {
     const customer = this.customers[this.#next++ % this.customers.length];
     if (customer === undefined) throw new Error("there are no customers");
     const id = customer.publicKey();
-    const turn = (this.#lines.get(id) ?? Promise.resolve()).then(() => this.#send(customer, operations, memoKey));
+    const turn = (this.#lines.get(id) ?? Promise.resolve()).then(() =>
+      this.#send(customer, operations, memoKey),
+    );
     this.#lines.set(id, turn);
     return turn;
   }
 
-  async #send(customer: Keypair, operations: readonly xdr.Operation[], memoKey: MemoKey | null): Promise<void> {
+  async #send(
+    customer: Keypair,
+    operations: readonly xdr.Operation[],
+    memoKey: MemoKey | null,
+  ): Promise<void> {
     try {
       const source = await this.#server.loadAccount(customer.publicKey());
       const builder = new TransactionBuilder(source, { fee: BASE_FEE, networkPassphrase: this.passphrase });

@@ -40,12 +40,17 @@ async function main(options: Options): Promise<void> {
       void ends[Symbol.asyncDispose]().finally(() => process.exit(130));
     });
   }
+  const startedAt = performance.now();
   const say = (line: string) => {
-    if (!options.quiet) process.stdout.write(`${line}\n`);
+    const at = ((performance.now() - startedAt) / 1000).toFixed(0).padStart(4);
+    if (!options.quiet) process.stdout.write(`${at} s  ${line}\n`);
   };
   try {
     const { seed, minutes, rate, only } = options;
-    const report = await runChaos({ seed, minutes, rate, say, short: minutes < 4, ...(only && { only }) }, ends);
+    const report = await runChaos(
+      { seed, minutes, rate, say, short: minutes < 4, ...(only && { only }) },
+      ends,
+    );
     if (options.json !== undefined) await writeFile(options.json, JSON.stringify(report, null, 2));
     const text = toMarkdown(report);
     if (options.markdown !== undefined) await writeFile(options.markdown, `${text}\n`);

@@ -87,7 +87,11 @@ export class Servers implements AsyncDisposable {
 
 /** Runs one command on a connection of its own. @throws when the server is away */
 export async function onRedis<T>(server: RedisServer, ask: (client: Redis) => Promise<T>): Promise<T> {
-  const client = new Redis(server.url, { lazyConnect: true, retryStrategy: () => null, commandTimeout: 10_000 });
+  const client = new Redis(server.url, {
+    lazyConnect: true,
+    retryStrategy: () => null,
+    commandTimeout: 10_000,
+  });
   client.on("error", () => undefined);
   try {
     await client.connect();

@@ -1,4 +1,4 @@
-import type { Asset as SdkAsset, Keypair } from "@stellar/stellar-sdk";
+import type { Keypair, Asset as SdkAsset } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { Merchant } from "../../src/entities/merchant.js";
@@ -24,6 +24,8 @@ export type Shop = {
 
 export type Street = {
   readonly shops: readonly Shop[];
+  /** Merchants that have an endpoint. */
+  readonly told: readonly string[];
   /** By merchant. */
   readonly apiKeys: ReadonlyMap<string, string>;
   readonly customers: readonly Keypair[];
@@ -64,6 +66,7 @@ export async function openStreet(
   }
   const asset = parseAsset(`${usdc.getCode()}:${usdc.getIssuer()}`);
   const apiKeys = new Map<string, string>();
+  const told: string[] = [];
   for (let i = 0; i < MERCHANTS; i++) {
     const merchantId = uuidv7();
     await dataSource.getRepository(Merchant).insert({ id: merchantId, name: `Merchant ${i + 1}` });
@@ -72,6 +75,7 @@ export async function openStreet(
     const url = endpointOf(merchantId);
     if (url !== null) {
       await createEndpoint(dataSource.manager, merchantId, { url, description: "", eventTypes: null });
+      told.push(merchantId);
     }
   }
   const root = await new HorizonClient({ url: sandbox.url }).root(AbortSignal.timeout(30_000));
@@ -84,5 +88,5 @@ export async function openStreet(
     await dataSource.getRepository(ReceivingAccount).insert({ account, merchantId, assets: [NATIVE, asset] });
     shops.push({ merchantId, account, start: endOfLedger(root.historyLatestLedger) });
   }
-  return { shops, apiKeys, customers: customers.keys, usdc: asset };
+  return { shops, told, apiKeys, customers: customers.keys, usdc: asset };
 }

@@ -8,14 +8,18 @@ export type Evidence = {
   /** Of every watched account, after the operation at which its watch begins. */
   readonly credits: readonly NetworkCredit[];
   readonly books: Books;
-  /** What each merchant's endpoint heard, by merchant; null where nobody listens. */
-  readonly heard: ReadonlyMap<string, ReadonlyMap<string, Heard>> | null;
+  /** What each merchant's endpoint heard, by merchant; those without one are not in it. */
+  readonly heard: ReadonlyMap<string, ReadonlyMap<string, Heard>>;
   /** What was heard and can't be true. */
   readonly lies: readonly string[];
 };
 
 /** One kind of finding, with a few examples in words. */
-export type Finding = { readonly check: string; readonly count: number; readonly examples: readonly string[] };
+export type Finding = {
+  readonly check: string;
+  readonly count: number;
+  readonly examples: readonly string[];
+};
 
 const EXAMPLES = 5;
 
@@ -34,7 +38,11 @@ export function judge(evidence: Evidence): Finding[] {
   checkSessions(evidence, wrong);
   checkEvents(evidence, wrong);
   for (const lie of evidence.lies) wrong("G5: told what was not so", lie);
-  return [...findings].map(([check, all]) => ({ check, count: all.length, examples: all.slice(0, EXAMPLES) }));
+  return [...findings].map(([check, all]) => ({
+    check,
+    count: all.length,
+    examples: all.slice(0, EXAMPLES),
+  }));
 }
 
 type Wrong = (check: string, example: string) => void;
@@ -53,13 +61,18 @@ function checkCredits({ credits, books, ledger }: Evidence, wrong: Wrong): void 
       wrong("G1: a credit is not in exactly one place", `${credit.key}: ${placesOf(row)}`);
     }
     if (row.amount !== credit.amount || row.asset !== credit.asset || row.hash !== credit.hash) {
-      wrong("G3: a credit is not as the network has it", `${credit.key}: ${row.amount} ${row.asset} ${row.hash}`);
+      wrong(
+        "G3: a credit is not as the network has it",
+        `${credit.key}: ${row.amount} ${row.asset} ${row.hash}`,
+      );
     }
-    if (row.account !== credit.account) wrong("G3: a credit is another account's", `${credit.key}: ${row.account}`);
+    if (row.account !== credit.account)
+      wrong("G3: a credit is another account's", `${credit.key}: ${row.account}`);
   }
   for (const row of booked.values()) {
     if (ledger.poison.has(row.key)) {
-      if (row.reasons.join() !== "unreadable") wrong("poison is not an exception", `${row.key}: ${placesOf(row)}`);
+      if (row.reasons.join() !== "unreadable")
+        wrong("poison is not an exception", `${row.key}: ${placesOf(row)}`);
     } else wrong("G3: a credit that the network does not know", `${row.key}: ${placesOf(row)}`);
   }
   for (const [key, presence] of ledger.poison) {
@@ -92,8 +105,11 @@ function checkSessions({ ledger, credits, books }: Evidence, wrong: Wrong): void
     const expected = memo === null && credit.muxedId === null ? "no_memo" : "unmatched";
     expectReason(booked.get(credit.key), [expected], wrong);
   }
-  for (const session of ledger.sessions.values()) checkSession(session, named.get(session) ?? [], booked, books, wrong);
-  const told = countBy(books.events.filter(({ type }) => type === "payment.confirmed").map(({ subject }) => subject));
+  for (const session of ledger.sessions.values())
+    checkSession(session, named.get(session) ?? [], booked, books, wrong);
+  const told = countBy(
+    books.events.filter(({ type }) => type === "payment.confirmed").map(({ subject }) => subject),
+  );
   const payments = countBy(books.credits.flatMap(({ paid }) => paid));
   for (const [id, status] of books.sessions) {
     const due = status === "paid" ? 1 : 0;
@@ -101,7 +117,10 @@ function checkSessions({ ledger, credits, books }: Evidence, wrong: Wrong): void
       wrong("G2: a session has not one payment", `${id} is ${status} with ${payments.get(id) ?? 0} payments`);
     }
     if ((told.get(id) ?? 0) !== due) {
-      wrong("G2: a session has not one payment.confirmed", `${id} is ${status} with ${told.get(id) ?? 0} events`);
+      wrong(
+        "G2: a session has not one payment.confirmed",
+        `${id} is ${status} with ${told.get(id) ?? 0} events`,
+      );
     }
     // One whose creation got no answer may be there all the same: nobody has paid it.
     if (!ledger.sessions.has(id as AskedSession["id"]) && status === "paid") {
@@ -136,7 +155,8 @@ function checkSession(
     if (row === undefined) continue;
     const why = shortcomings[i] ?? null;
     if (row.paid.length > 0) {
-      if (row.paid.join() !== session.id) wrong("G2: a credit pays another session", `${credit.key}: ${row.paid}`);
+      if (row.paid.join() !== session.id)
+        wrong("G2: a credit pays another session", `${credit.key}: ${row.paid}`);
       if (why !== null) wrong("G2: a credit pays that can't", `${credit.key}: ${why}`);
       continue;
     }
@@ -180,16 +200,17 @@ function checkEvents({ books, heard, ledger }: Evidence, wrong: Wrong): void {
     const due = reasons.length > 0 && !ledger.poison.has(key) && reasons.join() !== "unreadable";
     if (due !== subjects.has(key)) wrong("an exception is not announced once", key);
   }
-  if (heard === null) return;
   const events = new Map(books.events.map((event) => [event.id, event]));
   for (const event of books.events) {
+    if (!heard.has(event.merchantId)) continue;
     const told = heard.get(event.merchantId)?.get(event.id);
     if (told === undefined) wrong("G5: an event was never heard", `${event.id} ${event.type}`);
     else if (told.body !== event.body) wrong("G5: an event was heard with another body", event.id);
   }
   for (const [merchantId, told] of heard) {
     for (const id of told.keys()) {
-      if (events.get(id)?.merchantId !== merchantId) wrong("G5: an event was heard that is not in the books", id);
+      if (events.get(id)?.merchantId !== merchantId)
+        wrong("G5: an event was heard that is not in the books", id);
     }
   }
 }

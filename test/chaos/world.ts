@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import type { DataSource } from "typeorm";
 import { createDataSource } from "../../src/entities/data-source.js";
 import { migrate } from "../../src/entities/migrate.js";
 import { freePort } from "../../src/machine/free-port.js";
@@ -12,8 +11,9 @@ import { DriverLedger } from "./ledger.js";
 import { Links } from "./links.js";
 import { Payer } from "./payer.js";
 import { SandboxClient } from "./sandbox-client.js";
+import type { Scene } from "./scene.js";
 import { Servers } from "./servers.js";
-import { openStreet, type Street } from "./shop.js";
+import { openStreet } from "./shop.js";
 
 /** How many processes of each role. */
 const ROLES: readonly (readonly [RoleName, number])[] = [
@@ -45,17 +45,10 @@ export const IMPATIENT: Readonly<Record<string, string>> = {
 };
 
 /** Everything that a run consists of. */
-export type World = {
+export type World = Scene & {
   readonly servers: Servers;
-  readonly network: Member;
-  readonly sandbox: SandboxClient;
-  /** The driver's own eyes: straight to Postgres, past every link. */
-  readonly dataSource: DataSource;
   readonly links: Links;
   readonly fleet: Fleet;
-  readonly ear: Ear;
-  readonly street: Street;
-  readonly ledger: DriverLedger;
   readonly payer: Payer;
   readonly apiUrl: string;
 };
@@ -101,7 +94,9 @@ export async function openWorld(seed: number, ends: Ends): Promise<World> {
   const ledger = new DriverLedger();
   const payer = new Payer(sandbox.url, SANDBOX_PASSPHRASE, street.customers, ledger);
   const apiUrl = `http://127.0.0.1:${apiPort}`;
-  return { servers, network, sandbox, dataSource, links, fleet, ear, street, ledger, payer, apiUrl };
+  const { postgres, redis } = servers;
+  const scene: Scene = { databaseUrl: postgres.url, dataSource, redis, sandbox, street, ledger, ear };
+  return { ...scene, servers, links, fleet, payer, apiUrl };
 }
 
 async function specs(links: Links, apiPort: number): Promise<MemberSpec[]> {

@@ -45,15 +45,17 @@ export function roleEnvironment(env: RoleEnvironment): Record<string, string> {
 
 /**
  * Starts a role and resolves when it says that it is ready.
+ * @param execArgv options of Node, such as `--import`
  * @throws Error with what it wrote, when it ends before that
  */
 export async function startRole(
   command: "consume" | "ingest" | "work" | "api",
   env: RoleEnvironment,
+  execArgv: readonly string[] = [],
 ): Promise<RoleProcess> {
   const child = fork(CLI, [command], {
     env: roleEnvironment(env),
-    execArgv: [],
+    execArgv: [...execArgv],
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   let output = "";

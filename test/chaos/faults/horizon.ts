@@ -87,10 +87,26 @@ export const HORIZON_FAULTS: readonly Fault[] = [
       const { account } = poisonedShop(world);
       const record = dice.pick([
         { transaction_successful: "perhaps" },
-        { type: "payment", amount: "1e3", asset_type: "native", to: account, from: account.replace("G", "H") },
-        { type: "payment", asset_type: "native", amount: "1.0000000", to: account, junk: "x".repeat(500_000) },
+        {
+          type: "payment",
+          amount: "1e3",
+          asset_type: "native",
+          to: account,
+          from: account.replace("G", "H"),
+        },
+        {
+          type: "payment",
+          asset_type: "native",
+          amount: "1.0000000",
+          to: account,
+          junk: "x".repeat(500_000),
+        },
       ]);
-      const { hash, operation_ids } = await world.sandbox.inject({ kind: "record", accounts: [account], record });
+      const { hash, operation_ids } = await world.sandbox.inject({
+        kind: "record",
+        accounts: [account],
+        record,
+      });
       world.ledger.sent(hash, null);
       for (const id of operation_ids) world.ledger.poisonRecord(`${id}-0`);
     },

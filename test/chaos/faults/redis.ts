@@ -93,7 +93,10 @@ export const REDIS_FAULTS: readonly Fault[] = [
     seen: "LOCKS=optional carries on with the database alone, and says so; no double",
     times: 2,
     run: async (world, dice) => {
-      const pids = dice.shuffled(world.servers.locks).slice(0, MAJORITY).map(({ pid }) => pid);
+      const pids = dice
+        .shuffled(world.servers.locks)
+        .slice(0, MAJORITY)
+        .map(({ pid }) => pid);
       for (const pid of pids) killQuietly(pid, "SIGSTOP");
       await sleep(dice.between(1_000, 4_000));
       for (const pid of pids) killQuietly(pid, "SIGCONT");

@@ -61,9 +61,9 @@ export const ROLE_FAULTS: readonly Fault[] = [
       const hours = `${dice.pick(["+", "-"])}${dice.between(2, 30)}h`;
       // The monotonic clock is left alone, as it is when an operator sets the time.
       const skewed = { LD_PRELOAD: libfaketime() ?? "", FAKETIME: hours, FAKETIME_DONT_FAKE_MONOTONIC: "1" };
-      await member.replace(skewed);
-      await sleep(dice.between(2_000, 4_000));
-      await member.replace();
+      member.become(skewed);
+      await sleep(dice.between(3_000, 6_000));
+      member.become({});
     },
   },
   {
@@ -83,7 +83,8 @@ function kill(role: RoleName, times: number, seen: string): Fault {
     seen,
     times,
     run: async (world: World, dice: Dice) => {
-      await dice.pick(world.fleet.of(role)).replace();
+      // Not waited for until it is back: the others must do without it.
+      dice.pick(world.fleet.of(role)).signal("SIGKILL");
     },
   };
 }

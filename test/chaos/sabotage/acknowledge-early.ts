@@ -1,0 +1,11 @@
+/** Breaks one thing: entries are acknowledged before they are committed. */
+import { acknowledge } from "../../../src/consumers/consumer-group.js";
+import * as original from "../../../src/consumers/settle-deliveries.js";
+import { replaceModule } from "./replace-module.js";
+
+replaceModule(import.meta.resolve("../../../src/consumers/settle-deliveries.js"), import.meta.url);
+
+export const settleDeliveries: typeof original.settleDeliveries = async (parts, deliveries) => {
+  await acknowledge(parts.redis, deliveries);
+  return original.settleDeliveries(parts, deliveries);
+};

@@ -1,0 +1,19 @@
+import type { DataSource } from "typeorm";
+import type { RedisServer } from "../../src/machine/redis.js";
+import type { Ear } from "./ear.js";
+import type { DriverLedger } from "./ledger.js";
+import type { SandboxClient } from "./sandbox-client.js";
+import type { Street } from "./shop.js";
+
+/** What a verdict needs to look at, however the roles were started. */
+export type Scene = {
+  readonly databaseUrl: string;
+  /** The driver's own eyes: straight to Postgres, past every link. */
+  readonly dataSource: DataSource;
+  /** Streams and jobs. */
+  readonly redis: RedisServer;
+  readonly sandbox: SandboxClient;
+  readonly street: Street;
+  readonly ledger: DriverLedger;
+  readonly ear: Ear;
+};

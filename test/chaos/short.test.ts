@@ -1,0 +1,26 @@
+import { runChaos } from "./chaos.js";
+import { Ends } from "./ends.js";
+import { isGreen, toMarkdown } from "./report.js";
+
+/** Printed with the verdict: another one each time finds more than always the same one. */
+const SEED = Number(process.env.CHAOS_SEED || Math.floor(Math.random() * 2 ** 31));
+
+const MINUTES = 1;
+
+/** A small machine that runs other tests meanwhile must manage it too. */
+const RATE = 25;
+
+/** The end waits for conditions: on a slow machine it takes longer, and is no less right. */
+const TIMEOUT_MS = 900_000;
+
+describe(`chaos, ${MINUTES} minute of it, seed ${SEED}`, () => {
+  const ends = new Ends();
+  afterEach(() => ends[Symbol.asyncDispose]());
+
+  it("G1 to G5: whatever was killed, paused, cut or flushed: every credit in one place, every event told", async () => {
+    const lines: string[] = [];
+    const say = (line: string) => lines.push(line);
+    const report = await runChaos({ seed: SEED, minutes: MINUTES, rate: RATE, short: true, say }, ends);
+    if (!isGreen(report)) throw new Error(`${lines.join("\n")}\n${toMarkdown(report)}`);
+  }).timeout(TIMEOUT_MS);
+});
