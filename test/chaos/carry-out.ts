@@ -9,8 +9,9 @@ import { cancelByApi, createByApi } from "./api-client.js";
 import type { AskedSession } from "./ledger.js";
 import type { Load, Payment } from "./load.js";
 import type { Order } from "./orders.js";
-import { destinationOf, lumens, lumensByPath } from "./payer.js";
+import { destinationOf, lumens, lumensByPath, MORE_THAN_ANYBODY_HAS } from "./payer.js";
 import type { Shop } from "./shop.js";
+import { submitFor } from "./submitted.js";
 import type { World } from "./world.js";
 
 /** Open for longer than any run. */
@@ -21,9 +22,6 @@ const SHORT_MS = 500;
 
 /** After this a ledger closes later than a session of `SHORT_MS`. */
 const TOO_LATE_MS = 2_500;
-
-/** Far more than a customer has. */
-const TOO_MUCH = "900000";
 
 let muxedIds = BigInt(Date.now()) << 12n;
 
@@ -110,12 +108,17 @@ export async function carryOut(world: World, load: Load, order: Order): Promise<
     case "hash-memo":
       send(world, load, [lumens(destination, decimal)], session.memoKey as MemoKey);
       break;
+    case "submitted":
+    case "submitted-failing":
+    case "submitted-never":
+      submitFor(world, load, session, order, decimal);
+      break;
     case "failed":
       // Its first operation would pay; its second fails, and with it the whole.
       send(
         world,
         load,
-        [lumens(destination, decimal), lumens(destination, TOO_MUCH)],
+        [lumens(destination, decimal), lumens(destination, MORE_THAN_ANYBODY_HAS)],
         session.memoKey as MemoKey,
       );
       break;

@@ -57,7 +57,7 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
   await world.sandbox.closeLedger();
   if (load.failure !== null) throw load.failure;
   await done.finished;
-  const { credits, books, audits, findings } = await prove(world);
+  const { credits, books, audits, findings, repairs } = await prove(world);
   await figures.stop();
   return {
     seed,
@@ -74,6 +74,7 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
     webhooks: world.ear.requests,
     orders: Object.fromEntries([...load.counts].sort(([, a], [, b]) => b - a)),
     audits,
+    repairs,
     findings: [
       ...findings,
       ...finding(

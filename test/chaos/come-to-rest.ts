@@ -23,6 +23,7 @@ const HURRY = [
 const LEFT = `
   SELECT (SELECT count(*) FROM outbox_events o WHERE position IS NULL
           AND EXISTS (SELECT FROM webhook_endpoints e WHERE e.merchant_id = o.merchant_id))::int AS unnumbered,
+         (SELECT count(*) FROM checkout_sessions WHERE status = 'processing')::int AS processing,
          (SELECT count(*) FROM webhook_deliveries WHERE state IN ('pending', 'sending'))::int AS undelivered`;
 
 /** Ends every fault, whatever state it was left in. */
@@ -78,8 +79,10 @@ async function whatIsLeft(
       if (length > 0) left.push(`${length} entries in the stream of ${account}`);
     }
   });
-  const [row]: { unnumbered: number; undelivered: number }[] = await dataSource.query(LEFT);
+  const [row]: { unnumbered: number; undelivered: number; processing: number }[] =
+    await dataSource.query(LEFT);
   if (row !== undefined && row.unnumbered > 0) left.push(`${row.unnumbered} events not relayed`);
   if (row !== undefined && row.undelivered > 0) left.push(`${row.undelivered} webhooks not delivered`);
+  if (row !== undefined && row.processing > 0) left.push(`${row.processing} sessions in processing`);
   return left;
 }

@@ -12,6 +12,11 @@ const AT_ONCE = 16;
 /** Orders that wait at the most: while Postgres is away nobody can order, and nobody comes back in a crowd. */
 const MOST_WAITING = 400;
 
+/** Nobody new orders while the books are so many seconds behind: a slow machine has its own steady rate. */
+const MOST_BEHIND_S = 30;
+
+const BOOKED = "SELECT count(*)::int AS n FROM credits";
+
 /** Payments go to the network in a bundle this often. */
 const BUNDLE_MS = 200;
 
@@ -33,6 +38,7 @@ export class Load {
   #bundle: Payment[] = [];
   #running: Promise<unknown> = Promise.resolve();
   #number = 0;
+  #isBehind = false;
   /** Postponed payments and the like, which the end waits for. */
   readonly #later = new Set<Promise<unknown>>();
   /** The first thing that went wrong in the driver itself. */
@@ -49,9 +55,11 @@ export class Load {
 
   start(): void {
     const customers = Array.from({ length: AT_ONCE }, () => this.#serve());
-    this.#running = Promise.all([this.#order(), this.#send(), ...customers]).catch((error: unknown) => {
-      this.failure ??= error;
-    });
+    this.#running = Promise.all([this.#order(), this.#watch(), this.#send(), ...customers]).catch(
+      (error: unknown) => {
+        this.failure ??= error;
+      },
+    );
   }
 
   get signal(): AbortSignal {
@@ -95,12 +103,20 @@ export class Load {
     while (!this.signal.aborted) {
       await sleep(100, undefined, { signal: this.signal }).catch(() => undefined);
       const now = performance.now();
-      due += ((now - last) / 1000) * this.rate;
+      due += this.#isBehind ? 0 : ((now - last) / 1000) * this.rate;
       last = now;
       for (; due >= 1; due--) {
         if (this.#waiting.length >= MOST_WAITING) continue;
         this.#waiting.push(nextOrder(this.#dice, ++this.#number, this.world.street.shops.length));
       }
+    }
+  }
+
+  async #watch(): Promise<void> {
+    while (!this.signal.aborted) {
+      const [row] = await this.world.dataSource.query<{ n: number }[]>(BOOKED).catch(() => []);
+      if (row !== undefined) this.#isBehind = this.sent - row.n > MOST_BEHIND_S * this.rate;
+      await sleep(2_000, undefined, { signal: this.signal }).catch(() => undefined);
     }
   }
 

@@ -23,7 +23,10 @@ export type OrderKind =
   | "path"
   | "hash-memo"
   | "failed"
-  | "contract";
+  | "contract"
+  | "submitted"
+  | "submitted-failing"
+  | "submitted-never";
 
 /** One customer's business. */
 export type Order = {
@@ -56,6 +59,9 @@ const WEIGHTS: readonly { readonly kind: OrderKind; readonly weight: number }[] 
   { kind: "hash-memo", weight: 0.7 },
   { kind: "failed", weight: 0.6 },
   { kind: "contract", weight: 0.6 },
+  { kind: "submitted", weight: 0.5 },
+  { kind: "submitted-failing", weight: 0.3 },
+  { kind: "submitted-never", weight: 0.4 },
 ];
 
 /** The next order. The same dice give the same orders. */

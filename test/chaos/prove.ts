@@ -10,7 +10,18 @@ const REST_WITHIN_MS = 300_000;
 
 const EXAMPLES = 10;
 
+/** What only a broken G2 could give recovery to do. */
+const IMPOSSIBLE = `
+  SELECT kind || ' of ' || subject || ': ' || detail AS line FROM recovery_findings
+  WHERE kind IN ('paid_without_payment', 'payment_without_paid', 'paid_not_announced') OR action = 'needs_person'`;
+
+const REPAIRS = `
+  SELECT kind || ' ' || action AS repair, count(*)::int AS count FROM recovery_findings
+  GROUP BY kind, action ORDER BY count DESC`;
+
 export type Proof = {
+  /** What recovery has done, by kind and action. */
+  readonly repairs: Readonly<Record<string, number>>;
   readonly credits: readonly NetworkCredit[];
   readonly books: Books;
   readonly audits: readonly Audited[];
@@ -28,15 +39,22 @@ export async function prove(scene: Scene): Promise<Proof> {
   const audits = await auditAll(scene);
   const books = await readWholeBooks(dataSource);
   const heard = new Map(street.told.map((id) => [id, ear.heard.get(`/${id}`) ?? new Map()]));
+  const impossible: { line: string }[] = await dataSource.query(IMPOSSIBLE);
+  const repairs: { repair: string; count: number }[] = await dataSource.query(REPAIRS);
   const differences = audits.flatMap((audit) => audit.differences);
   return {
     credits,
     books,
     audits,
+    repairs: Object.fromEntries(repairs.map(({ repair, count }) => [repair, count])),
     findings: [
       ...judge({ ledger, credits, books, heard, lies: ear.lies }),
       ...finding("the system did not come to rest", left),
       ...finding("paidonce audit found differences", differences),
+      ...finding(
+        "recovery found what can't be",
+        impossible.map(({ line }) => line),
+      ),
     ],
   };
 }

@@ -26,6 +26,8 @@ export type Report = {
   readonly events: number;
   readonly webhooks: number;
   readonly orders: Readonly<Record<string, number>>;
+  /** What recovery has done, by kind and action. */
+  readonly repairs: Readonly<Record<string, number>>;
   readonly audits: readonly Audited[];
   readonly findings: readonly Finding[];
   /** Not a broken guarantee, but worth a look. */
@@ -54,9 +56,8 @@ export function toMarkdown(report: Report): string {
     `Faults ${total(rows)}, credits ${report.credits}, payments ${report.payments}, exceptions ${report.exceptions}, ` +
       `sessions ${report.sessions}, redeliveries at least ${report.redeliveries}, ` +
       `conflicts retried at least ${report.conflicts}, events ${report.events}, webhook requests ${report.webhooks}.`,
-    `Orders: ${Object.entries(report.orders)
-      .map(([kind, count]) => `${kind} ${count}`)
-      .join(", ")}.`,
+    `Orders: ${listed(report.orders)}.`,
+    `Recovery: ${listed(report.repairs) || "nothing to do"}.`,
     ...report.audits.map(
       ({ account, code, credits, differences }) =>
         `Audit of ${account.slice(0, 8)}…: exit code ${code}, ${credits} credits, ${differences.length} differences${code !== 0 && differences.length === 0 ? " besides the driver's own poison" : ""}.`,
@@ -75,6 +76,12 @@ function verdictLine(report: Report): string {
   return isGreen(report)
     ? `GREEN: ${report.credits} credits through ${total(report.faults)} faults: each in exactly one place, none lost, none doubled.`
     : `RED: ${report.findings.map(({ check, count }) => `${check} (${count})`).join("; ")}. Again: ${report.command}`;
+}
+
+function listed(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts)
+    .map(([kind, count]) => `${kind} ${count}`)
+    .join(", ");
 }
 
 function total(rows: readonly FaultRow[]): number {

@@ -39,7 +39,6 @@ export const IMPATIENT: Readonly<Record<string, string>> = {
   WEBHOOK_ALLOW_PRIVATE: "true",
   LOG_LEVEL: "warn",
   LOG_FORMAT: "json",
-  // Known from the version on that has the recovery job; unknown variables are ignored.
   RECOVERY_EVERY_SECONDS: "5",
   RECOVERY_AFTER_SECONDS: "5",
 };

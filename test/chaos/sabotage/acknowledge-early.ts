@@ -3,6 +3,8 @@ import { acknowledge } from "../../../src/consumers/consumer-group.js";
 import * as original from "../../../src/consumers/settle-deliveries.js";
 import { replaceModule } from "./replace-module.js";
 
+export * from "../../../src/consumers/settle-deliveries.js";
+
 replaceModule(import.meta.resolve("../../../src/consumers/settle-deliveries.js"), import.meta.url);
 
 export const settleDeliveries: typeof original.settleDeliveries = async (parts, deliveries) => {

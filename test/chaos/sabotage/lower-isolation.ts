@@ -2,6 +2,8 @@
 import * as original from "../../../src/entities/serializable.js";
 import { replaceModule } from "./replace-module.js";
 
+export * from "../../../src/entities/serializable.js";
+
 replaceModule(import.meta.resolve("../../../src/entities/serializable.js"), import.meta.url);
 
 export const inSerializableTransaction: typeof original.inSerializableTransaction = (

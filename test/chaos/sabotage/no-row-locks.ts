@@ -2,7 +2,7 @@
 import * as original from "../../../src/settlement/find-sessions.js";
 import { replaceModule } from "./replace-module.js";
 
-export { NamedSessions } from "../../../src/settlement/find-sessions.js";
+export * from "../../../src/settlement/find-sessions.js";
 
 replaceModule(import.meta.resolve("../../../src/settlement/find-sessions.js"), import.meta.url);
 

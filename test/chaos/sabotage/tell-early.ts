@@ -4,6 +4,8 @@ import * as original from "../../../src/settlement/record-outcomes.js";
 import { creditKeyText } from "../../../src/stellar/credit.js";
 import { replaceModule } from "./replace-module.js";
 
+export * from "../../../src/settlement/record-outcomes.js";
+
 replaceModule(import.meta.resolve("../../../src/settlement/record-outcomes.js"), import.meta.url);
 
 const ENDPOINTS = `

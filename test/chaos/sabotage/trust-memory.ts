@@ -2,7 +2,7 @@
 import * as original from "../../../src/consumers/append-entries.js";
 import { replaceModule } from "./replace-module.js";
 
-export { NO_TAIL, readPosition } from "../../../src/consumers/append-entries.js";
+export * from "../../../src/consumers/append-entries.js";
 
 replaceModule(import.meta.resolve("../../../src/consumers/append-entries.js"), import.meta.url);
 

@@ -1,0 +1,39 @@
+import { expect } from "chai";
+import { Dice } from "./dice.js";
+import { FAULTS } from "./faults/catalog.js";
+import { nextOrder } from "./orders.js";
+import { type Step, schedule } from "./schedule.js";
+
+const PACE = { leastGapMs: 100, mostGapMs: 900 };
+
+const steps = (seed: number, count: number): Step[] =>
+  Iterator.from(schedule(seed, FAULTS, PACE))
+    .take(count)
+    .toArray();
+
+describe("the schedule of chaos", () => {
+  it("is the same for the same seed, and another one for another", () => {
+    expect(steps(7, 200)).to.deep.equal(steps(7, 200));
+    expect(steps(7, 200)).not.to.deep.equal(steps(8, 200));
+  });
+
+  it("does every fault in every round, as often as it says", () => {
+    const round = FAULTS.reduce((sum, { times }) => sum + times, 0);
+    const done = steps(3, 2 * round).slice(round);
+    for (const { name, times } of FAULTS) {
+      expect(
+        done.filter(({ fault }) => fault === name),
+        name,
+      ).to.have.length(times);
+    }
+  });
+
+  it("brings the same orders for the same seed", () => {
+    const orders = (seed: number) => {
+      const dice = new Dice(seed);
+      return Array.from({ length: 500 }, (_, i) => nextOrder(dice, i, 3));
+    };
+    expect(orders(5)).to.deep.equal(orders(5));
+    expect(orders(5)).not.to.deep.equal(orders(6));
+  });
+});

@@ -1,0 +1,38 @@
+import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { beginProcessing } from "../../src/settlement/begin-processing.js";
+import type { MemoKey } from "../../src/stellar/memo.js";
+import type { AskedSession } from "./ledger.js";
+import type { Load } from "./load.js";
+import type { Order } from "./orders.js";
+import { destinationOf, lumens, MORE_THAN_ANYBODY_HAS } from "./payer.js";
+import type { World } from "./world.js";
+
+/** An envelope that was kept back can apply for no longer than this, and recovery waits as long. */
+const VALID_S = 20;
+
+/**
+ * A session whose transaction goes through us: `processing` from before it is submitted until recovery, or its own
+ * credit, says what became of it. One kind pays, one fails on the network, and one is never submitted.
+ */
+export function submitFor(
+  world: World,
+  load: Load,
+  session: AskedSession,
+  order: Order,
+  decimal: string,
+): void {
+  const destination = destinationOf(session.account, session.memoKey);
+  const amount = order.kind === "submitted-failing" ? MORE_THAN_ANYBODY_HAS : decimal;
+  if (order.kind === "submitted") load.sent++;
+  load.aside(
+    world.payer.send([lumens(destination, amount)], session.memoKey as MemoKey, {
+      validS: VALID_S,
+      before: async (hash, maxTime) => {
+        const begun = await inSerializableTransaction(world.dataSource, (runner) =>
+          beginProcessing(runner, session.id, { hash, maxTime }),
+        );
+        return begun && order.kind !== "submitted-never";
+      },
+    }),
+  );
+}
