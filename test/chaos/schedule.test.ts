@@ -6,10 +6,7 @@ import { type Step, schedule } from "./schedule.js";
 
 const PACE = { leastGapMs: 100, mostGapMs: 900 };
 
-const steps = (seed: number, count: number): Step[] =>
-  Iterator.from(schedule(seed, FAULTS, PACE))
-    .take(count)
-    .toArray();
+const steps = (seed: number, count: number) => firstOf(schedule(seed, FAULTS, PACE), count);
 
 function firstOf(all: Generator<Step, never>, count: number): Step[] {
   return Array.from({ length: count }, () => all.next().value);
