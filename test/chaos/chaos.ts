@@ -1,3 +1,5 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { endAllFaults } from "./come-to-rest.js";
 import { Dice } from "./dice.js";
@@ -20,6 +22,10 @@ export type ChaosOptions = {
   readonly short: boolean;
   /** Only these faults; all when left out. */
   readonly only?: readonly string[];
+  /** How to do the same again. */
+  readonly command: string;
+  /** A folder for the newest lines of every role. */
+  readonly logs?: string;
   readonly say: (line: string) => void;
 };
 
@@ -59,9 +65,10 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
   await done.finished;
   const { credits, books, audits, findings, repairs } = await prove(world);
   await figures.stop();
+  if (options.logs !== undefined) await keepLogs(world, options.logs);
   return {
     seed,
-    command: `./dev chaos --minutes ${options.minutes} --seed ${seed}`,
+    command: options.command,
     minutes,
     faults: done.rows(),
     skipped: done.skipped,
@@ -84,6 +91,13 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
     ],
     notes: world.fleet.members.flatMap(({ unclean }) => unclean),
   };
+}
+
+async function keepLogs({ fleet }: World, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const { spec, lines } of fleet.members) {
+    await writeFile(join(folder, `${spec.title.replace(" ", "-")}.log`), `${lines.join("\n")}\n`);
+  }
 }
 
 type Done = {

@@ -20,7 +20,9 @@ describe(`chaos, ${MINUTES} minute of it, seed ${SEED}`, () => {
   it("G1 to G5: whatever was killed, paused, cut or flushed: every credit in one place, every event told", async () => {
     const lines: string[] = [];
     const say = (line: string) => lines.push(line);
-    const report = await runChaos({ seed: SEED, minutes: MINUTES, rate: RATE, short: true, say }, ends);
+    const command = `./dev chaos --minutes ${MINUTES} --seed ${SEED} --rate ${RATE}`;
+    const options = { seed: SEED, minutes: MINUTES, rate: RATE, short: true, command, say };
+    const report = await runChaos(options, ends);
     if (!isGreen(report)) throw new Error(`${lines.join("\n")}\n${toMarkdown(report)}`);
   }).timeout(TIMEOUT_MS);
 });
