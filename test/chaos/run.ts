@@ -10,7 +10,7 @@ import { isGreen, toMarkdown } from "./report.js";
 
 type Options = {
   minutes: number;
-  seed: number;
+  seed?: number;
   rate: number;
   only?: string[];
   json?: string;
@@ -25,7 +25,7 @@ const RATE = 70;
 const program = new Command("./dev chaos")
   .description("kills, pauses, cuts and floods the whole service under load, and proves that nothing is lost")
   .option("--minutes <n>", "how long load and faults go on", positive, 5)
-  .option("--seed <n>", "the same seed does the same things; a new one when left out", positive, newSeed())
+  .option("--seed <n>", "the same seed does the same things; a new one when left out", positive)
   .option("--rate <n>", "orders per second, each about one credit", positive, RATE)
   .option("--only <faults...>", "only these faults, by name")
   .option("--json <file>", "write all figures there")
@@ -51,7 +51,7 @@ async function main(options: Options): Promise<void> {
     if (!options.quiet) process.stdout.write(`${at} s  ${line}\n`);
   };
   try {
-    const { seed, minutes, rate, only, logs } = options;
+    const { seed = newSeed(), minutes, rate, only, logs } = options;
     const command = [
       `./dev chaos --minutes ${minutes} --seed ${seed}`,
       ...(rate === RATE ? [] : [`--rate ${rate}`]),
