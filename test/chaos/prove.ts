@@ -6,7 +6,7 @@ import type { Scene } from "./scene.js";
 import { type Finding, judge } from "./verdict.js";
 
 /** Liveness: far longer than anything takes. Only a system that never comes to rest is red for it. */
-const REST_WITHIN_MS = 300_000;
+const REST_WITHIN_MS = 600_000;
 
 const EXAMPLES = 10;
 

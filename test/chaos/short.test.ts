@@ -2,8 +2,8 @@ import { runChaos } from "./chaos.js";
 import { Ends } from "./ends.js";
 import { isGreen, toMarkdown } from "./report.js";
 
-/** Printed with the verdict: another one each time finds more than always the same one. */
-const SEED = Number(process.env.CHAOS_SEED || Math.floor(Math.random() * 2 ** 31));
+/** The same each time: CI says whether a change broke something. CHAOS_SEED chooses another one. */
+const SEED = Number(process.env.CHAOS_SEED || 7);
 
 const MINUTES = 1;
 

@@ -207,6 +207,32 @@ for (const mode of ["optional", "required", "off"] as LockMode[]) {
       expect(findContradictions(books)).to.deep.equal([]);
     });
 
+    it("a database that takes no writes: nothing is acknowledged, and all is settled once it takes them", async () => {
+      const owner = await watchAccount(database.dataSource);
+      const sessions = await openSessions(
+        database.dataSource,
+        ...Array.from({ length: 20 }, () => aSession(owner)),
+      );
+      await ensureGroup(redis, owner.account);
+      await database.setReadOnly(true);
+      start(2);
+      await append(
+        redis,
+        sessions.map((session) => creditFor(session)),
+      );
+      // Taken, tried, and still pending.
+      await eventually(async () => {
+        const [pending] = (await redis.xpending(streamKey(owner.account), GROUP)) as [number];
+        return pending === 20;
+      });
+      expect(await redis.xlen(streamKey(owner.account))).to.equal(20);
+      await database.setReadOnly(false);
+      await drained(redis, owner.account);
+      const books = await readBooks(database.dataSource);
+      expect(findContradictions(books)).to.deep.equal([]);
+      expect(books.payments).to.have.length(20);
+    });
+
     it("an entry that its group lost is read again, so that the watermark can move on", async () => {
       const owner = await watchAccount(database.dataSource);
       const [session] = await openSessions(database.dataSource, aSession(owner));

@@ -18,7 +18,13 @@ export async function sharedPostgres(): Promise<PostgresServer> {
   return server;
 }
 
-export type TestDatabase = { readonly url: string; readonly dataSource: DataSource; close(): Promise<void> };
+export type TestDatabase = {
+  readonly url: string;
+  readonly dataSource: DataSource;
+  /** Takes no writes from now on, or takes them again; every connection is broken, so that it holds for all. */
+  setReadOnly(isReadOnly: boolean): Promise<void>;
+  close(): Promise<void>;
+};
 
 /** Migrated once; every test's database is a copy of it, which takes a quarter of the time of migrating anew. */
 const TEMPLATE = `template_${process.pid}`;
@@ -44,6 +50,13 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   return {
     url: own,
     dataSource,
+    setReadOnly: async (isReadOnly) => {
+      await onServer(
+        url,
+        `ALTER DATABASE ${name} SET default_transaction_read_only = ${isReadOnly ? "on" : "off"}`,
+      );
+      await onServer(url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
+    },
     close: async () => {
       await dataSource.destroy();
       await onServer(url, `DROP DATABASE ${name} WITH (FORCE)`);
