@@ -13,6 +13,7 @@ import { guardedAgent } from "../webhooks/guarded-agent.js";
 import { numberEvents } from "../webhooks/number-events.js";
 import { onOutboxRing } from "../webhooks/outbox-bell.js";
 import { forgetIdempotencyKeys } from "./forget-idempotency-keys.js";
+import type { ScheduledRuns } from "./liveness.js";
 import { AUDIT_QUEUE, MAINTENANCE_QUEUE, type QueueContext, RECOVERY_QUEUE, RELAY_QUEUE } from "./queues.js";
 import { type ScheduledJob, ScheduledQueue } from "./scheduled-queue.js";
 import { WebhookQueue } from "./webhook-queue.js";
@@ -48,8 +49,8 @@ export type Recovering = Pick<
 
 /** All queues of one process with their connections. Stopped once, it is done with: a new one takes its place. */
 export class JobEngine {
-  /** Milliseconds from one run of each scheduled job to the next. */
-  readonly intervals: Readonly<Record<string, number>>;
+  /** For liveness. */
+  readonly scheduled: readonly ScheduledRuns[];
   readonly #connections: readonly Redis[];
   readonly #agent: Agent;
   readonly #listen: () => void;
@@ -104,8 +105,8 @@ export class JobEngine {
         };
       }
     }
-    this.intervals = Object.fromEntries(
-      Object.values(queues).flatMap((jobs) => Object.entries(jobs).map(([name, job]) => [name, job.every])),
+    this.scheduled = Object.entries(queues).flatMap(([queue, jobs]) =>
+      Object.entries(jobs).map(([job, { every }]) => ({ job, queue, every })),
     );
     this.#scheduled = Object.entries(queues).map(
       ([name, jobs]) => new ScheduledQueue({ ...context, name, jobs, ...(rescheduleMs && { rescheduleMs }) }),

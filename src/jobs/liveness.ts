@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { sleep } from "../backoff.js";
-import { RUNS_KEY } from "./queues.js";
+import { PREFIX, RUNS_KEY } from "./queues.js";
 
 /** A job that nobody has run for so many of its intervals stands, and not before a minute has passed. */
 const INTERVALS = 3;
@@ -9,9 +9,17 @@ const AT_LEAST_MS = 60_000;
 /** How long a connection may take to answer while another one to the same server answers at once. */
 const ANSWERS_WITHIN_MS = 5_000;
 
+/** A job that should run again and again. */
+export type ScheduledRuns = {
+  readonly job: string;
+  readonly queue: string;
+  /** Milliseconds from one run to the next. */
+  readonly every: number;
+};
+
 /** What is looked at: the queues of this process. */
 export type Watched = {
-  readonly intervals: Readonly<Record<string, number>>;
+  readonly scheduled: readonly ScheduledRuns[];
   standsBecause(withinMs: number): Promise<string | null>;
 };
 
@@ -44,12 +52,12 @@ export class Liveness {
       return null;
     }
     const now = performance.now();
-    for (const [name, every] of Object.entries(watched.intervals)) {
-      const count = counts[name] ?? "0";
-      const seen = this.#seen.get(name);
-      if (seen?.count !== count) this.#seen.set(name, { count, at: now });
-      else if (now - seen.at > this.#patience(every)) {
-        return `nobody has run the job ${name} for ${Math.round((now - seen.at) / 1000)} s`;
+    for (const { job, queue, every } of watched.scheduled) {
+      const count = counts[job] ?? "0";
+      const seen = this.#seen.get(job);
+      if (seen?.count !== count) this.#seen.set(job, { count, at: now });
+      else if (now - seen.at > this.#patience(every) && !(await this.#isPaused(queue))) {
+        return `nobody has run the job ${job} for ${Math.round((now - seen.at) / 1000)} s`;
       }
     }
     return watched.standsBecause(this.#options.standingMs ?? ANSWERS_WITHIN_MS);
@@ -73,6 +81,12 @@ export class Liveness {
   /** After a restart, or an outage: everything has its time again. */
   reset(): void {
     this.#seen = new Map();
+  }
+
+  /** By an operator, in Bull Board: then standing is what it should do. */
+  async #isPaused(queue: string): Promise<boolean> {
+    const found = await this.#options.probe.hexists(`${PREFIX}:${queue}:meta`, "paused").catch(() => 1);
+    return found === 1;
   }
 
   #patience(every: number): number {

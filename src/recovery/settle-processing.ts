@@ -1,3 +1,4 @@
+import type { HorizonRoot } from "../horizon/client.js";
 import { readTransaction } from "../horizon/read-transaction.js";
 import { decide } from "../settlement/decide.js";
 import { rollBackSession } from "../settlement/roll-back-session.js";
@@ -18,8 +19,13 @@ import { searchAccount } from "./search-account.js";
  */
 export async function settleProcessing(run: Run): Promise<void> {
   const sessions = await readBroken(run, PROCESSING_TOO_LONG);
+  if (sessions.length === 0) return;
+  // Before any transaction, and once: an answer can only be believed about ledgers that were closed when it was given,
+  // and an older root only makes a run wait that need not.
+  const root = await run.horizon.assertNetwork(run.passphrase, run.signal);
   for (const session of sessions) {
-    if (session.submittedHash !== null) await conclude(run, session, ...(await askByHash(run, session)));
+    if (session.submittedHash !== null)
+      await conclude(run, session, ...(await askByHash(run, session, root)));
   }
   const hashless = sessions.filter(({ submittedHash }) => submittedHash === null);
   for (const [account, group] of byAccount(hashless)) {
@@ -50,12 +56,10 @@ export async function settleProcessing(run: Run): Promise<void> {
   }
 }
 
-async function askByHash(run: Run, session: BrokenSession): Promise<[Judgement, Facts]> {
+async function askByHash(run: Run, session: BrokenSession, before: HorizonRoot): Promise<[Judgement, Facts]> {
   const { horizon, signal } = run;
   const { account, submittedHash: hash, submittedMaxTime: maxTime, payableAfter: after } = session;
   if (hash === null) throw new Error(`session ${session.id} has no hash to ask by`);
-  // Before the transaction: an answer can only be believed about ledgers that were closed when it was given.
-  const before = await horizon.assertNetwork(run.passphrase, signal);
   const answer = await readTransaction(horizon, account, hash, signal);
   const roots = { before, after: answer.kind === "absent" ? await horizon.root(signal) : before };
   const evidence = {

@@ -74,7 +74,10 @@ describe("workers that stand although Redis is there", () => {
 
   it("is not said of workers that run, of a flushed Redis, or while Redis is away", async () => {
     const liveness = new Liveness({ probe: redis, standingMs: 0 });
-    const watched = { intervals: { relay: 1_000 }, standsBecause: async () => null };
+    const watched = {
+      scheduled: [{ job: "relay", queue: "relay", every: 1_000 }],
+      standsBecause: async () => null,
+    };
     await redis.hset(RUNS_KEY, "relay", 7);
     expect(await liveness.look(watched), "first seen").to.equal(null);
     await redis.hincrby(RUNS_KEY, "relay", 1);
@@ -84,6 +87,8 @@ describe("workers that stand although Redis is there", () => {
     await redis.hset(RUNS_KEY, "relay", 1);
     expect(await liveness.look(watched)).to.equal(null);
     expect(await liveness.look(watched)).to.match(/nobody has run the job relay/);
+    await redis.hset(`${PREFIX}:relay:meta`, "paused", 1);
+    expect(await liveness.look(watched), "paused by an operator").to.equal(null);
     const away = connectRedis(server.url, "test", silent);
     await away.ping();
     const probing = new Liveness({ probe: away, standingMs: 0 });
