@@ -20,7 +20,7 @@ export function recoveryInWords(last: LastRecovery | null): string {
   if (last === null) return "not yet run";
   const failed = Object.keys(last.failures).length;
   const parts = [
-    last.repaired === 0 ? "nothing was left behind" : `${last.repaired} put right`,
+    last.repaired === 0 ? "nothing to put right" : `${last.repaired} put right`,
     ...(last.waiting > 0 ? [`${last.waiting} left for the next run`] : []),
     ...(failed > 0 ? [`${failed} CHECKS NOT MADE`] : []),
     ...(last.needs_person > 0 ? [`${last.needs_person} FOR A PERSON`] : []),

@@ -75,7 +75,8 @@ function* problemsOfRecovery(last: LastRecovery | null, limits: StatusLimits): G
     yield `Recovery could not look at ${check.replaceAll("_", " ")}: ${why}. It tries again by itself.`;
   }
   if (last.needs_person > 0) {
-    yield `${last.needs_person} findings of recovery wait for a person: \`paidonce findings --open\`.`;
+    const waits = last.needs_person === 1 ? "finding of recovery waits" : "findings of recovery wait";
+    yield `${last.needs_person} ${waits} for a person: \`paidonce findings --open\`.`;
   }
 }
 
