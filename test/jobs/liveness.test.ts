@@ -68,7 +68,6 @@ describe("workers that stand although Redis is there", () => {
       `${PREFIX}:maintenance:wait`,
       `${PREFIX}:maintenance:prioritized`,
     );
-    for (const key of await redis.keys(`${PREFIX}:maintenance:repeat:*`)) await redis.del(key);
     await expiresOne();
   });
 
