@@ -8,16 +8,23 @@
  * a run took. A file that is missing here is dealt all the same, and a wrong figure costs balance alone.
  */
 const SECONDS: Readonly<Record<string, number>> = {
+  "chaos/short": 120,
   "fresh-clone": 115,
+  "chaos/sabotage": 60,
   "processes/kill-ingest": 55,
   "processes/kill-consumer": 38,
   "processes/pause": 35,
+  "interleavings/pairs": 30,
+  "cli/recover": 28,
+  "recovery/paid": 28,
   "jobs/webhooks": 27,
   "locks/session-locks": 27,
   "http/checkout/live": 25,
   "processes/redelivery": 22,
   "processes/signals": 22,
   "processes/kill-postgres": 20,
+  "interleavings/recovery": 18,
+  "recovery/processing": 18,
   "consumers/consumer": 18,
   "consumers/ingest-faults": 18,
   "machine/postgres": 18,
@@ -27,7 +34,9 @@ const SECONDS: Readonly<Record<string, number>> = {
   "cli/exceptions": 15,
   "http/ops/browser": 15,
   "metrics/role-metrics": 15,
+  "jobs/liveness": 15,
   "audit/audit": 12,
+  "interleavings/world": 12,
   "http/checkout/accessible": 12,
   "http/idempotency": 12,
 };
