@@ -7,9 +7,10 @@ import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
 import { HorizonError } from "../horizon/errors.js";
 import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
 import type { NetworkView } from "../horizon/network-view.js";
+import { UNSAID_LAG_MS } from "../horizon/reach.js";
 import { readPage } from "../horizon/read-page.js";
 import { type AccountId, compareKeys } from "../stellar/credit.js";
-import { endOfLedger, ledgerOf, type OperationId } from "../stellar/operation-id.js";
+import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { inSpan } from "../tracing.js";
 import { appendEntries, NO_TAIL, readPosition, type Tail } from "./append-entries.js";
 import type { Bell } from "./bell.js";
@@ -146,15 +147,23 @@ async function follow(
     onProgress();
     const through = page.isLast ? page.latestLedger : null;
     parts.observer?.read(account, through === null ? cursor : endOfLedger(through));
-    const scanned: Scanned | null = through === null ? null : { through, closed: closedLedger(view) };
+    const scanned = page.isLast ? scannedBy(page.latestLedger, view) : null;
     if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tail, scanned))) return;
     if (page.isLast && !(await rest(parts, account, tail, scanned, bell, signal))) return;
   }
 }
 
-function closedLedger(root: HorizonRoot): Scanned["closed"] {
-  const at = root.historyLatestClosedAt;
-  return at === null ? null : { ledger: root.historyLatestLedger, at };
+/**
+ * What a last page tells. A server that does not say how far it is proves nothing about ledgers, so that the watermark
+ * stays; sessions may expire all the same by what it must have had, since a payment in time counts even after that.
+ * @param root asked before the page
+ */
+function scannedBy(through: LedgerSequence | null, root: HorizonRoot): Scanned {
+  const { historyLatestLedger: ledger, historyLatestClosedAt: at } = root;
+  if (through === null) {
+    return { through, closed: at && { ledger, at: new Date(at.getTime() - UNSAID_LAG_MS) } };
+  }
+  return { through, closed: at && { ledger, at } };
 }
 
 /** Waits for the doorbell or the poll time, while the watermark follows the consumers. */

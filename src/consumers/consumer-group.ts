@@ -130,20 +130,39 @@ export async function idleConsumers(redis: Redis, account: AccountId, idleMs: nu
     .map((fields) => String(fields.get("name")));
 }
 
-/** Ids of entries that are pending and that nobody has touched for `idleMs`; takes none of them over. */
+/** Ids of entries that nobody has touched for `idleMs`, those delivered too often left out; takes none over. */
 export async function listAbandoned(
   redis: Redis,
   account: AccountId,
-  idleMs: number,
-  count: number,
+  { idleMs, maxDeliveries, count }: { idleMs: number; maxDeliveries: number; count: number },
 ): Promise<string[]> {
-  try {
-    const rows = await redis.xpending(streamKey(account), GROUP, "IDLE", idleMs, "-", "+", count);
-    return (rows as [string, ...unknown[]][]).map(([id]) => id);
-  } catch (error) {
-    if (isNoGroupError(error)) return [];
-    throw error;
-  }
+  const rows = await redis.xpending(streamKey(account), GROUP, "IDLE", idleMs, "-", "+", count);
+  return (rows as [id: string, consumer: string, idle: number, deliveries: number][])
+    .filter(([, , , deliveries]) => deliveries <= maxDeliveries)
+    .map(([id]) => id);
+}
+
+/**
+ * Takes over entries that are still idle. It does not count as a delivery: whoever can't settle them now must not
+ * bring them nearer to the dead letters.
+ */
+export async function takeOver(
+  redis: Redis,
+  consumer: string,
+  account: AccountId,
+  ids: readonly string[],
+  idleMs: number,
+): Promise<Delivery[]> {
+  if (ids.length === 0) return [];
+  const key = streamKey(account);
+  const taken = await redis.call("XCLAIM", key, GROUP, consumer, idleMs, ...ids, "JUSTID");
+  const pipeline = redis.pipeline();
+  for (const id of taken as string[]) pipeline.xrange(key, id, id);
+  const found = (await pipeline.exec()) ?? [];
+  return found.flatMap(([error, entries]) => {
+    if (error !== null) throw error;
+    return (entries as RawEntry[]).map((entry) => ({ account, entry }));
+  });
 }
 
 /**

@@ -8,9 +8,9 @@ import { parseEntryId } from "./entry.js";
 
 /** How far Horizon's history is known to be read, and when that ledger closed. */
 export type Scanned = {
-  /** Every operation of the account up to the end of this ledger has been fetched and appended. */
-  readonly through: LedgerSequence;
-  /** A ledger at or below `through`, with its close time. */
+  /** Every operation of the account up to the end of this ledger has been fetched and appended; null: not known. */
+  readonly through: LedgerSequence | null;
+  /** A ledger at or below `through`, with its close time; or a time up to which all has been fetched. */
   readonly closed: { readonly ledger: LedgerSequence; readonly at: Date } | null;
 };
 
@@ -37,6 +37,7 @@ export function provenProgress(position: StreamPosition, scanned: Scanned | null
   }
   const tail = parseEntryId(position.tail).operationId;
   if (scanned === null) return { watermark: tail, settledThrough: null };
+  if (scanned.through === null) return { watermark: tail, settledThrough: scanned.closed?.at ?? null };
   const end = endOfLedger(scanned.through);
   const closed =
     scanned.closed !== null && scanned.closed.ledger <= scanned.through ? scanned.closed.at : null;

@@ -158,9 +158,12 @@ export class HorizonClient {
     const behind = (latestLedger: LedgerSequence | null) =>
       new HorizonError("behind", `${path} asked of a server at ledger ${latestLedger}`, { latestLedger });
     try {
-      return await this.#all(path, query, signal, ({ latestLedger }) => {
+      const found = await this.#all(path, query, signal, ({ latestLedger }) => {
         if (latestLedger !== null && latestLedger < ledger) throw behind(latestLedger);
       });
+      // It is about something that moved value: to find nothing is to have not got there.
+      if (found.length === 0) throw behind(null);
+      return found;
     } catch (error) {
       if (error instanceof HorizonError && error.kind === "not_found") throw behind(error.latestLedger);
       throw error;

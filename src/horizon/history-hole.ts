@@ -13,7 +13,7 @@ const FIRST_WITH_OPERATIONS = 2 as LedgerSequence;
  *
  * A cursor in the middle of a ledger still needs the rest of it; one at its end (endOfLedger) needs the next. Ask
  * for `root` **after** the page that is to be trusted: history only shrinks, so what was there after was there
- * before. (Behind a balancer another server may have answered: see ledgersBehind.)
+ * before. (Behind a balancer another server may have answered: all of them must keep the same history.)
  * @returns null when nothing can be missing, also when the server has no history at all (elder ledger 0): it is behind
  */
 export function findHistoryHole(

@@ -44,7 +44,11 @@ export async function readTransaction(
   if (!successful) return { kind: "failed", ledger: at, resultCode: resultCodeOf(found.result_xdr) };
   const records = await client.transactionPayments(hash, at, signal);
   const movements: Movement[] = [];
-  for (const { decoded } of decodePage(records, account, BEFORE_ALL)) {
+  for (const { operationId, decoded } of decodePage(records, account, BEFORE_ALL)) {
+    // Without an id it would get another key here than ingest gives it.
+    if (operationId === BEFORE_ALL) {
+      throw new HorizonError("broken_body", `transaction ${hash}: a record without an id`);
+    }
     movements.push(...(await completed(client, decoded, signal)));
   }
   return { kind: "applied", ledger: at, movements };

@@ -2,16 +2,27 @@ import type { EntityManager } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import type { Facts, Finding, FindingAction, FindingKind } from "./finding.js";
 
-/** What waits for a person is told once: a later run that sees the same only says that it is still so. */
+/**
+ * What waits for a person is told once: a later run that sees the same only adds to the evidence. What a person has
+ * closed, in just this state, is not told again.
+ */
 const RECORD = `
   INSERT INTO recovery_findings (id, run_id, kind, subject, session_id, action, detail, evidence, before, after, closed_at)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, CASE WHEN $6 = 'needs_person' THEN NULL ELSE now() END)
+  SELECT $1::uuid, $2::uuid, $3::text, $4::text, $5::uuid, $6::text, $7::text, $8::jsonb, $9::jsonb, $10::jsonb,
+         CASE WHEN $6 = 'needs_person' THEN NULL ELSE now() END
+  WHERE $6 <> 'needs_person' OR NOT EXISTS (
+    SELECT FROM recovery_findings f
+    WHERE f.kind = $3 AND f.subject = $4 AND f.closed_note IS NOT NULL AND f.before = $9::jsonb)
   ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO UPDATE
-  SET seen_at = now(), detail = excluded.detail, evidence = excluded.evidence,
-      before = excluded.before, after = excluded.after`;
+  SET seen_at = now(), detail = excluded.detail, before = excluded.before, after = excluded.after,
+      evidence = recovery_findings.evidence || excluded.evidence
+  RETURNING xmax = 0 AS inserted`;
 
 const CLOSE_REPAIRED = `
   UPDATE recovery_findings SET closed_at = now() WHERE kind = $1 AND subject = $2 AND closed_at IS NULL`;
+
+/** `known`: it waits for a person already; `closed`: a person has closed just this. */
+export type Novelty = "new" | "known" | "closed";
 
 /**
  * Writes a finding, in the transaction of the repair that it tells of: neither is ever there without the other.
@@ -21,11 +32,14 @@ export async function recordFinding(
   runner: { query(statement: string, values: unknown[]): Promise<unknown> },
   runId: string | null,
   finding: Finding,
-): Promise<void> {
+): Promise<Novelty> {
   const { kind, subject, sessionId, action, detail, evidence, before, after } = finding;
   if (action !== "needs_person") await runner.query(CLOSE_REPAIRED, [kind, subject]);
   const json = [evidence, before, after].map((facts) => JSON.stringify(facts));
-  await runner.query(RECORD, [uuidv7(), runId, kind, subject, sessionId ?? null, action, detail, ...json]);
+  const values = [uuidv7(), runId, kind, subject, sessionId ?? null, action, detail, ...json];
+  const [row] = (await runner.query(RECORD, values)) as { inserted: boolean }[];
+  if (row === undefined) return "closed";
+  return row.inserted ? "new" : "known";
 }
 
 /** Sessions that a person, or the network, has put right meanwhile. As many rows as are open. */
@@ -38,18 +52,35 @@ const CLOSE_GONE = `
     WHEN 'payment_without_paid' THEN s.status = 'paid' OR NOT s.has_payment
     ELSE false END`;
 
-/** Closes what waited for a person and is well by now. */
-export async function closeWhatIsWell(manager: EntityManager): Promise<void> {
+/** A search that is over must not keep a later one from reading the same pages. */
+const FORGET_SEARCHES = `
+  DELETE FROM recovery_searches r USING checkout_sessions s
+  WHERE s.id = r.session_id AND NOT (s.status = 'processing' OR (s.contradictory AND s.status = 'paid'))`;
+
+/**
+ * Whoever wrote with the triggers off has made the note about a payment wrong, and hidden the contradiction. An audit
+ * looks at the payments themselves.
+ */
+const NOTE_AGAIN = `
+  UPDATE checkout_sessions s SET has_payment = NOT s.has_payment
+  FROM (SELECT DISTINCT d.subject::uuid AS id FROM audit_differences d JOIN audits a ON a.id = d.audit_id
+        WHERE d.kind IN ('no_payment', 'unpaid') AND a.finished_at > now() - interval '1 day') found
+  WHERE s.id = found.id AND s.has_payment <> EXISTS (SELECT FROM payments p WHERE p.session_id = s.id)`;
+
+/** Before a run: what is well by now is closed, and what an audit has seen is not hidden from it. */
+export async function tidyUp(manager: EntityManager): Promise<void> {
+  await manager.query(NOTE_AGAIN);
   await manager.query(CLOSE_GONE);
+  await manager.query(FORGET_SEARCHES);
 }
 
 const CLOSE_BY_HAND = `
-  UPDATE recovery_findings SET closed_at = now(), evidence = evidence || jsonb_build_object('closed_by_hand', $2::text)
+  UPDATE recovery_findings SET closed_at = now(), closed_note = $2
   WHERE id = $1 AND closed_at IS NULL
   RETURNING id`;
 
 /**
- * Closes a finding because a person says so. It opens again with the next run that finds the same.
+ * Closes a finding because a person says so. It is not told again while its subject stays as it is.
  * @returns false where there is none that is open
  */
 export async function closeFinding(manager: EntityManager, id: string, note: string): Promise<boolean> {

@@ -1,12 +1,13 @@
 import type { HorizonRoot } from "../horizon/client.js";
 import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
+import { reachesPast } from "../horizon/reach.js";
 import type { TransactionAnswer } from "../horizon/read-transaction.js";
 import type { Movement } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
 
 /** A transaction that was submitted for a session, as the session remembers it. */
 export type Submitted = {
-  /** Upper time bound of its envelope; null where it has none. */
+  /** Upper time bound of its envelope; null where it has none, which nothing of ours submits. */
   readonly maxTime: Date | null;
   /** Whatever it did lies after this operation. */
   readonly after: OperationId;
@@ -28,9 +29,9 @@ export type Roots = { readonly before: HorizonRoot; readonly after: HorizonRoot 
  *
  * A transaction that is not found has failed only if it can't apply any more **and** the server that does not find
  * it has every ledger in which it could have: its time bound lies behind the close of a ledger (CAP-21: it is valid
- * while closeTime <= maxTime) that this server had ingested when it answered, and it has forgotten none that came
- * after the session began. Behind a balancer two questions can reach two servers: each answer counts by the ledger
- * that it says itself.
+ * while closeTime <= maxTime) that this server had ingested when it answered (see reach.ts), and none was forgotten
+ * that came after the session began. Behind a balancer two questions can reach two servers: what was forgotten is
+ * known of one of them, so that all must keep the same history.
  */
 export function judgeSubmission(submitted: Submitted, answer: TransactionAnswer, roots: Roots): Judgement {
   if (answer.kind === "applied") return { kind: "settle", movements: answer.movements };
@@ -39,19 +40,19 @@ export function judgeSubmission(submitted: Submitted, answer: TransactionAnswer,
     return { kind: "roll_back", resultCode: answer.resultCode, why };
   }
   const hole = findHistoryHole(submitted.after, roots.after);
-  if (hole !== null) return { kind: "ask_person", why: `it can't be looked up: ${describeHole(hole)}` };
-  if (submitted.maxTime === null)
-    return { kind: "wait", why: "it has no time bound and can apply at any time" };
-  const { historyLatestLedger: newest, historyLatestClosedAt: closedAt } = roots.before;
-  if (closedAt === null || closedAt.getTime() <= submitted.maxTime.getTime()) {
-    return { kind: "wait", why: `it can still apply until ${submitted.maxTime.toISOString()}` };
+  if (hole !== null)
+    return { kind: "ask_person", why: `its transaction can't be looked up: ${describeHole(hole)}` };
+  const { maxTime } = submitted;
+  if (maxTime === null) {
+    return { kind: "ask_person", why: "its transaction has no time bound: it can apply at any time" };
   }
-  if (answer.latestLedger === null || answer.latestLedger < newest) {
-    return { kind: "wait", why: `the server that does not know it is at ledger ${answer.latestLedger}` };
+  const until = maxTime.toISOString();
+  if (!reachesPast(roots.before, answer.latestLedger, maxTime)) {
+    const at =
+      answer.latestLedger === null ? "does not say how far it is" : `is at ledger ${answer.latestLedger}`;
+    return { kind: "wait", why: `it can apply until ${until}, and the server that does not know it ${at}` };
   }
-  return {
-    kind: "roll_back",
-    resultCode: null,
-    why: `it is in no ledger, and can be in none after ${newest}, which closed at ${closedAt.toISOString()}`,
-  };
+  const newest = roots.before.historyLatestLedger;
+  const why = `its transaction is in no ledger, and could apply until ${until} only, before ledger ${newest}`;
+  return { kind: "roll_back", resultCode: null, why };
 }

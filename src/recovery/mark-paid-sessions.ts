@@ -2,6 +2,7 @@ import type { SessionId } from "../entities/checkout-session.js";
 import { announcePaid, markPaid } from "../settlement/mark-paid.js";
 import { creditKeyText } from "../stellar/credit.js";
 import { PAYMENT_WITHOUT_PAID, readBroken } from "./broken-sessions.js";
+import { eachOf } from "./each-of.js";
 import type { Finding } from "./finding.js";
 import { type Run, repair, withSession } from "./repair.js";
 
@@ -11,8 +12,8 @@ import { type Run, repair, withSession } from "./repair.js";
  * @throws the database's error; what was done until then holds
  */
 export async function markPaidSessions(run: Run): Promise<void> {
-  for (const { id, status } of await readBroken(run, PAYMENT_WITHOUT_PAID)) {
-    await withSession(run, id, (signal) =>
+  await eachOf(run, await readBroken(run, PAYMENT_WITHOUT_PAID), ({ id, status }) =>
+    withSession(run, id, (signal) =>
       repair(
         run,
         async (runner) => {
@@ -39,15 +40,17 @@ export async function markPaidSessions(run: Run): Promise<void> {
         },
         signal,
       ),
-    );
-  }
+    ),
+  );
 }
 
 /** What the audits of the last day found: as many rows as there are differences. */
 const NOT_ANNOUNCED = `
   SELECT DISTINCT d.subject::uuid AS id
   FROM audit_differences d JOIN audits a ON a.id = d.audit_id
-  WHERE d.kind = 'not_announced' AND a.finished_at > now() - interval '1 day' LIMIT 500`;
+  WHERE d.kind = 'not_announced' AND a.finished_at > now() - interval '1 day'
+    AND NOT EXISTS (SELECT FROM outbox_events o WHERE o.subject = d.subject AND o.type = 'payment.confirmed')
+  LIMIT 500`;
 
 /**
  * Sessions that are paid, with their payment, and whose merchant was never told: an audit has found that the event is
@@ -56,8 +59,8 @@ const NOT_ANNOUNCED = `
  */
 export async function announceSessions(run: Run): Promise<void> {
   const rows: { id: SessionId }[] = await run.dataSource.query(NOT_ANNOUNCED);
-  for (const { id } of rows) {
-    await withSession(run, id, (signal) =>
+  await eachOf(run, rows, ({ id }) =>
+    withSession(run, id, (signal) =>
       repair(
         run,
         async (runner) => {
@@ -76,6 +79,6 @@ export async function announceSessions(run: Run): Promise<void> {
         },
         signal,
       ),
-    );
-  }
+    ),
+  );
 }

@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from "uuid";
 import type { Finding } from "./finding.js";
-import { closeWhatIsWell } from "./findings-log.js";
+import { tidyUp } from "./findings-log.js";
 import { announceSessions, markPaidSessions } from "./mark-paid-sessions.js";
 import type { RecoveryParts, Run } from "./repair.js";
 import { settleProcessing } from "./settle-processing.js";
@@ -11,12 +11,15 @@ import { supplyPayments } from "./supply-payments.js";
 /** Five minutes: longer than any submission is waited for, or any server is restarted. */
 const AFTER_SECONDS = 300;
 
+/** As the consumers' default. */
+const MAX_DELIVERIES = 5;
+
 /** What a run looks at, in this order: first what came and was not settled, then what contradicts itself. */
 const CHECKS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
   streams: sweepStreams,
+  sessions: markPaidSessions,
   processing: settleProcessing,
   payments: supplyPayments,
-  sessions: markPaidSessions,
   announcements: announceSessions,
   watermarks: advanceWatermarks,
   outbox: relayOutbox,
@@ -49,10 +52,18 @@ const FORGET = `
  */
 export async function recover(parts: RecoveryParts, { dryRun = false } = {}): Promise<RecoveryReport> {
   const { dataSource, signal } = parts;
-  const run: Run = { afterSeconds: AFTER_SECONDS, ...parts, id: uuidv7(), dryRun, findings: [], waiting: 0 };
+  const run: Run = {
+    afterSeconds: AFTER_SECONDS,
+    maxDeliveries: MAX_DELIVERIES,
+    ...parts,
+    id: uuidv7(),
+    dryRun,
+    findings: [],
+    waiting: 0,
+  };
   if (!dryRun) {
     await dataSource.query(BEGIN, [run.id]);
-    await closeWhatIsWell(dataSource.manager);
+    await tidyUp(dataSource.manager);
   }
   const failures: Record<string, string> = {};
   for (const [name, check] of Object.entries(CHECKS)) {

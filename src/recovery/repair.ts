@@ -6,7 +6,7 @@ import { inSerializableTransaction } from "../entities/serializable.js";
 import type { HorizonClient } from "../horizon/client.js";
 import type { SessionLocks } from "../locks/session-locks.js";
 import type { Finding } from "./finding.js";
-import { recordFinding } from "./findings-log.js";
+import { type Novelty, recordFinding } from "./findings-log.js";
 
 export type RecoveryParts = {
   readonly dataSource: DataSource;
@@ -19,9 +19,11 @@ export type RecoveryParts = {
   readonly signal: AbortSignal;
   /** How long something may stand before it is looked at, in seconds; 300 by default. */
   readonly afterSeconds?: number;
+  /** Entries delivered more often are left to the consumers, who bury them; 5 by default. */
+  readonly maxDeliveries?: number;
   /** Pages of Horizon read for one account's searches in one run, at the most; 200 by default. */
   readonly pages?: number;
-  /** Told of each finding. */
+  /** Told of each finding, once. */
   readonly onFinding?: (finding: Finding) => void;
 };
 
@@ -31,6 +33,7 @@ export type Run = RecoveryParts & {
   /** Look, and say what would be done. */
   readonly dryRun: boolean;
   readonly afterSeconds: number;
+  readonly maxDeliveries: number;
   readonly findings: Finding[];
   /** Looked at and left for the next run. */
   waiting: number;
@@ -56,31 +59,32 @@ export async function repair(
   work: (runner: QueryRunner) => Promise<Finding | null>,
   signal: AbortSignal = run.signal,
 ): Promise<Finding | null> {
-  const attempt = async (runner: QueryRunner): Promise<Finding | null> => {
+  const attempt = async (runner: QueryRunner) => {
     const finding = await work(runner);
     if (run.dryRun) throw new RehearsedError(finding);
-    if (finding !== null) await recordFinding(runner, run.id, finding);
-    return finding;
+    if (finding === null) return null;
+    return { finding, novelty: await recordFinding(runner, run.id, finding) };
   };
   try {
-    return note(run, await inSerializableTransaction(run.dataSource, attempt, { signal }));
+    const done = await inSerializableTransaction(run.dataSource, attempt, { signal });
+    return done && note(run, done.finding, done.novelty);
   } catch (error) {
-    if (error instanceof RehearsedError) return note(run, error.finding);
+    if (error instanceof RehearsedError) return error.finding && note(run, error.finding, "new");
     throw error;
   }
 }
 
-/** Adds a finding to what the run has found. */
-export function note(run: Run, finding: Finding | null): Finding | null {
-  if (finding === null) return null;
+/** Adds a finding to what the run has found, and tells of it where it is news. */
+export function note(run: Run, finding: Finding, novelty: Novelty): Finding | null {
+  // A person has dealt with just this, and said so.
+  if (novelty === "closed") return null;
   run.findings.push(finding);
-  if (!run.dryRun) run.onFinding?.(finding);
   const { kind, subject, action, detail } = finding;
   const isForPerson = action === "needs_person";
-  run.logger[isForPerson ? "error" : "warn"](
-    { kind, subject, action, dryRun: run.dryRun, ...(isForPerson && { alarm: true }) },
-    `recovery: ${detail}`,
-  );
+  const level = novelty === "known" ? "debug" : isForPerson ? "error" : "warn";
+  const facts = { kind, subject, action, dryRun: run.dryRun, ...(isForPerson && { alarm: true }) };
+  run.logger[level](facts, `recovery: ${detail}`);
+  if (!run.dryRun && novelty === "new") run.onFinding?.(finding);
   return finding;
 }
 

@@ -1,10 +1,11 @@
 import type { SessionId } from "../entities/checkout-session.js";
 import type { HorizonRoot } from "../horizon/client.js";
 import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
+import { hasCaughtUp } from "../horizon/reach.js";
 import { readPage } from "../horizon/read-page.js";
 import type { AccountId, Credit } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
-import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
+import { type LedgerSequence, type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import type { Run } from "./repair.js";
 
 const PAGE = 200;
@@ -15,24 +16,32 @@ export type Wanted = {
   readonly id: SessionId;
   readonly memoKey: MemoKey;
   /** Its credit lies after this operation. */
-  readonly after: OperationId;
+  readonly payableAfter: OperationId;
 };
 
-export type Search = {
-  /** What names each session by memo or muxed id, in the network's order. */
-  readonly found: ReadonlyMap<SessionId, readonly Credit[]>;
-  /** Where the search ended. */
+/** What a search for one session has come to. */
+export type Found = {
+  /** What names the session by memo or muxed id, in the network's order. */
+  readonly credits: readonly Credit[];
+  /** Read up to here. */
   readonly through: OperationId;
   /**
-   * - `complete`: nothing that the server has was left out, up to at least the ledger of `root`
-   * - `unfinished`: the run's bound was reached, or the server does not say how far it has got
-   * - `hole`: the server has forgotten a part
+   * - `complete`: nothing that the servers have was left out
+   * - `unfinished`: the run's bound was reached, or the server lags
+   * - `hole`: a part was forgotten: what is not found may have been there
    */
   readonly reach: "complete" | "unfinished" | "hole";
   /** Why it is not complete, for people. */
   readonly why: string;
+};
+
+export type Search = {
   /** What the server said before the first page. */
   readonly root: HorizonRoot;
+  /** What it said of itself with the last page; null where that was not reached, or it said nothing. */
+  readonly latestLedger: LedgerSequence | null;
+  /** @param moment by which its credit must have been there, where the server does not say how far it is */
+  of(session: Wanted, moment: Date): Found;
 };
 
 /**
@@ -49,32 +58,33 @@ export async function searchAccount(
   const { horizon, signal } = run;
   const root = await horizon.assertNetwork(run.passphrase, signal);
   const known = await readProgress(run, wanted);
-  const from = (session: Wanted) => later(session.after, known.get(session.id));
-  const start = wanted.map(from).reduce((a, b) => (a < b ? a : b));
-  const found = new Map<SessionId, Credit[]>();
-  let cursor = start;
-  for (let pages = 0; pages < (run.pages ?? PAGES_PER_RUN); pages++) {
+  const from = ({ id, payableAfter }: Wanted) => later(payableAfter, known.get(id));
+  const credits = new Map<SessionId, Credit[]>(wanted.map(({ id }) => [id, []]));
+  let cursor = wanted.map(from).reduce((a, b) => (a < b ? a : b));
+  let last: { readonly latestLedger: LedgerSequence | null } | null = null;
+  for (let pages = 0; last === null && pages < (run.pages ?? PAGES_PER_RUN); pages++) {
     const page = await readPage(horizon, account, cursor, PAGE, signal);
     for (const credit of page.movements) {
       if (credit.kind !== "credit") continue;
       for (const session of wanted) {
         if (session.memoKey !== credit.muxed && session.memoKey !== credit.memo) continue;
-        if (credit.operationId > session.after)
-          found.set(session.id, [...(found.get(session.id) ?? []), credit]);
+        if (credit.operationId > session.payableAfter) credits.get(session.id)?.push(credit);
       }
     }
     cursor = page.cursor;
-    if (!page.isLast) continue;
-    const end = (reach: Search["reach"], why: string) => ({ found, through: cursor, reach, why, root });
-    const { latestLedger: newest } = page;
-    if (newest === null || newest < root.historyLatestLedger) {
-      return end("unfinished", `the server that answered is at ledger ${newest}`);
-    }
-    // Asked after the pages: what they lack for being forgotten was forgotten before.
-    const hole = findHistoryHole(start, await horizon.root(signal));
-    return hole === null ? end("complete", "") : end("hole", describeHole(hole));
+    if (page.isLast) last = page;
   }
-  return { found, through: cursor, reach: "unfinished", why: "a run reads only so many pages", root };
+  // Asked after the pages: what they lack for being forgotten was forgotten before.
+  const after = await horizon.root(signal);
+  const of = (session: Wanted, moment: Date): Found => {
+    const found = { credits: credits.get(session.id) ?? [], through: cursor };
+    const hole = findHistoryHole(from(session), after);
+    if (hole !== null) return { ...found, reach: "hole", why: describeHole(hole) };
+    if (last === null) return { ...found, reach: "unfinished", why: "a run reads only so many pages" };
+    if (hasCaughtUp(root, last.latestLedger, moment)) return { ...found, reach: "complete", why: "" };
+    return { ...found, reach: "unfinished", why: "the server that answered may lag" };
+  };
+  return { root, latestLedger: last?.latestLedger ?? null, of };
 }
 
 async function readProgress(run: Run, wanted: readonly Wanted[]): Promise<Map<SessionId, OperationId>> {
@@ -85,9 +95,12 @@ async function readProgress(run: Run, wanted: readonly Wanted[]): Promise<Map<Se
   return new Map(rows.map((row) => [row.session_id, parseOperationId(row.searched_through)]));
 }
 
-/** Keeps how far a session was searched for without success, so that the next run goes on from there. */
-export async function saveProgress(run: Run, id: SessionId, through: OperationId): Promise<void> {
-  if (run.dryRun) return;
+/**
+ * Keeps how far a session was searched for without success, so that the next run goes on from there. Never past a
+ * hole: a server that has what is missing must be asked for it.
+ */
+export async function saveProgress(run: Run, id: SessionId, { reach, through }: Found): Promise<void> {
+  if (run.dryRun || reach === "hole") return;
   await run.dataSource.query(
     `INSERT INTO recovery_searches (session_id, searched_through) VALUES ($1, $2)
      ON CONFLICT (session_id) DO UPDATE SET searched_through = greatest(recovery_searches.searched_through, $2)`,

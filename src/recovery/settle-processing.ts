@@ -1,15 +1,13 @@
 import type { HorizonRoot } from "../horizon/client.js";
+import { reachesPast } from "../horizon/reach.js";
 import { readTransaction } from "../horizon/read-transaction.js";
-import { decide } from "../settlement/decide.js";
-import { rollBackSession } from "../settlement/roll-back-session.js";
-import { settle } from "../settlement/settle.js";
-import { creditKeyText, type Movement } from "../stellar/credit.js";
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type BrokenSession, byAccount, PROCESSING_TOO_LONG, readBroken } from "./broken-sessions.js";
-import type { Facts, Finding } from "./finding.js";
-import { recordFinding } from "./findings-log.js";
-import { type Judgement, judgeSubmission } from "./judge-submission.js";
-import { note, type Run, repair, withSession } from "./repair.js";
-import { searchAccount } from "./search-account.js";
+import { askPerson, rollBack, settleCredits } from "./conclude-processing.js";
+import { eachOf } from "./each-of.js";
+import { judgeSubmission } from "./judge-submission.js";
+import { type Run, withSession } from "./repair.js";
+import { saveProgress, searchAccount } from "./search-account.js";
 
 /**
  * Sessions that have been `processing` for too long: what became of the transaction that was submitted? The network
@@ -23,45 +21,33 @@ export async function settleProcessing(run: Run): Promise<void> {
   // Before any transaction, and once: an answer can only be believed about ledgers that were closed when it was given,
   // and an older root only makes a run wait that need not.
   const root = await run.horizon.assertNetwork(run.passphrase, run.signal);
-  for (const session of sessions) {
-    if (session.submittedHash !== null)
-      await conclude(run, session, ...(await askByHash(run, session, root)));
-  }
   const hashless = sessions.filter(({ submittedHash }) => submittedHash === null);
-  for (const [account, group] of byAccount(hashless)) {
-    const wanted = group.map((session) => ({ ...session, after: session.payableAfter }));
-    const search = await searchAccount(run, account, wanted);
-    for (const session of group) {
-      const movements = search.found.get(session.id) ?? [];
-      const { historyLatestLedger: newest, historyLatestClosedAt: closedAt } = search.root;
-      const evidence = {
-        searched_by: session.memoKey,
-        searched_through: search.through.toString(),
-        horizon_ledger: newest,
-      };
-      // A hash is stored before its envelope is submitted: without one, nothing of ours is on its way. All that is
-      // needed is that the server has got past the moment at which the session began to be processed.
-      const isPast =
-        closedAt !== null && session.processingSince !== null && closedAt > session.processingSince;
-      const judgement: Judgement =
-        movements.length > 0
-          ? { kind: "settle", movements }
-          : search.reach === "hole"
-            ? { kind: "ask_person", why: `it can't be looked for: ${search.why}` }
-            : search.reach === "complete" && isPast
-              ? { kind: "roll_back", resultCode: null, why: "nothing was submitted, and nothing came for it" }
-              : { kind: "wait", why: search.why };
-      await conclude(run, session, judgement, evidence);
-    }
-  }
+  const steps = [
+    ...sessions.flatMap((session) =>
+      session.submittedHash === null ? [] : [() => askByHash(run, session, session.submittedHash, root)],
+    ),
+    ...[...byAccount(hashless)].map(
+      ([account, group]) =>
+        () =>
+          searchByMemo(run, account, group),
+    ),
+  ];
+  await eachOf(run, steps, (step) => step());
 }
 
-async function askByHash(run: Run, session: BrokenSession, before: HorizonRoot): Promise<[Judgement, Facts]> {
+async function askByHash(
+  run: Run,
+  session: BrokenSession,
+  hash: TransactionHash | null,
+  before: HorizonRoot,
+): Promise<void> {
   const { horizon, signal } = run;
-  const { account, submittedHash: hash, submittedMaxTime: maxTime, payableAfter: after } = session;
-  if (hash === null) throw new Error(`session ${session.id} has no hash to ask by`);
+  const { id, account, submittedMaxTime: maxTime, payableAfter: after } = session;
+  if (hash === null) return;
   const answer = await readTransaction(horizon, account, hash, signal);
   const roots = { before, after: answer.kind === "absent" ? await horizon.root(signal) : before };
+  const judgement = judgeSubmission({ maxTime, after }, answer, roots);
+  if (judgement.kind === "wait") return wait(run, session, judgement.why);
   const evidence = {
     hash,
     max_time: maxTime?.toISOString() ?? null,
@@ -70,113 +56,49 @@ async function askByHash(run: Run, session: BrokenSession, before: HorizonRoot):
     result_code: answer.kind === "failed" ? answer.resultCode : null,
     horizon_ledger: answer.kind === "absent" ? answer.latestLedger : before.historyLatestLedger,
   };
-  return [judgeSubmission({ maxTime, after }, answer, roots), evidence];
-}
-
-async function conclude(
-  run: Run,
-  session: BrokenSession,
-  judgement: Judgement,
-  evidence: Facts,
-): Promise<void> {
-  const { id } = session;
-  if (judgement.kind === "wait") {
-    run.waiting++;
-    run.logger.info({ session: id, why: judgement.why }, "recovery: a session stays in processing");
-    return;
-  }
   await withSession(run, id, async (signal) => {
-    if (judgement.kind === "ask_person") {
-      const detail = `Session ${id} is processing a transaction, and ${judgement.why}`;
-      await repair(run, async () => findingOf(session, "needs_person", detail, evidence, {}), signal);
-    } else if (judgement.kind === "roll_back") {
-      await rollBack(run, session, judgement.resultCode, judgement.why, evidence, signal);
-    } else {
-      const paid = await settleCredits(run, session, judgement.movements, evidence, signal);
-      // It applied, and paid somebody else or not enough: each credit has its place now, and the session waits again.
-      if (!paid) {
-        const why = "its transaction applied without paying it; what it brought is in the books";
-        await rollBack(run, session, "tx_success", why, evidence, signal);
+    const found = { session, evidence, signal };
+    if (judgement.kind === "ask_person") return askPerson(run, found, judgement.why);
+    if (judgement.kind === "roll_back") return rollBack(run, found, judgement.resultCode, judgement.why);
+    const settled = await settleCredits(run, found, judgement.movements);
+    if (settled === "unreadable") return askPerson(run, found, UNREADABLE);
+    // It paid somebody else, or not enough: each credit has its place now, and the session waits again.
+    const why = "its transaction applied without paying it; what it brought is in the books";
+    if (settled === "unpaid") return rollBack(run, found, "tx_success", why);
+  });
+}
+
+const UNREADABLE =
+  "what its transaction brought can't be read: `paidonce dead-letters list`, then `paidonce dead-letters replay`";
+
+/** Without a hash: a hash is stored before its envelope is submitted, so that nothing of ours is on its way. */
+async function searchByMemo(run: Run, account: AccountId, sessions: readonly BrokenSession[]): Promise<void> {
+  const search = await searchAccount(run, account, sessions);
+  await eachOf(run, sessions, async (session) => {
+    const since = session.processingSince ?? new Date();
+    const { credits, through, reach, why } = search.of(session, since);
+    const horizonLedger = search.root.historyLatestLedger;
+    const evidence = {
+      searched_by: session.memoKey,
+      searched_through: through.toString(),
+      horizon_ledger: horizonLedger,
+    };
+    await withSession(run, session.id, async (signal) => {
+      const found = { session, evidence, signal };
+      // What names the session and does not pay it (too little, say) has its place now, and the search counts on.
+      if (credits.length > 0 && (await settleCredits(run, found, credits)) === "paid") return;
+      if (reach === "hole") return askPerson(run, found, `it can't be looked for: ${why}`);
+      // The server must have got past the moment at which the session began to be processed.
+      if (reach === "complete" && reachesPast(search.root, search.latestLedger, since)) {
+        return rollBack(run, found, null, "nothing was submitted for it, and nothing has paid it");
       }
-    }
+      await saveProgress(run, session.id, { credits, through, reach, why });
+      wait(run, session, why || `Horizon is at ledger ${horizonLedger}, from before it began`);
+    });
   });
 }
 
-async function rollBack(
-  run: Run,
-  session: BrokenSession,
-  resultCode: string | null,
-  why: string,
-  evidence: Facts,
-  signal: AbortSignal,
-): Promise<void> {
-  const { id, submittedHash } = session;
-  await repair(
-    run,
-    async (runner) => {
-      if (!(await rollBackSession(runner, id, submittedHash, resultCode))) return null;
-      const detail = `Session ${id} is pending again: ${why}`;
-      return findingOf(session, "rolled_back", detail, evidence, {
-        status: "pending",
-        last_result_code: resultCode,
-      });
-    },
-    signal,
-  );
-}
-
-/** @returns whether the session is paid now, or would be */
-async function settleCredits(
-  run: Run,
-  session: BrokenSession,
-  movements: readonly Movement[],
-  evidence: Facts,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const paidBy = (movement: Movement): Finding => {
-    const key = creditKeyText(movement);
-    const detail = `Session ${session.id} is paid: credit ${key} had come and was not settled yet`;
-    return findingOf(session, "settled", detail, { ...evidence, credit: key }, { status: "paid" });
-  };
-  if (run.dryRun) {
-    const paying = movements.find(
-      (credit) => credit.kind === "credit" && decide(session, credit).kind === "payment",
-    );
-    if (paying !== undefined) note(run, paidBy(paying));
-    return paying !== undefined;
-  }
-  let finding: Finding | null = null;
-  await settle(run.dataSource, movements, {
-    signal,
-    alongside: async (runner, recorded) => {
-      const paying = recorded.find(
-        ({ outcome }) => outcome.kind === "payment" && outcome.sessionId === session.id,
-      );
-      if (paying === undefined) return;
-      finding = paidBy(paying.movement);
-      await recordFinding(runner, run.id, finding);
-    },
-  });
-  note(run, finding);
-  const [row]: { status: string }[] = await run.dataSource.query(
-    "SELECT status FROM checkout_sessions WHERE id = $1",
-    [session.id],
-  );
-  return row?.status === "paid";
-}
-
-function findingOf(
-  session: BrokenSession,
-  action: Finding["action"],
-  detail: string,
-  evidence: Facts,
-  after: Facts,
-): Finding {
-  const before = {
-    status: session.status,
-    processing_since: session.processingSince?.toISOString() ?? null,
-    submitted_hash: session.submittedHash,
-  };
-  const { id: subject, id: sessionId } = session;
-  return { kind: "processing_too_long", subject, sessionId, action, detail, evidence, before, after };
+function wait(run: Run, { id }: BrokenSession, why: string): void {
+  run.waiting++;
+  run.logger.info({ session: id, why }, "recovery: a session stays in processing");
 }

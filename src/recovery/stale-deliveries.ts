@@ -1,3 +1,4 @@
+import { TAKEN_OVER_AFTER_S } from "../webhooks/claim-delivery.js";
 import { numberEvents } from "../webhooks/number-events.js";
 import { type Run, repair } from "./repair.js";
 
@@ -13,19 +14,21 @@ export async function relayOutbox(run: Run): Promise<void> {
   const [{ count, oldest, first }]: [{ count: number; oldest: Date | null; first: string }] =
     await run.dataSource.query(UNRELAYED, [run.afterSeconds]);
   if (count === 0 || oldest === null) return;
-  if (!run.dryRun) await numberEvents(run.dataSource);
+  // Another relay may have been faster; then there is nothing to tell.
+  const relayed = run.dryRun ? count : await numberEvents(run.dataSource);
+  if (relayed === 0) return;
   await repair(run, async () => ({
     kind: "outbox_not_relayed",
     subject: first,
     action: "relayed",
     detail: `${count} events waited in the outbox since ${oldest.toISOString()}: is \`paidonce work\` running?`,
-    evidence: { events: count, oldest: oldest.toISOString() },
+    evidence: { events: count, relayed, oldest: oldest.toISOString() },
     before: { relayed: false },
     after: { relayed: true },
   }));
 }
 
-/** Far longer than any request may last: whoever was sending is gone, and so is whoever should have taken over. */
+/** Longer than any request may last: whoever was sending is gone, and so is whoever should have taken over. */
 const RELEASE = `
   UPDATE webhook_deliveries SET state = 'pending', sending_since = NULL, next_attempt_at = now()
   WHERE (event_id, endpoint_id) IN (
@@ -38,7 +41,7 @@ const RELEASE = `
 export async function releaseDeliveries(run: Run): Promise<void> {
   await repair(run, async (runner) => {
     const [stuck]: [{ event_id: string; endpoint_id: string; attempts: number }[], number] =
-      await runner.query(RELEASE, [run.afterSeconds]);
+      await runner.query(RELEASE, [Math.max(run.afterSeconds, TAKEN_OVER_AFTER_S)]);
     const [first] = stuck;
     if (first === undefined) return null;
     return {

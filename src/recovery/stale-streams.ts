@@ -1,16 +1,17 @@
 import {
-  claimIdle,
   idleConsumers,
   isNoGroupError,
   listAbandoned,
   recoverOrphan,
   removeConsumer,
+  takeOver,
 } from "../consumers/consumer-group.js";
 import { settleDeliveries } from "../consumers/settle-deliveries.js";
 import { leaderKey } from "../consumers/stream-keys.js";
 import { advanceUnled } from "../consumers/watermark.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
 import type { AccountId } from "../stellar/credit.js";
+import { eachOf } from "./each-of.js";
 import { type Run, repair } from "./repair.js";
 
 /** Entries settled in one go. */
@@ -24,7 +25,7 @@ const BATCHES = 50;
  * Consumers sweep too, far sooner; this is for when none of them is left to do it.
  */
 export async function sweepStreams(run: Run): Promise<void> {
-  for (const account of await watchedAccounts(run.dataSource.manager)) {
+  await eachOf(run, await watchedAccounts(run.dataSource.manager), async (account) => {
     try {
       await settleAbandoned(run, account);
       await removeNames(run, account);
@@ -32,26 +33,33 @@ export async function sweepStreams(run: Run): Promise<void> {
       // Nothing was ever read from this stream, or Redis lost it: then nothing is pending in it.
       if (!isNoGroupError(error)) throw error;
     }
-  }
+  });
 }
 
 async function settleAbandoned(run: Run, account: AccountId): Promise<void> {
   const { redis } = run;
-  const idleMs = run.afterSeconds * 1000;
   const name = `recovery-${run.id}`;
+  const limits = { idleMs: run.afterSeconds * 1000, maxDeliveries: run.maxDeliveries, count: BATCH };
   const settled: string[] = [];
-  if (run.dryRun) settled.push(...(await listAbandoned(redis, account, idleMs, BATCH)));
-  for (let i = 0; !run.dryRun && i < BATCHES; i++) {
-    const claimed = await claimIdle(redis, name, account, idleMs, BATCH);
-    if (claimed.length === 0) break;
-    const { setAside } = await settleDeliveries(run, claimed);
-    run.waiting += setAside.length;
-    settled.push(...claimed.filter((delivery) => !setAside.includes(delivery)).map(({ entry }) => entry[0]));
+  if (run.dryRun) settled.push(...(await listAbandoned(redis, account, limits)));
+  try {
+    for (let i = 0; !run.dryRun && i < BATCHES; i++) {
+      const ids = await listAbandoned(redis, account, limits);
+      const taken = await takeOver(redis, name, account, ids, limits.idleMs);
+      if (taken.length === 0) break;
+      const { setAside } = await settleDeliveries(run, taken);
+      run.waiting += setAside.length;
+      settled.push(...taken.filter((delivery) => !setAside.includes(delivery)).map(({ entry }) => entry[0]));
+    }
+  } finally {
+    if (!run.dryRun) await removeConsumer(redis, account, name);
   }
-  if (!run.dryRun) {
-    await removeConsumer(redis, account, name);
-    const orphan = await recoverOrphan(redis, account);
-    if (orphan !== null) settled.push(orphan);
+  const orphan = run.dryRun ? null : await recoverOrphan(redis, account);
+  if (orphan !== null) {
+    run.logger.warn(
+      { account, entry: orphan },
+      "recovery: an entry was lost to the group; consumers read it again",
+    );
   }
   const [first] = settled;
   if (first === undefined) return;
@@ -85,7 +93,7 @@ async function removeNames(run: Run, account: AccountId): Promise<void> {
 
 /**
  * Watermarks of accounts that nobody leads: everything before the stream's oldest entry is committed, whether or not
- * there is a leader to say so. Expiry and audits wait for it.
+ * there is a leader to say so. Audits go no further than it.
  */
 export async function advanceWatermarks(run: Run): Promise<void> {
   for (const account of await watchedAccounts(run.dataSource.manager)) {

@@ -43,6 +43,8 @@ export const faultSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("reorder"), ...match }),
   /** The server has ingested this many ledgers less. */
   z.object({ kind: z.literal("lag"), ledgers: z.number().int().positive(), ...match }),
+  /** Answers say nothing of the server's newest ledger, as Horizon's about history do. */
+  z.object({ kind: z.literal("headerless"), ...match }),
   z.object({
     kind: z.literal("submit"),
     outcome: z.enum(["applied_504", "lost_504", "applied_bad_seq", "try_again_later"]),
@@ -151,6 +153,7 @@ function applies(kind: FaultKind, method: string, path: string, streaming: boole
     case "repeat":
     case "reorder":
     case "lag":
+    case "headerless":
       return method === "GET";
     case "status":
     case "delay":

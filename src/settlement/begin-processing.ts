@@ -4,9 +4,10 @@ import type { TransactionHash } from "../stellar/credit.js";
 
 /** A signed transaction that is about to be submitted for a session. */
 export type Submission = {
+  /** Of a fee bump the inner one: bumped again it has another outer hash. */
   readonly hash: TransactionHash;
-  /** The upper time bound of its envelope (CAP-21, timeBounds.maxTime); null where it has none. */
-  readonly maxTime: Date | null;
+  /** The upper time bound of its envelope (CAP-21, timeBounds.maxTime). One without could apply at any time. */
+  readonly maxTime: Date;
 };
 
 const BEGIN = `
@@ -25,6 +26,6 @@ export async function beginProcessing(
   id: SessionId,
   { hash, maxTime }: Submission,
 ): Promise<boolean> {
-  const [rows]: [unknown[], number] = await runner.query(BEGIN, [id, hash, maxTime?.toISOString() ?? null]);
+  const [rows]: [unknown[], number] = await runner.query(BEGIN, [id, hash, maxTime.toISOString()]);
   return rows.length > 0;
 }

@@ -1,9 +1,9 @@
 import type { QueryRunner } from "typeorm";
 import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
-import type { MemoKey } from "../stellar/memo.js";
 import { toStroops } from "../stellar/stroops.js";
 import { FACT_COLUMNS, type FactRow, factsOf } from "./credit-facts.js";
 import { paymentConfirmed } from "./events.js";
+import { findSessions } from "./find-sessions.js";
 import { tell } from "./tell.js";
 import type { ReadCredit } from "./turn-into-payment.js";
 
@@ -16,8 +16,7 @@ export type Marking =
   | { readonly kind: "unfit"; readonly why: string };
 
 const LOCK = `
-  SELECT id, account AS session_account, memo_key AS session_memo, asset AS session_asset, status
-  FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
+  SELECT status, asset FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
 
 const PAYMENT_OF = `
   SELECT p.surplus, ${FACT_COLUMNS} FROM payments p JOIN credits c USING (operation_id, move_index)
@@ -44,8 +43,9 @@ export async function markPaid(runner: QueryRunner, id: SessionId): Promise<Mark
   }
   const credit = readCreditOf(payment, id);
   const { asset, closedAt } = credit;
-  const names = [credit.muxed, credit.memo].includes(session.session_memo);
-  if (!names || credit.account !== session.session_account || asset !== session.session_asset) {
+  const told = { ...credit, kind: "credit", record: "" } as const;
+  const named = (await findSessions(runner.manager, [told], { lock: false })).of(told);
+  if (named?.id !== id || asset !== session.asset) {
     return { kind: "unfit", why: "its payment is of a credit that does not name it" };
   }
   await runner.query(MARK, [id, closedAt.toISOString()]);
@@ -94,10 +94,4 @@ function readCreditOf(payment: PaymentRow, id: SessionId): ReadCredit {
   return { ...credit, transactionHash, asset, amount, closedAt };
 }
 
-type SessionRow = {
-  id: SessionId;
-  session_account: string;
-  session_memo: MemoKey;
-  session_asset: string;
-  status: SessionStatus;
-};
+type SessionRow = { status: SessionStatus; asset: string };

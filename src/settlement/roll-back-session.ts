@@ -7,7 +7,7 @@ const ROLL_BACK = `
   UPDATE checkout_sessions
   SET status = 'pending', processing_since = NULL, submitted_hash = NULL, submitted_max_time = NULL,
       last_result_code = coalesce($3, last_result_code)
-  WHERE id = $1 AND status = 'processing' AND submitted_hash IS NOT DISTINCT FROM $2
+  WHERE id = $1 AND status = 'processing' AND submitted_hash IS NOT DISTINCT FROM $2 AND NOT has_payment
   RETURNING id`;
 
 /**

@@ -5,7 +5,7 @@ import { toStroops } from "../stellar/stroops.js";
 import { currentTrace } from "../tracing.js";
 import type { VerdictWord } from "./credit-facts.js";
 import { type DecidableSession, decide } from "./decide.js";
-import { type SessionRow, sessionOfRow } from "./find-sessions.js";
+import { findSessions, type SessionRow, sessionOfRow } from "./find-sessions.js";
 import { recordOutcomes } from "./record-outcomes.js";
 import { turnIntoPayment } from "./turn-into-payment.js";
 
@@ -51,6 +51,9 @@ export async function supplyPayment(runner: QueryRunner, id: SessionId, credit: 
   const verdict = place?.verdict ?? null;
   if (verdict === "refund" || verdict === "dismiss")
     return { kind: "unfit", why: `its verdict is ${verdict}` };
+  // The muxed id goes before the memo, as for a live payment: what names another session is that one's.
+  const named = (await findSessions(runner.manager, [credit], { lock: false })).of(credit);
+  if (named?.id !== id) return { kind: "unfit", why: `it names session ${named?.id}` };
   const outcome = decide({ ...session, status: "pending" }, credit);
   if (outcome.kind === "exception" && verdict !== "accept") {
     return { kind: "unfit", why: `${outcome.reason}: ${outcome.detail}` };

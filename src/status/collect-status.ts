@@ -9,7 +9,7 @@ import { findProblems } from "./find-problems.js";
 import { type Heartbeat, readHeartbeats } from "./heartbeat.js";
 import { readBooks } from "./read-books.js";
 import { ageSeconds, readStream } from "./read-stream.js";
-import type { AccountStatus, Horizon, Status, StatusLimits } from "./status.js";
+import type { AccountStatus, Horizon, Status, StatusLimits, StreamStatus } from "./status.js";
 
 export type StatusSources = {
   readonly dataSource: DataSource;
@@ -94,9 +94,26 @@ async function accountStatus(
     watermark_ledger: watermark,
     settled_through: cursor.settledThrough?.toISOString() ?? null,
     halted_because: cursor.haltedBecause,
-    lag_ledgers: horizon === null ? null : Math.max(0, horizon.newest_ledger - read),
+    lag_ledgers: horizon === null ? null : lagOf(horizon, read, cursor, stream),
     stream,
   };
+}
+
+/** Seconds between two ledgers. */
+const LEDGER_SECONDS = 5;
+
+/**
+ * On a quiet account neither tail nor watermark moves where Horizon does not say with a page how far it is; then the
+ * time up to which all is settled tells how far ingest has read.
+ */
+function lagOf(horizon: Horizon, read: number, cursor: StreamCursor, stream: StreamStatus | null): number {
+  const byLedgers = Math.max(0, horizon.newest_ledger - read);
+  const { settledThrough } = cursor;
+  if (stream === null || stream.backlog > 0 || settledThrough === null || horizon.newest_closed_at === null) {
+    return byLedgers;
+  }
+  const seconds = (new Date(horizon.newest_closed_at).getTime() - settledThrough.getTime()) / 1000;
+  return Math.min(byLedgers, Math.max(0, Math.ceil(seconds / LEDGER_SECONDS)));
 }
 
 function ledgerOfTail(tail: Tail): number {

@@ -232,6 +232,11 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
   ["sessions_processing_since_known", "in flight, and pending", set("processing_since = now()")],
   ["findings_run_exists", "a finding of no run", finding(`'${OTHER}'`, "needs_person")],
   ["findings_session_exists", "a finding about no session", finding("NULL", "needs_person", `'${uuidv7()}'`)],
+  [
+    "findings_note_given",
+    "a finding closed without a word",
+    `${finding("NULL", "needs_person")}; UPDATE recovery_findings SET closed_at = now(), closed_note = ''`,
+  ],
   ["findings_open_for_a_person", "a repair that stays open", finding("NULL", "settled")],
   [
     "searches_session_exists",

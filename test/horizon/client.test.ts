@@ -62,7 +62,7 @@ describe("HorizonClient", () => {
 
   it("a base address with a path keeps it, with and without a slash at its end", async () => {
     for (const tail of ["/horizon", "/horizon/"]) {
-      const client = await clientOf([json(ROOT), page([])]);
+      const client = await clientOf([json(ROOT), page([r.payment()])]);
       const based = new HorizonClient({ url: `${client.url}${tail}` });
       await based.root(signal);
       await based.transactionPayments(HASH, 1 as LedgerSequence, signal);

@@ -48,6 +48,7 @@ function recovering(name: string, servers: Servers): Actor {
         dryRun: false,
         findings: [],
         waiting: 0,
+        maxDeliveries: 5,
       };
       await dataSource.query("INSERT INTO recovery_runs (id) VALUES ($1)", [run.id]);
       await settleProcessing(run);

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { auditNew } from "../../src/audit/audit-new.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { HorizonClient } from "../../src/horizon/client.js";
+import { closeFinding, readFindings } from "../../src/recovery/findings-log.js";
 import { idMemo, muxedId } from "../../src/stellar/memo.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { aSession, findContradictions, openSessions, readBooks } from "../support/books.js";
@@ -104,6 +105,7 @@ describe("recovery of sessions and payments that contradict each other", () => {
       const { findings, waiting } = await recoverOn(spine, { pages: 1 });
       expect([findings, waiting]).to.deep.equal([[], 1]);
       expect(told(await recoverOn(spine, { pages: 1 }))).to.deep.equal([supplied(session)]);
+      await recoverOn(spine);
       expect(await query("SELECT FROM recovery_searches"), "nothing is left of the search").to.have.length(0);
     });
 
@@ -156,6 +158,58 @@ describe("recovery of sessions and payments that contradict each other", () => {
       expect(told(await recoverOn(spine)), "it comes after all").to.deep.equal([supplied(session)]);
       const open = await query("SELECT FROM recovery_findings WHERE closed_at IS NULL");
       expect(open, "the question is answered").to.have.length(0);
+    });
+
+    it("a person closes the question: it is not asked again while nothing changes", async () => {
+      const session = await one();
+      pay(session, 5n);
+      await flip(session);
+      await recoverOn(spine);
+      await recoverOn(spine);
+      const { manager } = spine.database.dataSource;
+      const [finding] = await readFindings(manager, { open: true, limit: 2 });
+      expect(finding?.evidence.unfit, "also after a second look").to.be.an("array").with.length(1);
+      expect(await closeFinding(manager, finding?.id ?? "", "paid in cash")).to.equal(true);
+      expect(told(await recoverOn(spine))).to.deep.equal([]);
+      await query("UPDATE checkout_sessions SET paid_at = paid_at - interval '1 day'");
+      expect(told(await recoverOn(spine)), "somebody changed it").to.deep.equal([asked(session)]);
+    });
+
+    it("what names another session by its muxed id is that one's, whatever memo it carries", async () => {
+      const [byMemo, byMuxed] = await open({}, { memoKey: muxedId("99") });
+      if (!byMemo || !byMuxed) throw new Error("no sessions");
+      const { operation } = paymentOf(byMuxed);
+      const { memo } = paymentOf(byMemo);
+      spine.stage.apply(spine.stage.build(spine.payer, [operation], { memo }));
+      await flip(byMemo);
+      expect(told(await recoverOn(spine))).to.deep.equal([asked(byMemo)]);
+      await settleAll(1);
+      expect(await statusOf(byMuxed)).to.equal("paid");
+    });
+
+    it("where Horizon has forgotten a part, a person is told so, and nothing past it counts as searched", async () => {
+      await spine[Symbol.asyncDispose]();
+      spine = await Spine.open("optional", { retention: 5 });
+      const session = await one();
+      await flip(session);
+      for (let i = 0; i < 20; i++) spine.stage.network.closeLedger();
+      for (let run = 0; run < 2; run++) {
+        const { findings } = await recoverOn(spine);
+        expect(findings[0]?.detail, `run ${run}`).to.include("no longer has ledgers");
+      }
+      expect(await query("SELECT FROM recovery_searches")).to.have.length(0);
+    });
+
+    it("hidden by triggers that were off, and seen by an audit: found all the same", async () => {
+      const session = await one();
+      pay(session);
+      await settleAll(1);
+      await query("DELETE FROM payments; UPDATE checkout_sessions SET has_payment = true");
+      expect(told(await recoverOn(spine))).to.deep.equal([]);
+      const horizon = new HorizonClient({ url: spine.stage.sandbox.url });
+      const parts = { dataSource: spine.database.dataSource, horizon, signal: new AbortController().signal };
+      await auditNew(parts, silent);
+      expect(told(await recoverOn(spine))).to.deep.equal([supplied(session)]);
     });
 
     it("somebody sets it back: the question is closed", async () => {
@@ -268,7 +322,7 @@ describe("recovery of sessions and payments that contradict each other", () => {
     ]);
     const before = await readBooks(spine.database.dataSource);
     const dry = told(await recoverOn(spine, { dryRun: true }));
-    expect(dry).to.deep.equal([supplied(lost), `payment_without_paid marked_paid ${unmarked.id}`]);
+    expect(dry).to.deep.equal([`payment_without_paid marked_paid ${unmarked.id}`, supplied(lost)]);
     expect(await readBooks(spine.database.dataSource)).to.deep.equal(before);
     expect(await query("SELECT FROM recovery_findings UNION ALL SELECT FROM recovery_runs")).to.have.length(
       0,

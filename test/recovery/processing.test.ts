@@ -3,8 +3,10 @@ import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import type { FaultInput } from "../../src/sandbox/faults.js";
 import { beginProcessing } from "../../src/settlement/begin-processing.js";
+import { settle } from "../../src/settlement/settle.js";
+import type { OperationId } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
-import { aSession, openSessions } from "../support/books.js";
+import { anUnreadable, aSession, openSessions } from "../support/books.js";
 import { paymentOf } from "../support/ingest.js";
 import { recoverOn, stuck, told } from "../support/recovery.js";
 import { Spine } from "../support/spine.js";
@@ -119,14 +121,55 @@ describe("recovery of sessions in processing", () => {
 
   it("not found, and it can still apply: leaves it, whatever our clocks say", async () => {
     const bounded = await submittedFor(FUTURE);
-    const unbounded = await submittedFor(null);
     const { findings: found, waiting } = await recoverOn(spine);
-    expect(found).to.deep.equal([]);
-    expect(waiting).to.equal(2);
-    for (const { session } of [bounded, unbounded])
-      expect((await stateOf(session)).status).to.equal("processing");
+    expect([found, waiting]).to.deep.equal([[], 1]);
+    expect((await stateOf(bounded.session)).status).to.equal("processing");
     spine.stage.apply(bounded.transaction);
     expect(told(await recoverOn(spine))).to.deep.equal([`processing_too_long settled ${bounded.session.id}`]);
+  });
+
+  it("not found, and without a time bound: a person is asked, since it can apply at any time", async () => {
+    const { session } = await submittedFor(null);
+    spine.stage.network.closeLedger();
+    expect(told(await recoverOn(spine))).to.deep.equal([`processing_too_long needs_person ${session.id}`]);
+    expect((await stateOf(session)).status).to.equal("processing");
+  });
+
+  it("not found by a server that does not say how far it is: rolls back only what is older than any lag", async () => {
+    fault({ kind: "headerless" });
+    const { session: old } = await submittedFor(PAST);
+    const { session: recent } = await submittedFor(new Date(Date.now() - 100_000));
+    spine.stage.network.closeLedger();
+    const report = await recoverOn(spine);
+    expect(told(report)).to.deep.equal([`processing_too_long rolled_back ${old.id}`]);
+    expect(report.waiting).to.equal(1);
+    expect((await stateOf(recent)).status).to.equal("processing");
+  });
+
+  it("a credit that a consumer could not read is read again, and pays", async () => {
+    const { session, transaction } = await submittedFor(FUTURE);
+    const { operations } = spine.stage.apply(transaction);
+    const operationId = operations[0]?.id as OperationId;
+    await settle(spine.database.dataSource, [anUnreadable(spine.owner.account, { operationId })]);
+    expect(told(await recoverOn(spine))).to.deep.equal([`processing_too_long settled ${session.id}`]);
+    await spine.expectBooksToBalance(1);
+  });
+
+  it("one session that can't be looked up keeps no other from being settled", async () => {
+    const broken = await submittedFor(FUTURE);
+    const good = await submittedFor(FUTURE);
+    spine.stage.apply(broken.transaction);
+    // Its own number: both were built for the payer's next one.
+    const { operation, memo } = paymentOf(good.session);
+    const transaction = spine.stage.build(spine.payer, [operation], { memo });
+    await put(good.session, stuck(hashOf(transaction), FUTURE));
+    spine.stage.apply(transaction);
+    fault({ kind: "truncate", path: `/transactions/${hashOf(broken.transaction)}` });
+    const report = await recoverOn(spine);
+    expect(told(report)).to.deep.equal([`processing_too_long settled ${good.session.id}`]);
+    expect(report.failures)
+      .to.have.property("processing")
+      .that.matches(/^1 of 2 could not be looked at/);
   });
 
   it("looks at none that has not been processing for five minutes", async () => {
@@ -226,6 +269,16 @@ describe("recovery of sessions in processing", () => {
       const session = await open(stuck(null));
       spine.stage.apply(spine.stage.payment(spine.payer, spine.owner.account, "1"));
       expect(told(await recoverOn(spine))).to.deep.equal([`processing_too_long rolled_back ${session.id}`]);
+    });
+
+    it("what came for it and did not pay it has its place, and it is pending again", async () => {
+      const session = await open(stuck(null));
+      const { operation, memo } = paymentOf(session, toStroops(10n));
+      spine.stage.apply(spine.stage.build(spine.payer, [operation], { memo }));
+      expect(told(await recoverOn(spine))).to.deep.equal([`processing_too_long rolled_back ${session.id}`]);
+      expect(await stateOf(session)).to.include({ status: "pending", last_result_code: null });
+      const [{ reason }] = await spine.database.dataSource.query("SELECT reason FROM payment_exceptions");
+      expect(reason).to.equal("underpaid");
     });
 
     it("rolls nothing back while Horizon lags behind the moment it began", async () => {

@@ -76,6 +76,8 @@ export class Recovery4 implements MigrationInterface {
         seen_at timestamptz NOT NULL DEFAULT now(),
         -- Open until then.
         closed_at timestamptz,
+        -- What a person said who closed it. Told again only if the subject changes.
+        closed_note text CONSTRAINT findings_note_given CHECK (length(closed_note) BETWEEN 1 AND 1000),
         CONSTRAINT findings_open_for_a_person CHECK (action = 'needs_person' OR closed_at IS NOT NULL)
       )`);
     // The same thing is told to a person once, however many runs see it.
@@ -83,6 +85,9 @@ export class Recovery4 implements MigrationInterface {
       `CREATE UNIQUE INDEX findings_open_once ON recovery_findings (kind, subject) WHERE closed_at IS NULL`,
     );
     await runner.query(`CREATE INDEX findings_by_run ON recovery_findings (run_id)`);
+    await runner.query(
+      `CREATE INDEX findings_closed_by_hand ON recovery_findings (kind, subject) WHERE closed_note IS NOT NULL`,
+    );
 
     await runner.query(`
       CREATE TABLE recovery_searches (

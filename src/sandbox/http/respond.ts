@@ -29,7 +29,8 @@ export async function respond(
   const faults = isAdmin ? book.none() : book.meet(method, url.pathname, streaming);
   const view = () => lagging(network, faults.get("lag")?.ledgers ?? 0);
   const stamp = () => {
-    if (!isAdmin) response.setHeader("Latest-Ledger", view().latest.toString());
+    if (!isAdmin && faults.get("headerless") === undefined)
+      response.setHeader("Latest-Ledger", view().latest.toString());
   };
   try {
     stamp();

@@ -1,0 +1,32 @@
+import type { LedgerSequence } from "../stellar/operation-id.js";
+import type { HorizonRoot } from "./client.js";
+
+/**
+ * By how much a server may lag that does not say where it is. Horizon sends `Latest-Ledger` with answers about the
+ * ledger's state alone (stellar/go, StateMiddleware), not with operations and transactions; servers that lag by more
+ * than their threshold, 30 ledgers by default, answer those with 503 stale_history. Operators who have switched that
+ * off must not put such a server behind a balancer.
+ */
+export const UNSAID_LAG_MS = 200_000;
+
+type Newest = Pick<HorizonRoot, "historyLatestLedger" | "historyLatestClosedAt">;
+
+/**
+ * Whether an answer can be trusted to know all that the network had closed at `moment`. Behind a balancer each
+ * question can reach another server: an answer counts by the ledger that it names itself.
+ * @param root what a server said of its ledgers before the question
+ * @param latestLedger what came with the answer; null where it does not say
+ */
+export function hasCaughtUp(root: Newest, latestLedger: LedgerSequence | null, moment: Date): boolean {
+  if (latestLedger !== null) return latestLedger >= root.historyLatestLedger;
+  const closedAt = root.historyLatestClosedAt;
+  return closedAt !== null && closedAt.getTime() - UNSAID_LAG_MS > moment.getTime();
+}
+
+/** Whether, moreover, a ledger has closed after `moment`: what is not there by then is in no ledger up to it. */
+export function reachesPast(root: Newest, latestLedger: LedgerSequence | null, moment: Date): boolean {
+  const closedAt = root.historyLatestClosedAt;
+  return (
+    hasCaughtUp(root, latestLedger, moment) && closedAt !== null && closedAt.getTime() > moment.getTime()
+  );
+}
