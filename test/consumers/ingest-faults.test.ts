@@ -1,3 +1,4 @@
+import { expect } from "chai";
 import { streamKey } from "../../src/consumers/stream-keys.js";
 import type { FaultInput } from "../../src/sandbox/faults.js";
 import { payAll } from "../support/ingest.js";
@@ -41,6 +42,29 @@ for (const mode of ["optional", "off"] as const)
       spine.consume(2);
       await spine.settledAll(120);
       await spine.expectBooksToBalance();
+    });
+
+    it("a server that does not say how far it is: time goes on all the same, and the watermark by proof alone", async () => {
+      spine.stage.sandbox.faults.add({ kind: "headerless" });
+      const { dataSource } = spine.database;
+      const { watermark: before } = await spine.watermark();
+      spine.ingest();
+      spine.stage.network.closeLedger();
+      const behind = async (): Promise<number | null> => {
+        const [row] = await dataSource.query(
+          "SELECT extract(epoch FROM now() - settled_through)::float8 AS behind FROM stream_cursors",
+        );
+        return row.behind;
+      };
+      await eventually(async () => (await behind()) !== null);
+      expect(await behind(), "as much as a server may lag").to.be.greaterThan(190);
+      expect((await spine.watermark()).watermark).to.equal(before);
+      const [session] = await spine.sessions(1);
+      if (session === undefined) throw new Error("no session");
+      spine.consume();
+      payAll(spine.stage, spine.payer, [session]);
+      await spine.settledAll(1);
+      await spine.expectBooksToBalance(1);
     });
 
     it("G4: FLUSHALL again and again under load: nothing lost, nothing doubled", async () => {
