@@ -35,6 +35,8 @@ export type EngineOptions = {
   readonly everyMs?: number;
   /** How often schedules are put back, for tests; 30 s by default. */
   readonly rescheduleMs?: number;
+  /** How often a run that lasts says that it is alive, for tests; 10 s by default. */
+  readonly sayAliveMs?: number;
   /** How long a webhook may take, for tests; 15 s by default. */
   readonly webhookTimeoutMs?: number;
 };
@@ -59,7 +61,7 @@ export class JobEngine {
   readonly #scheduled: readonly ScheduledQueue[];
 
   constructor(options: EngineOptions) {
-    const { dataSource, logger, horizon, rescheduleMs, webhookTimeoutMs, telemetry } = options;
+    const { dataSource, logger, horizon, rescheduleMs, sayAliveMs, webhookTimeoutMs, telemetry } = options;
     const [forQueues, forWorkers, forBell] = [
       options.connect("paidonce-queue"),
       options.connect("paidonce-work"),
@@ -109,12 +111,21 @@ export class JobEngine {
       Object.entries(jobs).map(([job, { every }]) => ({ job, queue, every })),
     );
     this.#scheduled = Object.entries(queues).map(
-      ([name, jobs]) => new ScheduledQueue({ ...context, name, jobs, ...(rescheduleMs && { rescheduleMs }) }),
+      ([name, jobs]) =>
+        new ScheduledQueue({
+          ...context,
+          name,
+          jobs,
+          ...(rescheduleMs && { rescheduleMs }),
+          ...(sayAliveMs && { sayAliveMs }),
+        }),
     );
   }
 
-  start(): void {
-    for (const queue of [this.#webhooks, ...this.#scheduled]) queue.start();
+  /** @param anew the schedules in Redis are not to be trusted: they are written from scratch */
+  start({ anew = false }: { readonly anew?: boolean } = {}): void {
+    this.#webhooks.start();
+    for (const queue of this.#scheduled) queue.start({ anew });
     this.#listen();
   }
 

@@ -28,7 +28,12 @@ export type LivenessOptions = {
   readonly probe: Redis;
   /** How long nothing may happen, in milliseconds, for tests. */
   readonly standingMs?: number;
+  /** In milliseconds, for tests; `performance.now` by default. */
+  readonly now?: () => number;
 };
+
+/** What is read of Redis in one go: how often each job has run, and which queues an operator has paused. */
+type Runs = { readonly counts: Readonly<Record<string, string>>; readonly paused: ReadonlySet<string> };
 
 /**
  * Tells when job workers stand although Redis is there: after a restart or a failover a connection can hang for ever,
@@ -46,17 +51,18 @@ export class Liveness {
 
   /** @returns why the workers stand; null where they don't, or where Redis is away and standing is all they can do */
   async look(watched: Watched): Promise<string | null> {
-    const counts = await this.#readRuns();
-    if (counts === null) {
+    const runs = await this.#readRuns(watched.scheduled);
+    if (runs === null) {
       this.reset();
       return null;
     }
-    const now = performance.now();
+    const now = this.#options.now?.() ?? performance.now();
     for (const { job, queue, every } of watched.scheduled) {
-      const count = counts[job] ?? "0";
+      const count = runs.counts[job] ?? "0";
       const seen = this.#seen.get(job);
-      if (seen?.count !== count) this.#seen.set(job, { count, at: now });
-      else if (now - seen.at > this.#patience(every) && !(await this.#isPaused(queue))) {
+      // A paused queue stands as it should; once it is resumed its jobs have their whole time again.
+      if (seen?.count !== count || runs.paused.has(queue)) this.#seen.set(job, { count, at: now });
+      else if (now - seen.at > this.#patience(every)) {
         return `nobody has run the job ${job} for ${Math.round((now - seen.at) / 1000)} s`;
       }
     }
@@ -64,16 +70,16 @@ export class Liveness {
   }
 
   /** A probe that hangs like the others would tell nothing: it is connected anew. */
-  async #readRuns(): Promise<Record<string, string> | null> {
+  async #readRuns(scheduled: readonly ScheduledRuns[]): Promise<Runs | null> {
     const { probe } = this.#options;
     const late = new AbortController();
-    const answer = probe.hgetall(RUNS_KEY).catch(() => null);
-    const counts = await Promise.race([
+    const answer = readRuns(probe, new Set(scheduled.map(({ queue }) => queue))).catch(() => null);
+    const runs = await Promise.race([
       answer,
       sleep(ANSWERS_WITHIN_MS, late.signal).then(() => "late" as const),
     ]);
     late.abort();
-    if (counts !== "late") return counts;
+    if (runs !== "late") return runs;
     probe.disconnect(true);
     return null;
   }
@@ -83,13 +89,41 @@ export class Liveness {
     this.#seen = new Map();
   }
 
-  /** By an operator, in Bull Board: then standing is what it should do. */
-  async #isPaused(queue: string): Promise<boolean> {
-    const found = await this.#options.probe.hexists(`${PREFIX}:${queue}:meta`, "paused").catch(() => 1);
-    return found === 1;
-  }
-
   #patience(every: number): number {
     return this.#options.standingMs ?? Math.max(AT_LEAST_MS, INTERVALS * every);
   }
+}
+
+/** @throws Error the first that Redis gave */
+async function readRuns(probe: Redis, queues: ReadonlySet<string>): Promise<Runs> {
+  const pipeline = probe.pipeline().hgetall(RUNS_KEY);
+  for (const queue of queues) pipeline.hexists(`${PREFIX}:${queue}:meta`, "paused");
+  const [counts, ...paused] = ((await pipeline.exec()) ?? []).map(([error, answer]) => {
+    if (error !== null) throw error;
+    return answer;
+  });
+  return {
+    counts: (counts ?? {}) as Record<string, string>,
+    paused: new Set([...queues].filter((_, index) => paused[index] === 1)),
+  };
+}
+
+/** Restarts that follow each other: how many there were, and when the last one began, in milliseconds. */
+export type Restarts = { readonly count: number; readonly lastAt: number };
+
+/** A restart that comes so long after the one before has a cause of its own. */
+const FOLLOWS_WITHIN_MS = 30 * 60_000;
+
+const LONGEST_PAUSE_MS = 10 * 60_000;
+
+/**
+ * What a restart does not help against (a Redis that answers reads and refuses writes, say) must not make one restart
+ * after another: while they follow each other, the pause between them doubles up to ten minutes.
+ * @param firstMs the pause after the first of them
+ * @returns the restarts with the one that may begin now; null where it must wait
+ */
+export function nextRestart(before: Restarts | null, now: number, firstMs: number): Restarts | null {
+  if (before === null || now - before.lastAt > FOLLOWS_WITHIN_MS) return { count: 1, lastAt: now };
+  const pause = Math.min(LONGEST_PAUSE_MS, firstMs * 2 ** (before.count - 1));
+  return now - before.lastAt < pause ? null : { count: before.count + 1, lastAt: now };
 }

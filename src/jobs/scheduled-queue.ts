@@ -4,6 +4,9 @@ import { PREFIX, type QueueContext, RUNS_KEY } from "./queues.js";
 /** Schedules are put back this often: a Redis that lost its data has lost them too. */
 const RESCHEDULE_MS = 30_000;
 
+/** How often a run that lasts says that it is alive: well within the patience of liveness, a minute at the least. */
+const SAY_ALIVE_MS = 10_000;
+
 export type ScheduledJob = {
   /** Milliseconds from one run to the next. */
   readonly every: number;
@@ -18,6 +21,8 @@ export type ScheduledQueueOptions = QueueContext & {
   readonly jobs: Readonly<Record<string, ScheduledJob>>;
   /** How often schedules are put back, for tests; 30 s by default. */
   readonly rescheduleMs?: number;
+  /** How often a run that lasts says that it is alive, for tests; 10 s by default. */
+  readonly sayAliveMs?: number;
 };
 
 /** A queue of jobs that run on a schedule, each run in one of the replicas. */
@@ -25,6 +30,8 @@ export class ScheduledQueue {
   readonly #options: ScheduledQueueOptions;
   readonly #queue: Queue;
   readonly #worker: BullWorker;
+  /** Schedules that are to be written from scratch, and have not been yet. */
+  readonly #doubted = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #hasEnded = false;
 
@@ -62,7 +69,12 @@ export class ScheduledQueue {
     return !this.#hasEnded;
   }
 
-  start(): void {
+  /**
+   * @param anew the schedules that are there are not to be trusted: a replica whose clock is hours ahead leaves one
+   * whose next job lies as far in the future, and an upsert would leave it as it is
+   */
+  start({ anew = false }: { readonly anew?: boolean } = {}): void {
+    if (anew) for (const name of Object.keys(this.#options.jobs)) this.#doubted.add(name);
     // Not waited for: while Redis is away this lasts as long, and the process must be able to stop meanwhile.
     void this.#schedule();
     this.#timer = setInterval(() => this.#schedule(), this.#options.rescheduleMs ?? RESCHEDULE_MS);
@@ -82,10 +94,15 @@ export class ScheduledQueue {
     await this.#queue.close();
   }
 
-  /** Idempotent: an existing schedule with the same interval is left as it is. */
+  /** Idempotent: an existing schedule with the same interval is left as it is, unless it is doubted. */
   async #schedule(): Promise<void> {
     try {
       for (const [name, { every }] of Object.entries(this.#options.jobs)) {
+        if (this.#doubted.has(name)) {
+          await this.#queue.removeJobScheduler(name);
+          // Not again with the next repetition: that would remove what this one writes.
+          this.#doubted.delete(name);
+        }
         await this.#queue.upsertJobScheduler(name, { every }, { name });
       }
     } catch (error) {
@@ -102,7 +119,17 @@ export class ScheduledQueue {
     const job = this.#options.jobs[name];
     if (job === undefined) throw new Error(`no job is called ${name}`);
     await this.#sayAlive(name);
-    const result = await job.run();
+    // An audit can take hours: without this it would count as standing, and be cut short by a restart; and so would
+    // the queue's other jobs, which wait behind it.
+    const names = Object.keys(this.#options.jobs);
+    const sayAlive = () => names.forEach((each) => void this.#sayAlive(each));
+    const alive = setInterval(sayAlive, this.#options.sayAliveMs ?? SAY_ALIVE_MS);
+    let result: Readonly<Record<string, number>>;
+    try {
+      result = await job.run();
+    } finally {
+      clearInterval(alive);
+    }
     await this.#sayAlive(name);
     if (Object.values(result).some((count) => count !== 0)) {
       this.#options.logger[job.level ?? "info"]({ job: name, ...result }, `job ${name} done`);

@@ -4,11 +4,12 @@
  */
 import type { Redis } from "ioredis";
 import { sleep } from "../backoff.js";
+import type { Finding } from "../recovery/finding.js";
 import { recordFinding } from "../recovery/findings-log.js";
 import { type EngineOptions, JobEngine } from "./engine.js";
-import { Liveness } from "./liveness.js";
+import { Liveness, nextRestart, type Restarts } from "./liveness.js";
 
-/** How often the worker looks whether its queues still move. */
+/** How often the worker looks whether its queues still move; also the pause after a first restart. */
 const LOOK_MS = 15_000;
 
 /** A stop of queues whose connections are dead may never end: the new ones do not wait longer for it. */
@@ -25,7 +26,9 @@ export class Worker {
   readonly #probe: Redis;
   readonly #liveness: Liveness;
   readonly #stopping = new AbortController();
-  #engine: JobEngine;
+  /** Null while one is being replaced by the next. */
+  #engine: JobEngine | null;
+  #restarts: Restarts | null = null;
   #watching: Promise<void> | null = null;
 
   constructor(options: WorkerOptions) {
@@ -39,7 +42,7 @@ export class Worker {
   }
 
   start(): void {
-    this.#engine.start();
+    this.#engine?.start();
     this.#watching ??= this.#watch();
   }
 
@@ -48,35 +51,81 @@ export class Worker {
     this.#stopping.abort();
     this.#probe.disconnect();
     await this.#watching;
-    await this.#engine.stop();
+    await this.#engine?.stop();
+  }
+
+  get #lookMs(): number {
+    return this.#options.liveness?.everyMs ?? LOOK_MS;
   }
 
   async #watch(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      await sleep(this.#options.liveness?.everyMs ?? LOOK_MS, signal);
+      await sleep(this.#lookMs, signal);
       if (signal.aborted) return;
-      const why = await this.#liveness.look(this.#engine);
-      if (why !== null && !signal.aborted) await this.#restart(why);
+      try {
+        const why =
+          this.#engine === null ? "the last restart failed" : await this.#liveness.look(this.#engine);
+        if (why !== null && !signal.aborted) await this.#restart(why);
+      } catch (error) {
+        // Without this line one surprise would end the watch, and workers that stand later would stand for ever.
+        this.#options.logger.error({ err: error }, "watching over the job workers failed; looking again");
+      }
     }
   }
 
   /** New queues on new connections: what hangs in the old ones is redelivered, which is safe at any point. */
   async #restart(why: string): Promise<void> {
-    const { logger, dataSource } = this.#options;
-    logger.error({ why }, "the job workers stand although Redis answers; starting them anew");
-    await Promise.race([this.#engine.stop(true), sleep(STOP_WITHIN_MS, this.#stopping.signal)]);
+    const { logger, dataSource, recovery } = this.#options;
+    const restarts = nextRestart(this.#restarts, performance.now(), this.#lookMs);
+    if (restarts === null) {
+      logger.debug({ why }, "the job workers stand; they were started anew a moment ago");
+      return;
+    }
+    this.#restarts = restarts;
+    logger.error(
+      { why, inARow: restarts.count },
+      "the job workers stand although Redis answers; starting them anew",
+    );
+    await this.#giveUpEngine();
+    // A stop that came meanwhile has found no engine to stop: one that began now would run for ever.
+    if (this.#stopping.signal.aborted) return;
     this.#engine = new JobEngine(this.#options);
-    this.#engine.start();
+    this.#engine.start({ anew: true });
     this.#liveness.reset();
-    await recordFinding(dataSource, null, {
-      kind: "worker_standing",
-      subject: "jobs",
-      action: "restarted",
-      detail: `The job workers of a process stood: ${why}. They were started anew`,
-      evidence: { why },
-      before: { running: false },
-      after: { running: true },
-    }).catch((error: unknown) => logger.warn({ err: error }, "the restart could not be written down"));
+    const finding = standing(why);
+    // Counted even where it can't be written down.
+    recovery?.onFinding?.(finding);
+    await recordFinding(dataSource, null, finding).catch((error: unknown) =>
+      logger.warn({ err: error }, "the restart could not be written down"),
+    );
   }
+
+  /** Never throws: whatever becomes of the old queues, new ones are wanted. */
+  async #giveUpEngine(): Promise<void> {
+    const old = this.#engine;
+    this.#engine = null;
+    const stopped = new AbortController();
+    const stop = async () => {
+      try {
+        await old?.stop(true);
+      } catch (error) {
+        this.#options.logger.warn({ err: error }, "the old job workers did not stop cleanly");
+      }
+      stopped.abort();
+    };
+    await Promise.race([stop(), sleep(STOP_WITHIN_MS, stopped.signal)]);
+  }
+}
+
+function standing(why: string): Finding {
+  return {
+    kind: "worker_standing",
+    subject: "jobs",
+    action: "restarted",
+    detail: `The job workers of a process stood: ${why}. They were started anew`,
+    evidence: { why },
+    before: { running: false },
+    after: { running: true },
+  };
 }
