@@ -33,7 +33,7 @@ async function consume(config: Config): Promise<void> {
   const blocking = connectBlockingRedis(config.REDIS_URL, "paidonce-consume-read", logger, BLOCK_MS);
   const registry = createRegistry();
   const metrics = consumerMetrics(registry);
-  const { locks, close: closeLocks } = openLocks(config, logger, metrics.locksAsked);
+  const { locks, close: closeLocks } = await openLocks(config, logger, metrics.locksAsked);
   const consumer = new Consumer({
     redis,
     blocking,

@@ -1,10 +1,9 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { DataSource } from "typeorm";
-import { createLogger } from "../logging.js";
 import { closeFinding, type RecordedFinding, readFindings } from "../recovery/findings-log.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
-import { openDatabase } from "./open-database.js";
+import { openDatabaseNow } from "./open-database.js";
 
 type ListOptions = { open?: boolean; limit: number; json?: boolean };
 
@@ -25,12 +24,13 @@ export function addFindingsCommand(program: Command): void {
       });
     });
   findings
-    .command("close <id>")
+    .command("close")
     .description("say that a finding is dealt with; it opens again if the next run finds the same")
-    .requiredOption("--note <text>", "what was done about it")
+    .argument("<id>", "as `paidonce findings --open` shows it", findingId)
+    .requiredOption("--note <text>", "what was done about it", closingNote)
     .action(async (id: string, { note }: { note: string }) => {
       await withDatabase(async ({ manager }) => {
-        const closed = /^[0-9a-f-]{36}$/i.test(id) && (await closeFinding(manager, id, note));
+        const closed = await closeFinding(manager, id, note);
         process.stdout.write(
           closed ? "closed\n" : `no finding ${id} is open: \`paidonce findings --open\`\n`,
         );
@@ -41,8 +41,7 @@ export function addFindingsCommand(program: Command): void {
 
 async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
   const config = await readEnvironment();
-  const logger = createLogger({ ...config, LOG_LEVEL: "silent" }, "findings");
-  const dataSource = await openDatabase(config, "findings", logger);
+  const dataSource = await openDatabaseNow(config, "findings");
   try {
     await work(dataSource);
   } finally {
@@ -58,4 +57,18 @@ function describe({ id, kind, action, detail, foundAt, seenAt, closedAt }: Recor
 function limit(text: string): number {
   if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError("It must be a number from 1 to 9999.");
   return Number(text);
+}
+
+function findingId(text: string): string {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) {
+    throw new InvalidArgumentError("It must be a finding's id, a UUID.");
+  }
+  return text;
+}
+
+/** Kept with the finding, for whoever asks later why it was closed. */
+function closingNote(text: string): string {
+  const note = text.trim();
+  if (note === "") throw new InvalidArgumentError("It must say what was done.");
+  return note;
 }

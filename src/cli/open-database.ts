@@ -9,6 +9,11 @@ export class NotMigratedError extends Error {
   override readonly name = "NotMigratedError";
 }
 
+/** For a person who waits for an answer: says what to do. */
+export class DatabaseAwayError extends Error {
+  override readonly name = "DatabaseAwayError";
+}
+
 /** Longest pause between two tries to reach a database that is away. */
 const MAX_PAUSE_MS = 2_000;
 
@@ -19,12 +24,7 @@ const MAX_PAUSE_MS = 2_000;
  * @throws NotMigratedError when the tables are missing or older than this program
  */
 export async function openDatabase(config: Config, role: string, logger: Logger): Promise<DataSource> {
-  const dataSource = createDataSource({
-    url: config.DATABASE_URL,
-    applicationName: `paidonce-${role}`,
-    // Statements must end before a lock can: a late COMMIT under a lost lock is what leases are about.
-    statementTimeoutMs: Math.min(5_000, Math.floor(config.LOCK_LEASE_MS / 2)),
-  });
+  const dataSource = newDataSource(config, role);
   for (let failures = 0; ; failures++) {
     try {
       await dataSource.initialize();
@@ -40,9 +40,52 @@ export async function openDatabase(config: Config, role: string, logger: Logger)
       await sleep(Math.min(MAX_PAUSE_MS, 100 * 2 ** failures));
     }
   }
-  if (await dataSource.showMigrations()) {
-    await dataSource.destroy();
-    throw new NotMigratedError("the database is older than this program: run `paidonce migrate` first");
+  return refuseOlder(dataSource);
+}
+
+/**
+ * Connects to Postgres, or fails at once: for commands that somebody waits for, who would otherwise see one that
+ * hangs and says nothing.
+ *
+ * @throws DatabaseAwayError when it can't be reached
+ * @throws NotMigratedError when the tables are missing or older than this program
+ */
+export async function openDatabaseNow(config: Config, command: string): Promise<DataSource> {
+  const dataSource = newDataSource(config, command);
+  try {
+    await dataSource.initialize();
+  } catch (error) {
+    if (databaseFault(error) !== "unavailable") throw error;
+    throw new DatabaseAwayError(
+      `Postgres can't be reached at ${redactUrl(config.DATABASE_URL)} (${reasonOf(error)}): bring it back, or mend DATABASE_URL, and run this again`,
+      { cause: error },
+    );
   }
-  return dataSource;
+  return refuseOlder(dataSource);
+}
+
+function newDataSource(config: Config, role: string): DataSource {
+  return createDataSource({
+    url: config.DATABASE_URL,
+    applicationName: `paidonce-${role}`,
+    // Statements must end before a lock can: a late COMMIT under a lost lock is what leases are about.
+    statementTimeoutMs: Math.min(5_000, Math.floor(config.LOCK_LEASE_MS / 2)),
+  });
+}
+
+async function refuseOlder(dataSource: DataSource): Promise<DataSource> {
+  try {
+    if (!(await dataSource.showMigrations())) return dataSource;
+    throw new NotMigratedError("the database is older than this program: run `paidonce migrate` first");
+  } catch (error) {
+    // Whoever asked has nothing to close: an open pool would keep its process from ending.
+    await dataSource.destroy();
+    throw error;
+  }
+}
+
+/** A host with several addresses fails once for each, in an error that has a code and no message. */
+function reasonOf(error: unknown): string {
+  const { message, code } = error as { message?: string; code?: string };
+  return message || code || "no answer";
 }

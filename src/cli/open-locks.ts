@@ -1,16 +1,19 @@
+import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
 import { connectLockServer } from "../consumers/redis-connections.js";
 import { SessionLocks, type SessionLocksOptions } from "../locks/session-locks.js";
 
+/** A server that says neither yes nor no, such as one that loads its data, holds up nothing for longer. */
+const KNOWN_WITHIN_MS = 2_000;
+
 /** The locks on sessions, as configured, on connections of their own. */
-export function openLocks(
+export async function openLocks(
   config: Config,
   logger: Logger,
   onAsked?: SessionLocksOptions["onAsked"],
-): { locks: SessionLocks; close: () => void } {
-  const urls = config.LOCKS === "off" ? [] : (config.LOCK_REDIS_URLS ?? [config.REDIS_URL]);
-  const servers = urls.map((url) => connectLockServer(url, logger));
+): Promise<{ locks: SessionLocks; close: () => void }> {
+  const servers = await openLockServers(config, logger);
   const locks = new SessionLocks({
     servers,
     mode: config.LOCKS,
@@ -24,4 +27,27 @@ export function openLocks(
       for (const server of servers) server.disconnect();
     },
   };
+}
+
+/**
+ * Connections to the lock servers; none with locks off.
+ * @returns when each is there, or known not to be: they queue nothing, so whoever asked before would find no quorum
+ */
+export async function openLockServers(config: Config, logger: Logger): Promise<Redis[]> {
+  const urls = config.LOCKS === "off" ? [] : (config.LOCK_REDIS_URLS ?? [config.REDIS_URL]);
+  const servers = urls.map((url) => connectLockServer(url, logger));
+  await Promise.all(servers.map(untilKnown));
+  return servers;
+}
+
+function untilKnown(server: Redis): Promise<void> {
+  return new Promise((resolve) => {
+    const known = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(known, KNOWN_WITHIN_MS);
+    if (server.status === "ready") return known();
+    for (const event of ["ready", "error", "close"]) server.once(event, known);
+  });
 }

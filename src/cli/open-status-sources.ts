@@ -2,9 +2,10 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
 import type { Config } from "../config.js";
-import { connectLockServer, connectRedis } from "../consumers/redis-connections.js";
+import { connectRedis } from "../consumers/redis-connections.js";
 import { createDataSource } from "../entities/data-source.js";
 import type { StatusSources } from "../status/collect-status.js";
+import { openLockServers } from "./open-locks.js";
 
 /** Connections for reading the status. What can't be reached is left so: that is what the status says. */
 export async function openStatusSources(
@@ -20,19 +21,7 @@ export async function openStatusSources(
   const closing = new AbortController();
   const connecting = await connectWhenThere(dataSource, logger, closing.signal);
   const redis = connectRedis(config.REDIS_URL, `paidonce-${role}`, logger);
-  const lockUrls = config.LOCKS === "off" ? [] : (config.LOCK_REDIS_URLS ?? [config.REDIS_URL]);
-  const lockServers = lockUrls.map((url) => connectLockServer(url, logger));
-  // Lock connections queue nothing: wait until each is there, or known not to be.
-  await Promise.all(
-    lockServers.map(
-      (server) =>
-        new Promise<void>((resolve) => {
-          if (server.status === "ready") resolve();
-          server.once("ready", () => resolve());
-          server.once("error", () => resolve());
-        }),
-    ),
-  );
+  const lockServers = await openLockServers(config, logger);
   return {
     dataSource,
     redis,

@@ -5,7 +5,7 @@ import { createLogger } from "../logging.js";
 import { type RecoveryReport, recover } from "../recovery/recover.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
-import { openDatabase } from "./open-database.js";
+import { openDatabaseNow } from "./open-database.js";
 import { openLocks } from "./open-locks.js";
 
 export function addRecoverCommand(program: Command): void {
@@ -21,9 +21,9 @@ export function addRecoverCommand(program: Command): void {
       const config = await readEnvironment();
       // The report says it all; a log between its lines would only be in the way.
       const logger = createLogger({ ...config, LOG_LEVEL: "silent" }, "recover");
-      const dataSource = await openDatabase(config, "recover", logger);
+      const dataSource = await openDatabaseNow(config, "recover");
       const redis = connectRedis(config.REDIS_URL, "paidonce-recover", logger);
-      const { locks, close } = openLocks(config, logger);
+      const { locks, close } = await openLocks(config, logger);
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort(new Error("interrupted; what was put right stays so")));
       try {

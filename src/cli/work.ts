@@ -24,7 +24,7 @@ export function addWorkCommand(program: Command): void {
       const dataSource = await openDatabase(config, "work", logger);
       const registry = createRegistry();
       const redis = connectRedis(config.REDIS_URL, "paidonce-work-heartbeat", logger);
-      const { locks, close: closeLocks } = openLocks(config, logger);
+      const { locks, close: closeLocks } = await openLocks(config, logger);
       const worker = new Worker({
         dataSource,
         logger,

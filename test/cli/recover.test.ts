@@ -4,11 +4,55 @@ import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { readFindings } from "../../src/recovery/findings-log.js";
 import { paymentOf } from "../support/ingest.js";
-import { CLI, endRoles, roleEnvironment, startRole } from "../support/role-process.js";
+import { CLI, endRoles, type RoleEnvironment, roleEnvironment, startRole } from "../support/role-process.js";
 import { Spine } from "../support/spine.js";
 import { eventually } from "../support/stream.js";
 
 const run = promisify(execFile);
+
+/** What the command line answers. */
+type Answer = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+async function call(env: RoleEnvironment, args: readonly string[]): Promise<Answer> {
+  try {
+    return { code: 0, ...(await run(process.execPath, [CLI, ...args], { env: roleEnvironment(env) })) };
+  } catch (error) {
+    return error as Answer;
+  }
+}
+
+describe("paidonce recover and findings, before they do anything", () => {
+  /** Nobody listens there. */
+  const environment = {
+    DATABASE_URL: "postgres://somebody:secret@127.0.0.1:9/books",
+    REDIS_URL: "redis://127.0.0.1:9",
+  };
+
+  it("Postgres away: exit code 1 and one line that says what to do, instead of a silent wait", async () => {
+    const answers = await Promise.all([
+      call(environment, ["recover"]),
+      call(environment, ["findings", "--open"]),
+    ]);
+    for (const { code, stdout, stderr } of answers) {
+      expect(code).to.equal(1);
+      expect(stdout).to.equal("");
+      expect(stderr).to.match(
+        /^paidonce: Postgres can't be reached at postgres:\/\/127\.0\.0\.1:9\/books \(.*ECONNREFUSED.*\): bring it back, .*\n$/,
+      );
+    }
+  });
+
+  it("a finding is closed by its id, and with a note: anything else is wrong usage", async () => {
+    const id = "0198f6a0-0000-7000-8000-000000000000";
+    const [badId, noNote] = await Promise.all([
+      call(environment, ["findings", "close", "-".repeat(36).replace("-", "0"), "--note", "seen"]),
+      call(environment, ["findings", "close", id, "--note", " "]),
+    ]);
+    expect([badId.code, noNote.code]).to.deep.equal([2, 2]);
+    expect(badId.stderr).to.include("It must be a finding's id");
+    expect(noNote.stderr).to.include("It must say what was done");
+  });
+});
 
 describe("paidonce recover", () => {
   let spine: Spine;
@@ -40,15 +84,7 @@ describe("paidonce recover", () => {
     HORIZON_URL: spine.stage.sandbox.url,
     NETWORK_PASSPHRASE: spine.stage.network.passphrase,
   });
-  const cli = async (...args: string[]): Promise<{ code: number; stdout: string }> => {
-    try {
-      const { stdout } = await run(process.execPath, [CLI, ...args], { env: roleEnvironment(environment()) });
-      return { code: 0, stdout };
-    } catch (error) {
-      const { code, stdout } = error as { code: number; stdout: string };
-      return { code, stdout };
-    }
-  };
+  const cli = (...args: string[]) => call(environment(), args);
 
   it("says what it would do, does it, and says what it did", async () => {
     const dry = await cli("recover", "--dry-run");

@@ -17,7 +17,7 @@ import { Problem } from "../problem.js";
 const QUEUES: readonly { readonly name: string; readonly description: string }[] = [
   { name: WEBHOOK_QUEUE, description: "One job per webhook that is due; failed ones are dead letters." },
   { name: RELAY_QUEUE, description: "Outbox to deliveries, every second." },
-  { name: RECOVERY_QUEUE, description: "What faults have left behind, every five minutes." },
+  { name: RECOVERY_QUEUE, description: "What faults have left behind is found and put right, on schedule." },
   { name: AUDIT_QUEUE, description: "The books against the network, every hour." },
   { name: MAINTENANCE_QUEUE, description: "Sessions past their time, and other scheduled work." },
 ];
