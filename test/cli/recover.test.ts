@@ -3,6 +3,7 @@ import { promisify } from "node:util";
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { readFindings } from "../../src/recovery/findings-log.js";
+import { sharedPostgres } from "../support/database.js";
 import { paymentOf } from "../support/ingest.js";
 import { CLI, endRoles, type RoleEnvironment, roleEnvironment, startRole } from "../support/role-process.js";
 import { Spine } from "../support/spine.js";
@@ -40,6 +41,15 @@ describe("paidonce recover and findings, before they do anything", () => {
         /^paidonce: Postgres can't be reached at postgres:\/\/127\.0\.0\.1:9\/books \(.*ECONNREFUSED.*\): bring it back, .*\n$/,
       );
     }
+  });
+
+  it("a database that is not migrated is refused, with what to do", async () => {
+    const { url } = await sharedPostgres();
+    const { code, stderr } = await call({ ...environment, DATABASE_URL: url }, ["findings"]);
+    expect(code).to.equal(1);
+    expect(stderr).to.equal(
+      "paidonce: the database is older than this program: run `paidonce migrate` first\n",
+    );
   });
 
   it("a finding is closed by its id, and with a note: anything else is wrong usage", async () => {
