@@ -15,7 +15,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "processes/kill-consumer": 38,
   "processes/pause": 35,
   "interleavings/pairs": 30,
-  "cli/recover": 28,
+  "cli/recover": 35,
   "recovery/paid": 28,
   "jobs/webhooks": 27,
   "locks/session-locks": 27,

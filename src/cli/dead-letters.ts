@@ -9,7 +9,7 @@ import { settle } from "../settlement/settle.js";
 import { creditKeyText } from "../stellar/credit.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
-import { openDatabase } from "./open-database.js";
+import { openDatabaseNow } from "./open-database.js";
 
 export function addDeadLettersCommand(program: Command): void {
   const command = program
@@ -81,7 +81,7 @@ async function replay(keys: readonly string[]): Promise<boolean> {
 async function open() {
   const config = await readEnvironment();
   const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "dead-letters");
-  const dataSource = await openDatabase(config, "dead-letters", logger);
+  const dataSource = await openDatabaseNow(config, "dead-letters");
   const redis = connectRedis(config.REDIS_URL, "paidonce-dead-letters", logger);
   const horizon = new HorizonClient({ url: config.HORIZON_URL });
   const close = async () => {

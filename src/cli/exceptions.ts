@@ -2,7 +2,6 @@ import { userInfo } from "node:os";
 import type { Command } from "commander";
 import type { DataSource } from "typeorm";
 import { inSerializableTransaction } from "../entities/serializable.js";
-import { createLogger } from "../logging.js";
 import type { VerdictWord } from "../settlement/credit-facts.js";
 import { giveVerdict, VerdictRefusedError } from "../settlement/give-verdict.js";
 import { type ExceptionRecord, listExceptions } from "../settlement/read-exceptions.js";
@@ -10,7 +9,7 @@ import { creditKeyText, parseCreditKey } from "../stellar/credit.js";
 import { formatStroops } from "../stellar/stroops.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
-import { openDatabase } from "./open-database.js";
+import { openDatabaseNow } from "./open-database.js";
 
 /** Read from the database at a time. */
 const PAGE = 200;
@@ -95,8 +94,7 @@ async function decide(
 
 async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
   const config = await readEnvironment();
-  const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "exceptions");
-  const dataSource = await openDatabase(config, "exceptions", logger);
+  const dataSource = await openDatabaseNow(config, "exceptions");
   try {
     await work(dataSource);
   } finally {

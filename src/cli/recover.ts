@@ -36,6 +36,7 @@ export function addRecoverCommand(program: Command): void {
             horizon: new HorizonClient({ url: config.HORIZON_URL }),
             passphrase: config.NETWORK_PASSPHRASE,
             afterSeconds: config.RECOVERY_AFTER_SECONDS,
+            maxDeliveries: config.MAX_DELIVERIES,
             signal: stop.signal,
           },
           { dryRun },

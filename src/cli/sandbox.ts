@@ -11,7 +11,7 @@ import { keptKeys } from "../up/demo-keys.js";
 import { runDemoShop } from "../up/demo-shop.js";
 import { paySession, whatBecameOf } from "../up/pay-session.js";
 import { readEnvironment } from "./environment.js";
-import { openDatabase } from "./open-database.js";
+import { openDatabase, openDatabaseNow } from "./open-database.js";
 import { runRole } from "./run-role.js";
 
 /** Enough for a logger where no servers are configured. */
@@ -90,7 +90,7 @@ function addPayCommand(program: Command): void {
     .option("--amount <decimal>", "another amount than the session asks for", amount)
     .action(async (id: SessionId, options: { amount?: Stroops }) => {
       const config = await readEnvironment();
-      const dataSource = await openDatabase(config, "pay", createLogger(config, "pay"));
+      const dataSource = await openDatabaseNow(config, "pay");
       try {
         const network = { horizonUrl: config.HORIZON_URL, passphrase: config.NETWORK_PASSPHRASE };
         const paid = await paySession(dataSource, id, network, options.amount);

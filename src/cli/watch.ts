@@ -1,13 +1,13 @@
 import { Argument, type Command } from "commander";
+import type { DataSource } from "typeorm";
 import { HorizonClient } from "../horizon/client.js";
 import { NetworkView } from "../horizon/network-view.js";
-import { createLogger } from "../logging.js";
 import { acceptHole } from "../settlement/accept-hole.js";
 import { watchAccount } from "../settlement/watch-account.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
 import { readEnvironment } from "./environment.js";
-import { openDatabase } from "./open-database.js";
+import { openDatabaseNow } from "./open-database.js";
 
 const account = () => new Argument("<account>", "a G… account").argParser(parseAccountId);
 
@@ -49,14 +49,10 @@ export function addWatchCommand(program: Command): void {
 }
 
 async function withNetwork(
-  run: (dataSource: Awaited<ReturnType<typeof openDatabase>>, network: NetworkView) => Promise<void>,
+  run: (dataSource: DataSource, network: NetworkView) => Promise<void>,
 ): Promise<void> {
   const config = await readEnvironment();
-  const dataSource = await openDatabase(
-    config,
-    "cli",
-    createLogger({ ...config, LOG_LEVEL: "error" }, "cli"),
-  );
+  const dataSource = await openDatabaseNow(config, "cli");
   try {
     const horizon = new HorizonClient({ url: config.HORIZON_URL });
     await run(dataSource, new NetworkView(horizon, config.NETWORK_PASSPHRASE));

@@ -35,6 +35,7 @@ export function addWorkCommand(program: Command): void {
           locks,
           redis,
           afterSeconds: config.RECOVERY_AFTER_SECONDS,
+          maxDeliveries: config.MAX_DELIVERIES,
           everySeconds: config.RECOVERY_EVERY_SECONDS,
           onFinding: recoveryMetrics(registry),
         },

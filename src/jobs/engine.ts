@@ -43,7 +43,7 @@ export type EngineOptions = {
 
 export type Recovering = Pick<
   RecoveryParts,
-  "passphrase" | "locks" | "redis" | "afterSeconds" | "onFinding"
+  "passphrase" | "locks" | "redis" | "afterSeconds" | "maxDeliveries" | "onFinding"
 > & {
   /** Seconds from one run to the next. */
   readonly everySeconds: number;
