@@ -1,7 +1,7 @@
 /** How many schedules to play: `usual` in a normal test run, INTERLEAVINGS by hand. */
 export function runs(usual: number): number {
   const wanted = process.env.INTERLEAVINGS;
-  return wanted === undefined ? usual : Math.max(usual, Number(wanted));
+  return wanted === undefined ? usual : Math.max(usual, Number(wanted) || 0);
 }
 
 /** Of every random schedule; the same in each run unless INTERLEAVINGS_SEED says otherwise. */

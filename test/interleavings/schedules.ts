@@ -87,3 +87,32 @@ export async function playEvery(
     prefix[turnBack] = (prefix[turnBack] ?? 0) + 1;
   }
 }
+
+/**
+ * Plays a kill at every statement of every lane, before it and after it: the lane goes alone until then, the others go
+ * to their ends, and the killed one begins again.
+ * @returns how many were played
+ */
+export async function playEveryKill(
+  play: (director: Director) => Promise<void>,
+  lanes: number,
+): Promise<number> {
+  let played = 0;
+  for (let lane = 0; lane < lanes; lane++) {
+    for (let steps = 1, hit = true; hit; steps++) {
+      hit = false;
+      for (const fate of ["killed before", "killed after"] as const) {
+        const director = following([{ lane, steps, fate }]);
+        await play((open) => {
+          const turn = director(open);
+          // Past its last statement another lane would be hit instead: then this one has had all its kills.
+          if (turn.fate !== "run" && turn.lane !== lane) return { ...turn, fate: "run" };
+          if (turn.fate !== "run") hit = true;
+          return turn;
+        });
+        played++;
+      }
+    }
+  }
+  return played;
+}

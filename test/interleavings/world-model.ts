@@ -78,7 +78,7 @@ function aboutSession(model: Model, found: Found, session: number): string[] {
     say("pending after its end");
   }
   // Whoever ended it by hand may have been faster than the credit; nobody else can keep it from paying.
-  if (payable && status !== "paid" && cancels.length + ends.length === 0)
+  if (payable && status !== "paid" && ![...cancels, ...ends].includes("ended"))
     say(`${status}, with a good credit`);
   if (status === "processing") say("nobody submitted anything");
   return wrong;
