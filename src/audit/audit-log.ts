@@ -23,15 +23,17 @@ const UNFINISHED = `
   WHERE account = $1 AND from_cursor = $2 AND finished_at IS NULL AND ($3::bigint IS NULL OR to_cursor = $3)
   ORDER BY started_at DESC LIMIT 1`;
 
+const EXTEND = `UPDATE audits SET to_cursor = $2 WHERE id = $1`;
+
 /**
  * Begins an audit, or goes on with one of the same range that was interrupted.
- * @param to the end; null for "as far as the books reach", where an interrupted audit keeps its own end
+ * @param end null: as far as the books reach; an interrupted audit goes on to where they reach by now
  */
 export async function beginAudit(
   dataSource: DataSource,
   account: AccountId,
   from: OperationId,
-  to: OperationId | null,
+  end: OperationId | null,
   reach: OperationId,
 ): Promise<AuditProgress> {
   const [found]: {
@@ -40,13 +42,17 @@ export async function beginAudit(
     checked_through: string;
     credits: string;
     totals: StoredTotals;
-  }[] = await dataSource.query(UNFINISHED, [account, from.toString(), to?.toString() ?? null]);
+  }[] = await dataSource.query(UNFINISHED, [account, from.toString(), end?.toString() ?? null]);
   if (found !== undefined) {
+    const was = parseOperationId(found.to_cursor);
+    const to = end === null && reach > was ? reach : was;
+    // Or it would call balanced what it never looked at.
+    if (to !== was) await dataSource.query(EXTEND, [found.id, to.toString()]);
     return {
       id: found.id,
       account,
       from,
-      to: parseOperationId(found.to_cursor),
+      to,
       checkedThrough: parseOperationId(found.checked_through),
       credits: Number(found.credits),
       totals: new Map(
@@ -58,12 +64,12 @@ export async function beginAudit(
     };
   }
   const id = uuidv7();
-  const end = to ?? reach;
+  const to = end ?? reach;
   await dataSource.query(
     "INSERT INTO audits (id, account, from_cursor, to_cursor, checked_through) VALUES ($1, $2, $3, $4, $3)",
-    [id, account, from.toString(), end.toString()],
+    [id, account, from.toString(), to.toString()],
   );
-  return { id, account, from, to: end, checkedThrough: from, credits: 0, totals: new Map() };
+  return { id, account, from, to, checkedThrough: from, credits: 0, totals: new Map() };
 }
 
 /** Keeps how far an audit has come and what it found there, together: nothing is found twice or forgotten. */
