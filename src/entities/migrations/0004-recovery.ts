@@ -110,8 +110,13 @@ export class Recovery4 implements MigrationInterface {
         END IF;
         RETURN NULL;
       END $$`);
+    // Settlement notes its payments itself, in the statement that makes them: a trigger costs it a tenth of its time.
+    await runner.query(`ALTER TABLE payments ADD COLUMN noted boolean NOT NULL DEFAULT false`);
     await runner.query(`
-      CREATE TRIGGER payments_noted AFTER INSERT OR DELETE OR UPDATE OF session_id ON payments
+      CREATE TRIGGER payments_noted AFTER INSERT ON payments
+      FOR EACH ROW WHEN (NOT NEW.noted) EXECUTE FUNCTION note_payment()`);
+    await runner.query(`
+      CREATE TRIGGER payments_noted_anew AFTER DELETE OR UPDATE OF session_id ON payments
       FOR EACH ROW EXECUTE FUNCTION note_payment()`);
     // G2 the other way round, as an index: it holds what contradicts it, and is empty. A column and not only an
     // expression: of a column the planner knows that it is never true, and looks into the index.
