@@ -28,7 +28,18 @@ export type Books = {
   /** By id: status. */
   readonly sessions: ReadonlyMap<string, string>;
   readonly events: readonly BookedEvent[];
+  /** Sessions that carry the number of the order they were made for. */
+  readonly orders: readonly { readonly order: string; readonly id: string }[];
+  /** Sessions that recovery made pending again, with the hash that it asked about. */
+  readonly rolledBack: readonly { readonly id: string; readonly hash: string }[];
 };
+
+const ORDERS = `
+  SELECT metadata->>'order' AS "order", id FROM checkout_sessions WHERE metadata ? 'order'`;
+
+const ROLLED_BACK = `
+  SELECT session_id AS id, evidence->>'hash' AS hash FROM recovery_findings
+  WHERE action = 'rolled_back' AND evidence->>'hash' IS NOT NULL`;
 
 const CREDITS = `
   SELECT c.operation_id || '-' || c.move_index AS key, c.account, c.asset, c.amount, c.transaction_hash AS hash, c.outcome,
@@ -52,6 +63,8 @@ export async function readWholeBooks(dataSource: DataSource): Promise<Books> {
       credits: credits.map((row) => ({ ...row, amount: row.amount === null ? null : BigInt(row.amount) })),
       sessions: new Map(sessions.map(({ id, status }) => [id, status])),
       events,
+      orders: await manager.query(ORDERS),
+      rolledBack: await manager.query(ROLLED_BACK),
     };
   });
 }

@@ -8,7 +8,7 @@ import { formatStroops, type Stroops } from "../../src/stellar/stroops.js";
 import { cancelByApi, createByApi } from "./api-client.js";
 import type { AskedSession } from "./ledger.js";
 import type { Load, Payment } from "./load.js";
-import type { Order } from "./orders.js";
+import type { Order, OrderKind } from "./orders.js";
 import { destinationOf, lumens, lumensByPath, MORE_THAN_ANYBODY_HAS } from "./payer.js";
 import type { Shop } from "./shop.js";
 import { submitFor } from "./submitted.js";
@@ -26,32 +26,35 @@ const TOO_LATE_MS = 2_500;
 let muxedIds = BigInt(Date.now()) << 12n;
 
 /**
- * Does what an order says: asks for its session, and pays it in its own way.
- * @returns false when the load ended before the session could be created
+ * Does what an order says: asks for its session, and pays it in its own way. It counts as carried out when its
+ * payments were handed over, which is later than this resolves where they have transactions of their own; never, when
+ * the load ended first.
  */
-export async function carryOut(world: World, load: Load, order: Order): Promise<boolean> {
+export async function carryOut(world: World, load: Load, order: Order): Promise<void> {
   const shop = world.street.shops[order.shop];
   if (shop === undefined) throw new Error(`no shop ${order.shop}`);
   const { amount } = order;
   const pay = (session: AskedSession, stroops: bigint, more: Partial<Payment> = {}) =>
     load.pay({ ...paymentOf(session), amount: stroops, ...more });
   const open = (memoKey: MemoKey, asset: Asset = NATIVE, lifeMs = LONG_MS) =>
-    openSession(world, load, shop, { memoKey, asset, amount, lifeMs });
+    openSession(world, load, shop, { memoKey, asset, amount, lifeMs, kind: order.kind });
   const [, issuer = ""] = world.street.usdc.split(":");
   const inUsdc = { from: issuer, asset: world.street.usdc };
 
   switch (order.kind) {
     case "unknown-memo":
       load.pay({ to: shop.account, ...text(uniqueText()), amount });
-      return true;
+      world.ledger.carriedOut(order.kind);
+      return;
     case "no-memo":
       load.pay({ to: shop.account, memoKey: null, amount });
-      return true;
+      world.ledger.carriedOut(order.kind);
+      return;
     case "api":
     case "cancelled":
       // Apart, since it may have to wait for the API to be back.
       load.aside(byApi(world, load, shop, order));
-      return true;
+      return;
     case "two-in-one":
     case "contract":
       return twoAtOnce(world, load, shop, order);
@@ -67,7 +70,7 @@ export async function carryOut(world: World, load: Load, order: Order): Promise<
     order.kind === "usdc" ? world.street.usdc : NATIVE,
     order.kind === "expired" || order.kind === "never-paid" ? SHORT_MS : LONG_MS,
   );
-  if (session === null) return false;
+  if (session === null) return;
   const destination = destinationOf(session.account, session.memoKey);
   const decimal = formatStroops(amount as Stroops);
   switch (order.kind) {
@@ -103,31 +106,32 @@ export async function carryOut(world: World, load: Load, order: Order): Promise<
     case "never-paid":
       break;
     case "path":
-      send(world, load, [lumensByPath(destination, decimal)], session.memoKey as MemoKey);
-      break;
+      send(world, load, order, [lumensByPath(destination, decimal)], session.memoKey as MemoKey);
+      return;
     case "hash-memo":
-      send(world, load, [lumens(destination, decimal)], session.memoKey as MemoKey);
-      break;
+      send(world, load, order, [lumens(destination, decimal)], session.memoKey as MemoKey);
+      return;
     case "submitted":
     case "submitted-failing":
     case "submitted-never":
       submitFor(world, load, session, order, decimal);
-      break;
+      return;
     case "failed":
       // Its first operation would pay; its second fails, and with it the whole.
       send(
         world,
         load,
+        order,
         [lumens(destination, decimal), lumens(destination, MORE_THAN_ANYBODY_HAS)],
         session.memoKey as MemoKey,
       );
-      break;
+      return;
   }
-  return true;
+  world.ledger.carriedOut(order.kind);
 }
 
 /** One transaction, or one call of a contract, that pays two sessions. */
-async function twoAtOnce(world: World, load: Load, shop: Shop, order: Order): Promise<boolean> {
+async function twoAtOnce(world: World, load: Load, shop: Shop, order: Order): Promise<void> {
   const { amount } = order;
   const sessions: AskedSession[] = [];
   for (let i = 0; i < 2; i++) {
@@ -136,8 +140,9 @@ async function twoAtOnce(world: World, load: Load, shop: Shop, order: Order): Pr
       asset: NATIVE,
       amount,
       lifeMs: LONG_MS,
+      kind: order.kind,
     });
-    if (session === null) return false;
+    if (session === null) return;
     sessions.push(session);
   }
   const decimal = formatStroops(amount as Stroops);
@@ -145,10 +150,11 @@ async function twoAtOnce(world: World, load: Load, shop: Shop, order: Order): Pr
     send(
       world,
       load,
+      order,
       sessions.map(({ account, memoKey }) => lumens(destinationOf(account, memoKey), decimal)),
       null,
     );
-    return true;
+    return;
   }
   const from = world.street.customers[order.number % world.street.customers.length]?.publicKey() ?? "";
   const changes = sessions.map(({ account, memoKey }) => ({
@@ -162,28 +168,38 @@ async function twoAtOnce(world: World, load: Load, shop: Shop, order: Order): Pr
   load.aside(
     world.sandbox.inject({ kind: "host_function", changes }).then(({ hash }) => {
       world.ledger.sent(hash, null);
-      load.sent += 2;
+      world.ledger.carriedOut(order.kind);
     }),
   );
-  return true;
 }
 
 async function byApi(world: World, load: Load, shop: Shop, order: Order): Promise<void> {
-  const { amount } = order;
-  const session = await createByApi(world, shop, amount, load.signal);
+  const session = await createByApi(world, shop, order, load.signal);
   if (session === null) return;
   if (order.kind === "cancelled") {
     session.cancelled = await cancelByApi(world, session, load.signal);
     // Nobody knows whether it was cancelled: nobody pays it.
     if (!session.cancelled) return;
   }
-  const operation = lumens(destinationOf(session.account, session.memoKey), formatStroops(amount as Stroops));
-  send(world, load, [operation], session.memoKey as MemoKey);
+  const operation = lumens(
+    destinationOf(session.account, session.memoKey),
+    formatStroops(order.amount as Stroops),
+  );
+  send(world, load, order, [operation], session.memoKey as MemoKey);
 }
 
-function send(world: World, load: Load, ...[operations, memoKey]: Parameters<World["payer"]["send"]>): void {
-  load.sent += operations.length;
-  load.aside(world.payer.send(operations, memoKey));
+function send(
+  world: World,
+  load: Load,
+  { kind }: Order,
+  ...[operations, memoKey]: Parameters<World["payer"]["send"]>
+): void {
+  // A fault may be in the way before it is even signed: that one was not carried out.
+  const before = async () => {
+    world.ledger.carriedOut(kind);
+    return true;
+  };
+  load.aside(world.payer.send(operations, memoKey, { before }));
 }
 
 type Wish = {
@@ -191,6 +207,7 @@ type Wish = {
   readonly asset: Asset;
   readonly amount: bigint;
   readonly lifeMs: number;
+  readonly kind: OrderKind;
 };
 
 /** Straight by settlement's own function, again and again while Postgres is away. */
@@ -212,6 +229,7 @@ async function openSession(world: World, load: Load, shop: Shop, wish: Wish): Pr
         amount,
         expiresAt: expiresAt.getTime(),
         cancelled: false,
+        kind: wish.kind,
       };
       world.ledger.note(session);
       return session;

@@ -24,11 +24,17 @@ const UNPAID = `
   WHERE NOT EXISTS (SELECT FROM payments p JOIN checkout_sessions s ON s.id = p.session_id
                     WHERE p.session_id = told.id AND s.status = 'paid')`;
 
+/** Credits of these that no committed exception holds. */
+const NOT_RAISED = `
+  SELECT told.key FROM unnest($1::text[]) AS told (key)
+  WHERE NOT EXISTS (SELECT FROM payment_exceptions e WHERE e.operation_id = split_part(told.key, '-', 1)::bigint
+                    AND e.move_index = split_part(told.key, '-', 2)::int)`;
+
 const CHECK_EVERY_MS = 20;
 
 /**
- * The merchants' receivers: keep every id with the body that they heard, and check each `payment.confirmed` against
- * the books at the moment they hear it: what is told must be committed, not about to be.
+ * The merchants' receivers: keep every id with the body that they heard, and check each `payment.confirmed` and
+ * `exception.raised` against the books at the moment they hear it: what is told must be committed, not about to be.
  */
 export class Ear {
   /** By endpoint path, then by event id. */
@@ -38,7 +44,7 @@ export class Ear {
   /** Requests in all, those that were not answered well too. */
   requests = 0;
   manners = POLITE;
-  #toCheck: string[] = [];
+  #toCheck: Claim[] = [];
   #timer: NodeJS.Timeout;
   #checking: Promise<void> = Promise.resolve();
 
@@ -101,9 +107,9 @@ export class Ear {
       known.times++;
       if (known.body !== body) this.lies.push(`event ${id} has two bodies`);
     }
-    const event = JSON.parse(body) as { id: string; type: string; data: { session_id: string } };
-    if (event.id !== id) this.lies.push(`event ${event.id} came under the id ${id}`);
-    if (event.type === "payment.confirmed" && known === undefined) this.#toCheck.push(event.data.session_id);
+    const { claim, lie } = understand(id, body);
+    if (lie !== null) this.lies.push(lie);
+    if (claim !== null && known === undefined) this.#toCheck.push(claim);
     return this.#manner();
   }
 
@@ -122,13 +128,50 @@ export class Ear {
     if (told.length === 0) return;
     this.#toCheck = [];
     try {
-      const unpaid: { id: string }[] = await this.books.query(UNPAID, [told]);
+      const subjects = (type: Claim["type"]) =>
+        told.filter((claim) => claim.type === type).map(({ subject }) => subject);
+      const unpaid: { id: string }[] = await this.books.query(UNPAID, [subjects("payment.confirmed")]);
+      const notRaised: { key: string }[] = await this.books.query(NOT_RAISED, [subjects("exception.raised")]);
       for (const { id } of unpaid) {
         this.lies.push(`payment.confirmed of session ${id} was heard before anything had paid it`);
+      }
+      for (const { key } of notRaised) {
+        this.lies.push(`exception.raised of credit ${key} was heard before it was one`);
       }
     } catch {
       // Postgres is away: what was told before it went must be there when it comes back.
       this.#toCheck.unshift(...told);
     }
   }
+}
+
+/** What an event says of the books. */
+type Claim = { readonly type: "payment.confirmed" | "exception.raised"; readonly subject: string };
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+const CREDIT_KEY = /^\d{1,18}-\d{1,9}$/;
+
+/**
+ * Reads what came under an id. Pure: a body that can't be read is a lie, and no reason for the driver to fail. What
+ * Postgres could not compare is one too: it would be asked for again and again.
+ */
+export function understand(id: string, body: string): { claim: Claim | null; lie: string | null } {
+  let event: {
+    id?: unknown;
+    type?: unknown;
+    data?: { session_id?: unknown; credit?: unknown } | null;
+  } | null;
+  try {
+    event = JSON.parse(body);
+  } catch {
+    return { claim: null, lie: `event ${id} is no JSON: ${body.slice(0, 100)}` };
+  }
+  if (event?.id !== id) return { claim: null, lie: `event ${event?.id} came under the id ${id}` };
+  const { type, data } = event;
+  if (type !== "payment.confirmed" && type !== "exception.raised") return { claim: null, lie: null };
+  const subject = String(type === "payment.confirmed" ? data?.session_id : data?.credit);
+  const form = type === "payment.confirmed" ? UUID : CREDIT_KEY;
+  if (!form.test(subject)) return { claim: null, lie: `event ${id}: ${type} of ${subject}` };
+  return { claim: { type, subject }, lie: null };
 }

@@ -1,5 +1,6 @@
 import type { SessionId } from "../../src/entities/checkout-session.js";
 import type { AccountId } from "../../src/stellar/credit.js";
+import type { OrderKind } from "./orders.js";
 
 /** A session as the driver asked for it. */
 export type AskedSession = {
@@ -14,6 +15,8 @@ export type AskedSession = {
   readonly expiresAt: number;
   /** Cancelled, and told so, before any payment for it was sent. */
   cancelled: boolean;
+  /** Of the order that it is for; left out where it belongs to none. */
+  readonly kind?: OrderKind;
 };
 
 /** A credit as the network itself has written it down. */
@@ -39,6 +42,8 @@ export class DriverLedger {
   readonly sessions = new Map<SessionId, AskedSession>();
   /** Memo key of each transaction, by hash; null without a memo. */
   readonly memos = new Map<string, string | null>();
+  /** How many orders of each kind were carried out: what was only begun brings nothing, and proves nothing. */
+  readonly orders = new Map<OrderKind, number>();
   /**
    * Keys of what no reader can read, since the driver made it so, and whether it must be in the books: a record is
    * on the network for ever, while an entry is gone with the Redis that held it.
@@ -47,6 +52,10 @@ export class DriverLedger {
 
   note(session: AskedSession): void {
     this.sessions.set(session.id, session);
+  }
+
+  carriedOut(kind: OrderKind): void {
+    this.orders.set(kind, (this.orders.get(kind) ?? 0) + 1);
   }
 
   sent(hash: string, memoKey: string | null): void {

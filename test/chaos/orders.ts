@@ -38,6 +38,35 @@ export type Order = {
   readonly amount: bigint;
 };
 
+/**
+ * What must have come of many orders of a kind: at least one credit, or at least one payment of a session. A load that
+ * brings nothing would make every guarantee hold.
+ */
+export const BRINGS: Readonly<Record<OrderKind, "payment" | "credit" | "nothing">> = {
+  good: "payment",
+  muxed: "payment",
+  over: "payment",
+  under: "credit",
+  "under-then-paid": "payment",
+  duplicate: "payment",
+  "wrong-asset": "credit",
+  usdc: "payment",
+  "unknown-memo": "credit",
+  "no-memo": "credit",
+  expired: "credit",
+  "never-paid": "nothing",
+  api: "payment",
+  cancelled: "credit",
+  "two-in-one": "payment",
+  path: "payment",
+  "hash-memo": "payment",
+  failed: "nothing",
+  contract: "payment",
+  submitted: "payment",
+  "submitted-failing": "nothing",
+  "submitted-never": "nothing",
+};
+
 /** Out of a hundred. What takes a transaction of its own is rarer: each waits for a ledger. */
 const WEIGHTS: readonly { readonly kind: OrderKind; readonly weight: number }[] = [
   { kind: "good", weight: 40 },

@@ -1,4 +1,5 @@
-import { type Audited, auditAll } from "./audit.js";
+import { HorizonClient } from "../../src/horizon/client.js";
+import { type Audited, auditAll, doubtAudits } from "./audit.js";
 import { type Books, readWholeBooks } from "./books.js";
 import { comeToRest } from "./come-to-rest.js";
 import type { NetworkCredit } from "./ledger.js";
@@ -32,12 +33,14 @@ export type Proof = {
 /** Once the load and the faults are over: waits until nothing is under way, and finds out whether all is well. */
 export async function prove(scene: Scene): Promise<Proof> {
   const { dataSource, ear, street, ledger } = scene;
-  const credits = await networkCredits(scene);
-  const last = new Map(credits.map(({ account, operationId }) => [account as string, operationId]));
-  const left = await comeToRest(scene, last, REST_WITHIN_MS);
+  const { credits, left } = await rest(scene);
   await ear.checked();
-  const audits = await auditAll(scene);
+  const horizon = new HorizonClient({ url: scene.sandbox.url });
+  const root = () => horizon.root(AbortSignal.timeout(30_000));
+  const audits = await auditAll(scene, (await root()).historyLatestLedger);
   const books = await readWholeBooks(dataSource);
+  // After the books: nothing in them can be newer.
+  const newestLedgerAt = (await root()).historyLatestClosedAt?.getTime() ?? 0;
   const heard = new Map(street.told.map((id) => [id, ear.heard.get(`/${id}`) ?? new Map()]));
   const impossible: { line: string }[] = await dataSource.query(IMPOSSIBLE);
   const repairs: { repair: string; count: number }[] = await dataSource.query(REPAIRS);
@@ -48,9 +51,10 @@ export async function prove(scene: Scene): Promise<Proof> {
     audits,
     repairs: Object.fromEntries(repairs.map(({ repair, count }) => [repair, count])),
     findings: [
-      ...judge({ ledger, credits, books, heard, lies: ear.lies }),
+      ...judge({ ledger, credits, books, newestLedgerAt, heard, lies: ear.lies }),
       ...finding("the system did not come to rest", left),
       ...finding("paidonce audit found differences", differences),
+      ...finding("paidonce audit did not look at everything", doubtAudits(audits, credits, books, ledger)),
       ...finding(
         "recovery found what can't be",
         impossible.map(({ line }) => line),
@@ -62,6 +66,32 @@ export async function prove(scene: Scene): Promise<Proof> {
 export function finding(check: string, examples: readonly string[]): Finding[] {
   if (examples.length === 0) return [];
   return [{ check, count: examples.length, examples: examples.slice(0, EXAMPLES) }];
+}
+
+/** A transaction of doubtful outcome may apply while the system comes to rest: then that has to be at rest too. */
+async function rest(scene: Scene): Promise<{ credits: NetworkCredit[]; left: string[] }> {
+  let credits = await networkCredits(scene);
+  for (;;) {
+    const left = await comeToRest(scene, lastOf(scene, credits), REST_WITHIN_MS);
+    const now = await networkCredits(scene);
+    if (left.length > 0 || now.length === credits.length) return { credits: now, left };
+    credits = now;
+  }
+}
+
+/** The newest operation of each account that must be in the books. */
+function lastOf({ street, ledger }: Scene, credits: readonly NetworkCredit[]): Map<string, bigint> {
+  const last = new Map<string, bigint>();
+  const reach = (account: string, operationId: bigint) => {
+    if (operationId > (last.get(account) ?? 0n)) last.set(account, operationId);
+  };
+  for (const { account, operationId } of credits) reach(account, operationId);
+  // Poison goes to one account, and the network's list of credits has none of it.
+  const poisoned = street.shops.at(-1)?.account ?? "";
+  for (const [key, presence] of ledger.poison) {
+    if (presence === "must be there") reach(poisoned, BigInt(key.split("-")[0] ?? 0));
+  }
+  return last;
 }
 
 /** What the network has credited since each watch began. */

@@ -23,7 +23,6 @@ export function submitFor(
 ): void {
   const destination = destinationOf(session.account, session.memoKey);
   const amount = order.kind === "submitted-failing" ? MORE_THAN_ANYBODY_HAS : decimal;
-  if (order.kind === "submitted") load.sent++;
   load.aside(
     world.payer.send([lumens(destination, amount)], session.memoKey as MemoKey, {
       validS: VALID_S,
@@ -31,6 +30,7 @@ export function submitFor(
         const begun = await inSerializableTransaction(world.dataSource, (runner) =>
           beginProcessing(runner, session.id, { hash, maxTime }),
         );
+        if (begun) world.ledger.carriedOut(order.kind);
         return begun && order.kind !== "submitted-never";
       },
     }),

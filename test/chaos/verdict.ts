@@ -1,6 +1,8 @@
 import type { Booked, Books } from "./books.js";
 import type { Heard } from "./ear.js";
 import type { AskedSession, DriverLedger, NetworkCredit } from "./ledger.js";
+import { checkEvents, countBy } from "./verdict-events.js";
+import { checkLoad } from "./verdict-load.js";
 
 /** All that the verdict is made from. */
 export type Evidence = {
@@ -8,6 +10,8 @@ export type Evidence = {
   /** Of every watched account, after the operation at which its watch begins. */
   readonly credits: readonly NetworkCredit[];
   readonly books: Books;
+  /** Close time of the network's newest ledger, read after the books; milliseconds since the epoch. */
+  readonly newestLedgerAt: number;
   /** What each merchant's endpoint heard, by merchant; those without one are not in it. */
   readonly heard: ReadonlyMap<string, ReadonlyMap<string, Heard>>;
   /** What was heard and can't be true. */
@@ -35,7 +39,9 @@ export function judge(evidence: Evidence): Finding[] {
     else examples.push(example);
   };
   checkCredits(evidence, wrong);
-  checkSessions(evidence, wrong);
+  const naming = nameCredits(evidence, wrong);
+  checkLoad(evidence, naming, wrong);
+  checkSessions(evidence, naming, wrong);
   checkEvents(evidence, wrong);
   for (const lie of evidence.lies) wrong("G5: told what was not so", lie);
   return [...findings].map(([check, all]) => ({
@@ -45,7 +51,14 @@ export function judge(evidence: Evidence): Finding[] {
   }));
 }
 
-type Wrong = (check: string, example: string) => void;
+export type Wrong = (check: string, example: string) => void;
+
+/** What each credit of the network is for. */
+export type Naming = {
+  readonly named: ReadonlyMap<AskedSession, readonly NetworkCredit[]>;
+  /** Those that name no session of the driver's, by the reason that they must have. */
+  readonly unnamed: readonly { readonly credit: NetworkCredit; readonly reason: "no_memo" | "unmatched" }[];
+};
 
 /** G1 and G3: every credit in one place, as the network has it, and nothing else. */
 function checkCredits({ credits, books, ledger }: Evidence, wrong: Wrong): void {
@@ -60,6 +73,7 @@ function checkCredits({ credits, books, ledger }: Evidence, wrong: Wrong): void 
     if (row.paid.length + row.reasons.length !== 1) {
       wrong("G1: a credit is not in exactly one place", `${credit.key}: ${placesOf(row)}`);
     }
+    checkOutcome(row, wrong);
     if (row.amount !== credit.amount || row.asset !== credit.asset || row.hash !== credit.hash) {
       wrong(
         "G3: a credit is not as the network has it",
@@ -71,8 +85,9 @@ function checkCredits({ credits, books, ledger }: Evidence, wrong: Wrong): void 
   }
   for (const row of booked.values()) {
     if (ledger.poison.has(row.key)) {
-      if (row.reasons.join() !== "unreadable")
+      if (row.reasons.join() !== "unreadable" || row.paid.length > 0)
         wrong("poison is not an exception", `${row.key}: ${placesOf(row)}`);
+      checkOutcome(row, wrong);
     } else wrong("G3: a credit that the network does not know", `${row.key}: ${placesOf(row)}`);
   }
   for (const [key, presence] of ledger.poison) {
@@ -80,17 +95,18 @@ function checkCredits({ credits, books, ledger }: Evidence, wrong: Wrong): void 
   }
 }
 
-/**
- * G2 against the driver's own idea of each session. Two replicas may settle two credits of a session in either order,
- * so any credit that could pay it may be the one that did; all others are exceptions.
- */
-function checkSessions({ ledger, credits, books }: Evidence, wrong: Wrong): void {
+function checkOutcome(row: Booked, wrong: Wrong): void {
+  if (row.outcome === (row.paid.length > 0 ? "payment" : "exception")) return;
+  wrong("G3: a credit is not where it says", `${row.key} says ${row.outcome}: ${placesOf(row)}`);
+}
+
+function nameCredits({ ledger, credits }: Evidence, wrong: Wrong): Naming {
   const byReference = new Map<string, AskedSession>();
   for (const session of ledger.sessions.values()) {
     byReference.set(`${session.account} ${session.memoKey}`, session);
   }
-  const booked = new Map(books.credits.map((row) => [row.key, row]));
   const named = new Map<AskedSession, NetworkCredit[]>();
+  const unnamed: Naming["unnamed"][number][] = [];
   for (const credit of credits) {
     const memo = ledger.memos.get(credit.hash);
     if (memo === undefined) {
@@ -98,17 +114,36 @@ function checkSessions({ ledger, credits, books }: Evidence, wrong: Wrong): void
       continue;
     }
     const session = sessionOf(byReference, credit, memo);
-    if (session !== null) {
-      named.set(session, [...(named.get(session) ?? []), credit]);
-      continue;
-    }
-    const expected = memo === null && credit.muxedId === null ? "no_memo" : "unmatched";
-    expectReason(booked.get(credit.key), [expected], wrong);
+    if (session !== null) named.set(session, [...(named.get(session) ?? []), credit]);
+    else unnamed.push({ credit, reason: memo === null && credit.muxedId === null ? "no_memo" : "unmatched" });
   }
+  return { named, unnamed };
+}
+
+/**
+ * G2 against the driver's own idea of each session. Two replicas may settle two credits of a session in either order,
+ * so any credit that could pay it may be the one that did; all others are exceptions.
+ */
+function checkSessions(evidence: Evidence, { named, unnamed }: Naming, wrong: Wrong): void {
+  const { ledger, books } = evidence;
+  const booked = new Map(books.credits.map((row) => [row.key, row]));
+  for (const { credit, reason } of unnamed) expectReason(booked.get(credit.key), [reason], wrong);
   for (const session of ledger.sessions.values())
-    checkSession(session, named.get(session) ?? [], booked, books, wrong);
+    checkSession(session, named.get(session) ?? [], booked, evidence, wrong);
+  for (const { id, hash } of books.rolledBack) {
+    const session = ledger.sessions.get(id as AskedSession["id"]);
+    if (session === undefined) continue;
+    const paying = named.get(session)?.find((one) => one.hash === hash && shortcoming(session, one) === null);
+    if (paying !== undefined) wrong("G2: rolled back although it had applied", `${id}: ${paying.key}`);
+  }
+  for (const [order, count] of countBy(books.orders.map(({ order }) => order))) {
+    if (count > 1) wrong("an order has several sessions", `order ${order}: ${count}`);
+  }
   const told = countBy(
     books.events.filter(({ type }) => type === "payment.confirmed").map(({ subject }) => subject),
+  );
+  const expiries = countBy(
+    books.events.filter(({ type }) => type === "session.expired").map(({ subject }) => subject),
   );
   const payments = countBy(books.credits.flatMap(({ paid }) => paid));
   for (const [id, status] of books.sessions) {
@@ -122,6 +157,11 @@ function checkSessions({ ledger, credits, books }: Evidence, wrong: Wrong): void
         `${id} is ${status} with ${told.get(id) ?? 0} events`,
       );
     }
+    // One that was paid in time may be told of after it expired.
+    const times = expiries.get(id) ?? 0;
+    if (times > 1 || (status === "expired" && times !== 1)) {
+      wrong("a session has not one session.expired", `${id} is ${status} with ${times} events`);
+    }
     // One whose creation got no answer may be there all the same: nobody has paid it.
     if (!ledger.sessions.has(id as AskedSession["id"]) && status === "paid") {
       wrong("G2: a session is paid that nobody could pay", id);
@@ -133,13 +173,20 @@ function checkSession(
   session: AskedSession,
   credits: readonly NetworkCredit[],
   booked: ReadonlyMap<string, Booked>,
-  books: Books,
+  { books, newestLedgerAt }: Evidence,
   wrong: Wrong,
 ): void {
   const status = books.sessions.get(session.id);
   if (status === undefined) {
     wrong("a session is lost", session.id);
     return;
+  }
+  if (session.cancelled && status !== "cancelled") {
+    wrong("a session that was cancelled is not", `${session.id} is ${status}`);
+  }
+  // Never the other way round: when one that nobody pays is expired is a matter of time.
+  if (status === "expired" && session.expiresAt >= newestLedgerAt) {
+    wrong("G4: a session expired before its time", session.id);
   }
   const shortcomings = credits.map((credit) => shortcoming(session, credit));
   const mustBePaid = shortcomings.includes(null);
@@ -191,36 +238,6 @@ function expectReason(row: Booked | undefined, allowed: readonly string[], wrong
   }
 }
 
-/** G5: every event reached its merchant's endpoint, as it is in the books, and nothing else did. */
-function checkEvents({ books, heard, ledger }: Evidence, wrong: Wrong): void {
-  const subjects = new Set(
-    books.events.filter(({ type }) => type === "exception.raised").map(({ subject }) => subject),
-  );
-  for (const { key, reasons } of books.credits) {
-    const due = reasons.length > 0 && !ledger.poison.has(key) && reasons.join() !== "unreadable";
-    if (due !== subjects.has(key)) wrong("an exception is not announced once", key);
-  }
-  const events = new Map(books.events.map((event) => [event.id, event]));
-  for (const event of books.events) {
-    if (!heard.has(event.merchantId)) continue;
-    const told = heard.get(event.merchantId)?.get(event.id);
-    if (told === undefined) wrong("G5: an event was never heard", `${event.id} ${event.type}`);
-    else if (told.body !== event.body) wrong("G5: an event was heard with another body", event.id);
-  }
-  for (const [merchantId, told] of heard) {
-    for (const id of told.keys()) {
-      if (events.get(id)?.merchantId !== merchantId)
-        wrong("G5: an event was heard that is not in the books", id);
-    }
-  }
-}
-
 function placesOf({ paid, reasons }: Booked): string {
   return [...paid.map((id) => `payment of ${id}`), ...reasons].join(", ") || "nowhere";
-}
-
-function countBy(keys: readonly string[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
-  return counts;
 }
