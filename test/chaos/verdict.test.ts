@@ -1,9 +1,11 @@
 import { expect } from "chai";
 import type { SessionId } from "../../src/entities/checkout-session.js";
 import type { AccountId } from "../../src/stellar/credit.js";
+import { createTestDatabase } from "../support/database.js";
 import { doubtAudits } from "./audit.js";
 import type { Booked, BookedEvent } from "./books.js";
-import { understand } from "./ear.js";
+import { Dice } from "./dice.js";
+import { Ear, understand } from "./ear.js";
 import { type AskedSession, DriverLedger, type NetworkCredit } from "./ledger.js";
 import type { OrderKind } from "./orders.js";
 import { type Evidence, judge } from "./verdict.js";
@@ -230,5 +232,24 @@ describe("the verdict of chaos", () => {
     expect(said(body("session.expired", {}))).to.deep.equal({ claim: null, lie: null });
     expect(said(body("payment.confirmed", { session_id: id })).claim?.subject).to.equal(id);
     expect(said(body("exception.raised", { credit: "7-0" })).claim?.subject).to.equal("7-0");
+  });
+
+  it("finds an exception.raised that the books don't have when it is heard", async () => {
+    const database = await createTestDatabase();
+    const ear = await Ear.open(database.dataSource, new Dice(1));
+    try {
+      for (const body of [`{"id":"1","type":"exception.raised","data":{"credit":"7-0"}}`, "{"]) {
+        await fetch(`${ear.url}/merchant`, { method: "POST", headers: { "webhook-id": "1" }, body });
+      }
+      await ear.checked();
+      expect(ear.lies).to.have.members([
+        "exception.raised of credit 7-0 was heard before it was one",
+        "event 1 has two bodies",
+        "event 1 is no JSON: {",
+      ]);
+    } finally {
+      await ear.stop();
+      await database.close();
+    }
   });
 });
