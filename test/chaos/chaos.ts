@@ -1,39 +1,22 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { endAllFaults } from "./come-to-rest.js";
-import { Dice } from "./dice.js";
 import type { Ends } from "./ends.js";
-import { FAULTS, faultNamed } from "./faults/catalog.js";
+import { Course, type CourseOptions } from "./faults/course.js";
 import { FigureReader } from "./figures.js";
 import { Load } from "./load.js";
-import { secondsToRecover } from "./markers.js";
 import { finding, prove } from "./prove.js";
-import type { FaultRow, Report } from "./report.js";
-import { schedule } from "./schedule.js";
+import { type Report, tooManyFailed } from "./report.js";
 import { openWorld, type World } from "./world.js";
 
-export type ChaosOptions = {
-  readonly seed: number;
-  readonly minutes: number;
+export type ChaosOptions = CourseOptions & {
   /** Orders per second: about as many credits. */
   readonly rate: number;
-  /** Leaves out what takes longer than a short run. */
-  readonly short: boolean;
-  /** Only these faults; all when left out. */
-  readonly only?: readonly string[];
   /** How to do the same again. */
   readonly command: string;
   /** A folder for the newest lines of every role. */
   readonly logs?: string;
-  readonly say: (line: string) => void;
 };
-
-/** Between two faults the system gets this long to be back; then the next one comes all the same. */
-const RECOVER_WITHIN_MS = 3_000;
-
-/** Quiet time between a recovery and the next fault. */
-const PACE = { leastGapMs: 100, mostGapMs: 1_000 };
 
 /** Of the merchants' receivers. */
 const MANNERS = { refuses: 0.01, dawdles: 0.01, saysNothing: 0.001 };
@@ -53,8 +36,18 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
   world.ear.manners = MANNERS;
   figures.start();
   load.start();
+  const course = new Course(world, load, options);
+  let isInterrupted = false;
+  // The first of all ends: no fault may go on while things are torn down, and the load's end waits for Horizon.
+  ends.push(async () => {
+    isInterrupted = true;
+    await course.stop();
+    world.links.openAll();
+    await world.sandbox.clearFaults();
+  });
   const startedAt = performance.now();
-  const done = await doFaults(world, load, options, startedAt + options.minutes * 60_000);
+  await course.run();
+  if (isInterrupted) throw new Error("interrupted");
   const minutes = (performance.now() - startedAt) / 60_000;
 
   say("the load stops, every fault ends; waiting until nothing is under way");
@@ -62,16 +55,16 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
   await load.stop();
   await world.sandbox.closeLedger();
   if (load.failure !== null) throw load.failure;
-  await done.finished;
   const { credits, books, audits, findings, repairs } = await prove(world);
   await figures.stop();
   if (options.logs !== undefined) await keepLogs(world, options.logs);
+  const rows = course.rows();
   return {
     seed,
     command: options.command,
     minutes,
-    faults: done.rows(),
-    skipped: done.skipped,
+    faults: rows,
+    skipped: course.skipped,
     credits: credits.length,
     payments: books.credits.reduce((sum, { paid }) => sum + paid.length, 0),
     exceptions: books.credits.reduce((sum, { reasons }) => sum + reasons.length, 0),
@@ -88,8 +81,13 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
         "a role ended by itself",
         world.fleet.members.flatMap(({ crashes }) => crashes),
       ),
+      ...finding(
+        "a role did not end cleanly on SIGTERM",
+        world.fleet.members.flatMap(({ unclean }) => unclean),
+      ),
+      ...finding("the driver could not do its faults", tooManyFailed(rows) ? course.failures() : []),
     ],
-    notes: world.fleet.members.flatMap(({ unclean }) => unclean),
+    notes: course.failures().map((failure) => `could not be done: ${failure}`),
   };
 }
 
@@ -98,62 +96,4 @@ async function keepLogs({ fleet }: World, folder: string): Promise<void> {
   for (const { spec, lines } of fleet.members) {
     await writeFile(join(folder, `${spec.title.replace(" ", "-")}.log`), `${lines.join("\n")}\n`);
   }
-}
-
-type Done = {
-  readonly skipped: readonly string[];
-  /** Resolves when long faults are over too, and every recovery was seen. */
-  readonly finished: Promise<unknown>;
-  rows(): FaultRow[];
-};
-
-async function doFaults(world: World, load: Load, options: ChaosOptions, until: number): Promise<Done> {
-  const { say, only } = options;
-  const wanted = FAULTS.filter(({ name, long }) => only?.includes(name) ?? !(options.short && long));
-  const skipped = wanted.flatMap(({ name, missing }) => {
-    const why = missing?.() ?? null;
-    return why === null ? [] : [`${name}: ${why}`];
-  });
-  const possible = wanted.filter(({ missing }) => (missing?.() ?? null) === null);
-  const recoveries = new Map<string, number[]>();
-  const times = new Map<string, number>();
-  const aside: Promise<unknown>[] = [];
-  const giveUp = new AbortController();
-
-  for (const { number, fault: name, gapMs, seed } of schedule(options.seed, possible, PACE)) {
-    await sleep(gapMs);
-    if (performance.now() > until || load.failure !== null) break;
-    const fault = faultNamed(name);
-    times.set(name, (times.get(name) ?? 0) + 1);
-    const startedAt = performance.now();
-    const running = fault.run(world, new Dice(seed)).catch((error: unknown) => {
-      // What it wanted to hurt may be down already.
-      say(`fault ${number} ${name}: ${error instanceof Error ? error.message : error}`);
-    });
-    const recovered = running.then(async () => {
-      const lastedMs = performance.now() - startedAt;
-      const seconds = await secondsToRecover(world, load, giveUp.signal);
-      if (seconds === null) return;
-      recoveries.set(name, [...(recoveries.get(name) ?? []), seconds]);
-      say(`fault ${number} ${name}: ${(lastedMs / 1000).toFixed(1)} s, back after ${seconds.toFixed(1)} s`);
-    });
-    aside.push(recovered);
-    if (fault.long === true) continue;
-    await running;
-    await Promise.race([recovered, sleep(RECOVER_WITHIN_MS)]);
-  }
-  // The last payments that measure a recovery are load too: they must be sent before it stops.
-  await Promise.race([Promise.all(aside), sleep(60_000)]);
-  giveUp.abort();
-  return {
-    skipped,
-    finished: Promise.all(aside),
-    rows: () =>
-      [...times].map(([fault, count]) => ({
-        fault,
-        seen: faultNamed(fault).seen,
-        times: count,
-        recoveredIn: recoveries.get(fault) ?? [],
-      })),
-  };
 }

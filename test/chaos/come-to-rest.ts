@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
 import { streamKey } from "../../src/consumers/stream-keys.js";
+import type { RedisServer } from "../../src/machine/redis.js";
 import { POLITE } from "./ear.js";
 import { writable } from "./faults/postgres.js";
 import type { Scene } from "./scene.js";
@@ -10,6 +12,8 @@ const LOOK_EVERY_MS = 250;
 
 /** How often deliveries that wait for their next attempt are told that the time has come. */
 const HURRY_EVERY_MS = 3_000;
+
+const RECOVERED_WITHIN_MS = 20_000;
 
 /** As if the waiting time of failed deliveries were over: it is minutes, by design. */
 const HURRY = [
@@ -26,14 +30,39 @@ const LEFT = `
          (SELECT count(*) FROM checkout_sessions WHERE status = 'processing')::int AS processing,
          (SELECT count(*) FROM webhook_deliveries WHERE state IN ('pending', 'sending'))::int AS undelivered`;
 
-/** Ends every fault, whatever state it was left in. */
+/** Ends every fault, whatever state it was left in; a server that does not answer is started again. */
 export async function endAllFaults(world: World): Promise<void> {
   world.links.openAll();
   world.ear.manners = POLITE;
   await world.sandbox.clearFaults();
   for (const server of [world.servers.redis, ...world.servers.locks]) killQuietly(server.pid, "SIGCONT");
   for (const member of world.fleet.members) member.signal("SIGCONT");
+  await Promise.all([world.servers.redis, ...world.servers.locks].map(revive));
+  await revivePostgres(world);
   await writable(world);
+}
+
+async function revive(server: RedisServer): Promise<void> {
+  await onRedis(server, (redis) => redis.ping()).catch(() => server.restart());
+}
+
+/** One that recovers from a crash answers after a while, and must be left to it. */
+async function revivePostgres({ servers: { postgres } }: World): Promise<void> {
+  const deadline = performance.now() + RECOVERED_WITHIN_MS;
+  while (performance.now() < deadline) {
+    const client = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis: 5_000 });
+    client.on("error", () => undefined);
+    try {
+      await client.connect();
+      await client.query("SELECT 1");
+      return;
+    } catch {
+      await sleep(LOOK_EVERY_MS);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+  await postgres.restart();
 }
 
 /**

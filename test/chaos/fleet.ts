@@ -25,11 +25,20 @@ const RESTART_PAUSE_MS = 300;
 /** A clean stop that takes longer is a hang. Roles give themselves 20 s. */
 const STOP_WITHIN_MS = 30_000;
 
+/** Liveness, far longer than a start takes on a busy machine. */
+const READY_WITHIN_MS = 60_000;
+
+/** Killed when this very process ends, however it does: each has a group of its own, which no Ctrl-C reaches. */
+const running = new Set<ChildProcess>();
+
 /** A role of the product as a process of its own, started again whenever it ends, as any supervisor would. */
 export class Member {
   readonly lines: string[] = [];
   #child: ChildProcess | null = null;
-  #ready: Promise<unknown> = Promise.resolve();
+  /** Whether the process that runs now got ready; it may end before. */
+  #ready: Promise<boolean> = Promise.resolve(false);
+  #paused: ChildProcess | null = null;
+  #pauses = 0;
   #stopping = false;
   #extraEnv: Readonly<Record<string, string>> = {};
   /** Clean stops that ended with another code than 0, or not in time: each is a fault of the product. */
@@ -50,28 +59,65 @@ export class Member {
     await this.ready();
   }
 
-  /** Resolves when the process that runs now is ready, or has ended. */
-  async ready(): Promise<void> {
-    await this.#ready;
+  /** @returns whether the process that runs now is ready; false when it ended before */
+  async ready(): Promise<boolean> {
+    return await this.#ready;
   }
 
-  signal(name: NodeJS.Signals): void {
+  get isRunning(): boolean {
+    return this.#child !== null && !hasEnded(this.#child);
+  }
+
+  /** By SIGSTOP. */
+  get isPaused(): boolean {
+    return this.isRunning && this.#paused === this.#child;
+  }
+
+  /** @returns whether there was a process to hear it */
+  signal(name: NodeJS.Signals): boolean {
     const child = this.#child;
-    if (child === null) return;
+    if (child === null || hasEnded(child)) return false;
     if (name === "SIGKILL") this.#askedToEnd.add(child);
-    child.kill(name);
+    if (name === "SIGCONT") this.#paused = null;
+    if (name === "SIGSTOP") {
+      this.#paused = child;
+      this.#pauses++;
+    }
+    return child.kill(name);
   }
 
-  /** Ends the process with SIGKILL; the next one has `env` over its own. */
-  become(env: Readonly<Record<string, string>>): void {
+  /**
+   * Ends the process with SIGKILL; the next one has `env` over its own.
+   * @returns when that one is ready
+   * @throws Error when it does not get ready
+   */
+  async become(env: Readonly<Record<string, string>>): Promise<void> {
     this.#extraEnv = env;
+    const before = this.#child;
     this.signal("SIGKILL");
+    const deadline = performance.now() + READY_WITHIN_MS;
+    await this.#successor(before);
+    const late = new AbortController();
+    const isReady = await Promise.race([
+      this.ready(),
+      sleep(Math.max(0, deadline - performance.now()), false, { signal: late.signal }).catch(() => false),
+    ]);
+    late.abort();
+    if (!isReady) throw new Error(`${this.spec.title} did not get ready`);
   }
 
   /** SIGTERM, waits for a clean end, and for the next process to be ready. */
   async roll(): Promise<void> {
+    // Before it is ready it has no ear for SIGTERM, and one that has ended already has no end to wait for.
+    while (!(await this.ready()) || !this.isRunning) {
+      if (this.#stopping) return;
+      await sleep(20);
+    }
     const child = this.#child;
-    if (child === null) return;
+    if (child === null || this.#stopping) return;
+    // One that was paused by a fault can't hear, which is no fault of its own.
+    const wasPaused = this.isPaused;
+    const pauses = this.#pauses;
     this.#askedToEnd.add(child);
     const ended = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
     child.kill("SIGTERM");
@@ -81,14 +127,15 @@ export class Member {
       sleep(STOP_WITHIN_MS, undefined, { signal: hung.signal }).catch(() => undefined),
     ]);
     hung.abort();
+    const isExcused = wasPaused || pauses !== this.#pauses || this.#stopping;
     if (outcome === undefined) {
-      this.unclean.push(`${this.spec.title} did not stop within ${STOP_WITHIN_MS / 1000} s`);
+      if (!isExcused) this.unclean.push(`${this.spec.title} did not stop within ${STOP_WITHIN_MS / 1000} s`);
       child.kill("SIGKILL");
       await ended;
-    } else if (outcome[0] !== 0) {
+    } else if (outcome[0] !== 0 && !isExcused) {
       this.unclean.push(`${this.spec.title} ended with ${outcome[1] ?? outcome[0]} after SIGTERM`);
     }
-    while (this.#child === child && !this.#stopping) await sleep(20);
+    await this.#successor(child);
     await this.ready();
   }
 
@@ -96,16 +143,14 @@ export class Member {
   async end(): Promise<void> {
     this.#stopping = true;
     const child = this.#child;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    if (child === null || hasEnded(child)) return;
     const ended = once(child, "exit");
     child.kill("SIGKILL");
     await ended;
   }
 
-  /** At once, without waiting: for the end of this very process. */
-  endNow(): void {
-    this.#stopping = true;
-    this.#child?.kill("SIGKILL");
+  async #successor(child: ChildProcess | null): Promise<void> {
+    while (this.#child === child && !this.#stopping) await sleep(20);
   }
 
   #launch(): void {
@@ -118,10 +163,15 @@ export class Member {
       detached: true,
     });
     this.#child = child;
+    if (running.size === 0) process.on("exit", killAll);
+    running.add(child);
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => this.#keep(text));
     }
-    const ended = once(child, "exit").then(async ([code, signal]) => {
+    const ended = once(child, "exit");
+    void ended.then(async ([code, signal]) => {
+      running.delete(child);
+      if (running.size === 0) process.off("exit", killAll);
       if (this.#stopping) return;
       if (!this.#askedToEnd.has(child)) {
         this.crashes.push(`${this.spec.title} ended by itself (${signal ?? `code ${code}`})`);
@@ -129,13 +179,21 @@ export class Member {
       await sleep(RESTART_PAUSE_MS);
       if (!this.#stopping && this.#child === child) this.#launch();
     });
-    this.#ready = Promise.race([once(child, "message"), ended]);
+    this.#ready = Promise.race([once(child, "message").then(() => true), ended.then(() => false)]);
   }
 
   #keep(text: string): void {
     this.lines.push(...text.split("\n").filter((line) => line !== ""));
     if (this.lines.length > KEPT_LINES) this.lines.splice(0, this.lines.length - KEPT_LINES);
   }
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+function killAll(): void {
+  for (const child of running) child.kill("SIGKILL");
 }
 
 /** All roles of a run. */

@@ -26,14 +26,20 @@ export async function secondsToRecover(
   const startedAt = performance.now();
   const ids: string[] = [];
   for (const { account, merchantId } of world.street.shops) {
-    const memo = uuidv7().replaceAll("-", "").slice(4);
-    const memoKey = textMemo(Buffer.from(memo));
-    const expiresAt = new Date(Date.now() + 86_400_000);
-    const wish = { merchantId, account, memoKey, asset: NATIVE, amount: AMOUNT, expiresAt };
-    const session = await untilDone(() => createSession(world.dataSource.manager, wish), signal);
-    if (session === null) return null;
+    const opened = await untilDone(async () => {
+      // One that was committed without an answer is in the way of the same memo: each attempt has its own.
+      const memo = uuidv7().replaceAll("-", "").slice(4);
+      const memoKey = textMemo(Buffer.from(memo));
+      const expiresAt = new Date(Date.now() + 86_400_000);
+      const wish = { merchantId, account, memoKey, asset: NATIVE, amount: AMOUNT, expiresAt };
+      const { id } = await createSession(world.dataSource.manager, wish);
+      return { ...wish, id, memo, expiresAt: expiresAt.getTime(), cancelled: false };
+    }, signal);
+    if (opened === null) return null;
+    const { memo, ...session } = opened;
+    const { memoKey } = session;
     ids.push(session.id);
-    world.ledger.note({ ...wish, id: session.id, expiresAt: expiresAt.getTime(), cancelled: false });
+    world.ledger.note(session);
     load.pay({ to: account, memo, memoKey, amount: AMOUNT });
   }
   while (!signal.aborted) {

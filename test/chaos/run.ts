@@ -39,8 +39,12 @@ await program.parseAsync();
 
 async function main(options: Options): Promise<void> {
   const ends = new Ends();
+  let isInterrupted = false;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => {
+    process.on(signal, () => {
+      // Whoever asks twice does not want to wait: nothing outlives this process all the same.
+      if (isInterrupted) process.exit(130);
+      isInterrupted = true;
       process.stderr.write(`chaos: ${signal}: ending everything\n`);
       void ends[Symbol.asyncDispose]().finally(() => process.exit(130));
     });
@@ -65,6 +69,8 @@ async function main(options: Options): Promise<void> {
     process.stdout.write(`\n${text}\n`);
     process.exitCode = isGreen(report) ? 0 : 1;
   } catch (error) {
+    // What fails while all is being ended is no failure of its own.
+    if (isInterrupted) return;
     process.stderr.write(`chaos: the driver failed: ${error instanceof Error ? error.stack : error}\n`);
     process.exitCode = 2;
   } finally {

@@ -15,7 +15,8 @@ export type Pace = { readonly leastGapMs: number; readonly mostGapMs: number };
 
 /**
  * What will be done, without end: rounds of all faults, each as often as it says, in an order of its own. The same
- * seed gives the same schedule.
+ * seed gives the same schedule on every machine: `faults` are all there are, and whoever carries it out leaves out what
+ * can't be done there.
  */
 export function* schedule(
   seed: number,

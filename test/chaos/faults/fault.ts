@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Dice } from "../dice.js";
 import type { World } from "../world.js";
 
@@ -12,6 +13,15 @@ export type Fault = {
   readonly long?: boolean;
   /** Why it can't be done on this machine; null if it can. */
   readonly missing?: () => string | null;
-  /** Resolves when it is over. The dice decide whom it hits, and for how long. */
-  readonly run: (world: World, dice: Dice) => Promise<void>;
+  /**
+   * Resolves when it is over. The dice decide whom it hits, and for how long; when `signal` aborts it is ended at
+   * once.
+   * @throws Error when it could not be done, or was undone by another one
+   */
+  readonly run: (world: World, dice: Dice, signal: AbortSignal) => Promise<void>;
 };
+
+/** Waits, not longer than the signal lets it: whoever tears everything down waits for every fault's end. */
+export async function wait(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined);
+}

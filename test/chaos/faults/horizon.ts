@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { FaultInput } from "../../../src/sandbox/faults.js";
 import type { Dice } from "../dice.js";
-import type { Fault } from "./fault.js";
+import { type Fault, wait } from "./fault.js";
 import { poisonedShop } from "./redis.js";
 
 /** What Horizon can do to us, each for some seconds. */
@@ -72,9 +71,9 @@ export const HORIZON_FAULTS: readonly Fault[] = [
       name,
       seen,
       times: 1,
-      run: async (world, dice) => {
+      run: async (world, dice, signal) => {
         const id = await world.sandbox.addFault(fault(dice));
-        await sleep(dice.between(2_000, 5_000));
+        await wait(dice.between(2_000, 5_000), signal);
         await world.sandbox.clearFault(id);
       },
     };

@@ -1,10 +1,14 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Dice } from "../dice.js";
+import type { Member, RoleName } from "../fleet.js";
 import { type LinkState, OPEN } from "../link.js";
 import { TARGETS, type Target } from "../links.js";
-import type { Fault } from "./fault.js";
+import type { World } from "../world.js";
+import { type Fault, wait } from "./fault.js";
 
 const NAMES: Readonly<Record<Target, string>> = { postgres: "Postgres", redis: "Redis", horizon: "Horizon" };
+
+/** Consumers have nothing to ask of Horizon: a broken link would hurt nobody. */
+const ASK_HORIZON: readonly RoleName[] = ["ingest", "work", "api"];
 
 const KINDS: readonly { readonly word: string; readonly seen: string; state(dice: Dice): LinkState }[] = [
   {
@@ -27,11 +31,11 @@ export const LINK_FAULTS: readonly Fault[] = [
         name: `${word} link to ${NAMES[target]}`,
         seen,
         times: 1,
-        run: async (world, dice) => {
+        run: async (world, dice, signal) => {
           // One process, or all of them at once.
-          const title = dice.chance(0.6) ? dice.pick(world.fleet.members).spec.title : null;
+          const title = dice.chance(0.6) ? dice.pick(talkersTo(target, world)).spec.title : null;
           world.links.set(target, title, state(dice));
-          await sleep(dice.between(1_000, 5_000));
+          await wait(dice.between(1_000, 5_000), signal);
           world.links.set(target, title, OPEN);
         },
       };
@@ -41,13 +45,13 @@ export const LINK_FAULTS: readonly Fault[] = [
     name: "answers of Postgres lost",
     seen: "a COMMIT whose answer never came is repeated, and adds nothing",
     times: 3,
-    run: async (world, dice) => {
+    run: async (world, dice, signal) => {
       const { title } = dice.pick(world.fleet.of("consume")).spec;
-      for (let i = 0; i < 5; i++) {
+      for (let i = 0; i < 5 && !signal.aborted; i++) {
         world.links.set("postgres", title, { kind: "deaf" });
-        await sleep(dice.between(50, 300));
+        await wait(dice.between(50, 300), signal);
         world.links.set("postgres", title, OPEN);
-        await sleep(dice.between(50, 300));
+        await wait(dice.between(50, 300), signal);
       }
     },
   },
@@ -55,10 +59,14 @@ export const LINK_FAULTS: readonly Fault[] = [
     name: "cut link to the lock servers",
     seen: "LOCKS=optional carries on with the database alone, and says so; no double",
     times: 1,
-    run: async (world, dice) => {
+    run: async (world, dice, signal) => {
       world.links.set("locks", null, { kind: dice.pick(["cut", "frozen"] as const) });
-      await sleep(dice.between(1_000, 4_000));
+      await wait(dice.between(1_000, 4_000), signal);
       world.links.set("locks", null, OPEN);
     },
   },
 ];
+
+function talkersTo(target: Target, { fleet }: World): readonly Member[] {
+  return target === "horizon" ? ASK_HORIZON.flatMap((role) => fleet.of(role)) : fleet.members;
+}

@@ -1,8 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { killQuietly } from "../servers.js";
 import type { World } from "../world.js";
-import type { Fault } from "./fault.js";
+import { type Fault, wait } from "./fault.js";
 
 const BACKENDS = `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'paidonce-%' ORDER BY pid`;
 
@@ -13,16 +11,16 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
     times: 2,
     run: async (world, dice) => {
       const backends: { pid: number }[] = await world.dataSource.query(BACKENDS);
-      if (backends.length > 0) killQuietly(dice.pick(backends).pid);
+      if (!dice.shuffled(backends).some(({ pid }) => isKilled(pid))) throw new Error("there was no backend");
     },
   },
   {
     name: "kill -9 of the whole Postgres server",
     seen: "it recovers from its log; committed transactions are there and are not repeated",
     times: 2,
-    run: async (world, dice) => {
+    run: async (world, dice, signal) => {
       await world.servers.killPostgres();
-      await sleep(dice.between(0, 2_000));
+      await wait(dice.between(0, 2_000), signal);
       await world.servers.postgres.restart();
     },
   },
@@ -30,13 +28,23 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
     name: "read-only database (stands for a full disk)",
     seen: "nothing is acknowledged; it goes on by itself without loss",
     times: 2,
-    run: async (world, dice) => {
+    run: async (world, dice, signal) => {
       await setReadOnly(world, "ALTER SYSTEM SET default_transaction_read_only = on");
-      await sleep(dice.between(1_500, 4_000));
+      await wait(dice.between(1_500, 4_000), signal);
       await writable(world);
     },
   },
 ];
+
+/** False when it was gone already. */
+function isKilled(pid: number): boolean {
+  try {
+    return process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+    throw error;
+  }
+}
 
 /** Takes back what makes the database read-only, whatever happened meanwhile. */
 export async function writable(world: World): Promise<void> {

@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { GROUP, streamKey } from "../../../src/consumers/stream-keys.js";
 import { killQuietly, onRedis } from "../servers.js";
 import type { World } from "../world.js";
-import type { Fault } from "./fault.js";
+import { type Fault, wait } from "./fault.js";
 
 /** How often the group is set back to the start of a stream: each entry in it is delivered again, to anybody. */
 const REDELIVERIES = 100;
@@ -56,13 +55,16 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: `stream redelivered ${REDELIVERIES} times to any replica`,
     seen: "one row each; the rest counted as redeliveries",
     times: 2,
-    run: (world, dice) =>
+    run: (world, dice, signal) =>
       onRedis(world.servers.redis, async (redis) => {
         const { account } = dice.pick(world.street.shops);
-        for (let i = 0; i < REDELIVERIES; i++) {
-          await redis.xgroup("SETID", streamKey(account), GROUP, "0").catch(() => undefined);
-          await sleep(20);
+        let times = 0;
+        for (let i = 0; i < REDELIVERIES && !signal.aborted; i++) {
+          const isSet = await redis.xgroup("SETID", streamKey(account), GROUP, "0").catch(() => null);
+          if (isSet !== null) times++;
+          await wait(20, signal);
         }
+        if (times === 0) throw new Error("there was no stream");
       }),
   },
   {
@@ -74,17 +76,18 @@ export const REDIS_FAULTS: readonly Fault[] = [
         const { account } = poisonedShop(world);
         const junk = "\u0007".repeat(dice.pick([1, 400_000]));
         const id = await redis.eval(POISON, 1, streamKey(account), junk);
-        if (typeof id === "string") world.ledger.poisonEntry(id);
+        if (typeof id !== "string") throw new Error("there was no stream");
+        world.ledger.poisonEntry(id);
       }),
   },
   {
     name: "kill -9 of two of three lock servers",
     seen: "LOCKS=optional carries on with the database alone, and says so; no double",
     times: 2,
-    run: async (world, dice) => {
+    run: async (world, dice, signal) => {
       const victims = dice.shuffled(world.servers.locks).slice(0, MAJORITY);
       await Promise.all(victims.map((server) => server.kill()));
-      await sleep(dice.between(1_000, 4_000));
+      await wait(dice.between(1_000, 4_000), signal);
       await Promise.all(victims.map((server) => server.restart()));
     },
   },
@@ -92,13 +95,13 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: "SIGSTOP of two of three lock servers",
     seen: "LOCKS=optional carries on with the database alone, and says so; no double",
     times: 2,
-    run: async (world, dice) => {
+    run: async (world, dice, signal) => {
       const pids = dice
         .shuffled(world.servers.locks)
         .slice(0, MAJORITY)
         .map(({ pid }) => pid);
       for (const pid of pids) killQuietly(pid, "SIGSTOP");
-      await sleep(dice.between(1_000, 4_000));
+      await wait(dice.between(1_000, 4_000), signal);
       for (const pid of pids) killQuietly(pid, "SIGCONT");
     },
   },

@@ -1,11 +1,10 @@
 import { existsSync, globSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { leaderKey } from "../../../src/consumers/stream-keys.js";
 import type { Dice } from "../dice.js";
 import type { Member, RoleName } from "../fleet.js";
 import { onRedis } from "../servers.js";
 import type { World } from "../world.js";
-import type { Fault } from "./fault.js";
+import { type Fault, wait } from "./fault.js";
 
 /** Longer than LOCK_LEASE_MS and CLAIM_IDLE_MS of the run: others take over what the paused one holds. */
 const PAST_THE_LEASE_MS = [4_000, 6_000] as const;
@@ -27,28 +26,29 @@ export const ROLE_FAULTS: readonly Fault[] = [
     name: "SIGSTOP of a consumer past its lease",
     seen: "its lock is lost in the middle: others settle what it held, and it wakes and adds nothing",
     times: 3,
-    run: (world, dice) => pause(dice.pick(world.fleet.of("consume")), dice.between(...PAST_THE_LEASE_MS)),
+    run: (world, dice, signal) =>
+      pause(victim(world, "consume", dice), dice.between(...PAST_THE_LEASE_MS), signal),
   },
   {
     name: "SIGSTOP of an ingest leader past its lease",
     seen: "another one leads; the old one's appends are refused by the tail check",
     times: 1,
     long: true,
-    run: (world, dice) => pause(dice.pick(world.fleet.of("ingest")), PAST_THE_LEADERSHIP_MS),
+    run: async (world, dice, signal) => pause(await leader(world, dice), PAST_THE_LEADERSHIP_MS, signal),
   },
   {
     name: "SIGSTOP of a worker past the stall (BullMQ job run twice)",
     seen: "the job is run again by another one; delivered under one id with one body",
     times: 1,
     long: true,
-    run: (world, dice) => pause(dice.pick(world.fleet.of("work")), PAST_THE_STALL_MS),
+    run: (world, dice, signal) => pause(victim(world, "work", dice), PAST_THE_STALL_MS, signal),
   },
   {
     name: "rolling restart of a role",
     seen: "clean ends on SIGTERM; nothing lost, nothing doubled",
     times: 2,
-    run: async (world, dice) => {
-      for (const member of world.fleet.of(dice.pick(ROLES))) await member.roll();
+    run: async (world, dice, signal) => {
+      for (const member of world.fleet.of(dice.pick(ROLES))) if (!signal.aborted) await member.roll();
     },
   },
   {
@@ -56,14 +56,17 @@ export const ROLE_FAULTS: readonly Fault[] = [
     seen: "no clock decides: nothing expires early, nothing is late that was in time",
     times: 2,
     missing: () => (libfaketime() === null ? "libfaketime is not on this machine" : null),
-    run: async (world, dice) => {
+    run: async (world, dice, signal) => {
       const member = dice.pick(world.fleet.members);
       const hours = `${dice.pick(["+", "-"])}${dice.between(2, 30)}h`;
       // The monotonic clock is left alone, as it is when an operator sets the time.
       const skewed = { LD_PRELOAD: libfaketime() ?? "", FAKETIME: hours, FAKETIME_DONT_FAKE_MONOTONIC: "1" };
-      member.become(skewed);
-      await sleep(dice.between(3_000, 6_000));
-      member.become({});
+      try {
+        await member.become(skewed);
+        await wait(dice.between(3_000, 6_000), signal);
+      } finally {
+        await member.become({});
+      }
     },
   },
   {
@@ -71,8 +74,12 @@ export const ROLE_FAULTS: readonly Fault[] = [
     seen: "two leaders for a moment; the tail check lets one of them append",
     times: 2,
     run: async (world, dice) => {
-      const { account } = dice.pick(world.street.shops);
-      await onRedis(world.servers.redis, (redis) => redis.del(leaderKey(account)));
+      await onRedis(world.servers.redis, async (redis) => {
+        for (const { account } of dice.shuffled(world.street.shops)) {
+          if ((await redis.del(leaderKey(account))) === 1) return;
+        }
+        throw new Error("nobody led");
+      });
     },
   },
 ];
@@ -84,16 +91,38 @@ function kill(role: RoleName, times: number, seen: string): Fault {
     times,
     run: async (world: World, dice: Dice) => {
       // Not waited for until it is back: the others must do without it.
-      dice.pick(world.fleet.of(role)).signal("SIGKILL");
+      victim(world, role, dice).signal("SIGKILL");
     },
   };
 }
 
-async function pause(member: Member, ms: number): Promise<void> {
-  member.signal("SIGSTOP");
-  await sleep(ms);
+/** One that runs, and that no long pause holds already: its kill would undo the pause. */
+function victim(world: World, role: RoleName, dice: Dice): Member {
+  const running = dice.shuffled(world.fleet.of(role)).filter(({ isRunning }) => isRunning);
+  const member = running.find(({ isPaused }) => !isPaused) ?? running[0];
+  if (member === undefined) throw new Error(`no ${role} runs`);
+  return member;
+}
+
+/** The process that leads the ingest of some account; any when nobody is known to lead. */
+async function leader(world: World, dice: Dice): Promise<Member> {
+  const { account } = dice.pick(world.street.shops);
+  const token = await onRedis(world.servers.redis, (redis) => redis.get(leaderKey(account))).catch(
+    () => null,
+  );
+  // `<host>-<pid> <uuid>`
+  const pid = Number(/-(\d+) /.exec(token ?? "")?.[1]);
+  return world.fleet.of("ingest").find((member) => member.pid === pid) ?? victim(world, "ingest", dice);
+}
+
+async function pause(member: Member, ms: number, signal: AbortSignal): Promise<void> {
+  const { pid } = member;
+  if (!member.signal("SIGSTOP")) throw new Error(`${member.spec.title} was not running`);
+  await wait(ms, signal);
   // One that was killed meanwhile has a successor, whom this does not hurt.
-  member.signal("SIGCONT");
+  const wasPausedToTheEnd = member.pid === pid && member.signal("SIGCONT");
+  if (!wasPausedToTheEnd) throw new Error(`${member.spec.title} was ended meanwhile by another fault`);
+  if (signal.aborted) throw new Error("the run ended before the pause did");
 }
 
 function libfaketime(): string | null {
