@@ -95,24 +95,14 @@ export class Member {
     this.#extraEnv = env;
     const before = this.#child;
     this.signal("SIGKILL");
-    const deadline = performance.now() + READY_WITHIN_MS;
     await this.#successor(before);
-    const late = new AbortController();
-    const isReady = await Promise.race([
-      this.ready(),
-      sleep(Math.max(0, deadline - performance.now()), false, { signal: late.signal }).catch(() => false),
-    ]);
-    late.abort();
-    if (!isReady) throw new Error(`${this.spec.title} did not get ready`);
+    await this.#getsReady();
   }
 
   /** SIGTERM, waits for a clean end, and for the next process to be ready. */
   async roll(): Promise<void> {
     // Before it is ready it has no ear for SIGTERM, and one that has ended already has no end to wait for.
-    while (!(await this.ready()) || !this.isRunning) {
-      if (this.#stopping) return;
-      await sleep(20);
-    }
+    await this.#getsReady();
     const child = this.#child;
     if (child === null || this.#stopping) return;
     // One that was paused by a fault can't hear, which is no fault of its own.
@@ -136,7 +126,7 @@ export class Member {
       this.unclean.push(`${this.spec.title} ended with ${outcome[1] ?? outcome[0]} after SIGTERM`);
     }
     await this.#successor(child);
-    await this.ready();
+    await this.#getsReady();
   }
 
   /** SIGKILL, for good. */
@@ -147,6 +137,22 @@ export class Member {
     const ended = once(child, "exit");
     child.kill("SIGKILL");
     await ended;
+  }
+
+  /** @throws Error when it is not ready in time: nobody may wait for it without end, least of all the end itself */
+  async #getsReady(): Promise<void> {
+    const late = new AbortController();
+    const isLate = sleep(READY_WITHIN_MS, null, { signal: late.signal }).catch(() => null);
+    try {
+      for (;;) {
+        const isReady = await Promise.race([this.ready(), isLate]);
+        if (this.#stopping || (isReady === true && this.isRunning)) return;
+        if (isReady === null) throw new Error(`${this.spec.title} did not get ready`);
+        await sleep(20);
+      }
+    } finally {
+      late.abort();
+    }
   }
 
   async #successor(child: ChildProcess | null): Promise<void> {

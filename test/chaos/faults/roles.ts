@@ -48,7 +48,10 @@ export const ROLE_FAULTS: readonly Fault[] = [
     seen: "clean ends on SIGTERM; nothing lost, nothing doubled",
     times: 2,
     run: async (world, dice, signal) => {
-      for (const member of world.fleet.of(dice.pick(ROLES))) if (!signal.aborted) await member.roll();
+      for (const member of world.fleet.of(dice.pick(ROLES))) {
+        // One in a long pause can't hear, and its end would undo the pause.
+        if (!signal.aborted && !member.isPaused) await member.roll();
+      }
     },
   },
   {
@@ -57,7 +60,8 @@ export const ROLE_FAULTS: readonly Fault[] = [
     times: 2,
     missing: () => (libfaketime() === null ? "libfaketime is not on this machine" : null),
     run: async (world, dice, signal) => {
-      const member = dice.pick(world.fleet.members);
+      const member = dice.shuffled(world.fleet.members).find(({ isPaused }) => !isPaused);
+      if (member === undefined) throw new Error("every process is paused");
       const hours = `${dice.pick(["+", "-"])}${dice.between(2, 30)}h`;
       // The monotonic clock is left alone, as it is when an operator sets the time.
       const skewed = { LD_PRELOAD: libfaketime() ?? "", FAKETIME: hours, FAKETIME_DONT_FAKE_MONOTONIC: "1" };
