@@ -56,6 +56,11 @@ const KINDS: readonly { readonly name: string; readonly seen: string; fault(dice
     fault: (dice) => ({ kind: "lag", ledgers: dice.between(1, 8), probability: 0.8 }),
   },
   {
+    name: "Horizon does not say how far it is",
+    seen: "nothing is concluded from what it does not have; no gap",
+    fault: () => ({ kind: "headerless" }),
+  },
+  {
     name: "submission in doubt",
     seen: "customers' payments counted once, whatever they were told",
     fault: (dice) => ({
