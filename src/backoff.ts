@@ -29,3 +29,18 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) wake();
   });
 }
+
+/** What `work` comes to, or `late` if that takes longer than `ms` or `signal` aborts. `work` itself goes on. */
+export async function within<T, L>(
+  ms: number,
+  work: Promise<T>,
+  late: L,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<T | L> {
+  const done = new AbortController();
+  try {
+    return await Promise.race([work, sleep(ms, AbortSignal.any([done.signal, signal])).then(() => late)]);
+  } finally {
+    done.abort();
+  }
+}

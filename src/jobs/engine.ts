@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import type { Agent } from "undici";
 import { auditNew } from "../audit/audit-new.js";
-import { sleep } from "../backoff.js";
+import { within } from "../backoff.js";
 import type { HorizonClient } from "../horizon/client.js";
 import { recover } from "../recovery/recover.js";
 import type { RecoveryParts } from "../recovery/repair.js";
@@ -137,8 +137,9 @@ export class JobEngine {
     const all = Promise.allSettled(answers).then((settled) =>
       settled.every(({ status }) => status === "fulfilled"),
     );
-    const isAlive = await Promise.race([all, sleep(withinMs, this.#stopping.signal).then(() => false)]);
-    return isAlive || this.#stopping.signal.aborted ? null : "a connection to Redis gives no answer";
+    const { signal } = this.#stopping;
+    const isAlive = await within(withinMs, all, false, signal);
+    return isAlive || signal.aborted ? null : "a connection to Redis gives no answer";
   }
 
   /**

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { sleep } from "../backoff.js";
+import { within } from "../backoff.js";
 import { PREFIX, RUNS_KEY } from "./queues.js";
 
 /** A job that nobody has run for so many of its intervals stands, and not before a minute has passed. */
@@ -72,13 +72,8 @@ export class Liveness {
   /** A probe that hangs like the others would tell nothing: it is connected anew. */
   async #readRuns(scheduled: readonly ScheduledRuns[]): Promise<Runs | null> {
     const { probe } = this.#options;
-    const late = new AbortController();
     const answer = readRuns(probe, new Set(scheduled.map(({ queue }) => queue))).catch(() => null);
-    const runs = await Promise.race([
-      answer,
-      sleep(ANSWERS_WITHIN_MS, late.signal).then(() => "late" as const),
-    ]);
-    late.abort();
+    const runs = await within(ANSWERS_WITHIN_MS, answer, "late" as const);
     if (runs !== "late") return runs;
     probe.disconnect(true);
     return null;

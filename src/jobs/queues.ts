@@ -6,7 +6,7 @@ import type { DataSource } from "typeorm";
 /** All of BullMQ's keys, in one hash tag, as a Redis Cluster needs it. */
 export const PREFIX = "{paidonce:jobs}";
 
-/** A hash that counts, for each scheduled job, how often it began and ended, in any replica. */
+/** A hash that counts, for each scheduled job, its signs of life: when it begins, while it runs, and when it ends, in any replica. */
 export const RUNS_KEY = `${PREFIX}:runs`;
 
 /** Scheduled work that may take its time. */

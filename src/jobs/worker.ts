@@ -3,7 +3,7 @@
  * worker, a flushed Redis): each must be safe to repeat, and nothing may depend on a job's data being kept.
  */
 import type { Redis } from "ioredis";
-import { sleep } from "../backoff.js";
+import { sleep, within } from "../backoff.js";
 import type { Finding } from "../recovery/finding.js";
 import { recordFinding } from "../recovery/findings-log.js";
 import { type EngineOptions, JobEngine } from "./engine.js";
@@ -105,16 +105,10 @@ export class Worker {
   async #giveUpEngine(): Promise<void> {
     const old = this.#engine;
     this.#engine = null;
-    const stopped = new AbortController();
-    const stop = async () => {
-      try {
-        await old?.stop(true);
-      } catch (error) {
-        this.#options.logger.warn({ err: error }, "the old job workers did not stop cleanly");
-      }
-      stopped.abort();
-    };
-    await Promise.race([stop(), sleep(STOP_WITHIN_MS, stopped.signal)]);
+    const stopped = old?.stop(true).catch((error: unknown) => {
+      this.#options.logger.warn({ err: error }, "the old job workers did not stop cleanly");
+    });
+    await within(STOP_WITHIN_MS, Promise.resolve(stopped), undefined);
   }
 }
 

@@ -4,7 +4,7 @@ import { rollBackSession } from "../settlement/roll-back-session.js";
 import { type Settlement, settle } from "../settlement/settle.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
 import type { BrokenSession } from "./broken-sessions.js";
-import type { Facts, Finding } from "./finding.js";
+import { aboutSession, type Facts, type Finding } from "./finding.js";
 import { recordFinding } from "./findings-log.js";
 import { note, type Run, repair } from "./repair.js";
 
@@ -122,6 +122,5 @@ function findingOf(
     processing_since: session.processingSince?.toISOString() ?? null,
     submitted_hash: session.submittedHash,
   };
-  const { id: subject, id: sessionId } = session;
-  return { kind: "processing_too_long", subject, sessionId, action, detail, evidence, before, after };
+  return aboutSession(session.id, { kind: "processing_too_long", action, detail, evidence, before, after });
 }

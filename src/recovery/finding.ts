@@ -49,3 +49,8 @@ export type Finding = {
   readonly before: Facts;
   readonly after: Facts;
 };
+
+/** A finding about a session, which names it as its subject. */
+export function aboutSession(id: SessionId, finding: Omit<Finding, "subject" | "sessionId">): Finding {
+  return { subject: id, sessionId: id, ...finding };
+}

@@ -1,7 +1,8 @@
 import { v7 as uuidv7 } from "uuid";
+import { announceSessions } from "./announce-sessions.js";
 import type { Finding } from "./finding.js";
 import { tidyUp } from "./findings-log.js";
-import { announceSessions, markPaidSessions } from "./mark-paid-sessions.js";
+import { markPaidSessions } from "./mark-paid-sessions.js";
 import type { RecoveryParts, Run } from "./repair.js";
 import { settleProcessing } from "./settle-processing.js";
 import { forgetUnanswered, relayOutbox, releaseDeliveries } from "./stale-deliveries.js";

@@ -102,3 +102,12 @@ export async function withSession<T>(
     return work(AbortSignal.any([signal, run.signal]));
   });
 }
+
+/** A repair under the session's lock that needs nothing before it. */
+export async function repairSession(
+  run: Run,
+  id: SessionId,
+  work: (runner: QueryRunner) => Promise<Finding | null>,
+): Promise<void> {
+  await withSession(run, id, (signal) => repair(run, work, signal));
+}

@@ -23,9 +23,10 @@ export async function settleProcessing(run: Run): Promise<void> {
   const root = await run.horizon.assertNetwork(run.passphrase, run.signal);
   const hashless = sessions.filter(({ submittedHash }) => submittedHash === null);
   const steps = [
-    ...sessions.flatMap((session) =>
-      session.submittedHash === null ? [] : [() => askByHash(run, session, session.submittedHash, root)],
-    ),
+    ...sessions.flatMap((session) => {
+      const { submittedHash: hash } = session;
+      return hash === null ? [] : [() => askByHash(run, session, hash, root)];
+    }),
     ...[...byAccount(hashless)].map(
       ([account, group]) =>
         () =>
@@ -38,12 +39,11 @@ export async function settleProcessing(run: Run): Promise<void> {
 async function askByHash(
   run: Run,
   session: BrokenSession,
-  hash: TransactionHash | null,
+  hash: TransactionHash,
   before: HorizonRoot,
 ): Promise<void> {
   const { horizon, signal } = run;
   const { id, account, submittedMaxTime: maxTime, payableAfter: after } = session;
-  if (hash === null) return;
   const answer = await readTransaction(horizon, account, hash, signal);
   const roots = { before, after: answer.kind === "absent" ? await horizon.root(signal) : before };
   const judgement = judgeSubmission({ maxTime, after }, answer, roots);

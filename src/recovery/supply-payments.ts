@@ -2,7 +2,7 @@ import { lockPaidWithoutPayment, supplyPayment } from "../settlement/supply-paym
 import { creditKeyText } from "../stellar/credit.js";
 import { type BrokenSession, byAccount, PAID_WITHOUT_PAYMENT, readBroken } from "./broken-sessions.js";
 import { eachOf } from "./each-of.js";
-import type { Facts, Finding } from "./finding.js";
+import { aboutSession, type Facts, type Finding } from "./finding.js";
 import { type Run, repair, withSession } from "./repair.js";
 import { type Found, saveProgress, searchAccount } from "./search-account.js";
 
@@ -89,6 +89,5 @@ function findingOf(
   after: Facts,
 ): Finding {
   const before = { status: session.status, paid_at: session.paidAt?.toISOString() ?? null, payment: null };
-  const { id: subject, id: sessionId } = session;
-  return { kind: "paid_without_payment", subject, sessionId, action, detail, evidence, before, after };
+  return aboutSession(session.id, { kind: "paid_without_payment", action, detail, evidence, before, after });
 }
