@@ -1,6 +1,7 @@
 import "reflect-metadata";
 import { DataSource } from "typeorm";
 import { ApiKey } from "./api-key.js";
+import { Charge } from "./charge.js";
 import { CheckoutSession } from "./checkout-session.js";
 import { HistoryHole } from "./history-hole.js";
 import { Merchant } from "./merchant.js";
@@ -8,6 +9,7 @@ import { Spine1 } from "./migrations/0001-spine.js";
 import { Faces2 } from "./migrations/0002-faces.js";
 import { Proof3 } from "./migrations/0003-proof.js";
 import { Recovery4 } from "./migrations/0004-recovery.js";
+import { Charges5 } from "./migrations/0005-charges.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -52,8 +54,9 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       PaymentException,
       OutboxEvent,
       WebhookEndpoint,
+      Charge,
     ],
-    migrations: [Spine1, Faces2, Proof3, Recovery4],
+    migrations: [Spine1, Faces2, Proof3, Recovery4, Charges5],
     migrationsTableName: "migrations",
     synchronize: false,
     logging: false,

@@ -1,5 +1,6 @@
 import { Column, Entity, PrimaryColumn } from "typeorm";
 import type { TraceParent } from "../tracing.js";
+import type { ChargeId } from "./charge.js";
 import type { SessionId } from "./checkout-session.js";
 import { bigintColumn } from "./columns.js";
 
@@ -11,6 +12,11 @@ export const EVENT_TYPES = [
   "exception.accepted",
   "exception.refund_owed",
   "exception.dismissed",
+  "charge.created",
+  "charge.succeeded",
+  "charge.failed",
+  "charge.unknown",
+  "charge.cancelled",
   "webhook.test",
 ] as const;
 
@@ -37,6 +43,10 @@ export class OutboxEvent {
   /** The session that it concerns, where there is one: events of a session are delivered in order. */
   @Column("uuid", { name: "session_id", nullable: true })
   sessionId!: SessionId | null;
+
+  /** The charge that it concerns, where there is one: its events are delivered in order too. */
+  @Column("uuid", { name: "charge_id", nullable: true })
+  chargeId!: ChargeId | null;
 
   /** The trace that it came about in, as W3C's `traceparent`; null where nothing is traced. */
   @Column("text", { name: "trace_parent", nullable: true })

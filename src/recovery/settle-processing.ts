@@ -1,11 +1,11 @@
 import type { HorizonRoot } from "../horizon/client.js";
+import { judgeSubmission } from "../horizon/judge-submission.js";
 import { reachesPast } from "../horizon/reach.js";
 import { readTransaction } from "../horizon/read-transaction.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type BrokenSession, byAccount, PROCESSING_TOO_LONG, readBroken } from "./broken-sessions.js";
 import { askPerson, rollBack, settleCredits } from "./conclude-processing.js";
 import { eachOf } from "./each-of.js";
-import { judgeSubmission } from "./judge-submission.js";
 import { type Run, withSession } from "./repair.js";
 import { saveProgress, searchAccount } from "./search-account.js";
 

@@ -19,7 +19,8 @@ const ANY_UNNUMBERED = `SELECT EXISTS (SELECT FROM outbox_events WHERE position 
  * same first number, so `outbox_position_unique` lets only one of them commit: a number is never given while a
  * lower one is still uncommitted, and a reader by position misses nothing.
  *
- * A test event is for its endpoint alone, whatever that endpoint's filter says.
+ * A test event is for its endpoint alone, whatever that endpoint's filter says. What is told of one charge is delivered
+ * in order as what is told of one session is: in a delivery the charge's id stands in the session's place.
  */
 const NUMBER = `
   WITH fresh AS (
@@ -28,7 +29,7 @@ const NUMBER = `
   ), numbered AS (
     UPDATE outbox_events o SET position = fresh.place, relayed_at = now()
     FROM fresh WHERE o.id = fresh.id
-    RETURNING o.id, o.type, o.merchant_id, o.subject, o.session_id, o.position
+    RETURNING o.id, o.type, o.merchant_id, o.subject, coalesce(o.session_id, o.charge_id) AS session_id, o.position
   ), told AS (
     INSERT INTO webhook_deliveries (event_id, endpoint_id, session_id, position)
     SELECT n.id, e.id, n.session_id, n.position

@@ -1,9 +1,9 @@
-import type { HorizonRoot } from "../horizon/client.js";
-import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
-import { reachesPast } from "../horizon/reach.js";
-import type { TransactionAnswer } from "../horizon/read-transaction.js";
 import type { Movement } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
+import type { HorizonRoot } from "./client.js";
+import { describeHole, findHistoryHole } from "./history-hole.js";
+import { reachesPast } from "./reach.js";
+import type { TransactionAnswer } from "./read-transaction.js";
 
 /** A transaction that was submitted for a session, as the session remembers it. */
 export type Submitted = {

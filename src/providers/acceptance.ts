@@ -1,0 +1,44 @@
+import type { Charge } from "../entities/charge.js";
+import type { SignedTransaction } from "../submission/signed-transaction.js";
+
+/** What a merchant asks for, with money and account read already. */
+export type ChargeRequest = Pick<
+  Charge,
+  "merchantId" | "reference" | "amount" | "currency" | "asset" | "account" | "metadata"
+> & {
+  /** As it came: the provider's own. */
+  readonly payload: Readonly<Record<string, unknown>>;
+};
+
+/** What is kept of a charge that can be tried. */
+export type Acceptance = {
+  /** Normalised: what `charge` needs and nothing else. */
+  readonly payload: Readonly<Record<string, unknown>>;
+  /** Where the provider's name for it is known from the start. */
+  readonly providerId: string | null;
+  /** A charge on the network: kept in the transaction that creates the charge. */
+  readonly submission: SignedTransaction | null;
+};
+
+/** Says whether a charge can be tried at all. Pure: no network, no database; `now` is the caller's. */
+export interface Acceptor {
+  readonly name: string;
+  /** @throws ChargeRefusedError */
+  accept(request: ChargeRequest, now: Date): Acceptance;
+}
+
+/** A charge that its provider could never make. */
+export class ChargeRefusedError extends Error {
+  override readonly name = "ChargeRefusedError";
+
+  /**
+   * @param field where in the request, such as `payload.transaction`
+   * @param message what is wrong and what to do, for the developer who sees it
+   */
+  constructor(
+    readonly field: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}

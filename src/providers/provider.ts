@@ -1,0 +1,87 @@
+/**
+ * src/providers: who moves the money of a charge. A provider is one folder: it knows how to charge and how to find out
+ * what became of a charge, and nothing of our database, queues or retries.
+ */
+import type { Charge, FailureCode } from "../entities/charge.js";
+import type { Movement } from "../stellar/credit.js";
+
+/** What a provider is told of a charge. Its id is the key under which it is charged, for life (G6). */
+export type ChargeOrder = Pick<
+  Charge,
+  | "id"
+  | "merchantId"
+  | "reference"
+  | "amount"
+  | "currency"
+  | "asset"
+  | "account"
+  | "payload"
+  | "providerId"
+  | "createdAt"
+>;
+
+/** The provider has the money. */
+export type Succeeded = {
+  readonly kind: "succeeded";
+  /** What the provider calls it. */
+  readonly providerId: string;
+  /** Of a charge on the network: what its transaction brought, to be settled like everything that came. */
+  readonly movements?: readonly Movement[];
+};
+
+/** Final: the provider has not charged and never will under this key. */
+export type Declined = { readonly kind: "declined"; readonly code: FailureCode; readonly detail: string };
+
+/** What came of a call that charges. */
+export type ChargeOutcome =
+  | Succeeded
+  | Declined
+  /**
+   * Certainly nothing was done, and nothing is under way: safe to repeat. Only for what can be known (connection
+   * refused before a byte was sent, 429): anything after the request may have left is `unknown`.
+   */
+  | {
+      readonly kind: "refused";
+      readonly detail: string;
+      /** What the provider asked us to wait, in milliseconds. */
+      readonly retryAfterMs?: number;
+    }
+  /** It may have charged, or may still. Never guessed: `find` says what became of it. */
+  | { readonly kind: "unknown"; readonly detail: string };
+
+/** What came of a call that asks. */
+export type FindOutcome =
+  | Succeeded
+  | Declined
+  /** The provider knows it and has not decided, or can't say yet: ask again later. */
+  | { readonly kind: "in_progress"; readonly detail: string }
+  /** The provider knows of nothing: `charge` may be called again, since it charges under the same key. */
+  | { readonly kind: "absent"; readonly detail: string }
+  /** No answer: ask again later. */
+  | { readonly kind: "unknown"; readonly detail: string };
+
+/**
+ * How money is moved. Neither method throws for what providers and networks do: each failure is an outcome, and the
+ * provider's own file decides which. What is thrown all the same counts as `unknown`.
+ *
+ * Every provider passes test/providers/contract.ts.
+ */
+export interface Provider {
+  readonly name: string;
+  /**
+   * Gives the charge its name at the provider without moving money; committed before `charge` is called, so that
+   * whatever happens then can be asked for by that name. Called again under the same key it gives the same name.
+   * Left out where the name is known from the start.
+   */
+  prepare?(charge: ChargeOrder, signal: AbortSignal): Promise<PrepareOutcome>;
+  /** Charges, under the charge's key: any number of calls charge once at the most. `signal` is the deadline. */
+  charge(charge: ChargeOrder, signal: AbortSignal): Promise<ChargeOutcome>;
+  /** Asks what became of it. Moves nothing. */
+  find(charge: ChargeOrder, signal: AbortSignal): Promise<FindOutcome>;
+}
+
+export type PrepareOutcome =
+  | { readonly kind: "prepared"; readonly providerId: string }
+  | Declined
+  /** No money can have moved: safe to repeat, whatever the reason. */
+  | { readonly kind: "refused"; readonly detail: string; readonly retryAfterMs?: number };

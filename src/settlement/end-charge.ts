@@ -1,0 +1,101 @@
+import type { QueryRunner } from "typeorm";
+import type { Charge, ChargeId, ChargeStatus, FailureCode } from "../entities/charge.js";
+import type { Asset } from "../stellar/asset.js";
+import { toStroops } from "../stellar/stroops.js";
+import { chargeFailed, chargeSucceeded, type ToldCharge } from "./charge-events.js";
+import { tell } from "./tell.js";
+
+/** How a charge ends, by the word of its provider or of the network. */
+export type ChargeEnding =
+  | { readonly kind: "succeeded"; readonly providerId: string }
+  | { readonly kind: "failed"; readonly code: FailureCode; readonly detail: string };
+
+export type Ended =
+  /** By this call. */
+  | "ended"
+  /** The same way, by an earlier one. */
+  | "already"
+  /** The lease is another's by now: nothing was written. */
+  | "not_ours"
+  /** It has ended another way: somebody was wrong, and a person must know. Nothing was written. */
+  | "contradiction"
+  | "no_such_charge";
+
+export type LockedCharge = ToldCharge & Pick<Charge, "merchantId" | "status" | "attempts" | "leasedSince">;
+
+const LOCK = `
+  SELECT id, merchant_id, reference, provider, currency, asset, amount, provider_id, status, attempts, leased_since
+  FROM charges WHERE id = $1 FOR NO KEY UPDATE`;
+
+/** Money that came before anything was sent goes the same way as all other. */
+const BEGIN = `UPDATE charges SET status = 'processing' WHERE id = $1 AND status = 'pending'`;
+
+const SUCCEED = `
+  UPDATE charges SET status = 'succeeded', provider_id = coalesce(provider_id, $2), leased_since = NULL, ended_at = now()
+  WHERE id = $1`;
+
+const FAIL = `
+  UPDATE charges SET status = 'failed', failure_code = $2, failure_detail = $3, leased_since = NULL, ended_at = now()
+  WHERE id = $1`;
+
+/**
+ * Ends a charge, with its event, inside a serializable transaction. Safe to repeat. What a provider says of success
+ * counts whoever heard it; what only the holder of a lease can know needs that lease.
+ * @param lease the attempt that it was heard in; null where it holds whoever has the charge now
+ * @throws the database's error
+ */
+export async function endCharge(
+  runner: QueryRunner,
+  id: ChargeId,
+  ending: ChargeEnding,
+  lease: number | null,
+): Promise<Ended> {
+  const charge = await lockCharge(runner, id);
+  if (charge === null) return "no_such_charge";
+  if (charge.status === ending.kind) return "already";
+  if (["succeeded", "failed", "cancelled"].includes(charge.status)) return "contradiction";
+  if (lease !== null && !isHeld(charge, lease)) return "not_ours";
+  await runner.query(BEGIN, [id]);
+  if (ending.kind === "succeeded") {
+    await runner.query(SUCCEED, [id, ending.providerId]);
+    const providerId = charge.providerId ?? ending.providerId;
+    await tell(runner, { chargeId: id }, chargeSucceeded({ ...charge, providerId }));
+  } else {
+    await runner.query(FAIL, [id, ending.code, ending.detail]);
+    await tell(runner, { chargeId: id }, chargeFailed(charge, ending.code, ending.detail));
+  }
+  return "ended";
+}
+
+/** Whether attempt `lease` still holds the charge. */
+export function isHeld(charge: Pick<Charge, "attempts" | "leasedSince">, lease: number): boolean {
+  return charge.attempts === lease && charge.leasedSince !== null;
+}
+
+/** Locks a charge until the transaction ends. */
+export async function lockCharge(runner: QueryRunner, id: ChargeId): Promise<LockedCharge | null> {
+  const [row]: ChargeRow[] = await runner.query(LOCK, [id]);
+  if (row === undefined) return null;
+  const { merchant_id, provider_id, leased_since, amount, ...same } = row;
+  return {
+    ...same,
+    merchantId: merchant_id,
+    providerId: provider_id,
+    leasedSince: leased_since,
+    amount: toStroops(BigInt(amount)),
+  };
+}
+
+type ChargeRow = {
+  id: ChargeId;
+  merchant_id: string;
+  reference: string;
+  provider: string;
+  currency: string | null;
+  asset: Asset | null;
+  amount: string;
+  provider_id: string | null;
+  status: ChargeStatus;
+  attempts: number;
+  leased_since: Date | null;
+};

@@ -1,0 +1,19 @@
+/**
+ * src/submission: signed transactions that payers hand in, for a charge or for a checkout session: read, checked,
+ * kept before anything is sent, and sent to the network. The same envelope can apply once, whoever sends it how often.
+ */
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
+
+/** A signed transaction as the network will know it. */
+export type SignedTransaction = {
+  /** Of a fee bump the inner one: bumped again it has another outer hash. */
+  readonly hash: TransactionHash;
+  /** Of a fee bump, as it was handed in; null of any other. */
+  readonly outerHash: TransactionHash | null;
+  /** Base64 of the TransactionEnvelope, sent as it came. */
+  readonly envelope: string;
+  /** The account that it pays. */
+  readonly account: AccountId;
+  /** Its upper time bound: it can be in no ledger that closes later (CAP-21). */
+  readonly maxTime: Date;
+};
