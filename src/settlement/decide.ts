@@ -14,6 +14,9 @@ export type DecidableSession = Pick<
   "id" | "account" | "asset" | "amount" | "status" | "expiresAt" | "graceSeconds"
 >;
 
+/** What `decide` needs to know of a credit, or of one that is yet to come. */
+export type DecidableCredit = Pick<Credit, "account" | "asset" | "amount" | "muxed" | "memo" | "closedAt">;
+
 export type Outcome =
   | { readonly kind: "payment"; readonly sessionId: SessionId; readonly surplus: Stroops }
   | {
@@ -34,7 +37,7 @@ export type Outcome =
  * @param session the session that the credit's memo or muxed id names on its account, or null
  * @param credit value that reached a watched account in a successful transaction
  */
-export function decide(session: DecidableSession | null, credit: Credit): Outcome {
+export function decide(session: DecidableSession | null, credit: DecidableCredit): Outcome {
   if (credit.memo === null && credit.muxed === null) {
     return exception("no_memo", null, "the payment carries no memo and no muxed id");
   }

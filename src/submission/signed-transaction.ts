@@ -3,6 +3,9 @@
  * kept before anything is sent, and sent to the network. The same envelope can apply once, whoever sends it how often.
  */
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import type { MemoKey } from "../stellar/memo.js";
+import type { Incoming } from "./incoming.js";
+import type { ReadEnvelope } from "./read-envelope.js";
 
 /** A signed transaction as the network will know it. */
 export type SignedTransaction = {
@@ -16,4 +19,19 @@ export type SignedTransaction = {
   readonly account: AccountId;
   /** Its upper time bound: it can be in no ledger that closes later (CAP-21). */
   readonly maxTime: Date;
+  /**
+   * All memos and muxed ids by which its operations to the account could name a checkout session: a charge must not
+   * pay with what another's session is waiting for.
+   */
+  readonly memoKeys: readonly MemoKey[];
 };
+
+/** What is kept of an envelope that was checked. */
+export function signedTransaction(
+  { hash, outerHash, envelope, memo }: ReadEnvelope,
+  checked: { readonly account: AccountId; readonly maxTime: Date; readonly incoming: readonly Incoming[] },
+): SignedTransaction {
+  const keys = [...checked.incoming.map((one) => one.muxed), memo].filter((key) => key !== null);
+  const { account, maxTime } = checked;
+  return { hash, outerHash, envelope, account, maxTime, memoKeys: [...new Set(keys)] };
+}

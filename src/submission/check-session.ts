@@ -1,0 +1,60 @@
+import { type DecidableSession, decide } from "../settlement/decide.js";
+import type { MemoKey } from "../stellar/memo.js";
+import { checkTime } from "./check-time.js";
+import { EnvelopeError } from "./envelope-error.js";
+import { type Incoming, incomingOf } from "./incoming.js";
+import type { ReadEnvelope } from "./read-envelope.js";
+import { type SignedTransaction, signedTransaction } from "./signed-transaction.js";
+
+/**
+ * Checks that a transaction pays a checkout session: one operation to its account that settlement will call its
+ * payment even in the last ledger that can hold it, and nothing else to that account. Pure.
+ * @param session as it is now; another payment can still be faster
+ * @throws EnvelopeError
+ */
+export function checkSession(
+  envelope: ReadEnvelope,
+  session: DecidableSession & { readonly memoKey: MemoKey },
+  now: Date,
+): SignedTransaction {
+  const maxTime = checkTime(envelope, now);
+  const incoming = incomingOf(envelope, session.account);
+  const [payment, ...more] = incoming;
+  if (payment === undefined) {
+    throw new EnvelopeError("pays_nothing", `no operation of the transaction pays ${session.account}`);
+  }
+  if (more.length > 0) {
+    throw new EnvelopeError("several_payments", "one operation pays the session, and no other its account");
+  }
+  expectPayment(payment, envelope, session, maxTime);
+  return signedTransaction(envelope, { account: session.account, maxTime, incoming });
+}
+
+/** The rules of `decide` are asked, not repeated: they are what will judge the credit. */
+function expectPayment(
+  { asset, amount, muxed }: Incoming,
+  { memo }: ReadEnvelope,
+  session: DecidableSession & { readonly memoKey: MemoKey },
+  closedAt: Date,
+): void {
+  // A muxed id that is not this session's may be another's, and goes before the memo (find-sessions.ts).
+  const isNamed = (muxed ?? memo) === session.memoKey;
+  const credit = { account: session.account, asset, amount, muxed, memo, closedAt };
+  const outcome = decide(isNamed ? session : null, credit);
+  if (outcome.kind === "payment") return;
+  switch (outcome.reason) {
+    case "wrong_asset":
+      throw new EnvelopeError("wrong_asset", outcome.detail);
+    case "underpaid":
+      throw new EnvelopeError("wrong_amount", outcome.detail);
+    case "duplicate":
+      throw new EnvelopeError("session_over", outcome.detail);
+    case "late":
+      throw new EnvelopeError(
+        "session_over",
+        `the transaction could apply until ${closedAt.toISOString()}, when the session can't be paid any more: ${outcome.detail}`,
+      );
+    default:
+      throw new EnvelopeError("wrong_memo", outcome.detail);
+  }
+}

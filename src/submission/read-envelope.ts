@@ -1,0 +1,152 @@
+import { FeeBumpTransaction, type Memo, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import { hashMemo, idMemo, type MemoKey, textMemo } from "../stellar/memo.js";
+import { EnvelopeError } from "./envelope-error.js";
+import { type ReadOperation, readOperation, splitAddress } from "./read-operation.js";
+import { verifySignatures } from "./verify-signatures.js";
+
+/** What a signed transaction says, fee bump or not. */
+export type ReadEnvelope = {
+  /** As it came: base64 of the TransactionEnvelope. */
+  readonly envelope: string;
+  /** Of the transaction itself; of a fee bump, of the inner one. */
+  readonly hash: TransactionHash;
+  /** Of the fee bump; null of any other. */
+  readonly outerHash: TransactionHash | null;
+  readonly source: AccountId;
+  /** Who pays the fee of a fee bump; null of any other. */
+  readonly feeSource: AccountId | null;
+  readonly memo: MemoKey | null;
+  /** It can be in no ledger that closes earlier; null where it has no such bound (CAP-21). */
+  readonly minTime: Date | null;
+  /** It can be in no ledger that closes later; null where it has no such bound. */
+  readonly maxTime: Date | null;
+  /** How many signatures the transaction itself has, at least 1. */
+  readonly signatures: number;
+  /** How many the fee bump has, at least 1; null of any other. */
+  readonly outerSignatures: number | null;
+  readonly operations: readonly ReadOperation[];
+};
+
+/**
+ * Bound of the text. The network's own bound for a classic transaction is 100 operations, which is under 50,000
+ * characters; a longer text only keeps the API busy.
+ */
+export const MAX_ENVELOPE_TEXT = 64 * 1024;
+
+/**
+ * Reads a signed transaction. Pure.
+ * @param text base64 of a TransactionEnvelope
+ * @param passphrase of the network whose hashes are meant
+ * @throws EnvelopeError when it is none, is not signed, or was signed for another network
+ */
+export function readEnvelope(text: string, passphrase: string): ReadEnvelope {
+  if (text.length > MAX_ENVELOPE_TEXT) {
+    throw new EnvelopeError("too_large", `the transaction is over ${MAX_ENVELOPE_TEXT} characters of base64`);
+  }
+  // Buffer.from skips what is not base64 in silence, and servers differ in what they skip: two texts of one envelope.
+  if (text === "" || Buffer.from(text, "base64").toString("base64") !== text) {
+    throw new EnvelopeError(
+      "not_base64",
+      "the transaction is a TransactionEnvelope in base64, padded and without line breaks; in a form, `+` is sent as `%2B`",
+    );
+  }
+  const parsed = parse(text, passphrase);
+  const outer = parsed instanceof FeeBumpTransaction ? parsed : null;
+  const inner = parsed instanceof FeeBumpTransaction ? parsed.innerTransaction : parsed;
+  const read = understand(text, inner, outer);
+  expectSigned(read, inner, outer);
+  return read;
+}
+
+function parse(text: string, passphrase: string): Transaction | FeeBumpTransaction {
+  try {
+    const parsed = TransactionBuilder.fromXdr(text, passphrase);
+    // What the SDK read is what will be sent: else we would check one transaction and submit another.
+    if (parsed.toEnvelope().toXdr("base64") === text) return parsed;
+  } catch (cause) {
+    throw new EnvelopeError("not_a_transaction", "the base64 holds no Stellar TransactionEnvelope", {
+      cause,
+    });
+  }
+  throw new EnvelopeError("not_a_transaction", "the TransactionEnvelope is not in its one binary form");
+}
+
+function understand(text: string, inner: Transaction, outer: FeeBumpTransaction | null): ReadEnvelope {
+  try {
+    return {
+      envelope: text,
+      hash: hashOf(inner),
+      outerHash: outer === null ? null : hashOf(outer),
+      source: splitAddress(inner.source).account,
+      feeSource: outer === null ? null : splitAddress(outer.feeSource).account,
+      memo: memoOf(inner.memo),
+      minTime: timeOf(inner.timeBounds?.minTime),
+      maxTime: timeOf(inner.timeBounds?.maxTime),
+      signatures: inner.signatures.length,
+      outerSignatures: outer === null ? null : outer.signatures.length,
+      operations: inner.operations.map((operation) => readOperation(operation, inner.source)),
+    };
+  } catch (error) {
+    if (error instanceof EnvelopeError) throw error;
+    // An asset or a memo of a form that the network refuses too.
+    throw new EnvelopeError("not_a_transaction", "the transaction holds a value that can't be read", {
+      cause: error,
+    });
+  }
+}
+
+function expectSigned(read: ReadEnvelope, inner: Transaction, outer: FeeBumpTransaction | null): void {
+  if (read.signatures === 0) {
+    throw new EnvelopeError("unsigned", "the transaction is not signed: its source account must sign it");
+  }
+  if (read.outerSignatures === 0) {
+    throw new EnvelopeError("unsigned", "the fee bump is not signed: its fee source must sign it");
+  }
+  const { source, feeSource, operations } = read;
+  const named = operations.flatMap((one) => [one.source, ...(one.destination ? [one.destination] : [])]);
+  const isWrong =
+    verifySignatures(inner.hash(), inner.signatures, new Set([source, ...named])) === "contradicted" ||
+    (outer !== null &&
+      feeSource !== null &&
+      verifySignatures(outer.hash(), outer.signatures, new Set([feeSource])) === "contradicted");
+  if (isWrong) {
+    throw new EnvelopeError(
+      "wrong_signature",
+      "the signature does not fit the transaction: it was signed for another network or by another key",
+    );
+  }
+}
+
+function hashOf(transaction: Transaction | FeeBumpTransaction): TransactionHash {
+  return Buffer.from(transaction.hash()).toString("hex") as TransactionHash;
+}
+
+function memoOf({ type, value }: Memo): MemoKey | null {
+  switch (type) {
+    case "text":
+      return textMemo(typeof value === "string" ? Buffer.from(value, "utf8") : bytesOf(value));
+    case "id":
+      return idMemo(value);
+    case "hash":
+    case "return":
+      return hashMemo(type, bytesOf(value));
+    default:
+      return null;
+  }
+}
+
+function bytesOf(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new TypeError("the memo holds no bytes");
+}
+
+/** The last time that a Date can hold: a bound behind it is in the future, whatever it is. */
+const LAST_TIME = 8_640_000_000_000n;
+
+/** 0 means no bound (Stellar-transaction.x, TimeBounds). */
+function timeOf(seconds: string | undefined): Date | null {
+  const value = BigInt(seconds ?? 0);
+  if (value === 0n) return null;
+  return new Date(Number(value > LAST_TIME ? LAST_TIME : value) * 1000);
+}
