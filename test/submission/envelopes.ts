@@ -34,7 +34,10 @@ export type EnvelopeOptions = {
 };
 
 /** A transaction as a wallet makes it: signed, good for three minutes. */
-export function transaction(operations: readonly xdr.Operation[], options: EnvelopeOptions = {}): Transaction {
+export function transaction(
+  operations: readonly xdr.Operation[],
+  options: EnvelopeOptions = {},
+): Transaction {
   const { source = payer, signers = [source], passphrase = PASSPHRASE, maxTime = 180, minTime } = options;
   const builder = new TransactionBuilder(
     new Account(source.publicKey(), (options.sequence ?? 7n).toString()),

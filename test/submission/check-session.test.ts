@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { Asset, Memo, Operation } from "@stellar/stellar-sdk";
+import type { SessionId, SessionStatus } from "../../src/entities/checkout-session.js";
+import { muxedAddress, parseAccountId } from "../../src/stellar/account.js";
+import { NATIVE, parseAsset } from "../../src/stellar/asset.js";
+import { parseMemoKey } from "../../src/stellar/memo.js";
+import { parseStroops } from "../../src/stellar/stroops.js";
+import { checkSession } from "../../src/submission/check-session.js";
+import type { EnvelopeFault } from "../../src/submission/envelope-error.js";
+import {
+  type EnvelopeOptions,
+  issuer,
+  merchant,
+  NOW,
+  pay,
+  read,
+  seconds,
+  stranger,
+  transaction,
+} from "./envelopes.js";
+
+const account = parseAccountId(merchant.publicKey());
+const ours = Memo.id("7");
+
+const open = {
+  id: "0197a000-0000-7000-8000-000000000000" as SessionId,
+  account,
+  memoKey: parseMemoKey("id:7"),
+  asset: NATIVE,
+  amount: parseStroops("10"),
+  status: "pending" as SessionStatus,
+  expiresAt: new Date(seconds(600) * 1000),
+  graceSeconds: 0,
+};
+
+type Operations = Parameters<typeof transaction>[0];
+
+function check(operations: Operations, options: EnvelopeOptions = { memo: ours }, session = open) {
+  return checkSession(read(transaction(operations, options)), session, NOW);
+}
+
+function refused(code: EnvelopeFault, operations: Operations, options?: EnvelopeOptions, session = open) {
+  assert.throws(() => check(operations, options, session), { name: "EnvelopeError", code });
+}
+
+describe("a transaction for a checkout session", () => {
+  it("pays its amount or more under its memo, in one operation", () => {
+    assert.deepEqual(check([pay("10")]).memoKeys, ["id:7"]);
+    check([pay("10.5")]);
+    check([pay("10"), pay("1", { to: stranger.publicKey() })]);
+  });
+
+  it("may name it by the muxed id of its address instead, whatever memo stands beside it", () => {
+    const session = { ...open, memoKey: parseMemoKey("muxed:7") };
+    const to = muxedAddress(account, "7");
+    check([pay("10", { to })], {}, session);
+    check([pay("10", { to })], { memo: Memo.text("thanks") }, session);
+    refused("wrong_memo", [pay("10", { to: muxedAddress(account, "8") })], {}, session);
+    refused("wrong_memo", [pay("10")], { memo: ours }, session);
+  });
+
+  it("is refused under no memo, another's, one of another kind, or another's muxed id", () => {
+    refused("wrong_memo", [pay("10")], {});
+    refused("wrong_memo", [pay("10")], { memo: Memo.id("8") });
+    refused("wrong_memo", [pay("10")], { memo: Memo.text("7") });
+    refused("wrong_memo", [pay("10", { to: muxedAddress(account, "7") })]);
+  });
+
+  it("is refused when it pays too little, another asset, or nothing to this account", () => {
+    refused("wrong_amount", [pay("9.9999999")]);
+    refused("wrong_asset", [pay("10", { asset: new Asset("XLM", issuer.publicKey()) })]);
+    refused("wrong_asset", [pay("10")], undefined, {
+      ...open,
+      asset: parseAsset(`USDC:${issuer.publicKey()}`),
+    });
+    refused("pays_nothing", [pay("10", { to: stranger.publicKey() })]);
+  });
+
+  it("is refused when it brings the account anything else", () => {
+    refused("several_payments", [pay("10"), pay("1", { to: muxedAddress(account, "9") })]);
+    refused("several_payments", [pay("5"), pay("5")]);
+    refused("unclear_value", [pay("10"), Operation.accountMerge({ destination: account })]);
+  });
+
+  it("is refused when it could apply after the session can be paid, by the clock of the network", () => {
+    const ending = { ...open, expiresAt: new Date(seconds(100) * 1000) };
+    refused("session_over", [pay("10")], { memo: ours, maxTime: 101 }, ending);
+    check([pay("10")], { memo: ours, maxTime: 100 }, ending);
+    check([pay("10")], { memo: ours, maxTime: 160 }, { ...ending, graceSeconds: 60 });
+  });
+
+  it("is refused for a session that is paid or cancelled", () => {
+    refused("session_over", [pay("10")], undefined, { ...open, status: "paid" });
+    refused("session_over", [pay("10")], undefined, { ...open, status: "cancelled" });
+  });
+});
