@@ -12,7 +12,7 @@ import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { HorizonError, WrongNetworkError } from "./errors.js";
 import { closedAtOf, type Fields, isFields } from "./fields.js";
-import { getJson, type JsonAnswer } from "./http.js";
+import { type FormAnswer, getJson, type JsonAnswer, postForm } from "./http.js";
 
 export type HorizonClientOptions = {
   /** Base address of the server, such as `https://horizon.stellar.org`; may have a path. */
@@ -146,6 +146,12 @@ export class HorizonClient {
   ): Promise<unknown[]> {
     const path = `transactions/${hash}/payments`;
     return await this.#allSince(ledger, path, { join: "transactions" }, signal);
+  }
+
+  /** POSTs a form and gives back the answer, whatever its status: what it means, submit.ts knows. */
+  async post(path: string, form: Readonly<Record<string, string>>, signal: AbortSignal): Promise<FormAnswer> {
+    const limits = { timeoutMs: this.#timeoutMs, maxBytes: this.#maxBytes, signal };
+    return await postForm(new URL(path, this.#base), form, limits);
   }
 
   /** All pages about something that is in `ledger`: whoever does not find it has not got there. */

@@ -40,6 +40,39 @@ export async function getJson(url: URL, { timeoutMs, maxBytes, signal }: GetOpti
   });
 }
 
+export type FormAnswer = {
+  readonly status: number;
+  readonly headers: Headers;
+  /** As text: what submits has to tell apart answers of every status. */
+  readonly text: string;
+};
+
+/**
+ * POSTs a form.
+ * @returns the answer, whatever its status
+ * @throws HorizonError without a complete answer: the server may have taken the form all the same
+ * @throws the signal's reason when the caller aborts
+ */
+export async function postForm(
+  url: URL,
+  form: Readonly<Record<string, string>>,
+  { timeoutMs, maxBytes, signal }: GetOptions,
+): Promise<FormAnswer> {
+  const where = `POST ${url.pathname}`;
+  return await withDeadline(where, timeoutMs, signal, async (deadline) => {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { accept: "application/json" },
+      body: new URLSearchParams(form),
+      // fetch turns a redirected POST into a GET (301, 302): a page of transactions would read as an answer.
+      redirect: "error",
+      signal: deadline,
+    });
+    const { status, headers } = response;
+    return { status, headers, text: await boundedText(where, response, maxBytes) };
+  });
+}
+
 /** The error that an answer other than 200 stands for; reads its body. */
 export async function refusal(where: string, response: Response): Promise<HorizonError> {
   // A proxy's endless or cut-off error page must not hide the status, which alone decides what to do.

@@ -35,10 +35,7 @@ export type Roots = { readonly before: HorizonRoot; readonly after: HorizonRoot 
  */
 export function judgeSubmission(submitted: Submitted, answer: TransactionAnswer, roots: Roots): Judgement {
   if (answer.kind === "applied") return { kind: "settle", movements: answer.movements };
-  if (answer.kind === "failed") {
-    const why = `the network put it into ledger ${answer.ledger} and refused it: ${answer.resultCode}`;
-    return { kind: "roll_back", resultCode: answer.resultCode, why };
-  }
+  if (answer.kind === "failed") return judgeFailed(submitted, answer, roots);
   const hole = findHistoryHole(submitted.after, roots.after);
   if (hole !== null)
     return { kind: "ask_person", why: `its transaction can't be looked up: ${describeHole(hole)}` };
@@ -55,4 +52,25 @@ export function judgeSubmission(submitted: Submitted, answer: TransactionAnswer,
   const newest = roots.before.historyLatestLedger;
   const why = `its transaction is in no ledger, and could apply until ${until} only, before ledger ${newest}`;
   return { kind: "roll_back", resultCode: null, why };
+}
+
+/**
+ * Whether a transaction that failed in a ledger has used up its sequence number there: then it can be in no other.
+ * One whose operations failed has. What the ledger refused before them has not, always: of a fee bump whose own
+ * signature or balance no longer held, the transaction inside was not tried, and anybody can bump it anew (CAP-15,
+ * stellar-core FeeBumpTransactionFrame::apply). Horizon finds such a bump by the hash of the inner one too.
+ */
+export function isSpent(resultCode: string): boolean {
+  return resultCode === "tx_failed" || resultCode.startsWith("tx_failed (");
+}
+
+function judgeFailed(
+  { maxTime }: Submitted,
+  { ledger, resultCode }: Extract<TransactionAnswer, { kind: "failed" }>,
+  { before }: Roots,
+): Judgement {
+  const why = `the network put it into ledger ${ledger} and refused it: ${resultCode}`;
+  const isOver = maxTime !== null && reachesPast(before, null, maxTime);
+  if (isSpent(resultCode) || isOver) return { kind: "roll_back", resultCode, why };
+  return { kind: "wait", why: `${why}, which leaves its sequence number to be used again` };
 }

@@ -46,6 +46,8 @@ export type ChargeOutcome =
       /** What the provider asked us to wait, in milliseconds. */
       readonly retryAfterMs?: number;
     }
+  /** The provider answered, and has not decided yet: nothing speaks against the provider. `find` says the rest. */
+  | { readonly kind: "in_progress"; readonly detail: string }
   /** It may have charged, or may still. Never guessed: `find` says what became of it. */
   | { readonly kind: "unknown"; readonly detail: string };
 
