@@ -130,9 +130,8 @@ function foundBy(judgement: Judgement, { hash, maxTime }: Kept, canApply: boolea
         detail: `in no ledger until ${maxTime.toISOString()}`,
       };
     case "wait":
-      return { kind: canApply ? "absent" : "in_progress", detail: judgement.why };
     case "ask_person":
-      return { kind: "in_progress", detail: judgement.why };
+      return { kind: canApply ? "absent" : "in_progress", detail: judgement.why };
   }
 }
 
