@@ -37,7 +37,7 @@ const USED_FOR = `SELECT charge_id, session_id FROM submissions WHERE hash = $1`
  */
 export async function storeSubmission(
   runner: QueryRunner,
-  transaction: SignedTransaction,
+  transaction: Omit<SignedTransaction, "memoKeys">,
   purpose: Purpose,
 ): Promise<Stored> {
   const { hash, outerHash, envelope, account, maxTime } = transaction;

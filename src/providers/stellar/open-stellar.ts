@@ -1,11 +1,11 @@
 import type { DataSource } from "typeorm";
 import type { Config } from "../../config.js";
 import type { HorizonClient } from "../../horizon/client.js";
+import { readSubmission } from "../../submission/read-submission.js";
 import type { Acceptor } from "../acceptance.js";
 import type { Provider } from "../provider.js";
 import { StellarAcceptor } from "./accept.js";
 import { StellarProvider } from "./provider.js";
-import { readSubmission } from "./read-submission.js";
 
 /** For whoever accepts charges. */
 export function stellarAcceptor({ NETWORK_PASSPHRASE }: Config): Acceptor {

@@ -5,9 +5,9 @@ import { HorizonError, WrongNetworkError } from "../../horizon/errors.js";
 import { isSpent, type Judgement, judgeSubmission } from "../../horizon/judge-submission.js";
 import { readTransaction, type TransactionAnswer } from "../../horizon/read-transaction.js";
 import { submitTransaction } from "../../horizon/submit.js";
+import type { Kept } from "../../submission/read-submission.js";
 import type { ChargeOrder, ChargeOutcome, FindOutcome, Provider } from "../provider.js";
 import { STELLAR } from "./accept.js";
-import type { Kept } from "./read-submission.js";
 import { ruleFor, type SubmitRule } from "./submit-rules.js";
 
 export type StellarOptions = {

@@ -1,7 +1,7 @@
 import type { DataSource } from "typeorm";
-import type { ChargeId } from "../../entities/charge.js";
-import type { AccountId, TransactionHash } from "../../stellar/credit.js";
-import { type OperationId, parseOperationId } from "../../stellar/operation-id.js";
+import type { ChargeId } from "../entities/charge.js";
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 
 /** The transaction of a charge, as it was kept when the charge was accepted. */
 export type Kept = {
