@@ -13,6 +13,9 @@ export type Incoming = { readonly asset: Asset; readonly amount: Stroops; readon
  * Types that bring no value to an account other than those they name as destination. `set_trust_line_flags` and
  * `allow_trust` stand around the payment of a regulated asset (SEP-8).
  *
+ * Trades count as nothing here: an offer that stands on the account can be met by anybody at any time, in any
+ * transaction, and is no payment on the network either.
+ *
  * What is not here is refused, also what the network learns one day: `invoke_host_function` can move anything,
  * `inflation` paid whom the votes named.
  */

@@ -98,17 +98,21 @@ export class StellarProvider implements Provider {
 
 const NOTHING_KEPT = { kind: "unknown", detail: "no transaction was kept for this charge" } as const;
 
-/** A server that does not answer is `unknown`; what no rule is for is thrown, and counts as the same. */
-async function answered<T>(
-  work: () => Promise<T>,
-): Promise<T | { readonly kind: "unknown"; readonly detail: string }> {
+/**
+ * A server that does not answer is `unknown`, and one that has not got there yet is `in_progress`; what no rule is for
+ * is thrown, and counts as unknown.
+ */
+async function answered<T>(work: () => Promise<T>): Promise<T | Unanswered> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof HorizonError || error instanceof WrongNetworkError)) throw error;
-    return { kind: "unknown", detail: error.message };
+    const isBehind = error instanceof HorizonError && error.kind === "behind";
+    return { kind: isBehind ? "in_progress" : "unknown", detail: error.message };
   }
 }
+
+type Unanswered = { readonly kind: "in_progress" | "unknown"; readonly detail: string };
 
 function seen(answer: TransactionAnswer, { hash }: Kept): ChargeOutcome | null {
   if (answer.kind === "applied") {

@@ -304,6 +304,17 @@ describe("the stellar provider, on a real server", () => {
     expectOpen(await provider().find(over, signal), "in_progress", /no longer has ledgers/);
   });
 
+  it("waits for the server behind the balancer that knows of the transaction, and not yet what it paid", async () => {
+    const order = accept(payment());
+    assert.equal((await provider().charge(order, signal)).kind, "in_progress");
+    stage.network.closeLedger();
+    const lag = fault({ kind: "lag", ledgers: 1, path: `/transactions/${order.providerId}/payments` });
+    expectOpen(await provider().find(order, signal), "in_progress", /asked of a server at/);
+    const charging = provider(60_000).charge(order, signal);
+    stage.sandbox.faults.clear(lag);
+    expectSuccess(await charging, order);
+  });
+
   it("is believed about its own network only", async () => {
     const order = accept(payment("10", inSeconds(-10)));
     stage.network.closeLedger();
