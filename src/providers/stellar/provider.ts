@@ -41,7 +41,7 @@ export class StellarProvider implements Provider {
 
   /** Sends it, and looks for its ledger for a while. */
   async charge({ id }: ChargeOrder, signal: AbortSignal): Promise<ChargeOutcome> {
-    return await answered(async () => {
+    return await answered(signal, async () => {
       const until = performance.now() + (this.options.awaitMs ?? AWAIT_MS);
       const kept = await this.options.keptFor(id);
       if (kept === null) return NOTHING_KEPT;
@@ -52,7 +52,7 @@ export class StellarProvider implements Provider {
 
   /** Asks the ledgers by hash, and by nothing else. */
   async find({ id }: ChargeOrder, signal: AbortSignal): Promise<FindOutcome> {
-    return await answered(async () => {
+    return await answered(signal, async () => {
       const { horizon, passphrase } = this.options;
       const kept = await this.options.keptFor(id);
       if (kept === null) return NOTHING_KEPT;
@@ -99,13 +99,16 @@ export class StellarProvider implements Provider {
 const NOTHING_KEPT = { kind: "unknown", detail: "no transaction was kept for this charge" } as const;
 
 /**
- * A server that does not answer is `unknown`, and one that has not got there yet is `in_progress`; what no rule is for
- * is thrown, and counts as unknown.
+ * Whoever ran out of time does not know, nor does one whose server did not answer; one that has not got there yet is
+ * `in_progress`. What no rule is for is thrown, and counts as unknown.
  */
-async function answered<T>(work: () => Promise<T>): Promise<T | Unanswered> {
+async function answered<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T | Unanswered> {
   try {
+    // Without this line a transaction would be sent by an attempt whose time is over.
+    signal.throwIfAborted();
     return await work();
   } catch (error) {
+    if (signal.aborted) return { kind: "unknown", detail: "stopped before there was an answer" };
     if (!(error instanceof HorizonError || error instanceof WrongNetworkError)) throw error;
     const isBehind = error instanceof HorizonError && error.kind === "behind";
     return { kind: isBehind ? "in_progress" : "unknown", detail: error.message };

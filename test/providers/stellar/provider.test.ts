@@ -209,6 +209,27 @@ describe("the stellar provider, on a real server", () => {
     stage.sandbox.faults.clear(cut);
   });
 
+  it("does not know where nobody listens, and sends nothing once its time is over", async () => {
+    const order = accept(payment());
+    const nobody = new StellarProvider({
+      horizon: new HorizonClient({ url: "http://127.0.0.1:9" }),
+      passphrase: stage.network.passphrase,
+      keptFor: async (id) => kept.get(id) ?? null,
+    });
+    expectOpen(await nobody.charge(order, signal), "unknown", /./);
+    expectOpen(await nobody.find(order, signal), "unknown", /./);
+    expectOpen(await provider().charge(order, AbortSignal.abort()), "unknown", /stopped/);
+    expectOpen(await provider().find(order, AbortSignal.abort()), "unknown", /stopped/);
+    assert.equal(taken(order), false);
+    const stopping = new AbortController();
+    const charging = provider(60_000).charge(order, stopping.signal);
+    await eventually(async () => taken(order));
+    stopping.abort();
+    expectOpen(await charging, "unknown", /stopped/);
+    stage.network.closeLedger();
+    expectSuccess(await provider().find(order, signal), order);
+  });
+
   it("goes to /transactions where the server is too old for more", async () => {
     const order = accept(payment());
     fault({ kind: "status", status: 404, type: "not_found", path: "/transactions_async" });
