@@ -9,6 +9,7 @@ import {
 } from "../stellar/operation-id.js";
 import { type AuditProgress, beginAudit, differencesOf, saveProgress } from "./audit-log.js";
 import { bookedCredits } from "./booked-credits.js";
+import { checkCharges } from "./check-charges.js";
 import { checkSessions } from "./check-sessions.js";
 import { compareCredits } from "./compare-credits.js";
 import { addTotals, checkConservation, type Totals } from "./conservation.js";
@@ -43,7 +44,7 @@ export type AuditReport = {
 };
 
 /**
- * Proves G1 to G3 for an account and a range of ledgers, or says where they don't hold. The books are read in
+ * Proves G1 to G3, and what the network tells of G6, for an account and a range of ledgers, or says where they don't hold. The books are read in
  * one snapshot, and only up to the watermark: what lies beyond is on its way. Can be interrupted; the same call
  * goes on from there.
  * @throws HistoryMissingError, HorizonError, or the database's error: the audit is unfinished, and proves nothing
@@ -100,6 +101,7 @@ async function auditInSnapshot(
   const found = [
     ...checkConservation(progress.totals),
     ...(await checkSessions(snapshot, account, progress.from, progress.to, since)),
+    ...(await checkCharges(snapshot, account, progress.from, progress.to, since)),
   ];
   await saveProgress(dataSource, progress, found, true);
   const { to, credits, totals } = progress;

@@ -9,6 +9,7 @@ export type BookedCredit = {
   readonly outcome: string;
   readonly account: string;
   readonly transactionHash: string | null;
+  readonly innerHash: string | null;
   readonly sender: string | null;
   readonly asset: string | null;
   /** Stroops. */
@@ -19,6 +20,16 @@ export type BookedCredit = {
   /** The exception's, where there is one. */
   readonly reason: string | null;
   readonly detail: string | null;
+  /** The charge that its transaction was handed in for. */
+  readonly handedInFor: {
+    readonly id: string;
+    readonly account: string | null;
+    readonly asset: string | null;
+    readonly status: string;
+  } | null;
+  /** The charge of its payment, where it is a charge's. */
+  readonly paysCharge: string | null;
+  /** Of a session. */
   readonly payment: {
     readonly surplus: bigint;
     /** Whether a person accepted it. */
@@ -34,15 +45,18 @@ export type BookedCredit = {
 };
 
 const READ = `
-  SELECT c.operation_id, c.move_index, c.outcome, c.account, c.transaction_hash, c.sender, c.asset, c.amount,
+  SELECT c.operation_id, c.move_index, c.outcome, c.account, c.transaction_hash, c.inner_hash, c.sender, c.asset, c.amount,
          c.memo_key, c.muxed_key, c.closed_at, e.reason, e.detail, p.surplus, v.verdict,
          s.id AS session_id, s.account AS session_account, s.asset AS session_asset, s.amount AS session_amount,
-         s.memo_key AS session_memo
+         s.memo_key AS session_memo, p.charge_id,
+         ch.id AS handed_in_for, ch.account AS charge_account, ch.asset AS charge_asset, ch.status AS charge_status
   FROM credits c
   LEFT JOIN payments p USING (operation_id, move_index)
   LEFT JOIN checkout_sessions s ON s.id = p.session_id
   LEFT JOIN payment_exceptions e USING (operation_id, move_index)
   LEFT JOIN exception_verdicts v USING (operation_id, move_index)
+  LEFT JOIN submissions sub ON sub.hash = coalesce(c.inner_hash, c.transaction_hash)
+  LEFT JOIN charges ch ON ch.id = sub.charge_id
   WHERE c.account = $1 AND c.operation_id > $2 AND c.operation_id <= $3
   ORDER BY c.operation_id, c.move_index`;
 
@@ -60,6 +74,7 @@ export async function bookedCredits(
     outcome: row.outcome,
     account: row.account,
     transactionHash: row.transaction_hash,
+    innerHash: row.inner_hash,
     sender: row.sender,
     asset: row.asset,
     amount: row.amount === null ? null : BigInt(row.amount),
@@ -68,6 +83,16 @@ export async function bookedCredits(
     closedAt: row.closed_at,
     reason: row.reason,
     detail: row.detail,
+    handedInFor:
+      row.handed_in_for === null
+        ? null
+        : {
+            id: row.handed_in_for,
+            account: row.charge_account,
+            asset: row.charge_asset,
+            status: row.charge_status,
+          },
+    paysCharge: row.charge_id,
     payment:
       row.session_id === null
         ? null
@@ -91,6 +116,7 @@ type Row = {
   outcome: string;
   account: string;
   transaction_hash: string | null;
+  inner_hash: string | null;
   sender: string | null;
   asset: string | null;
   amount: string | null;
@@ -106,4 +132,9 @@ type Row = {
   session_asset: string;
   session_amount: string;
   session_memo: string;
+  charge_id: string | null;
+  handed_in_for: string | null;
+  charge_account: string | null;
+  charge_asset: string | null;
+  charge_status: string;
 };

@@ -37,6 +37,8 @@ function compareOne(movement: Movement, row: BookedCredit): Difference[] {
     ["asset", movement.asset, row.asset],
     ["account", movement.account, row.account],
     ["transaction", movement.transactionHash, row.transactionHash],
+    // Credits that were recorded before charges were have none in the books.
+    ["inner transaction", row.innerHash === null ? null : movement.innerHash, row.innerHash],
     ["sender", movement.from, row.sender],
     ["memo", movement.memo, row.memoKey],
     ["muxed id", movement.muxed, row.muxedKey],
@@ -50,14 +52,35 @@ function compareOne(movement: Movement, row: BookedCredit): Difference[] {
   return [difference("altered", row, words.join("; "))];
 }
 
-/** A credit is a payment of the session that it names, or an exception, and never both or neither. */
+/**
+ * A credit is a payment of the session that it names, or of the charge that its transaction was handed in for, or an
+ * exception, and never two of these or none.
+ */
 function placement(row: BookedCredit): Difference[] {
-  const places = Number(row.payment !== null) + Number(row.reason !== null);
-  if (places !== 1 || (row.outcome === "payment") !== (row.payment !== null)) {
+  const isPayment = row.payment !== null || row.paysCharge !== null;
+  const places = [row.payment, row.paysCharge, row.reason].filter((place) => place !== null).length;
+  if (places !== 1 || (row.outcome === "payment") !== isPayment) {
     return [difference("misplaced", row, `calls itself ${row.outcome}, and is in ${places} places`)];
   }
-  if (row.payment === null) return [];
-  const { session, surplus, accepted } = row.payment;
+  const due = chargeDue(row);
+  if (row.paysCharge !== due) {
+    return [
+      row.paysCharge === null
+        ? difference("charge_missed", row, `its transaction was handed in for charge ${due}`)
+        : difference("wrong_charge", row, `pays charge ${row.paysCharge}, which it was not handed in for`),
+    ];
+  }
+  return row.payment === null ? [] : paymentOfSession(row, row.payment);
+}
+
+/** The charge that a credit has to pay. */
+function chargeDue({ handedInFor: charge, account, asset }: BookedCredit): string | null {
+  if (charge === null || charge.account !== account || charge.asset !== asset) return null;
+  return charge.status === "cancelled" || charge.status === "failed" ? null : charge.id;
+}
+
+function paymentOfSession(row: BookedCredit, payment: NonNullable<BookedCredit["payment"]>): Difference[] {
+  const { session, surplus, accepted } = payment;
   const due = row.amount === null ? null : row.amount - session.amount;
   const isNamed = session.memoKey === row.muxedKey || session.memoKey === row.memoKey;
   if (!isNamed || session.account !== row.account || session.asset !== row.asset) {

@@ -16,9 +16,9 @@ export function addTotals(totals: Totals, told: readonly Movement[], booked: rea
     return found;
   };
   for (const movement of told) if (movement.kind === "credit") of(movement.asset).credited += movement.amount;
-  for (const { asset, amount, payment, reason } of booked) {
+  for (const { asset, amount, payment, paysCharge, reason } of booked) {
     if (asset === null || amount === null) continue;
-    if (payment !== null) of(asset).payments += amount;
+    if (payment !== null || paysCharge !== null) of(asset).payments += amount;
     if (reason !== null) of(asset).exceptions += amount;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * src/audit: the proof of G1 to G3. Reads the network and the books and compares them, from nothing but the
+ * src/audit: the proof of G1 to G3, and of G6 as far as the network tells. Reads the network and the books and compares them, from nothing but the
  * network's records and the tables: it shares no code with ingest or settlement beyond the decoding of records,
  * so that a mistake there can't hide itself here. Reads the books only; writes what it found beside them.
  */
@@ -15,6 +15,18 @@ export const REMEDIES = {
   misplaced:
     "A credit is not in exactly one place: somebody wrote to the database. Keep a copy, then restore.",
   wrong_session: "A payment is of a session that its credit does not name: somebody wrote to the database.",
+  wrong_charge:
+    "A payment is of a charge whose transaction did not bring it, or that has failed: somebody wrote to the database. Keep a copy, then restore.",
+  charge_missed:
+    "A credit of a transaction that was handed in for a charge does not pay that charge: deliver nothing for the charge twice, and call support.",
+  charge_unpaid:
+    "A charge on the network has succeeded and nothing has paid it: somebody wrote to the database. Deliver nothing for it before it is explained.",
+  charge_not_ended:
+    "A charge has payments and has not succeeded: somebody wrote to the database. Its merchant was not told; keep a copy, then call support.",
+  charge_sum:
+    "A charge's payments are not its amount: see this account's other differences first (`unreadable`: replay it, then audit again).",
+  charge_not_announced:
+    "A charge has succeeded and there is no charge.succeeded event: somebody wrote to the database. Tell its merchant.",
   not_conserved:
     "An asset's credits are not its payments and exceptions: see the other differences of this account.",
   unreadable: "A credit could not be read: `paidonce dead-letters replay`, then audit again.",
@@ -32,7 +44,7 @@ export type DifferenceKind = keyof typeof REMEDIES;
 /** One thing in which the books and the network, or the books and themselves, do not agree. */
 export type Difference = {
   readonly kind: DifferenceKind;
-  /** A credit's key (`<operation id>-<move index>`), a session's id, or an asset. */
+  /** A credit's key (`<operation id>-<move index>`), a session's or a charge's id, or an asset. */
   readonly subject: string;
   readonly detail: string;
 };

@@ -4,7 +4,9 @@ import { connectRedis } from "../consumers/redis-connections.js";
 import { HorizonClient } from "../horizon/client.js";
 import { readOperation } from "../horizon/read-page.js";
 import { createLogger } from "../logging.js";
+import type { Outcome } from "../settlement/decide.js";
 import { listUnreadable, type UnreadableCredit } from "../settlement/list-unreadable.js";
+import type { RecordedOutcome } from "../settlement/read-recorded.js";
 import { settle } from "../settlement/settle.js";
 import { creditKeyText } from "../stellar/credit.js";
 import { readEnvironment } from "./environment.js";
@@ -66,8 +68,7 @@ async function replay(keys: readonly string[]): Promise<boolean> {
       const settlements = await settle(dataSource, movements, { replay: true });
       for (const settlement of settlements) {
         const outcome = settlement.kind === "recorded" ? settlement.outcome : settlement.recorded;
-        const what = outcome.kind === "payment" ? `paid session ${outcome.sessionId}` : outcome.reason;
-        process.stdout.write(`${creditKeyText(settlement.movement)}: ${what}\n`);
+        process.stdout.write(`${creditKeyText(settlement.movement)}: ${describeOutcome(outcome)}\n`);
         if (outcome.kind === "exception" && outcome.reason === "unreadable") isComplete = false;
         else await exhume(redis, letter.account, letter.key);
       }
@@ -75,6 +76,17 @@ async function replay(keys: readonly string[]): Promise<boolean> {
     return isComplete;
   } finally {
     await close();
+  }
+}
+
+function describeOutcome(outcome: Outcome | RecordedOutcome): string {
+  switch (outcome.kind) {
+    case "payment":
+      return `paid session ${outcome.sessionId}`;
+    case "charge_payment":
+      return `paid charge ${outcome.chargeId}`;
+    case "exception":
+      return outcome.reason;
   }
 }
 

@@ -1,3 +1,4 @@
+import { innerHashOf } from "../horizon/fields.js";
 import { parseAsset } from "../stellar/asset.js";
 import { type AccountId, creditKeyText, type Movement, type TransactionHash } from "../stellar/credit.js";
 import { parseMemoKey } from "../stellar/memo.js";
@@ -32,6 +33,7 @@ export function encodeEntry(movement: Movement): string[] {
   if (movement.kind === "unreadable") return [...fields, "why", movement.why];
   fields.push("asset", movement.asset, "amount", formatStroops(movement.amount));
   fields.push("closed_at", movement.closedAt.toISOString());
+  if (movement.innerHash !== null) fields.push("inner", movement.innerHash);
   if (movement.from !== null) fields.push("from", movement.from);
   if (movement.memo !== null) fields.push("memo", movement.memo);
   if (movement.muxed !== null) fields.push("muxed", movement.muxed);
@@ -87,9 +89,13 @@ function parseFields(raw: readonly string[]): WithoutKey<Movement> {
   const version = need("v");
   if (version !== FORMAT) throw new Error(`format ${version.slice(0, 20)} is not known to this version`);
   const record = need("record");
-  const tx = fields.get("tx");
-  if (tx !== undefined && !/^[0-9a-f]{64}$/.test(tx)) throw new Error("field tx is not a transaction hash");
-  const transactionHash = (tx ?? null) as TransactionHash | null;
+  const hash = (name: string): TransactionHash | null => {
+    const value = fields.get(name);
+    if (value === undefined) return null;
+    if (!/^[0-9a-f]{64}$/.test(value)) throw new Error(`field ${name} is not a transaction hash`);
+    return value as TransactionHash;
+  };
+  const transactionHash = hash("tx");
   const kind = need("kind");
   if (kind === "unreadable") return { kind, transactionHash, why: need("why"), record };
   if (kind !== "credit") throw new Error(`unknown kind ${JSON.stringify(kind.slice(0, 40))}`);
@@ -103,6 +109,7 @@ function parseFields(raw: readonly string[]): WithoutKey<Movement> {
   return {
     kind,
     transactionHash,
+    innerHash: hash("inner") ?? innerHashInside(record),
     from: fields.get("from") ?? null,
     asset: parseAsset(need("asset")),
     amount,
@@ -111,4 +118,12 @@ function parseFields(raw: readonly string[]): WithoutKey<Movement> {
     muxed: muxed === undefined ? null : parseMemoKey(muxed),
     record,
   };
+}
+
+/**
+ * An older ingest wrote no inner hash, but the record has it: without this a charge whose transaction comes through
+ * such an entry, while a new version is rolled out, would find its money called an exception.
+ */
+function innerHashInside(record: string): TransactionHash | null {
+  return record.includes('"inner_transaction"') ? innerHashOf(JSON.parse(record).transaction) : null;
 }

@@ -26,6 +26,13 @@ export function logSettlement(logger: Logger, settlement: Settlement): void {
     );
     return;
   }
+  if (outcome.kind === "charge_payment") {
+    logger.info(
+      { charge: outcome.chargeId, ...facts, outcome: "payment" },
+      `paid ${value(movement)}  charge ${outcome.chargeId}  operation ${facts.operation}`,
+    );
+    return;
+  }
   const line = { session: outcome.sessionId, ...facts, outcome: outcome.reason, detail: outcome.detail };
   const session = outcome.sessionId === null ? "" : `  session ${outcome.sessionId}`;
   const text = `${outcome.reason} ${value(movement)}${session}  operation ${facts.operation}  (${outcome.detail})`;

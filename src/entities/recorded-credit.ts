@@ -27,6 +27,10 @@ export class RecordedCredit {
   @Column("text", { name: "transaction_hash", nullable: true })
   transactionHash!: TransactionHash | null;
 
+  /** Of a fee bump the transaction inside; null of those recorded before charges were, too. */
+  @Column("text", { name: "inner_hash", nullable: true })
+  innerHash!: TransactionHash | null;
+
   @Column("text", { nullable: true })
   sender!: string | null;
 

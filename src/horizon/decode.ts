@@ -9,6 +9,7 @@ import {
   FieldError,
   type Fields,
   hashOf,
+  innerHashOf,
   isFields,
   keyOf,
   memoOf,
@@ -105,8 +106,15 @@ function decodeMove(record: Fields, move: Move, base: Base): Credit[] {
   ];
 }
 
-function transactionOf(record: Fields): Pick<Credit, "transactionHash" | "memo" | "closedAt"> {
-  return { transactionHash: hashOf(record), memo: memoOf(record), closedAt: closedAtOf(record) };
+function transactionOf(
+  record: Fields,
+): Pick<Credit, "transactionHash" | "innerHash" | "memo" | "closedAt"> {
+  return {
+    transactionHash: hashOf(record),
+    memo: memoOf(record),
+    innerHash: innerHashOf(record.transaction),
+    closedAt: closedAtOf(record),
+  };
 }
 
 function decodeMerge(record: Fields, base: Base): Decoded {

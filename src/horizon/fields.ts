@@ -43,10 +43,25 @@ export function addressOf(fields: Fields, name: string): string {
 /** @throws FieldError unless `transaction_hash` is 64 lower-case hex digits */
 export function hashOf(fields: Fields): TransactionHash {
   const hash = fields.transaction_hash;
-  if (typeof hash !== "string" || !/^[0-9a-f]{64}$/.test(hash)) {
-    throw new FieldError(`transaction_hash is no hash: ${preview(hash)}`);
-  }
-  return hash as TransactionHash;
+  if (!isHash(hash)) throw new FieldError(`transaction_hash is no hash: ${preview(hash)}`);
+  return hash;
+}
+
+/**
+ * The inner hash of a fee bump, from the joined transaction.
+ * @returns null of any other transaction
+ * @throws FieldError where there is one that can't be read: what it was handed in for would not be found
+ */
+export function innerHashOf(transaction: unknown): TransactionHash | null {
+  const inner = isFields(transaction) ? transaction.inner_transaction : undefined;
+  if (inner === undefined || inner === null) return null;
+  const hash = isFields(inner) ? inner.hash : undefined;
+  if (!isHash(hash)) throw new FieldError(`inner_transaction.hash is no hash: ${preview(hash)}`);
+  return hash;
+}
+
+function isHash(value: unknown): value is TransactionHash {
+  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 }
 
 const RFC3339_UTC = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/;

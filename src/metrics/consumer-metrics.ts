@@ -63,5 +63,5 @@ export function consumerMetrics(registry: Registry): ConsumerMetrics {
 
 function outcomeOf(settlement: Settlement): string {
   if (settlement.kind === "redelivered") return "redelivered";
-  return settlement.outcome.kind === "payment" ? "payment" : settlement.outcome.reason;
+  return settlement.outcome.kind === "exception" ? settlement.outcome.reason : "payment";
 }

@@ -1,5 +1,6 @@
 import type { QueryRunner } from "typeorm";
-import { decide } from "../settlement/decide.js";
+import { decide, type Outcome } from "../settlement/decide.js";
+import { findCharges } from "../settlement/find-charges.js";
 import { rollBackSession } from "../settlement/roll-back-session.js";
 import { type Settlement, settle } from "../settlement/settle.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
@@ -65,8 +66,10 @@ export async function settleCredits(
     return findingOf(session, "settled", detail, { ...evidence, credit: key }, { status: "paid" });
   };
   if (run.dryRun) {
+    const charges = await findCharges(run.dataSource.manager, movements, { lock: false });
     const paying = movements.find(
-      (credit) => credit.kind === "credit" && decide(session, credit).kind === "payment",
+      (credit) =>
+        credit.kind === "credit" && decide(session, credit, charges.of(credit)).kind === "payment",
     );
     if (paying !== undefined) note(run, paidBy(paying), "new");
     if (paying !== undefined) return "paid";
@@ -91,7 +94,7 @@ export async function settleCredits(
 
 function isPaymentOf(
   session: BrokenSession,
-  outcome: { readonly kind: string; readonly sessionId: string | null },
+  outcome: Outcome,
 ): boolean {
   return outcome.kind === "payment" && outcome.sessionId === session.id;
 }

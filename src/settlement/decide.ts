@@ -2,6 +2,7 @@
  * src/settlement: what a credit means, and the one transaction that makes it true. Nothing here knows about
  * Redis, streams or Horizon's wire format. Called by consumers and jobs.
  */
+import type { Charge, ChargeId } from "../entities/charge.js";
 import type { CheckoutSession, SessionId } from "../entities/checkout-session.js";
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { Credit } from "../stellar/credit.js";
@@ -14,11 +15,16 @@ export type DecidableSession = Pick<
   "id" | "account" | "asset" | "amount" | "status" | "expiresAt" | "graceSeconds"
 >;
 
+/** What `decide` needs to know of a charge. */
+export type DecidableCharge = Pick<Charge, "id" | "account" | "asset" | "status">;
+
 /** What `decide` needs to know of a credit, or of one that is yet to come. */
 export type DecidableCredit = Pick<Credit, "account" | "asset" | "amount" | "muxed" | "memo" | "closedAt">;
 
 export type Outcome =
   | { readonly kind: "payment"; readonly sessionId: SessionId; readonly surplus: Stroops }
+  /** Part or all of what its transaction was handed in for. Nothing can be left over: its sum was checked before. */
+  | { readonly kind: "charge_payment"; readonly chargeId: ChargeId }
   | {
       readonly kind: "exception";
       readonly reason: ExceptionReason;
@@ -32,21 +38,30 @@ export type Outcome =
  * replica, for ever.
  *
  * The order of the rules is part of the contract: money that can't be accepted (wrong asset) is told apart
- * before money that a person may still accept (late, underpaid).
+ * before money that a person may still accept (late, underpaid). What was handed in for a charge pays that charge
+ * before anything else, whatever its memo says.
  *
  * @param session the session that the credit's memo or muxed id names on its account, or null
  * @param credit value that reached a watched account in a successful transaction
+ * @param charge the charge that the credit's transaction was handed in for, or null
  */
-export function decide(session: DecidableSession | null, credit: DecidableCredit): Outcome {
+export function decide(
+  session: DecidableSession | null,
+  credit: DecidableCredit,
+  charge: DecidableCharge | null,
+): Outcome {
+  if (charge !== null && paysCharge(charge, credit)) return { kind: "charge_payment", chargeId: charge.id };
+  // For whoever wonders where the money of an order went.
+  const purpose = charge === null ? "" : `; its transaction was handed in for charge ${charge.id}`;
   if (credit.memo === null && credit.muxed === null) {
-    return exception("no_memo", null, "the payment carries no memo and no muxed id");
+    return exception("no_memo", null, `the payment carries no memo and no muxed id${purpose}`);
   }
   // A session is only ever paid on its own receiving account, whatever the caller looked up.
   if (session === null || session.account !== credit.account) {
     return exception(
       "unmatched",
       null,
-      `no session of this account has ${describeMemo(credit.muxed ?? credit.memo)}`,
+      `no session of this account has ${describeMemo(credit.muxed ?? credit.memo)}${purpose}`,
     );
   }
   if (session.status === "paid") {
@@ -74,6 +89,20 @@ export function decide(session: DecidableSession | null, credit: DecidableCredit
     );
   }
   return { kind: "payment", sessionId: session.id, surplus: toStroops(credit.amount - session.amount) };
+}
+
+/**
+ * A charge that was cancelled or has failed is over: money that comes all the same is judged like any other. So is
+ * value in another asset, or on another account. Acceptance refuses a transaction that brings the account anything
+ * else, so that only a hand in the database gets there; counted in, such a credit would make the charge's sum a lie.
+ */
+function paysCharge(charge: DecidableCharge, credit: DecidableCredit): boolean {
+  return (
+    charge.status !== "cancelled" &&
+    charge.status !== "failed" &&
+    charge.account === credit.account &&
+    charge.asset === credit.asset
+  );
 }
 
 /** The last ledger close time that can pay a session: its expiry plus the merchant's grace. */

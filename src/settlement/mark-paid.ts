@@ -43,7 +43,7 @@ export async function markPaid(runner: QueryRunner, id: SessionId): Promise<Mark
   }
   const credit = readCreditOf(payment, id);
   const { asset, closedAt } = credit;
-  const told = { ...credit, kind: "credit", record: "" } as const;
+  const told = { ...credit, kind: "credit", innerHash: null, record: "" } as const;
   const named = (await findSessions(runner.manager, [told], { lock: false })).of(told);
   if (named?.id !== id || asset !== session.asset) {
     return { kind: "unfit", why: "its payment is of a credit that does not name it" };

@@ -1,4 +1,5 @@
 import type { EntityManager } from "typeorm";
+import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { CreditKey } from "../stellar/credit.js";
@@ -6,11 +7,12 @@ import type { CreditKey } from "../stellar/credit.js";
 /** What Postgres says became of a credit. */
 export type RecordedOutcome =
   | { readonly kind: "payment"; readonly sessionId: SessionId }
+  | { readonly kind: "charge_payment"; readonly chargeId: ChargeId }
   | { readonly kind: "exception"; readonly reason: ExceptionReason; readonly sessionId: SessionId | null };
 
 const READ = `
   SELECT c.operation_id::text || '-' || c.move_index::text AS key,
-         p.session_id AS paid_session, e.reason, e.session_id AS named_session
+         p.session_id AS paid_session, p.charge_id AS paid_charge, e.reason, e.session_id AS named_session
   FROM unnest($1::bigint[], $2::integer[]) AS wanted (operation_id, move_index)
   JOIN credits c USING (operation_id, move_index)
   LEFT JOIN payments p USING (operation_id, move_index)
@@ -24,21 +26,23 @@ export async function readRecorded(
   manager: EntityManager,
   keys: readonly CreditKey[],
 ): Promise<Map<string, RecordedOutcome>> {
-  const rows: {
-    key: string;
-    paid_session: SessionId | null;
-    reason: ExceptionReason;
-    named_session: SessionId | null;
-  }[] = await manager.query(READ, [
+  const rows: Row[] = await manager.query(READ, [
     keys.map((key) => key.operationId.toString()),
     keys.map((key) => key.moveIndex),
   ]);
-  return new Map(
-    rows.map((row) => [
-      row.key,
-      row.paid_session !== null
-        ? { kind: "payment", sessionId: row.paid_session }
-        : { kind: "exception", reason: row.reason, sessionId: row.named_session },
-    ]),
-  );
+  return new Map(rows.map((row) => [row.key, outcomeOf(row)]));
 }
+
+function outcomeOf({ paid_session, paid_charge, reason, named_session }: Row): RecordedOutcome {
+  if (paid_session !== null) return { kind: "payment", sessionId: paid_session };
+  if (paid_charge !== null) return { kind: "charge_payment", chargeId: paid_charge };
+  return { kind: "exception", reason, sessionId: named_session };
+}
+
+type Row = {
+  key: string;
+  paid_session: SessionId | null;
+  paid_charge: ChargeId | null;
+  reason: ExceptionReason;
+  named_session: SessionId | null;
+};

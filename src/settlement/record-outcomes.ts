@@ -2,6 +2,7 @@ import type { QueryRunner } from "typeorm";
 import type { Credit, Movement } from "../stellar/credit.js";
 import type { TraceParent } from "../tracing.js";
 import type { Outcome } from "./decide.js";
+import { endPaidCharges } from "./end-paid-charges.js";
 import { type Event, exceptionRaised, paymentConfirmed } from "./events.js";
 
 export type DecidedMovement = { readonly movement: Movement; readonly outcome: Outcome };
@@ -17,17 +18,19 @@ const RECORD = `
     SELECT * FROM unnest(
       $1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
       $9::text[], $10::text[], $11::timestamptz[], $12::text[],
-      $13::uuid[], $14::bigint[], $15::text[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::text[], $21::text[]
+      $13::uuid[], $14::bigint[], $15::text[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::text[], $21::text[],
+      $22::text[], $23::uuid[]
     ) AS d (
       operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount,
       muxed_key, memo_key, closed_at, record,
-      session_id, surplus, reason, detail, event_id, event_type, event_subject, event_body, trace_parent
+      session_id, surplus, reason, detail, event_id, event_type, event_subject, event_body, trace_parent,
+      inner_hash, charge_id
     )
   ), recorded AS (
     INSERT INTO credits (operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount,
-                         muxed_key, memo_key, closed_at, record)
+                         muxed_key, memo_key, closed_at, record, inner_hash)
     SELECT operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount,
-           muxed_key, memo_key, closed_at, record
+           muxed_key, memo_key, closed_at, record, inner_hash
     FROM decided
     ORDER BY operation_id, move_index
     ON CONFLICT ON CONSTRAINT credits_accounted_once DO NOTHING
@@ -35,8 +38,8 @@ const RECORD = `
   ), fresh AS (
     SELECT decided.* FROM decided JOIN recorded USING (operation_id, move_index)
   ), paid AS (
-    INSERT INTO payments (operation_id, move_index, session_id, surplus, noted)
-    SELECT operation_id, move_index, session_id, surplus, true FROM fresh WHERE outcome = 'payment'
+    INSERT INTO payments (operation_id, move_index, session_id, charge_id, surplus, noted)
+    SELECT operation_id, move_index, session_id, charge_id, surplus, true FROM fresh WHERE outcome = 'payment'
   ), raised AS (
     INSERT INTO payment_exceptions (operation_id, move_index, reason, session_id, detail)
     SELECT operation_id, move_index, reason, session_id, detail FROM fresh WHERE outcome = 'exception'
@@ -59,7 +62,8 @@ const RECORD = `
   SELECT operation_id::text || '-' || move_index::text AS key FROM recorded`;
 
 /**
- * Writes credits with what was decided about them: payments, exceptions, sessions and outbox events.
+ * Writes credits with what was decided about them: payments, exceptions, sessions, outbox events, and the ends of the
+ * charges that they pay.
  * @param batch no credit twice
  * @param traceOf the trace that brought a movement, which its event's webhooks go on in
  * @returns the keys (`<operation id>-<move index>`) that were not recorded before
@@ -72,22 +76,24 @@ export async function recordOutcomes(
 ): Promise<Set<string>> {
   const rows: { key: string }[] = await runner.query(
     RECORD,
-    columns(batch.map((decided) => [...toRow(decided), traceOf(decided.movement)])),
+    columns(batch.map((decided) => toRow(decided, traceOf(decided.movement)))),
   );
-  return new Set(rows.map((row) => row.key));
+  const fresh = new Set(rows.map((row) => row.key));
+  await endPaidCharges(runner, batch, fresh);
+  return fresh;
 }
 
 type Row = readonly (string | number | null)[];
 
-function toRow({ movement, outcome }: DecidedMovement): Row {
+function toRow({ movement, outcome }: DecidedMovement, trace: TraceParent | null): Row {
   const credit = movement.kind === "credit" ? movement : null;
-  const pays = outcome.kind === "payment" && credit !== null ? outcome : null;
+  const surplus = surplusOf(outcome);
   const fails = outcome.kind === "exception" ? outcome : null;
   const event = credit && eventFor(credit, outcome);
   return [
     movement.operationId.toString(),
     movement.moveIndex,
-    outcome.kind,
+    outcome.kind === "charge_payment" ? "payment" : outcome.kind,
     movement.account,
     movement.transactionHash,
     credit?.from ?? null,
@@ -97,22 +103,35 @@ function toRow({ movement, outcome }: DecidedMovement): Row {
     credit?.memo ?? null,
     credit?.closedAt.toISOString() ?? null,
     movement.record,
-    outcome.sessionId,
-    pays?.surplus.toString() ?? null,
+    outcome.kind === "charge_payment" ? null : outcome.sessionId,
+    surplus?.toString() ?? null,
     fails?.reason ?? null,
     fails?.detail ?? null,
     event?.id ?? null,
     event?.type ?? null,
     event?.subject ?? null,
     event?.body ?? null,
+    trace,
+    credit?.innerHash ?? null,
+    outcome.kind === "charge_payment" ? outcome.chargeId : null,
   ];
 }
 
-/** What could not be read is news for the operator, not for the merchant. */
-function eventFor(credit: Credit, outcome: Outcome): Event {
-  return outcome.kind === "payment"
-    ? paymentConfirmed(credit, outcome.sessionId, outcome.surplus)
-    : exceptionRaised(credit, outcome);
+function surplusOf(outcome: Outcome): bigint | null {
+  if (outcome.kind === "exception") return null;
+  return outcome.kind === "payment" ? outcome.surplus : 0n;
+}
+
+/** What could not be read is news for the operator, not for the merchant. A charge tells of its own end. */
+function eventFor(credit: Credit, outcome: Outcome): Event | null {
+  switch (outcome.kind) {
+    case "payment":
+      return paymentConfirmed(credit, outcome.sessionId, outcome.surplus);
+    case "charge_payment":
+      return null;
+    case "exception":
+      return exceptionRaised(credit, outcome);
+  }
 }
 
 /** Turns rows into the column arrays that `unnest` takes. */

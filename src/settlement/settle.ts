@@ -3,9 +3,10 @@ import { checkpoint } from "../checkpoints.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
-import { compareKeys, creditKeyText, type Movement, type Unreadable } from "../stellar/credit.js";
+import { compareKeys, type Credit, creditKeyText, type Movement, type Unreadable } from "../stellar/credit.js";
 import { currentTrace, type TraceParent } from "../tracing.js";
-import { type DecidableSession, decide, type Outcome } from "./decide.js";
+import { type DecidableCharge, type DecidableSession, decide, type Outcome } from "./decide.js";
+import { findCharges } from "./find-charges.js";
 import { findSessions } from "./find-sessions.js";
 import { forgetUnreadable } from "./forget-unreadable.js";
 import { type RecordedOutcome, readRecorded } from "./read-recorded.js";
@@ -30,8 +31,8 @@ export type SettleOptions = {
 };
 
 /**
- * Settles movements of value: each ends as exactly one payment or exception, and every session that a
- * credit pays is `paid` with one event, all committed together (guarantees G1, G2). Safe to call again with
+ * Settles movements of value: each ends as exactly one payment or exception, every session that a credit pays is
+ * `paid` and every charge that it pays has succeeded, with one event, all committed together (G1, G2, G6). Safe to call again with
  * the same movements, from anywhere, at any time.
  *
  * A movement that Postgres refuses is found by halving the batch and recorded alone as `unreadable`, so
@@ -124,12 +125,15 @@ async function decideAndRecord(
   if (replay) await forgetUnreadable(runner, movements);
   const sessions = await findSessions(runner.manager, movements, { lock: true });
   await checkpoint("settlement.after-session-lock");
-  const decided = decideInOrder(movements, (credit) => sessions.of(credit), paidAlready);
+  const charges = await findCharges(runner.manager, movements, { lock: true });
+  const named = (credit: Credit) => ({ session: sessions.of(credit), charge: charges.of(credit) });
+  const decided = decideInOrder(movements, named, paidAlready);
   const fresh = await recordOutcomes(runner, decided, traceOf);
   await checkpoint("settlement.after-write");
   const stale = decided.filter(({ movement }) => !fresh.has(creditKeyText(movement)));
   // A credit that was recorded before has just been decided to pay, and its neighbours were decided on that
-  // belief: a second credit of its session may be called a duplicate of a payment that does not happen.
+  // belief: a second credit of its session may be called a duplicate of a payment that does not happen. What pays a
+  // charge changes nothing for its neighbours.
   if (stale.some(({ outcome }) => outcome.kind === "payment")) {
     throw new AlreadyRecordedError(stale.map(({ movement }) => creditKeyText(movement)));
   }
@@ -141,7 +145,7 @@ async function decideAndRecord(
 /** Decides a batch in the network's order: a session paid by one credit is paid for all that follow. */
 function decideInOrder(
   movements: readonly Movement[],
-  sessionOf: (credit: Movement & { kind: "credit" }) => DecidableSession | null,
+  named: (credit: Credit) => { session: DecidableSession | null; charge: DecidableCharge | null },
   paidAlready: ReadonlySet<SessionId>,
 ): DecidedMovement[] {
   const paid = new Set(paidAlready);
@@ -152,10 +156,11 @@ function decideInOrder(
         outcome: { kind: "exception", reason: "unreadable", sessionId: null, detail: movement.why },
       };
     }
-    const session = sessionOf(movement);
+    const { session, charge } = named(movement);
     const outcome = decide(
       session !== null && paid.has(session.id) ? { ...session, status: "paid" } : session,
       movement,
+      charge,
     );
     if (outcome.kind === "payment") paid.add(outcome.sessionId);
     return { movement, outcome };

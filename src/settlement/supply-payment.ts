@@ -1,10 +1,12 @@
 import type { QueryRunner } from "typeorm";
+import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import type { Credit } from "../stellar/credit.js";
 import { toStroops } from "../stellar/stroops.js";
 import { currentTrace } from "../tracing.js";
 import type { VerdictWord } from "./credit-facts.js";
 import { type DecidableSession, decide } from "./decide.js";
+import { findCharges } from "./find-charges.js";
 import { findSessions, type SessionRow, sessionOfRow } from "./find-sessions.js";
 import { recordOutcomes } from "./record-outcomes.js";
 import { turnIntoPayment } from "./turn-into-payment.js";
@@ -26,7 +28,7 @@ const LOCK = `
 const NOTE = `UPDATE checkout_sessions SET has_payment = true WHERE id = $1 AND NOT has_payment`;
 
 const PLACE = `
-  SELECT p.session_id AS pays, v.verdict
+  SELECT p.session_id AS pays, p.charge_id AS pays_charge, v.verdict
   FROM credits c LEFT JOIN payments p USING (operation_id, move_index)
     LEFT JOIN exception_verdicts v USING (operation_id, move_index)
   WHERE c.operation_id = $1 AND c.move_index = $2`;
@@ -42,19 +44,24 @@ const PLACE = `
 export async function supplyPayment(runner: QueryRunner, id: SessionId, credit: Credit): Promise<Supply> {
   const session = await lockPaidWithoutPayment(runner, id);
   if (session === null) return { kind: "nothing_to_do" };
-  const [place]: { pays: SessionId | null; verdict: VerdictWord | null }[] = await runner.query(PLACE, [
+  const [place]: Place[] = await runner.query(PLACE, [
     credit.operationId.toString(),
     credit.moveIndex,
   ]);
   if (place && place.pays !== null)
     return { kind: "unfit", why: `it is the payment of session ${place.pays}` };
+  // What pays a charge names the session by accident: paid twice by one credit, one of the two is unpaid.
+  const charge = (await findCharges(runner.manager, [credit], { lock: false })).of(credit);
+  if (place && place.pays_charge !== null)
+    return { kind: "unfit", why: `it is a payment of charge ${place.pays_charge}` };
   const verdict = place?.verdict ?? null;
   if (verdict === "refund" || verdict === "dismiss")
     return { kind: "unfit", why: `its verdict is ${verdict}` };
   // The muxed id goes before the memo, as for a live payment: what names another session is that one's.
   const named = (await findSessions(runner.manager, [credit], { lock: false })).of(credit);
   if (named?.id !== id) return { kind: "unfit", why: `it names session ${named?.id}` };
-  const outcome = decide({ ...session, status: "pending" }, credit);
+  const outcome = decide({ ...session, status: "pending" }, credit, charge);
+  if (outcome.kind === "charge_payment") return { kind: "unfit", why: `it pays charge ${outcome.chargeId}` };
   if (outcome.kind === "exception" && verdict !== "accept") {
     return { kind: "unfit", why: `${outcome.reason}: ${outcome.detail}` };
   }
@@ -67,6 +74,8 @@ export async function supplyPayment(runner: QueryRunner, id: SessionId, credit: 
   await recordOutcomes(runner, [pays], currentTrace);
   return { kind: "supplied" };
 }
+
+type Place = { pays: SessionId | null; pays_charge: ChargeId | null; verdict: VerdictWord | null };
 
 /**
  * Locks a session.

@@ -21,6 +21,8 @@ export type Credit = CreditKey & {
   /** The watched account that received the value. */
   readonly account: AccountId;
   readonly transactionHash: TransactionHash;
+  /** Of a fee bump the transaction inside, which is what was handed in: anybody may bump it anew (CAP-15). */
+  readonly innerHash: TransactionHash | null;
   /** Who sent it: an account or a contract (`C…`); null where the network names nobody (mint). */
   readonly from: string | null;
   readonly asset: Asset;

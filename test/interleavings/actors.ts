@@ -75,8 +75,9 @@ export function told(settlements: readonly Settlement[]): string[] {
   return settlements
     .map((settlement) => {
       const outcome = settlement.kind === "recorded" ? settlement.outcome : settlement.recorded;
-      const what = outcome.kind === "payment" ? "payment" : outcome.reason;
-      return `${creditKeyText(settlement.movement)} ${settlement.kind}: ${what} ${outcome.sessionId}`;
+      const head = `${creditKeyText(settlement.movement)} ${settlement.kind}:`;
+      if (outcome.kind === "charge_payment") return `${head} payment of ${outcome.chargeId}`;
+      return `${head} ${outcome.kind === "payment" ? "payment" : outcome.reason} ${outcome.sessionId}`;
     })
     .sort();
 }

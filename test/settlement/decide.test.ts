@@ -41,7 +41,7 @@ describe("decide", () => {
   it("pays exactly when asset, time, amount and status all allow it, and the surplus is exact", () => {
     fc.assert(
       fc.property(cases, ({ session, credit }) => {
-        const outcome = decide(session, credit);
+        const outcome = decide(session, credit, null);
         const mayPay =
           ["pending", "processing", "expired"].includes(session.status) &&
           session.asset === credit.asset &&
@@ -58,7 +58,7 @@ describe("decide", () => {
     fc.assert(
       fc.property(cases, ({ session, credit }) => {
         const before = structuredClone({ session, credit });
-        expect(decide(session, credit)).to.deep.equal(decide(session, credit));
+        expect(decide(session, credit, null)).to.deep.equal(decide(session, credit, null));
         expect({ session, credit }).to.deep.equal(before);
       }),
     );
@@ -67,7 +67,7 @@ describe("decide", () => {
   it("gives every credit a reason that names its session, or none where no session is named", () => {
     fc.assert(
       fc.property(fc.option(cases), cases, (named, { credit }) => {
-        const outcome = decide(named?.session ?? null, named?.credit ?? credit);
+        const outcome = decide(named?.session ?? null, named?.credit ?? credit, null);
         if (outcome.kind === "exception") {
           expect(outcome.sessionId === null).to.equal(["unmatched", "no_memo"].includes(outcome.reason));
           expect(outcome.detail).to.have.length.above(0);
@@ -78,7 +78,7 @@ describe("decide", () => {
 
   const pending = aSession(owner, { asset: usdc });
   const reason = (session: DecidableSession | null, credit: Credit) => {
-    const outcome = decide(session, credit);
+    const outcome = decide(session, credit, null);
     return outcome.kind === "exception" ? outcome.reason : "payment";
   };
 
@@ -106,7 +106,7 @@ describe("decide", () => {
       creditFor(pending, { amount: toStroops(pending.amount + difference) });
     expect(reason(pending, with1(-1n))).to.equal("underpaid");
     expect(reason(pending, with1(0n))).to.equal("payment");
-    expect(decide(pending, with1(1n))).to.deep.include({ kind: "payment", surplus: 1n });
+    expect(decide(pending, with1(1n), null)).to.deep.include({ kind: "payment", surplus: 1n });
   });
 
   it("the ledger's close time judges expiry, to the second, with the merchant's grace", () => {

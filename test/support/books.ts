@@ -88,6 +88,7 @@ export function creditFor(session: CheckoutSession, overrides: Partial<Credit> =
     moveIndex: 0,
     account: session.account,
     transactionHash: hashOf(operationId),
+    innerHash: null,
     from: "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA",
     asset: session.asset,
     amount: session.amount,
