@@ -14,14 +14,14 @@ const END_OF_TRANSACTION = "(c.operation_id | 4095)";
 const OF_PAYMENTS = `
   SELECT ch.id, ch.status, ch.amount, sum(c.amount) AS paid,
          bool_and(c.asset IS NOT DISTINCT FROM ch.asset AND c.account IS NOT DISTINCT FROM ch.account) AS alike,
-         (SELECT count(*)::int FROM outbox_events o WHERE o.charge_id = ch.id AND o.type = 'charge.succeeded'
-            AND o.subject = ch.id::text) AS events
+         (SELECT count(*)::int FROM outbox_events o
+          WHERE o.type = 'charge.succeeded' AND o.subject = ch.id::text) AS events
   FROM charges ch
   JOIN payments p ON p.charge_id = ch.id
   JOIN credits c USING (operation_id, move_index)
   WHERE ch.id IN (
     SELECT p.charge_id FROM credits c JOIN payments p USING (operation_id, move_index)
-    WHERE c.account = $1 AND c.operation_id > $2 - 4096 AND c.operation_id <= $3
+    WHERE c.account = $1 AND c.operation_id > $2::bigint - 4096 AND c.operation_id <= $3::bigint
       AND ${END_OF_TRANSACTION} > $2 AND ${END_OF_TRANSACTION} <= $3 AND p.charge_id IS NOT NULL)
   GROUP BY ch.id
   ORDER BY ch.id`;
@@ -67,7 +67,8 @@ function judge({ id, status, amount, paid, alike, events }: PaidRow): Difference
   if (BigInt(paid ?? 0) !== BigInt(amount))
     add("charge_sum", `the charge is of ${inUnits(amount)}, its payments come to ${inUnits(paid ?? "0")}`);
   else if (!alike) add("charge_sum", "its payments are in another asset or on another account");
-  if (status === "succeeded" && events !== 1) add("charge_not_announced", `${events} charge.succeeded events`);
+  if (status === "succeeded" && events !== 1)
+    add("charge_not_announced", `${events} charge.succeeded events`);
   return found;
 }
 

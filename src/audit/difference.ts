@@ -18,9 +18,9 @@ export const REMEDIES = {
   wrong_charge:
     "A payment is of a charge whose transaction did not bring it, or that has failed: somebody wrote to the database. Keep a copy, then restore.",
   charge_missed:
-    "A credit of a transaction that was handed in for a charge does not pay that charge: deliver nothing for the charge twice, and call support.",
+    "A credit does not pay the charge that its transaction was handed in for: keep a copy of the database, and call support.",
   charge_unpaid:
-    "A charge on the network has succeeded and nothing has paid it: somebody wrote to the database. Deliver nothing for it before it is explained.",
+    "A charge on the network has succeeded and nothing has paid it: see this account's other differences first (`unreadable`: replay it). Deliver nothing for it before.",
   charge_not_ended:
     "A charge has payments and has not succeeded: somebody wrote to the database. Its merchant was not told; keep a copy, then call support.",
   charge_sum:

@@ -106,9 +106,7 @@ function decodeMove(record: Fields, move: Move, base: Base): Credit[] {
   ];
 }
 
-function transactionOf(
-  record: Fields,
-): Pick<Credit, "transactionHash" | "innerHash" | "memo" | "closedAt"> {
+function transactionOf(record: Fields): Pick<Credit, "transactionHash" | "innerHash" | "memo" | "closedAt"> {
   return {
     transactionHash: hashOf(record),
     memo: memoOf(record),

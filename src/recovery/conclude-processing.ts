@@ -68,8 +68,7 @@ export async function settleCredits(
   if (run.dryRun) {
     const charges = await findCharges(run.dataSource.manager, movements, { lock: false });
     const paying = movements.find(
-      (credit) =>
-        credit.kind === "credit" && decide(session, credit, charges.of(credit)).kind === "payment",
+      (credit) => credit.kind === "credit" && decide(session, credit, charges.of(credit)).kind === "payment",
     );
     if (paying !== undefined) note(run, paidBy(paying), "new");
     if (paying !== undefined) return "paid";
@@ -92,10 +91,7 @@ export async function settleCredits(
   return settlements.some(isUnreadable) ? "unreadable" : "unpaid";
 }
 
-function isPaymentOf(
-  session: BrokenSession,
-  outcome: Outcome,
-): boolean {
+function isPaymentOf(session: BrokenSession, outcome: Outcome): boolean {
   return outcome.kind === "payment" && outcome.sessionId === session.id;
 }
 

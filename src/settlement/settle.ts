@@ -3,7 +3,13 @@ import { checkpoint } from "../checkpoints.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
-import { compareKeys, type Credit, creditKeyText, type Movement, type Unreadable } from "../stellar/credit.js";
+import {
+  type Credit,
+  compareKeys,
+  creditKeyText,
+  type Movement,
+  type Unreadable,
+} from "../stellar/credit.js";
 import { currentTrace, type TraceParent } from "../tracing.js";
 import { type DecidableCharge, type DecidableSession, decide, type Outcome } from "./decide.js";
 import { findCharges } from "./find-charges.js";

@@ -44,10 +44,7 @@ const PLACE = `
 export async function supplyPayment(runner: QueryRunner, id: SessionId, credit: Credit): Promise<Supply> {
   const session = await lockPaidWithoutPayment(runner, id);
   if (session === null) return { kind: "nothing_to_do" };
-  const [place]: Place[] = await runner.query(PLACE, [
-    credit.operationId.toString(),
-    credit.moveIndex,
-  ]);
+  const [place]: Place[] = await runner.query(PLACE, [credit.operationId.toString(), credit.moveIndex]);
   if (place && place.pays !== null)
     return { kind: "unfit", why: `it is the payment of session ${place.pays}` };
   // What pays a charge names the session by accident: paid twice by one credit, one of the two is unpaid.

@@ -15,6 +15,7 @@ describe("decode", () => {
       moveIndex: 0,
       account: r.US,
       transactionHash: r.HASH,
+      innerHash: null,
       from: r.PAYER,
       asset: `USD:${r.ISSUER}`,
       amount: 125_000_000n,
@@ -129,15 +130,34 @@ describe("decode", () => {
     expect(movementsOf(decodeRecord(r.payment({ deep }), r.US))[0]).to.include({ kind: "unreadable" });
   });
 
-  it("a fee-bumped payment keeps the hash as served, found by outer or inner", () => {
+  it("a fee-bumped payment keeps the hash as served, found by outer or inner, and the inner one", () => {
     const bumped = r.transaction({
       fee_bump_transaction: { hash: r.HASH },
       inner_transaction: { hash: r.INNER_HASH },
     });
     for (const transaction_hash of [r.HASH, r.INNER_HASH]) {
       const [credit] = movementsOf(decodeRecord(r.payment({ transaction: bumped, transaction_hash }), r.US));
-      expect(credit).to.include({ kind: "credit", transactionHash: transaction_hash, memo: "id:7" });
+      expect(credit).to.include({
+        kind: "credit",
+        transactionHash: transaction_hash,
+        innerHash: r.INNER_HASH,
+        memo: "id:7",
+      });
     }
+  });
+
+  for (const inner_transaction of [{}, { hash: r.HASH.toUpperCase() }, { hash: 7 }, "cd", []]) {
+    it(`a fee bump of ${JSON.stringify(inner_transaction)} is unreadable: what it was handed in for would not be found`, () => {
+      const transaction = { ...r.transaction(), inner_transaction };
+      const [movement] = movementsOf(decodeRecord(r.payment({ transaction }), r.US));
+      expect(movement).to.include({ kind: "unreadable", transactionHash: r.HASH });
+    });
+  }
+
+  it("a null inner transaction is none", () => {
+    const transaction = { ...r.transaction(), inner_transaction: null };
+    const [credit] = movementsOf(decodeRecord(r.payment({ transaction }), r.US));
+    expect(credit).to.include({ kind: "credit", innerHash: null });
   });
 
   it("the kept record has all but links and XDR", () => {

@@ -1,4 +1,5 @@
 import type { DataSource } from "typeorm";
+import type { Charge } from "../../src/entities/charge.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { eventOf } from "../../src/settlement/events.js";
 import { type AccountId, creditKeyText, type Movement } from "../../src/stellar/credit.js";
@@ -13,6 +14,8 @@ export type Scene = {
   readonly account: AccountId;
   /** By the names that outcomes and failures are printed with. */
   readonly sessions: Readonly<Record<string, CheckoutSession>>;
+  /** Of the same kind. */
+  readonly charges?: Readonly<Record<string, Charge>>;
   /** Everything that is handed in, by anybody. Of two movements under one key either may be recorded. */
   readonly movements: Readonly<Record<string, Movement>>;
   readonly actors: readonly Actor[];
@@ -35,6 +38,7 @@ const READ = `
     (SELECT coalesce(json_agg(json_build_object(
        'key', c.operation_id || '-' || c.move_index, 'outcome', c.outcome, 'asset', c.asset,
        'amount', c.amount::text, 'hash', c.transaction_hash, 'surplus', p.surplus::text, 'pays', p.session_id,
+       'pays_charge', p.charge_id, 'account', c.account, 'inner', c.inner_hash,
        'reason', e.reason, 'names', e.session_id, 'detail', e.detail,
        'verdict', v.verdict, 'was', v.reason, 'note', v.note, 'decided_by', v.decided_by)
        ORDER BY c.operation_id, c.move_index), '[]')
@@ -43,8 +47,13 @@ const READ = `
      LEFT JOIN payment_exceptions e USING (operation_id, move_index)
      LEFT JOIN exception_verdicts v USING (operation_id, move_index)
      WHERE c.account = $1) AS credits,
+    (SELECT coalesce(json_agg(json_build_object('id', ch.id, 'status', ch.status, 'attempts', ch.attempts,
+       'leased', ch.leased_since IS NOT NULL, 'provider_id', ch.provider_id, 'failure', ch.failure_code,
+       'amount', ch.amount::text, 'asset', ch.asset, 'account', ch.account, 'handed_in', s.hash)
+       ORDER BY ch.id), '[]')
+     FROM charges ch LEFT JOIN submissions s ON s.charge_id = ch.id WHERE ch.account = $1) AS charges,
     (SELECT coalesce(json_agg(json_build_object('id', id, 'type', type, 'subject', subject,
-       'session', session_id, 'body', body) ORDER BY session_id, written), '[]')
+       'session', session_id, 'body', body) ORDER BY coalesce(session_id, charge_id), written), '[]')
      FROM outbox_events
      WHERE merchant_id = (SELECT merchant_id FROM receiving_accounts WHERE account = $1)) AS events,
     (SELECT coalesce(json_agg(json_build_object('kind', kind, 'action', action, 'session', f.session_id,
@@ -61,16 +70,19 @@ type Rows = {
     hash: string | null;
     surplus: string | null;
     pays: string | null;
+    pays_charge: string | null;
+    account: string;
     reason: string | null;
     names: string | null;
   }[];
+  charges: { id: string; status: string; amount: string; asset: string; account: string }[];
   events: { id: string; type: string; subject: string; session: string | null; body: string }[];
   findings: unknown[];
 };
 
 /** What a run came to, in words that are the same for every run of the same scene. */
 export type Outcome = {
-  /** What must hold and does not, G1 to G3; empty when all is well. */
+  /** What must hold and does not, G1 to G3 and G6; empty when all is well. */
   readonly wrong: readonly string[];
   /** The books and the answers, ids replaced by names. */
   readonly text: string;
@@ -90,6 +102,7 @@ export async function readOutcome(
     ...answers.map((answer, i) => `${scene.actors[i]?.name} is told ${line(answer)}`),
     ...rows.sessions.map(line),
     ...rows.credits.map(line),
+    ...rows.charges.map((charge) => `charge ${line(charge)}`),
     ...told.map((event) => `event ${line(event)}`),
     ...rows.findings.map((finding) => `recovery: ${line(finding)}`),
   ].join("\n");
@@ -101,11 +114,16 @@ function line(row: unknown): string {
   return String(JSON.stringify(row, (_, value: unknown) => (value === null ? undefined : value)));
 }
 
-function booksOf({ sessions, credits, events }: Rows): Books {
+function booksOf({ sessions, credits, charges, events }: Rows): Books {
   return {
     payments: credits.flatMap(({ key, pays, surplus }) =>
       pays === null ? [] : [{ key, session_id: pays, surplus: surplus ?? "" }],
     ),
+    chargePayments: credits.flatMap(({ key, pays_charge, amount, asset, account }) =>
+      pays_charge === null ? [] : [{ key, charge_id: pays_charge, amount: amount ?? "0", asset, account }],
+    ),
+    succeededCharges: charges.filter(({ status }) => status === "succeeded"),
+    successes: events.flatMap(({ type, subject }) => (type === "charge.succeeded" ? [subject] : [])),
     exceptions: credits.flatMap(({ key, reason, names }) =>
       reason === null ? [] : [{ key, reason, session_id: names }],
     ),
@@ -165,9 +183,14 @@ function named(text: string, { sessions, events }: Rows, scene: Scene): string {
       names.set(new Date(end).toISOString(), "when it was ended");
     }
   }
+  for (const [name, { id, reference, providerId }] of Object.entries(scene.charges ?? {})) {
+    names.set(id, name).set(reference, `reference of ${name}`);
+    if (providerId !== null) names.set(providerId, `hash of ${name}`);
+  }
   for (const [name, movement] of Object.entries(scene.movements)) {
     names.set(creditKeyText(movement), name);
-    if (movement.transactionHash !== null) names.set(movement.transactionHash, `hash of ${name}`);
+    if (movement.transactionHash !== null && !names.has(movement.transactionHash))
+      names.set(movement.transactionHash, `hash of ${name}`);
   }
   for (const { id, type, subject } of events) names.set(id, `id of ${type} ${names.get(subject) ?? subject}`);
   let result = text;

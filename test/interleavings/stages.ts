@@ -4,6 +4,7 @@ import { parseAsset } from "../../src/stellar/asset.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { creditFor } from "../support/books.js";
 import { cancelling, expiring, expiringNow, settling } from "./actors.js";
+import { CHARGES } from "./charge-stages.js";
 import { type Owner, opened, scene, short } from "./open-scene.js";
 import type { Stage } from "./scene.js";
 import { VERDICTS } from "./verdict-stages.js";
@@ -114,7 +115,7 @@ const ENDINGS: Readonly<Record<string, Stage>> = {
 };
 
 /** Everybody who may meet whom. */
-export const STAGES: Readonly<Record<string, Stage>> = { ...ENDINGS, ...VERDICTS };
+export const STAGES: Readonly<Record<string, Stage>> = { ...ENDINGS, ...VERDICTS, ...CHARGES };
 
 /** @throws Error where there is none of this title */
 export function stageOf(title: string): Stage {

@@ -120,11 +120,21 @@ function hashOf(operationId: OperationId): TransactionHash {
 /** Everything the guarantees speak of, in a form that two runs can be compared by. */
 export type Books = {
   readonly payments: { key: string; session_id: string; surplus: string }[];
+  readonly chargePayments: ChargePayment[];
   readonly exceptions: { key: string; reason: string; session_id: string | null }[];
   readonly credits: string[];
   readonly paidSessions: string[];
   readonly confirmations: string[];
+  /** Those on the network; what they are of is compared with what pays them. */
+  readonly succeededCharges: ({ id: string } & Money)[];
+  /** Charges on the network of which `charge.succeeded` was told. */
+  readonly successes: string[];
 };
+
+/** Amount in stroops. */
+type Money = { readonly amount: string; readonly asset: string | null; readonly account: string | null };
+
+export type ChargePayment = { readonly key: string; readonly charge_id: string } & Money;
 
 /** In one snapshot: consumers may be settling meanwhile. */
 export async function readBooks(dataSource: DataSource): Promise<Books> {
@@ -133,7 +143,13 @@ export async function readBooks(dataSource: DataSource): Promise<Books> {
       (await manager.query(sql)).map((row: { value: string }) => row.value);
     return {
       payments: await manager.query(
-        `SELECT operation_id || '-' || move_index AS key, session_id, surplus FROM payments ORDER BY operation_id, move_index`,
+        `SELECT operation_id || '-' || move_index AS key, session_id, surplus FROM payments
+         WHERE session_id IS NOT NULL ORDER BY operation_id, move_index`,
+      ),
+      chargePayments: await manager.query(
+        `SELECT operation_id || '-' || move_index AS key, charge_id, c.amount::text AS amount, c.asset, c.account
+         FROM payments JOIN credits c USING (operation_id, move_index)
+         WHERE charge_id IS NOT NULL ORDER BY operation_id, move_index`,
       ),
       exceptions: await manager.query(
         `SELECT operation_id || '-' || move_index AS key, reason, session_id FROM payment_exceptions ORDER BY operation_id, move_index`,
@@ -147,17 +163,27 @@ export async function readBooks(dataSource: DataSource): Promise<Books> {
       confirmations: await column(
         `SELECT session_id AS value FROM outbox_events WHERE type = 'payment.confirmed' ORDER BY session_id`,
       ),
+      succeededCharges: await manager.query(
+        `SELECT id, amount::text AS amount, asset, account FROM charges
+         WHERE status = 'succeeded' AND asset IS NOT NULL ORDER BY id`,
+      ),
+      successes: await column(
+        `SELECT o.subject AS value FROM outbox_events o JOIN charges c ON c.id = o.charge_id
+         WHERE o.type = 'charge.succeeded' AND c.asset IS NOT NULL ORDER BY o.subject`,
+      ),
     };
   });
 }
 
 /**
- * What must hold whatever happened (G1 and G2).
+ * What must hold whatever happened (G1, G2, and G6 as far as the books tell).
  * @returns what does not, in words; empty when all is well
  */
 export function findContradictions(books: Books): string[] {
   const wrong: string[] = [];
-  const placed = [...books.payments, ...books.exceptions].map((row) => row.key).sort();
+  const placed = [...books.payments, ...books.chargePayments, ...books.exceptions]
+    .map((row) => row.key)
+    .sort();
   if (placed.join() !== [...books.credits].sort().join())
     wrong.push("G1: a credit is not in exactly one place");
   const settled = books.payments.map((row) => row.session_id).sort();
@@ -167,5 +193,21 @@ export function findContradictions(books: Books): string[] {
   if (settled.join() !== [...books.confirmations].sort().join()) {
     wrong.push("G2: the confirmed sessions are not those with a payment");
   }
-  return wrong;
+  const told = [...books.successes].sort().join();
+  const succeeded = books.succeededCharges.map(({ id }) => id).sort();
+  if (told !== succeeded.join()) wrong.push("G6: the charges told to have succeeded are not those that have");
+  return [...wrong, ...findUnpaidCharges(books)];
+}
+
+/** G6: a charge on the network has succeeded exactly when its payments are its amount, in its asset, on its account. */
+function findUnpaidCharges({ chargePayments, succeededCharges }: Books): string[] {
+  const paid = Map.groupBy(chargePayments, (payment) => payment.charge_id);
+  const wrong = succeededCharges.flatMap(({ id, amount, asset, account }) => {
+    const own = paid.get(id) ?? [];
+    paid.delete(id);
+    const sum = own.reduce((total, payment) => total + BigInt(payment.amount), 0n);
+    const isAlike = own.every((payment) => payment.asset === asset && payment.account === account);
+    return sum === BigInt(amount) && isAlike ? [] : [`G6: charge ${id} of ${amount} is paid by ${sum}`];
+  });
+  return [...wrong, ...[...paid.keys()].map((id) => `G6: charge ${id} has payments and has not succeeded`)];
 }
