@@ -8,12 +8,15 @@ import { createTestDatabase, type TestDatabase } from "../support/database.js";
 
 const [SESSION, OTHER, MERCHANT] = [uuidv7(), uuidv7(), uuidv7()];
 const [EVENT, ENDPOINT] = [uuidv7(), uuidv7()];
+const [CHARGE, PAID_CHARGE] = [uuidv7(), uuidv7()];
+const HASH = "b".repeat(64);
 const ACCOUNT = newAccount();
 const UNWATCHED = newAccount();
 
 /**
  * By hand in psql, or by a bug: what each named constraint refuses when nothing else is in the way. Two open
- * sessions stand on one watched account; credits 1-0 and 2-0 are payments, 3-0 is an exception, and 1-0 has paid.
+ * sessions stand on one watched account; credits 1-0 and 2-0 are payments, 3-0 is an exception, and 1-0 has paid. Of
+ * two charges one is pending, with a transaction handed in and an attempt, and one has succeeded.
  */
 const SETUP = `
   INSERT INTO merchants (id, name) VALUES ('${MERCHANT}', 'Backstop');
@@ -34,7 +37,15 @@ const SETUP = `
   INSERT INTO webhook_deliveries (event_id, endpoint_id, position) VALUES ('${EVENT}', '${ENDPOINT}', 1);
   INSERT INTO webhook_attempts (event_id, endpoint_id, attempt, started_at, duration_ms)
     VALUES ('${EVENT}', '${ENDPOINT}', 1, now(), 1);
-  INSERT INTO idempotency_keys (owner, endpoint, key, fingerprint) VALUES ('${MERCHANT}', 'POST /', 'k', sha256('1'))`;
+  INSERT INTO idempotency_keys (owner, endpoint, key, fingerprint) VALUES ('${MERCHANT}', 'POST /', 'k', sha256('1'));
+  INSERT INTO charges (id, merchant_id, reference, provider, asset, account, amount, payload) VALUES
+    ('${CHARGE}', '${MERCHANT}', 'order-1', 'stellar', 'native', '${ACCOUNT}', 10, '{}'),
+    ('${PAID_CHARGE}', '${MERCHANT}', 'order-2', 'stellar', 'native', '${ACCOUNT}', 10, '{}');
+  UPDATE charges SET status = 'processing', attempts = 1 WHERE id = '${PAID_CHARGE}';
+  UPDATE charges SET status = 'succeeded', provider_id = 'p', ended_at = now() WHERE id = '${PAID_CHARGE}';
+  INSERT INTO charge_attempts (charge_id, attempt, kind) VALUES ('${CHARGE}', 1, 'charge');
+  INSERT INTO submissions (hash, envelope, account, max_time, charge_id)
+    VALUES ('${HASH}', 'AAAA', '${ACCOUNT}', now(), '${CHARGE}')`;
 
 const session = (columns: string, values: string) =>
   `INSERT INTO checkout_sessions (id, merchant_id, expires_at, ${columns}) VALUES (gen_random_uuid(), '${MERCHANT}', now(), ${values})`;
@@ -68,6 +79,32 @@ const attempt = (number: number, of: string = EVENT) =>
    VALUES ('${of}', '${ENDPOINT}', ${number}, now(), 1)`;
 const hole = (from: number, to: number, why: string, of: string = ACCOUNT) =>
   `INSERT INTO history_holes (account, missing_from, missing_to, reason) VALUES ('${of}', ${from}, ${to}, '${why}')`;
+
+/** @param changes columns of a charge that would be fine without them */
+const charge = (changes: Readonly<Record<string, string>>) => {
+  const fine = {
+    id: "gen_random_uuid()",
+    merchant_id: `'${MERCHANT}'`,
+    reference: "'r'",
+    provider: "'stellar'",
+  };
+  const money = { asset: "'native'", account: `'${ACCOUNT}'`, amount: "10", payload: "'{}'" };
+  const columns = { ...fine, ...money, ...changes };
+  return `INSERT INTO charges (${Object.keys(columns)}) VALUES (${Object.values(columns)})`;
+};
+const inEuro = { currency: "'EUR'", asset: "NULL", account: "NULL" };
+const setCharge = (change: string, of = CHARGE) => `UPDATE charges SET ${change} WHERE id = '${of}'`;
+const begun = setCharge("status = 'processing', attempts = 1");
+const chargeAttempt = (of: string, number: number, kind = "charge", outcome = "NULL") =>
+  `INSERT INTO charge_attempts (charge_id, attempt, kind, outcome) VALUES ('${of}', ${number}, '${kind}', ${outcome})`;
+/** @param changes columns of a session's submission that would be fine without them */
+const submission = (changes: Readonly<Record<string, string>>) => {
+  const fine = { hash: "repeat('c', 64)", envelope: "'AAAA'", account: `'${ACCOUNT}'`, max_time: "now()" };
+  const columns = { ...fine, session_id: `'${OTHER}'`, ...changes };
+  return `INSERT INTO submissions (${Object.keys(columns)}) VALUES (${Object.values(columns)})`;
+};
+const chargePayment = (to: string, surplus = 0, sessionId = "NULL") =>
+  `INSERT INTO payments (operation_id, move_index, charge_id, session_id, surplus) VALUES (2, 0, ${to}, ${sessionId}, ${surplus})`;
 
 const anAudit = (of: string, from: number, checked: number, to: number, finished = "NULL") =>
   `INSERT INTO audits (id, account, from_cursor, checked_through, to_cursor, finished_at)
@@ -315,6 +352,186 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
   ],
 ];
 
+/** Charges (G6). */
+const CHARGES_REFUSED: typeof REFUSED = [
+  ["charges_reference_unique", "G6: an order charged twice", charge({ reference: "'order-1'" })],
+  [
+    "charges_provider_id_unique",
+    "G6: two charges by one payment of the provider",
+    setCharge("provider_id = 'p'"),
+  ],
+  ["charges_merchant_exists", "a charge of nobody", charge({ ...inEuro, merchant_id: `'${uuidv7()}'` })],
+  ["charges_reference_length", "a charge of no name", charge({ reference: "''" })],
+  ["charges_provider_form", "a provider that no program is called", charge({ provider: "'Stripe Inc.'" })],
+  ["charges_currency_form", "money of no country", charge({ ...inEuro, currency: "'euro'" })],
+  ["charges_asset_has_issuer", "a token of no issuer", charge({ asset: "'USDC'" })],
+  ["charges_amount_positive", "a charge of nothing", charge({ amount: "0" })],
+  ["charges_payload_is_object", "a payload that is no object", charge({ payload: "'[]'" })],
+  ["charges_metadata_is_small_object", "metadata that is no object", charge({ metadata: "'[]'" })],
+  [
+    "charges_metadata_is_small_object",
+    "a library as metadata",
+    charge({ metadata: "jsonb_build_object('k', repeat('x', 20000))" }),
+  ],
+  [
+    "charges_status_known",
+    "a status that nobody knows, were there no trigger",
+    `ALTER TABLE charges DISABLE TRIGGER charges_checked; ${setCharge("status = 'settled'")}`,
+  ],
+  ["charges_sends_not_negative", "told less than never", setCharge("sends = -1")],
+  ["charges_asks_not_negative", "asked less than never", setCharge("asks = -1")],
+  ["charges_provider_id_length", "a name of no letters", setCharge("provider_id = ''")],
+  ["charges_money_is_one_kind", "an asset and a currency", charge({ currency: "'EUR'" })],
+  ["charges_money_is_one_kind", "neither asset nor currency", charge({ ...inEuro, currency: "NULL" })],
+  ["charges_account_with_asset", "an asset that is paid nowhere", charge({ account: "NULL" })],
+  ["charges_account_with_asset", "euros on an account", charge({ ...inEuro, account: `'${ACCOUNT}'` })],
+  [
+    "charges_account_is_the_merchants",
+    "a charge on another merchant's account",
+    `INSERT INTO merchants (id, name) VALUES ('${OTHER}', 'Other'); ${charge({ merchant_id: `'${OTHER}'` })}`,
+  ],
+  ["charges_leased_while_open", "held by a worker before it began", setCharge("leased_since = now()")],
+  [
+    "charges_leased_while_open",
+    "held by a worker after its end",
+    setCharge("leased_since = now()", PAID_CHARGE),
+  ],
+  ["charges_unknown_since_known", "unknown since never", `${begun}; ${setCharge("status = 'unknown'")}`],
+  [
+    "charges_ended_at_exactly_when_ended",
+    "G6: a success at no time",
+    `${begun}; ${setCharge("status = 'succeeded', provider_id = 'q'")}`,
+  ],
+  ["charges_ended_at_exactly_when_ended", "the end of what goes on", setCharge("ended_at = now()")],
+  [
+    "charges_failure_exactly_when_failed",
+    "a failure for no reason",
+    `${begun}; ${setCharge("status = 'failed', ended_at = now()")}`,
+  ],
+  [
+    "charges_failure_exactly_when_failed",
+    "a success that failed",
+    setCharge("failure_code = 'declined'", PAID_CHARGE),
+  ],
+  [
+    "charges_success_is_named",
+    "G6: a success that no provider knows of",
+    `${begun}; ${setCharge("status = 'succeeded', ended_at = now()")}`,
+  ],
+  ["charge_attempts_charge_exists", "an attempt at no charge", chargeAttempt(uuidv7(), 1)],
+  ["charge_attempts_numbered", "an attempt before the first", chargeAttempt(CHARGE, 0)],
+  ["charge_attempts_kind_known", "an attempt at something else", chargeAttempt(CHARGE, 2, "refund")],
+  ["charge_attempts_once", "G6: two under one lease", chargeAttempt(CHARGE, 1)],
+  [
+    "charge_attempts_outcome_known",
+    "an attempt that came to nothing known",
+    chargeAttempt(CHARGE, 2, "charge", "'maybe'"),
+  ],
+  ["submissions_used_once", "G6: a transaction for two things", submission({ hash: `'${HASH}'` })],
+  [
+    "submissions_one_per_charge",
+    "G6: two transactions for one charge",
+    submission({ session_id: "NULL", charge_id: `'${CHARGE}'` }),
+  ],
+  ["submissions_hash_form", "a hash that is none", submission({ hash: "'C'" })],
+  ["submissions_outer_hash_form", "an outer hash that is none", submission({ outer_hash: "'C'" })],
+  ["submissions_envelope_length", "nothing to send", submission({ envelope: "''" })],
+  ["submissions_envelope_length", "an envelope without end", submission({ envelope: "repeat('A', 65537)" })],
+  [
+    "submissions_account_is_watched",
+    "a transaction that pays where nobody looks",
+    submission({ account: `'${UNWATCHED}'` }),
+  ],
+  [
+    "submissions_charge_exists",
+    "a transaction for no charge",
+    submission({ session_id: "NULL", charge_id: `'${uuidv7()}'` }),
+  ],
+  ["submissions_session_exists", "a transaction for no session", submission({ session_id: `'${uuidv7()}'` })],
+  ["submissions_attempts_not_negative", "sent less than never", submission({ attempts: "-1" })],
+  ["submissions_for_one_thing", "a transaction for nothing", submission({ session_id: "NULL" })],
+  [
+    "submissions_for_one_thing",
+    "G6: a transaction for a charge and a session",
+    submission({ charge_id: `'${PAID_CHARGE}'` }),
+  ],
+  ["payments_charge_exists", "a payment of no charge", chargePayment(`'${uuidv7()}'`)],
+  ["payments_for_one_thing", "a payment of nothing", chargePayment("NULL")],
+  [
+    "payments_for_one_thing",
+    "G2: a payment of a charge and a session",
+    chargePayment(`'${CHARGE}'`, 0, `'${OTHER}'`),
+  ],
+  ["payments_of_charges_are_exact", "G6: more than was charged", chargePayment(`'${CHARGE}'`, 1)],
+  [
+    "credits_inner_hash_form",
+    "a hash that is none",
+    credit("9", "0", ", outcome, inner_hash", ", 'exception', 'A'"),
+  ],
+  [
+    "outbox_charge_exists",
+    "news of no charge",
+    event("charge.failed", SESSION, { session_id: "NULL", charge_id: `'${SESSION}'` }),
+  ],
+  [
+    "outbox_subject_is_the_charge",
+    "G6: a second success under another name",
+    event("charge.succeeded", "another", { session_id: "NULL", charge_id: `'${PAID_CHARGE}'` }),
+  ],
+  [
+    "outbox_subject_is_the_charge",
+    "the success of no charge",
+    event("charge.succeeded", PAID_CHARGE, { session_id: "NULL" }),
+  ],
+];
+
+/** Every other way from one status to another, and into the first, by the trigger. */
+const TRANSITIONS_REFUSED: typeof REFUSED = [
+  [
+    "charges_transition_allowed",
+    "G6: a charge that began before it was told of",
+    charge({ status: "'processing'" }),
+  ],
+  [
+    "charges_transition_allowed",
+    "G6: a success that nobody tried for",
+    setCharge("status = 'succeeded', provider_id = 'q', ended_at = now()"),
+  ],
+  ["charges_transition_allowed", "unknown before it was tried", setCharge("status = 'unknown'")],
+  [
+    "charges_transition_allowed",
+    "G6: cancelled while a provider may be charging",
+    `${begun}; ${setCharge("status = 'cancelled', ended_at = now()")}`,
+  ],
+  ["charges_transition_allowed", "G6: not tried after all", `${begun}; ${setCharge("status = 'pending'")}`],
+  [
+    "charges_transition_allowed",
+    "G6: known, and then tried again",
+    `${begun}; ${setCharge("status = 'unknown', unknown_since = now()")}; ${setCharge("status = 'processing'")}`,
+  ],
+  [
+    "charges_transition_allowed",
+    "G6: a success taken back",
+    setCharge("status = 'failed', failure_code = 'declined'", PAID_CHARGE),
+  ],
+  [
+    "charges_transition_allowed",
+    "G6: a second life",
+    setCharge("status = 'processing', ended_at = NULL", PAID_CHARGE),
+  ],
+  ["charges_attempts_only_grow", "G6: an old lease that holds again", setCharge("attempts = 0", PAID_CHARGE)],
+  ["charges_say_the_same_for_life", "G6: more than was asked for", setCharge("amount = 11")],
+  ["charges_say_the_same_for_life", "another order", setCharge("reference = 'order-3'")],
+  ["charges_say_the_same_for_life", "G6: another provider on the way", setCharge("provider = 'stripe'")],
+  ["charges_say_the_same_for_life", "another payload", setCharge(`payload = '{"a": 1}'`)],
+  ["charges_say_the_same_for_life", "another account", setCharge(`account = '${UNWATCHED}'`)],
+  [
+    "charges_say_the_same_for_life",
+    "G6: another payment of the provider",
+    setCharge("provider_id = 'q'", PAID_CHARGE),
+  ],
+];
+
 describe("constraints: the backstop, with every lock off", () => {
   let database: TestDatabase;
   let runner: QueryRunner;
@@ -331,7 +548,7 @@ describe("constraints: the backstop, with every lock off", () => {
   beforeEach(() => runner.startTransaction());
   afterEach(() => runner.rollbackTransaction());
 
-  for (const [constraint, what, sql] of REFUSED) {
+  for (const [constraint, what, sql] of [...REFUSED, ...CHARGES_REFUSED, ...TRANSITIONS_REFUSED]) {
     it(`${constraint} refuses ${what}`, async () => {
       const error: unknown = await runner.query(sql).then(
         () => null,
@@ -350,9 +567,27 @@ describe("constraints: the backstop, with every lock off", () => {
     // The target of both foreign keys: whatever it would refuse, credits_accounted_once refuses before.
     // Likewise: an account is one row, so it is one merchant's.
     const untested = ["credits_one_outcome", "accounts_one_merchant"];
-    expect([...new Set(REFUSED.map(([name]) => name)), ...untested]).to.have.members(
-      rows.map(({ name }) => name),
+    const tested = new Set([...REFUSED, ...CHARGES_REFUSED].map(([name]) => name));
+    expect([...tested, ...untested]).to.have.members(rows.map(({ name }) => name));
+  });
+
+  it("every name that the trigger on charges gives has its case above", async () => {
+    const [{ source }] = await runner.query(
+      "SELECT prosrc AS source FROM pg_proc WHERE proname = 'check_charge'",
     );
+    const names = [...String(source).matchAll(/broken := '(\w+)'/g)].map(([, name]) => name);
+    expect([...new Set(TRANSITIONS_REFUSED.map(([name]) => name))]).to.have.members([...new Set(names)]);
+  });
+
+  it("the ways of a charge are open: cancelled; tried, unknown, and ended either way", async () => {
+    await runner.query(`
+      ${charge({ id: `'${OTHER}'`, reference: "'a'" })}; ${charge({ ...inEuro, id: `'${SESSION}'`, reference: "'b'" })};
+      ${setCharge("status = 'cancelled', ended_at = now()", OTHER)};
+      ${begun}; ${setCharge("status = 'unknown', unknown_since = now(), leased_since = now()")};
+      ${setCharge("status = 'succeeded', provider_id = 'q', leased_since = NULL, ended_at = now()")};
+      ${setCharge("status = 'processing'", SESSION)};
+      ${setCharge("status = 'failed', failure_code = 'declined', ended_at = now()", SESSION)};
+      ${chargePayment(`'${CHARGE}'`)}`);
   });
 
   it("the same memo on two accounts, and what the setup holds, are fine", async () => {
