@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { Webhook } from "standardwebhooks";
 import type { Agent } from "undici";
 import { atCheckpoints } from "../../src/checkpoints.js";
+import { settle } from "../../src/settlement/settle.js";
 import { deliver } from "../../src/webhooks/deliver.js";
 import {
   deleteEndpoint,
@@ -18,6 +19,7 @@ import { redeliverEvent, redeliverSince } from "../../src/webhooks/redeliver.js"
 import { rotateSecret } from "../../src/webhooks/secrets.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { acceptCharge, aHandedIn, creditOfCharge } from "../support/handed-in-charges.js";
 import { ok, type Received, type Receiver, silence, startReceiver, status } from "../support/receiver.js";
 import { eventually } from "../support/stream.js";
 import {
@@ -160,6 +162,36 @@ describe("a delivery", () => {
     await sendAll();
     expect(ids().slice(3)).to.deep.equal([first, next]);
     await second.stop();
+  });
+
+  it("order: what is told of one charge waits for its turn, and no other charge with it", async () => {
+    const { dataSource } = database;
+    await anEndpoint(dataSource, owner.merchantId, receiver.url);
+    const [one, other] = [aHandedIn(owner), aHandedIn(owner)];
+    await acceptCharge(dataSource, one);
+    await acceptCharge(dataSource, other);
+    // In one numbering with what was told before, and in a later one.
+    await settle(dataSource, [creditOfCharge(other)]);
+    await numberEvents(dataSource);
+    await settle(dataSource, [creditOfCharge(one)]);
+    await numberEvents(dataSource);
+    const told = () =>
+      receiver.received.map(({ body }) => {
+        const { type, data } = JSON.parse(body);
+        return `${type} ${data.charge_id === one.charge.id ? "one" : "other"}`;
+      });
+    receiver.reply = (response, { body }) =>
+      response.writeHead(body.includes(one.charge.id) ? 500 : 200).end();
+    await sendAll();
+    expect(told()).to.have.members(["charge.created one", "charge.created other", "charge.succeeded other"]);
+    expect(told().filter((line) => line.endsWith("other"))).to.deep.equal([
+      "charge.created other",
+      "charge.succeeded other",
+    ]);
+    receiver.reply = ok;
+    await skipWaiting(dataSource);
+    await sendAll();
+    expect(told().slice(3)).to.deep.equal(["charge.created one", "charge.succeeded one"]);
   });
 
   it("order: a dead one holds its session back no longer", async () => {
