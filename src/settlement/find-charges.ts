@@ -25,20 +25,30 @@ export function handedInHash(
   return credit.innerHash ?? credit.transactionHash;
 }
 
-/** By both primary keys: as much as the batch is long, and nothing where nothing was handed in. */
+/**
+ * By both primary keys, one hash after the other: a join of the whole list would be planned as a scan of all submissions
+ * until there are very many of them, and every acceptance would then conflict with every settlement.
+ */
 const SELECT_HANDED_IN = `
-  SELECT s.hash, c.id, c.account, c.asset, c.status
-  FROM submissions s JOIN charges c ON c.id = s.charge_id
-  WHERE s.hash = ANY ($1::text[])`;
-
-/** In id order, and always after the sessions: two who settle the same charges wait for each other. */
-const LOCK_IN_ORDER = `ORDER BY c.id FOR NO KEY UPDATE OF c`;
+  SELECT named.hash, charge.*
+  FROM unnest($1::text[]) AS named (hash)
+  CROSS JOIN LATERAL (
+    SELECT c.id, c.account, c.asset, c.status
+    FROM submissions s JOIN charges c ON c.id = s.charge_id
+    WHERE s.hash = named.hash OFFSET 0) AS charge`;
 
 /**
- * Finds the charges that the transactions of `movements` were handed in for, in one query. Who accepts one of those
+ * In id order, and always after the sessions: two who settle the same charges wait for each other. One that has changed
+ * since it was read can't be locked: the transaction is run again.
+ */
+const LOCK_IN_ORDER = `SELECT FROM charges WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE`;
+
+/**
+ * Finds the charges that the transactions of `movements` were handed in for, in one query, and in a second one locks
+ * what it found. Who accepts one of those
  * transactions at this moment looks for its credits in the same way: the database lets only one of the two miss the
  * other (see storeSubmission).
- * @param lock inside a transaction: lock the rows until it ends
+ * @param lock inside a serializable transaction: lock the rows until it ends
  */
 export async function findCharges(
   manager: EntityManager,
@@ -49,8 +59,8 @@ export async function findCharges(
     movements.flatMap((movement) => (movement.kind === "credit" ? handedInHash(movement) : [])),
   );
   if (hashes.size === 0) return new HandedInCharges([]);
-  const query = lock ? `${SELECT_HANDED_IN} ${LOCK_IN_ORDER}` : SELECT_HANDED_IN;
-  const rows: Row[] = await manager.query(query, [[...hashes]]);
+  const rows: Row[] = await manager.query(SELECT_HANDED_IN, [[...hashes]]);
+  if (lock && rows.length > 0) await manager.query(LOCK_IN_ORDER, [rows.map(({ id }) => id)]);
   return new HandedInCharges(rows);
 }
 
