@@ -108,7 +108,7 @@ export const CHARGES: Readonly<Record<string, Stage>> = {
     const credit = creditOfCharge(handedIn);
     return {
       ...ofCharge(owner, handedIn, { credit }),
-      actors: [settling("worker", [credit], { replay: true }), settling("consumer", [credit])],
+      actors: [settling("worker", [credit]), settling("consumer", [credit])],
     };
   },
 

@@ -60,6 +60,12 @@ describe("interleavings: a planted bug is found, with the shortest schedule that
     expect(report).to.match(/no serial order comes to this|an actor failed/);
   });
 
+  it("G6: without isolation a charge is accepted whose credit is settled meanwhile, and neither sees the other", async () => {
+    const { turns, report } = await counterexample("a charge's credit against the acceptance of that charge");
+    expect(turns.length).to.be.at.most(2);
+    expect(report).to.include('acceptance is told "stored"').and.to.include('"reason":"no_memo"');
+  });
+
   it("G1, G4: without isolation and row locks the constraints alone still settle a session once", async () => {
     for (const title of [
       "redelivery against redelivery: one credit, two consumers",
