@@ -1,11 +1,13 @@
 import { expect } from "chai";
 import fc from "fast-check";
+import { CHARGE_STATUSES } from "../../src/entities/charge.js";
 import { type DecidableSession, decide, lastMoment } from "../../src/settlement/decide.js";
 import { type Asset, NATIVE, parseAsset } from "../../src/stellar/asset.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { MAX_STROOPS, toStroops } from "../../src/stellar/stroops.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
+import { aHandedIn } from "../support/handed-in-charges.js";
 
 const owner = { account: newAccount(), merchantId: "00000000-0000-7000-8000-000000000000" };
 const usdc = parseAsset(`USDC:${newAccount()}`);
@@ -73,6 +75,35 @@ describe("decide", () => {
           expect(outcome.detail).to.have.length.above(0);
         }
       }),
+    );
+  });
+
+  it("a charge goes before everything: it is paid exactly when it is open or has succeeded, in its asset, on its account", () => {
+    const charges = fc
+      .record({
+        status: fc.constantFrom(...CHARGE_STATUSES),
+        asset: assets,
+        account: fc.constantFrom(owner.account, newAccount()),
+      })
+      .map((parts) => aHandedIn(owner, parts).charge);
+    fc.assert(
+      fc.property(fc.option(cases), cases, charges, (named, { credit }, charge) => {
+        const [session, paying] = [named?.session ?? null, named?.credit ?? credit];
+        const outcome = decide(session, paying, charge);
+        const isOver = charge.status === "cancelled" || charge.status === "failed";
+        if (!isOver && charge.asset === paying.asset && charge.account === paying.account) {
+          expect(outcome).to.deep.equal({ kind: "charge_payment", chargeId: charge.id });
+          return;
+        }
+        const usual = decide(session, paying, null);
+        if (usual.kind === "exception" && usual.sessionId === null) {
+          const detail = `${usual.detail}; its transaction was handed in for charge ${charge.id}`;
+          expect(outcome).to.deep.equal({ ...usual, detail });
+        } else {
+          expect(outcome).to.deep.equal(usual);
+        }
+      }),
+      { numRuns: 1_000 },
     );
   });
 
