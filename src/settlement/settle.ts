@@ -97,14 +97,10 @@ async function settleAlone(
   return settleTogether(dataSource, [asUnreadable(movement, refusal)], options, new Set());
 }
 
-/** Then whoever accepts transactions is made to wait. */
-const OPTIMISTIC_TRIES = 2;
-
 /**
  * Postgres tells who read what by index pages, not by keys: while tables are small, every acceptance of a transaction
  * conflicts with every batch, and the batch, which takes longer, loses. Without this a merchant who charges all the time
- * would keep all credits from being settled. It is no part of what makes either of the two right. Before the transaction's
- * first query, so that its snapshot comes after all that it has waited for.
+ * would keep all credits from being settled.
  */
 async function holdBackAcceptance(runner: QueryRunner): Promise<void> {
   await runner.query("LOCK TABLE submissions IN SHARE ROW EXCLUSIVE MODE");
@@ -117,17 +113,13 @@ async function settleTogether(
   paidAlready: ReadonlySet<SessionId>,
 ): Promise<Settlement[]> {
   const known = new Set<string>();
-  let tries = 0;
   for (;;) {
     const unknown = movements.filter((movement) => !known.has(creditKeyText(movement)));
     try {
       const decided = await inSerializableTransaction(
         dataSource,
-        async (runner) => {
-          if (++tries > OPTIMISTIC_TRIES) await holdBackAcceptance(runner);
-          return decideAndRecord(runner, unknown, options, paidAlready);
-        },
-        options,
+        (runner) => decideAndRecord(runner, unknown, options, paidAlready),
+        { ...options, holdBackOthers: holdBackAcceptance },
       );
       return await withRedeliveries(dataSource, movements, decided);
     } catch (error) {

@@ -27,6 +27,14 @@ const STORE = `
   ON CONFLICT ON CONSTRAINT submissions_used_once DO NOTHING
   RETURNING hash`;
 
+/**
+ * For the transaction around `storeSubmission`, where it keeps losing (`holdBackOthers`): no batch is settled meanwhile.
+ * See holdBackAcceptance in settle.ts, its other side.
+ */
+export async function holdBackSettlement(runner: QueryRunner): Promise<void> {
+  await runner.query("LOCK TABLE submissions IN ACCESS EXCLUSIVE MODE");
+}
+
 const TAKE_BACK = `DELETE FROM submissions WHERE hash = $1`;
 
 const USED_FOR = `SELECT charge_id, session_id FROM submissions WHERE hash = $1`;

@@ -8,7 +8,7 @@ import { tell } from "../../src/settlement/tell.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId, Credit, TransactionHash } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
-import { type Stored, storeSubmission } from "../../src/submission/store-submission.js";
+import { holdBackSettlement, type Stored, storeSubmission } from "../../src/submission/store-submission.js";
 import { CLOSED_AT, nextOperationId } from "./books.js";
 
 let sequence = 0;
@@ -60,7 +60,7 @@ export function aHandedIn(
 /** As the API accepts it: charge, event and transaction together. Where the transaction can't be kept, none of them. */
 export async function acceptCharge(dataSource: DataSource, { charge, hash }: HandedIn): Promise<Stored> {
   try {
-    return await inSerializableTransaction(dataSource, async (runner) => {
+    const accept = async (runner: QueryRunner) => {
       await runner.manager.getRepository(Charge).insert({ ...charge, payload: {}, metadata: {} });
       await tell(runner, { chargeId: charge.id }, chargeCreated(charge));
       const transaction = { hash, outerHash: null, envelope: "AAAA", maxTime: CLOSED_AT };
@@ -68,7 +68,8 @@ export async function acceptCharge(dataSource: DataSource, { charge, hash }: Han
       const stored = await storeSubmission(runner, { ...transaction, account }, { chargeId });
       if (stored.kind !== "stored") throw new NotStoredError(stored);
       return stored;
-    });
+    };
+    return await inSerializableTransaction(dataSource, accept, { holdBackOthers: holdBackSettlement });
   } catch (error) {
     if (error instanceof NotStoredError) return error.stored;
     throw error;
