@@ -37,6 +37,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "jobs/liveness": 15,
   "audit/audit": 12,
   "audit/audit-charges": 8,
+  "settlement/settle-charges": 8,
   "interleavings/world": 12,
   "http/checkout/accessible": 12,
   "http/idempotency": 12,

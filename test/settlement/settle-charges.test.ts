@@ -7,9 +7,11 @@ import { settle } from "../../src/settlement/settle.js";
 import { supplyPayment } from "../../src/settlement/supply-payment.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { storeSubmission } from "../../src/submission/store-submission.js";
 import {
   anUnreadable,
   aSession,
+  CLOSED_AT,
   creditFor,
   findContradictions,
   newAccount,
@@ -240,6 +242,55 @@ describe("settle: what was handed in for a charge pays that charge", () => {
       }
       await expectSound();
       expect(ends.paid + ends.applied).to.equal(60);
+    } finally {
+      await second.destroy();
+    }
+  });
+
+  it("a transaction that has applied is not kept, even where its caller commits", async () => {
+    const { hash } = aHandedIn(owner);
+    const session = await aStoredSession();
+    await settle(dataSource, [creditFor(session, { transactionHash: newHash(), innerHash: hash })]);
+    const transaction = {
+      hash,
+      outerHash: null,
+      envelope: "AAAA",
+      account: owner.account,
+      maxTime: CLOSED_AT,
+    };
+    const stored = await inSerializableTransaction(dataSource, (runner) =>
+      storeSubmission(runner, transaction, { sessionId: session.id }),
+    );
+    expect(stored).to.deep.equal({ kind: "applied" });
+    expect(await dataSource.query("SELECT FROM submissions")).to.deep.equal([]);
+  });
+
+  it("who accepts all the time does not keep batches from being settled, nor the other way round", async () => {
+    const second = await connect(database.url);
+    const handedIn: HandedIn[] = [];
+    const [accepts, batches] = [40, 8];
+    let [accepted, settled] = [0, 0];
+    const isOver = () => accepted >= accepts && settled >= batches;
+    const accept = async () => {
+      while (!isOver()) {
+        const one = aHandedIn(owner);
+        expect(await acceptCharge(second, one)).to.deep.equal({ kind: "stored" });
+        handedIn.push(one);
+        accepted++;
+      }
+    };
+    const consume = async () => {
+      while (!isOver()) {
+        const credits = Array.from({ length: 50 }, () => creditFor(aSession(owner)));
+        await settle(dataSource, [...handedIn.splice(0).map((one) => creditOfCharge(one)), ...credits]);
+        settled++;
+      }
+    };
+    try {
+      await Promise.all([accept(), accept(), consume()]);
+      const books = await expectSound();
+      const unreadable = books.exceptions.filter(({ reason }) => reason === "unreadable");
+      expect(unreadable).to.deep.equal([]);
     } finally {
       await second.destroy();
     }
