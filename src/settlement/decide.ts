@@ -48,6 +48,16 @@ export type Outcome =
 export function decide(
   session: DecidableSession | null,
   credit: DecidableCredit,
+  charge: null,
+): Exclude<Outcome, { kind: "charge_payment" }>;
+export function decide(
+  session: DecidableSession | null,
+  credit: DecidableCredit,
+  charge: DecidableCharge | null,
+): Outcome;
+export function decide(
+  session: DecidableSession | null,
+  credit: DecidableCredit,
   charge: DecidableCharge | null,
 ): Outcome {
   if (charge !== null && paysCharge(charge, credit)) return { kind: "charge_payment", chargeId: charge.id };
@@ -110,6 +120,10 @@ export function lastMoment(session: Pick<CheckoutSession, "expiresAt" | "graceSe
   return new Date(session.expiresAt.getTime() + session.graceSeconds * 1000);
 }
 
-function exception(reason: ExceptionReason, sessionId: SessionId | null, detail: string): Outcome {
+function exception(
+  reason: ExceptionReason,
+  sessionId: SessionId | null,
+  detail: string,
+): Outcome & { kind: "exception" } {
   return { kind: "exception", reason, sessionId, detail };
 }

@@ -40,7 +40,7 @@ function expectPayment(
   // A muxed id that is not this session's may be another's, and goes before the memo (find-sessions.ts).
   const isNamed = (muxed ?? memo) === session.memoKey;
   const credit = { account: session.account, asset, amount, muxed, memo, closedAt };
-  const outcome = decide(isNamed ? session : null, credit);
+  const outcome = decide(isNamed ? session : null, credit, null);
   if (outcome.kind === "payment") return;
   switch (outcome.reason) {
     case "wrong_asset":
