@@ -13,6 +13,7 @@ import { createRegistry } from "../metrics/registry.js";
 import { startHeartbeat } from "../status/heartbeat.js";
 import { SharedStatus } from "../status/shared-status.js";
 import { readEnvironment } from "./environment.js";
+import { openAcceptors } from "./open-providers.js";
 import { openStatusSources } from "./open-status-sources.js";
 import { type Actor, runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
@@ -47,6 +48,7 @@ export function addApiCommand(program: Command): void {
           adminKey: config.ADMIN_KEY,
           networkPassphrase: config.NETWORK_PASSPHRASE,
           sep7Signer: sep7SignerOf(config),
+          acceptors: openAcceptors(config),
           limits: { perMerchant: config.RATE_LIMIT_PER_MERCHANT, perAddress: config.RATE_LIMIT_PER_ADDRESS },
           webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
           publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,

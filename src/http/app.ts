@@ -4,6 +4,7 @@ import Koa from "koa";
 import helmet from "koa-helmet";
 import type { Logger } from "pino";
 import type { HorizonClient } from "../horizon/client.js";
+import type { Acceptor } from "../providers/acceptance.js";
 import { isReady, type StatusSources } from "../status/collect-status.js";
 import { SharedStatus } from "../status/shared-status.js";
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
@@ -27,6 +28,8 @@ export type AppSources = StatusSources & {
   readonly limits: RateLimits;
   /** Who signs the checkout page's SEP-7 requests; null: nobody. */
   readonly sep7Signer: Sep7Signer | null;
+  /** By the provider's name: what this installation charges through. */
+  readonly acceptors: ReadonlyMap<string, Acceptor>;
   /** Where webhooks may go. */
   readonly webhooks: UrlPolicy;
   /** Where customers and merchants reach this API, without a slash at the end. */

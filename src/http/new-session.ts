@@ -2,17 +2,14 @@ import { randomBytes } from "node:crypto";
 import type { EntityManager } from "typeorm";
 import type { z } from "zod";
 import type { SessionRequest as StoredRequest } from "../settlement/create-session.js";
-import type { Asset } from "../stellar/asset.js";
-import type { AccountId } from "../stellar/credit.js";
 import { idMemo, type MemoKey } from "../stellar/memo.js";
-import { type FieldError, Problem } from "./problem.js";
+import { onlyAccount } from "./only-account.js";
+import { invalidField } from "./problem.js";
 import type { SessionRequest } from "./schemas/session.js";
 
 const DEFAULT_LIFE_SECONDS = 30 * 60;
 const MIN_LIFE_SECONDS = 60;
 const MAX_LIFE_SECONDS = 90 * 86_400;
-
-const TAKING = `SELECT account FROM receiving_accounts WHERE merchant_id = $1 AND $2 = ANY (assets) LIMIT 2`;
 
 /**
  * Fills in what a request for a session left open: account, reference and expiry. What depends on the time is
@@ -27,7 +24,7 @@ export async function newSession(
 ): Promise<StoredRequest> {
   return {
     merchantId,
-    account: body.account ?? (await onlyAccount(manager, merchantId, body.asset)),
+    account: body.account ?? (await onlyAccount(manager, merchantId, body.asset, "session-refused")),
     memoKey: body.memo ?? body.muxed_id ?? freshMemo(),
     asset: body.asset,
     amount: body.amount,
@@ -44,15 +41,6 @@ function freshMemo(): MemoKey {
   return idMemo(randomBytes(6).readUIntBE(0, 6).toString());
 }
 
-async function onlyAccount(manager: EntityManager, merchantId: string, asset: Asset): Promise<AccountId> {
-  const [account, another]: { account: AccountId }[] = await manager.query(TAKING, [merchantId, asset]);
-  if (account === undefined) {
-    throw new Problem("session-refused", `No receiving account takes ${asset}: register one for it first.`);
-  }
-  if (another !== undefined) throw invalid("account", `several accounts take ${asset}: name one`);
-  return account.account;
-}
-
 function expiry(
   body: Pick<z.output<typeof SessionRequest>, "expires_at" | "expires_in_seconds">,
   now: Date,
@@ -64,10 +52,5 @@ function expiry(
       : Date.parse(body.expires_at);
   const seconds = (time - now.getTime()) / 1000;
   if (seconds >= MIN_LIFE_SECONDS && seconds <= MAX_LIFE_SECONDS) return new Date(time);
-  throw invalid(field, "a session lives for 1 minute to 90 days");
-}
-
-function invalid(field: string, detail: string): Problem {
-  const errors: FieldError[] = [{ in: "body", field, detail }];
-  return new Problem("invalid-request", `Not valid: ${field}. Each is explained in errors.`, { errors });
+  throw invalidField(field, "a session lives for 1 minute to 90 days");
 }

@@ -1,11 +1,11 @@
 import type { z } from "zod";
 import type { CreditFacts, CreditFilter, Verdict } from "../settlement/credit-facts.js";
 import type { ExceptionFilter, ExceptionRecord } from "../settlement/read-exceptions.js";
-import type { PaymentRecord } from "../settlement/read-payments.js";
+import type { PaymentFilter, PaymentRecord } from "../settlement/read-payments.js";
 import { creditKeyText } from "../stellar/credit.js";
 import { memoParts } from "../stellar/memo.js";
 import { formatStroops } from "../stellar/stroops.js";
-import type { CreditQuery, Exception, ExceptionQuery, Payment } from "./schemas/credit.js";
+import type { CreditQuery, Exception, ExceptionQuery, Payment, PaymentQuery } from "./schemas/credit.js";
 
 export function presentPayment(payment: PaymentRecord): z.output<typeof Payment> {
   const { transactionHash, asset, amount, closedAt } = payment;
@@ -15,6 +15,7 @@ export function presentPayment(payment: PaymentRecord): z.output<typeof Payment>
   return {
     ...presentFacts(payment),
     session_id: payment.sessionId,
+    charge_id: payment.chargeId,
     transaction_hash: transactionHash,
     asset,
     amount: formatStroops(amount),
@@ -42,7 +43,15 @@ export function presentException(exception: ExceptionRecord): z.output<typeof Ex
 }
 
 /** What a list or an export of payments asks the database for. */
-export function creditFilter(query: z.output<typeof CreditQuery>): CreditFilter {
+export function paymentFilter(query: z.output<typeof PaymentQuery>): PaymentFilter {
+  return { ...creditFilter(query), chargeId: query.charge_id };
+}
+
+export function exceptionFilter(query: z.output<typeof ExceptionQuery>): ExceptionFilter {
+  return { ...creditFilter(query), reason: query.reason, open: query.open };
+}
+
+function creditFilter(query: z.output<typeof CreditQuery>): CreditFilter {
   return {
     sessionId: query.session_id,
     transactionHash: query.transaction_hash,
@@ -52,10 +61,6 @@ export function creditFilter(query: z.output<typeof CreditQuery>): CreditFilter 
     closedAfter: query.closed_after,
     closedBefore: query.closed_before,
   };
-}
-
-export function exceptionFilter(query: z.output<typeof ExceptionQuery>): ExceptionFilter {
-  return { ...creditFilter(query), reason: query.reason, open: query.open };
 }
 
 function presentFacts(credit: CreditFacts) {

@@ -18,11 +18,13 @@ export const PROBLEMS = {
   "not-found": { status: 404, title: "Not found" },
   "method-not-allowed": { status: 405, title: "Method not allowed" },
   conflict: { status: 409, title: "Conflict" },
+  "charge-reference-used": { status: 409, title: "Reference was charged before" },
   "idempotency-key-in-flight": { status: 409, title: "First request is in flight" },
   "body-too-large": { status: 413, title: "Body too large" },
   "unsupported-media-type": { status: 415, title: "Unsupported media type" },
   "idempotency-key-reused": { status: 422, title: "Idempotency-Key was used for another request" },
   "session-refused": { status: 422, title: "Session refused" },
+  "charge-refused": { status: 422, title: "Charge refused" },
   "verdict-refused": { status: 422, title: "Verdict refused" },
   "endpoint-refused": { status: 422, title: "Webhook endpoint refused" },
   "account-refused": { status: 422, title: "Receiving account refused" },
@@ -46,6 +48,8 @@ type Extras = {
   /** Validation errors, one per field. */
   readonly errors?: readonly FieldError[];
   readonly headers?: Readonly<Record<string, string>>;
+  /** Members of this kind alone (RFC 9457, 3.2): each is described in schemas/problem.ts. */
+  readonly members?: Readonly<Record<string, string>>;
 };
 
 /** An error that a client may see, as RFC 9457 problem details. */
@@ -65,14 +69,21 @@ export class Problem extends Error {
 
   /** @param requestId named in our log, for whoever asks us about it */
   document(requestId: string): Record<string, unknown> {
-    const { errors } = this.extras;
+    const { errors, members } = this.extras;
     return {
       type: `${TYPES}${this.kind}`,
       title: PROBLEMS[this.kind].title,
       status: this.status,
       detail: this.detail,
       ...(errors === undefined ? {} : { errors }),
+      ...members,
       request_id: requestId,
     };
   }
+}
+
+/** One field of the body is wrong in a way that its schema can't see. */
+export function invalidField(field: string, detail: string): Problem {
+  const errors: FieldError[] = [{ in: "body", field, detail }];
+  return new Problem("invalid-request", `Not valid: ${field}. Each is explained in errors.`, { errors });
 }

@@ -57,6 +57,8 @@ export type WriteRoute<P, Q, B, A> = Description<P, Q, B> & {
   readonly answer: z.ZodType<A>;
   /** Status of success; 200 by default. */
   readonly status?: 200 | 201 | 202;
+  /** Where what was made is found (`Location`), told with a repeated answer too. */
+  readonly location?: (answer: A) => string;
   /** What must be asked of the outside world first (the network, say). Before the claim, without a transaction. */
   readonly prepare?: (call: Call<P, Q, B>) => Promise<unknown>;
   readonly write: (call: Call<P, Q, B>, runner: QueryRunner, prepared: unknown) => Promise<Answer<A>>;
@@ -88,6 +90,7 @@ export type Route = {
   readonly noContent?: string;
   readonly status?: number;
   readonly idempotency?: "required" | "optional";
+  readonly location?: (answer: unknown) => string;
   readonly read?: (call: AnyCall, manager: EntityManager) => Promise<Answer<unknown>>;
   readonly prepare?: (call: AnyCall) => Promise<unknown>;
   readonly write?: (call: AnyCall, runner: QueryRunner, prepared: unknown) => Promise<Answer<unknown>>;

@@ -1,6 +1,7 @@
 import type { AppSources } from "./app.js";
 import type { Route } from "./route.js";
 import { accountRoutes } from "./routes/accounts.js";
+import { chargeRoutes } from "./routes/charges.js";
 import { eventRoutes } from "./routes/events.js";
 import { exceptionRoutes } from "./routes/exceptions.js";
 import { exportRoutes } from "./routes/exports.js";
@@ -17,6 +18,7 @@ export function apiRoutes(sources: AppSources): Route[] {
   return [
     ...sessionRoutes(sources),
     ...sessionEventRoutes(sources),
+    ...chargeRoutes(sources),
     ...paymentRoutes(),
     ...exceptionRoutes(),
     ...exportRoutes(sources),

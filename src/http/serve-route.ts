@@ -100,12 +100,18 @@ async function change(
   );
   if ("answer" in outcome) {
     ringOutbox(sources.redis);
+    locate(context, route, outcome.answer.body);
     return send(context, route, outcome.answer);
   }
+  locate(context, route, JSON.parse(outcome.stored.body));
   context.status = outcome.stored.status;
   context.set("Idempotent-Replayed", "true");
   context.type = "application/json";
   context.body = outcome.stored.body;
+}
+
+function locate(context: Context, route: Route, answer: unknown): void {
+  if (route.location) context.set("Location", route.location(answer));
 }
 
 function send(context: Context, route: Route, answer: Answer<unknown>): void {

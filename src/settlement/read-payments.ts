@@ -1,4 +1,5 @@
 import type { EntityManager } from "typeorm";
+import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import type { CreditKey } from "../stellar/credit.js";
 import { type Stroops, toStroops } from "../stellar/stroops.js";
@@ -19,22 +20,28 @@ import {
 } from "./credit-facts.js";
 
 export type PaymentRecord = CreditFacts & {
-  readonly sessionId: SessionId;
+  /** Null where it paid a charge. */
+  readonly sessionId: SessionId | null;
+  /** Null where it settled a session. A charge can have several payments. */
+  readonly chargeId: ChargeId | null;
   readonly surplus: Stroops;
   readonly settledAt: Date;
   /** Set where a person accepted what came late or short. */
   readonly verdict: Verdict | null;
 };
 
+export type PaymentFilter = CreditFilter & { readonly chargeId?: string | undefined };
+
 /** Page by page of each account, so that a long history is never sorted as a whole. */
 const LIST = `
   SELECT found.*, ${VERDICT_COLUMNS}
   FROM receiving_accounts a
   CROSS JOIN LATERAL (
-    SELECT ${FACT_COLUMNS}, p.session_id, p.surplus, p.settled_at
+    SELECT ${FACT_COLUMNS}, p.session_id, p.charge_id, p.surplus, p.settled_at
     FROM credits c JOIN payments p USING (operation_id, move_index)
     WHERE ${OF_ACCOUNT} AND ${CREDIT_CONDITIONS}
       AND ($13::uuid IS NULL OR p.session_id = $13)
+      AND ($14::uuid IS NULL OR p.charge_id = $14)
     ORDER BY ${NEWEST_FIRST}
     LIMIT $2
   ) found
@@ -50,18 +57,26 @@ const LIST = `
 export async function listPayments(
   manager: EntityManager,
   merchantId: string,
-  filter: CreditFilter,
+  filter: PaymentFilter,
   before: CreditKey | null,
   limit: number,
 ): Promise<PaymentRecord[]> {
-  const values = [merchantId, limit, ...creditValues(filter, before), filter.sessionId ?? null];
-  const rows: (FactRow & VerdictRow & { session_id: SessionId; surplus: string; settled_at: Date })[] =
-    await manager.query(LIST, values);
+  const { sessionId, chargeId } = filter;
+  const values = [merchantId, limit, ...creditValues(filter, before), sessionId ?? null, chargeId ?? null];
+  const rows: (FactRow & VerdictRow & PaymentRow)[] = await manager.query(LIST, values);
   return rows.map((row) => ({
     ...factsOf(row),
     sessionId: row.session_id,
+    chargeId: row.charge_id,
     surplus: toStroops(BigInt(row.surplus)),
     settledAt: row.settled_at,
     verdict: verdictOf(row),
   }));
 }
+
+type PaymentRow = {
+  session_id: SessionId | null;
+  charge_id: ChargeId | null;
+  surplus: string;
+  settled_at: Date;
+};

@@ -5,6 +5,7 @@ import { parseAsset } from "../stellar/asset.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
 import { toStroops } from "../stellar/stroops.js";
+import { idAround } from "./id-around.js";
 import { type Money, moneyOf } from "./money.js";
 
 /** What only recovery asks about. */
@@ -100,24 +101,13 @@ export async function listSessions(
     before,
     status ?? null,
     createdAfter?.toISOString() ?? null,
-    idAround(createdAfter, -SKEW_MS, "0"),
+    idAround(createdAfter, "before"),
     createdBefore?.toISOString() ?? null,
-    idAround(createdBefore, SKEW_MS, "f"),
+    idAround(createdBefore, "after"),
     metadata === undefined ? null : JSON.stringify(metadata),
     limit,
   ]);
   return rows.map(fromRow);
-}
-
-/** An id's time is by the clock of the process that made it, `created_at` by the database's. */
-const SKEW_MS = 86_400_000;
-
-/** Ids begin with their time (UUIDv7), so that a range of times is a range of the index. */
-function idAround(time: Date | undefined, skewMs: number, fill: "0" | "f"): string | null {
-  if (time === undefined) return null;
-  const ms = Math.min(Math.max(time.getTime() + skewMs, 0), 2 ** 48 - 1);
-  const hex = ms.toString(16).padStart(12, "0") + fill.repeat(20);
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
 type SessionRow = {

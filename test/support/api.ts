@@ -52,6 +52,7 @@ export async function startApi(
       networkPassphrase: SANDBOX_PASSPHRASE,
       limits: { perMerchant: 100_000, perAddress: 100_000 },
       sep7Signer: null,
+      acceptors: new Map(),
       webhooks: { allowPrivate: false },
       publicUrl: "https://pay.example.com",
       trustProxy: false,

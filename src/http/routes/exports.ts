@@ -4,10 +4,10 @@ import { listPayments } from "../../settlement/read-payments.js";
 import { listSessions } from "../../settlement/read-sessions.js";
 import { answerCsv, ROWS_AT_A_TIME } from "../csv.js";
 import { exceptionCells, paymentCells, sessionCells } from "../csv-columns.js";
-import { creditFilter, exceptionFilter } from "../present-credit.js";
+import { exceptionFilter, paymentFilter } from "../present-credit.js";
 import type { Surroundings } from "../present-session.js";
 import { merchantOf, type Route, stream } from "../route.js";
-import { CreditQuery, ExceptionQuery } from "../schemas/credit.js";
+import { ExceptionQuery, PaymentQuery } from "../schemas/credit.js";
 import { SessionFilter, sessionFilter } from "./sessions.js";
 
 const contentType = "text/csv";
@@ -40,11 +40,11 @@ export function exportRoutes(sources: Surroundings & { readonly dataSource: Data
       operationId: "exportPayments",
       summary: "Payments as CSV, the network's newest first",
       tag: "Payments",
-      query: CreditQuery,
+      query: PaymentQuery,
       contentType,
       stream: async (call, context) => {
         const { merchantId } = merchantOf(call);
-        const filter = creditFilter(call.query);
+        const filter = paymentFilter(call.query);
         await answerCsv(
           context,
           "payments",

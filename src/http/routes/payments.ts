@@ -3,7 +3,7 @@ import { listExceptions } from "../../settlement/read-exceptions.js";
 import { listPayments } from "../../settlement/read-payments.js";
 import { readSession } from "../../settlement/read-sessions.js";
 import { CREDIT_KEY_FORM, creditKeyText, parseCreditKey } from "../../stellar/credit.js";
-import { creditFilter, presentException, presentPayment } from "../present-credit.js";
+import { paymentFilter, presentException, presentPayment } from "../present-credit.js";
 import { Problem } from "../problem.js";
 import { merchantOf, type Route, read } from "../route.js";
 import { Exception, OneCredit, Payment, PaymentList } from "../schemas/credit.js";
@@ -30,7 +30,7 @@ export function paymentRoutes(): Route[] {
         const payments = await listPayments(
           manager,
           merchantOf(call).merchantId,
-          creditFilter(call.query),
+          paymentFilter(call.query),
           before === null ? null : parseCreditKey(before),
           limit + 1,
         );

@@ -47,7 +47,12 @@ const facts = {
 export const Payment = z
   .object({
     ...facts,
-    session_id: Id,
+    session_id: Id.nullable().meta({
+      description: "The session that it settled; null where it paid a charge.",
+    }),
+    charge_id: Id.nullable().meta({
+      description: "The charge that it paid; its transaction may pay in several payments.",
+    }),
     transaction_hash: z.string(),
     asset: z.string(),
     amount: Amount,
@@ -89,6 +94,8 @@ export const CreditQuery = z.strictObject({
   closed_before: Moment.optional(),
 });
 
+export const PaymentQuery = CreditQuery.extend({ charge_id: Id.optional() });
+
 export const ExceptionQuery = CreditQuery.extend({
   reason: z.enum(REASONS).optional(),
   open: z
@@ -98,7 +105,7 @@ export const ExceptionQuery = CreditQuery.extend({
     .meta({ description: "Only those that wait for a verdict, or only those that have one." }),
 });
 
-export const PaymentList = Paging.extend(CreditQuery.shape);
+export const PaymentList = Paging.extend(PaymentQuery.shape);
 export const ExceptionList = Paging.extend(ExceptionQuery.shape);
 
 export const VerdictRequest = z.strictObject({

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Id } from "./values.js";
 
 /** RFC 9457, with what we add to it. */
 export const ProblemDocument = z
@@ -12,6 +13,11 @@ export const ProblemDocument = z
         z.object({ in: z.enum(["body", "query", "path", "header"]), field: z.string(), detail: z.string() }),
       )
       .optional(),
+    charge_id: Id.optional().meta({ description: "Of `charge-reference-used`: the first charge." }),
+    url: z
+      .string()
+      .optional()
+      .meta({ description: "Of `charge-reference-used`: where the first charge is." }),
     request_id: z.string(),
   })
   .meta({ id: "Problem" });

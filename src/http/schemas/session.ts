@@ -2,12 +2,10 @@ import { z } from "zod";
 import { ODDITIES } from "../../settlement/money.js";
 import { Amount, PositiveAmount } from "./amount.js";
 import { MemoBody, MemoRequest, MuxedIdRequest } from "./memo.js";
+import { Metadata } from "./metadata.js";
 import { Account, AssetText, Id, Time } from "./values.js";
 
 export const STATUSES = ["pending", "processing", "paid", "expired", "cancelled"] as const;
-
-const METADATA_KEYS = 50;
-const METADATA_BYTES = 8 * 1024;
 
 const MAX_GRACE_SECONDS = 30 * 86_400;
 
@@ -63,14 +61,6 @@ function isWebPage(text: string): boolean {
   return /^https?:\/\/[\x21-\x7e]+$/i.test(text) && URL.canParse(text);
 }
 
-const Metadata = z
-  .record(z.string(), z.string("a value is a string"))
-  .refine((metadata) => Object.keys(metadata).length <= METADATA_KEYS, `at most ${METADATA_KEYS} keys`)
-  .refine(
-    (metadata) => Buffer.byteLength(JSON.stringify(metadata)) <= METADATA_BYTES,
-    `at most ${METADATA_BYTES / 1024} KiB as JSON`,
-  );
-
 export const SessionRequest = z
   .strictObject({
     amount: PositiveAmount,
@@ -92,9 +82,7 @@ export const SessionRequest = z
       .meta({ description: "How long after the expiry a ledger may close and still pay." }),
     success_url: WebPage.nullable().default(null),
     cancel_url: WebPage.nullable().default(null),
-    metadata: Metadata.default({}).meta({
-      description: `Yours: kept and given back. At most ${METADATA_KEYS} keys and ${METADATA_BYTES / 1024} KiB as JSON.`,
-    }),
+    metadata: Metadata,
   })
   .refine((body) => body.memo === undefined || body.muxed_id === undefined, {
     path: ["muxed_id"],

@@ -1,0 +1,92 @@
+import type { QueryRunner } from "typeorm";
+import type { ChargeId } from "../entities/charge.js";
+import { violatedConstraint } from "../entities/database-errors.js";
+import { type ChargeEnding, endCharge, type LockedCharge, lockCharge } from "../settlement/end-charge.js";
+
+/** What a person found out about a charge of which nobody else knows. */
+export type Closing = {
+  readonly id: ChargeId;
+  readonly as: "failed" | "succeeded";
+  /** What the provider calls it, where that is not known yet; needed for a success. */
+  readonly providerId: string | null;
+  /** How the person knows. Kept with the attempt, for whoever asks later. */
+  readonly note: string;
+  /** Such as `operator:<user>`. */
+  readonly by: string;
+};
+
+export class ChargeNotClosedError extends Error {
+  override readonly name = "ChargeNotClosedError";
+}
+
+/** Far longer than a worker waits for a provider: one that holds a lease for this long is dead. */
+const FRESH_LEASE_SECONDS = 600;
+
+const IS_FRESH = `SELECT leased_since > now() - make_interval(secs => $2) AS fresh FROM charges WHERE id = $1`;
+
+const CAN_STILL_APPLY = `SELECT max_time FROM submissions WHERE charge_id = $1 AND max_time > now()`;
+
+/** The next number: a lease that somebody thinks he holds is over. */
+const COUNT = `
+  UPDATE charges SET attempts = attempts + 1, asks = asks + 1, leased_since = NULL
+  WHERE id = $1 RETURNING attempts`;
+
+const NOTE = `
+  INSERT INTO charge_attempts (charge_id, attempt, kind, ended_at, outcome, detail)
+  VALUES ($1, $2, 'ask', now(), $3, $4)`;
+
+/**
+ * Ends an unknown charge by the word of a person who asked its provider, with its event and a note of who said so.
+ * Inside a serializable transaction.
+ * @throws ChargeNotClosedError with what to do, where a person's word can't end it
+ */
+export async function closeCharge(runner: QueryRunner, closing: Closing): Promise<void> {
+  const { id, as, note, by } = closing;
+  const charge = await lockCharge(runner, id);
+  if (charge === null) throw new ChargeNotClosedError(`there is no charge ${id}`);
+  if (charge.status !== "unknown") {
+    throw new ChargeNotClosedError(`it is ${charge.status}: a person closes only what is unknown`);
+  }
+  const [lease]: { fresh: boolean | null }[] = await runner.query(IS_FRESH, [id, FRESH_LEASE_SECONDS]);
+  // What the worker is about to write is worth more than what a person saw a minute ago.
+  if (lease?.fresh === true) {
+    throw new ChargeNotClosedError("a worker asks its provider just now: look again in a minute");
+  }
+  const ending = await endingOf(runner, charge, closing);
+  const [[counted]]: [{ attempts: number }[], number] = await runner.query(COUNT, [id]);
+  const outcome = as === "succeeded" ? "succeeded" : "declined";
+  await runner.query(NOTE, [id, counted?.attempts, outcome, `closed by ${by}: ${note}`]);
+  try {
+    const ended = await endCharge(runner, id, ending, null);
+    if (ended !== "ended") throw new Error(`charge ${id} was locked, and could not be ended: ${ended}`);
+  } catch (error) {
+    if (violatedConstraint(error) !== "charges_provider_id_unique") throw error;
+    throw new ChargeNotClosedError(`another charge is ${closing.providerId} at ${charge.provider} already`);
+  }
+}
+
+async function endingOf(runner: QueryRunner, charge: LockedCharge, closing: Closing): Promise<ChargeEnding> {
+  if (closing.as === "failed") {
+    const [alive]: { max_time: Date }[] = await runner.query(CAN_STILL_APPLY, [charge.id]);
+    if (alive !== undefined) {
+      throw new ChargeNotClosedError(
+        `its transaction can still apply, until ${alive.max_time.toISOString()}: nobody can say that it has failed`,
+      );
+    }
+    return { kind: "failed", code: "closed_by_person", detail: closing.note };
+  }
+  // Ended by a word alone, the books would say that money came which no credit brought.
+  if (charge.asset !== null) {
+    throw new ChargeNotClosedError(
+      "a charge on the network succeeds by its credit alone, which settlement records: see `paidonce recover`",
+    );
+  }
+  const providerId = closing.providerId ?? charge.providerId;
+  if (providerId === null) {
+    throw new ChargeNotClosedError(`say what ${charge.provider} calls it: --provider-id`);
+  }
+  if (charge.providerId !== null && providerId !== charge.providerId) {
+    throw new ChargeNotClosedError(`it is ${charge.providerId} at ${charge.provider}, and nothing else`);
+  }
+  return { kind: "succeeded", providerId };
+}

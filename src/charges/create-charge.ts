@@ -1,0 +1,148 @@
+/**
+ * src/charges: the life of a charge, from the merchant's wish to its end. Statements and decisions about one charge;
+ * routes, jobs and the CLI call it, providers are called by it.
+ */
+import type { QueryRunner } from "typeorm";
+import { v7 as uuidv7 } from "uuid";
+import type { ChargeId } from "../entities/charge.js";
+import type { SessionId } from "../entities/checkout-session.js";
+import { type Acceptance, ChargeRefusedError, type ChargeRequest } from "../providers/acceptance.js";
+import { chargeCreated } from "../settlement/charge-events.js";
+import { tell } from "../settlement/tell.js";
+import type { SignedTransaction } from "../submission/signed-transaction.js";
+import { storeSubmission } from "../submission/store-submission.js";
+import { type ChargeRecord, chargeOfReference, readCharge } from "./read-charges.js";
+
+/** What a merchant asks for, and of whom. */
+export type NewCharge = ChargeRequest & { readonly provider: string };
+
+/** The merchant has charged under this reference before: once is all that it stands for. */
+export class ReferenceUsedError extends Error {
+  override readonly name = "ReferenceUsedError";
+
+  constructor(readonly chargeId: ChargeId) {
+    super(`charge ${chargeId} has this reference`);
+  }
+}
+
+const TAKES = `SELECT $3 = ANY (assets) AS takes FROM receiving_accounts WHERE account = $1 AND merchant_id = $2`;
+
+/** Whatever is taken already, its reference or its name at the provider: nothing is written, and nothing fails. */
+const INSERT = `
+  INSERT INTO charges
+    (id, merchant_id, reference, provider, currency, asset, amount, account, payload, metadata, provider_id)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+  ON CONFLICT DO NOTHING
+  RETURNING id`;
+
+const OF_PROVIDER_ID = `SELECT id, merchant_id FROM charges WHERE provider = $1 AND provider_id = $2`;
+
+const MERCHANT_OF = `SELECT merchant_id FROM charges WHERE id = $1`;
+
+const NAMED_SESSION = `SELECT id FROM checkout_sessions WHERE account = $1 AND memo_key = ANY ($2::text[]) LIMIT 1`;
+
+/**
+ * Creates a pending charge with its event, and keeps its signed transaction where it has one: all inside the caller's
+ * serializable transaction, which must be rolled back where this throws.
+ * @param acceptance what the provider's acceptor made of the request
+ * @throws ReferenceUsedError
+ * @throws ChargeRefusedError where the account does not take the asset, or the transaction is taken
+ */
+export async function createCharge(
+  runner: QueryRunner,
+  request: NewCharge,
+  acceptance: Acceptance,
+): Promise<ChargeRecord> {
+  const { merchantId, reference, provider, currency, asset, amount, account, metadata } = request;
+  const { payload, providerId, submission } = acceptance;
+  await refuseStrangeAccount(runner, request);
+  if (submission !== null) await refuseSessionsTransaction(runner, submission);
+  const id = uuidv7() as ChargeId;
+  const inserted: unknown[] = await runner.query(INSERT, [
+    id,
+    merchantId,
+    reference,
+    provider,
+    currency,
+    asset,
+    amount.toString(),
+    account,
+    JSON.stringify(payload),
+    JSON.stringify(metadata),
+    providerId,
+  ]);
+  if (inserted.length === 0) throw await whatIsTaken(runner, request, providerId);
+  if (submission !== null) {
+    const stored = await storeSubmission(runner, submission, { chargeId: id });
+    if (stored.kind === "applied") {
+      throw new ChargeRefusedError(
+        "payload.transaction",
+        "this transaction has paid already, and what it brought is in the books: have a new one signed",
+      );
+    }
+    if (stored.kind === "used") {
+      throw await transactionUsed(runner, merchantId, stored.chargeId, stored.sessionId);
+    }
+  }
+  const charge = await readCharge(runner.manager, id);
+  if (charge === null) throw new Error(`charge ${id} is gone although it was just created`);
+  await tell(runner, { chargeId: id }, chargeCreated(charge));
+  return charge;
+}
+
+/** What an account takes is the merchant's wish, and may change: no constraint can hold it. */
+async function refuseStrangeAccount(runner: QueryRunner, request: NewCharge): Promise<void> {
+  const { account, merchantId, asset } = request;
+  if (account === null) return;
+  const [known]: { takes: boolean }[] = await runner.query(TAKES, [account, merchantId, asset]);
+  if (known === undefined) {
+    throw new ChargeRefusedError(
+      "account",
+      "this account is not registered for the merchant: register it first",
+    );
+  }
+  if (!known.takes) throw new ChargeRefusedError("asset", `the account does not take ${asset}`);
+}
+
+/** Settled by its hash for the charge, it would leave the session that its memo names unpaid. */
+async function refuseSessionsTransaction(runner: QueryRunner, transaction: SignedTransaction): Promise<void> {
+  const { account, memoKeys } = transaction;
+  if (memoKeys.length === 0) return;
+  const [session]: { id: SessionId }[] = await runner.query(NAMED_SESSION, [account, memoKeys]);
+  if (session === undefined) return;
+  throw new ChargeRefusedError(
+    "payload.transaction",
+    `this transaction pays checkout session ${session.id}: hand it in by POST /v1/checkout/sessions/${session.id}/transaction`,
+  );
+}
+
+async function whatIsTaken(
+  runner: QueryRunner,
+  { merchantId, reference, provider }: NewCharge,
+  providerId: string | null,
+): Promise<Error> {
+  const first = await chargeOfReference(runner.manager, merchantId, reference);
+  if (first !== null) return new ReferenceUsedError(first);
+  const [charge]: { id: ChargeId }[] = await runner.query(OF_PROVIDER_ID, [provider, providerId]);
+  return transactionUsed(runner, merchantId, charge?.id ?? null, null);
+}
+
+/** A pointer to the first use, where that is the merchant's own to see. */
+async function transactionUsed(
+  runner: QueryRunner,
+  merchantId: string,
+  chargeId: ChargeId | null,
+  sessionId: SessionId | null,
+): Promise<ChargeRefusedError> {
+  const [owner]: { merchant_id: string }[] = await runner.query(MERCHANT_OF, [chargeId]);
+  const use =
+    sessionId !== null
+      ? " for a checkout session"
+      : owner?.merchant_id === merchantId
+        ? ` for charge ${chargeId}`
+        : "";
+  return new ChargeRefusedError(
+    "payload.transaction",
+    `this transaction was handed in before${use}: it pays once`,
+  );
+}

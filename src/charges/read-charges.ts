@@ -1,0 +1,153 @@
+import type { EntityManager } from "typeorm";
+import type { Charge, ChargeId, ChargeStatus, FailureCode } from "../entities/charge.js";
+import { idAround } from "../settlement/id-around.js";
+import { parseAsset } from "../stellar/asset.js";
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import { toStroops } from "../stellar/stroops.js";
+
+/** A charge, and the signed transaction that was handed in for it. */
+export type ChargeRecord = Charge & {
+  /** Of a fee bump the inner one; null of a charge outside the network. */
+  readonly transactionHash: TransactionHash | null;
+};
+
+export type ChargeFilter = {
+  /** Null: every merchant's. */
+  readonly merchantId: string | null;
+  readonly reference?: string | undefined;
+  readonly status?: ChargeStatus | undefined;
+  readonly provider?: string | undefined;
+  /** Both exclusive, in whole milliseconds. */
+  readonly createdAfter?: Date | undefined;
+  readonly createdBefore?: Date | undefined;
+};
+
+const WITH_TRANSACTION = `
+  SELECT c.*, s.hash AS transaction_hash
+  FROM charges c LEFT JOIN submissions s ON s.charge_id = c.id`;
+
+const BY_ID = `${WITH_TRANSACTION} WHERE c.id = $1`;
+
+const BY_REFERENCE = `SELECT id FROM charges WHERE merchant_id = $1 AND reference = $2`;
+
+/** @param of whose, in the form that leads Postgres to the right index: see read-sessions.ts */
+const list = (of: string, order: string) => `
+  ${WITH_TRANSACTION}
+  WHERE ${of}
+    AND ($2::uuid IS NULL OR c.id < $2)
+    AND ($3::text IS NULL OR c.status = $3)
+    AND ($4::text IS NULL OR c.reference = $4)
+    AND ($5::text IS NULL OR c.provider = $5)
+    AND ($6::timestamptz IS NULL OR (c.id >= $7::uuid AND date_trunc('milliseconds', c.created_at) > $6))
+    AND ($8::timestamptz IS NULL OR (c.id <= $9::uuid AND date_trunc('milliseconds', c.created_at) < $8))
+  ORDER BY ${order}
+  LIMIT $10`;
+
+const LIST = list("c.merchant_id BETWEEN $1 AND $1", "c.merchant_id DESC, c.id DESC");
+
+/** Merchant, status and id are an index of their own; so are merchant and reference. */
+const LIST_FEW = list("c.merchant_id = $1", "c.id DESC");
+
+/** For operators. The newest come first, by the primary key; what is open by the indexes over open charges. */
+const LIST_ALL = list("$1::uuid IS NULL", "c.id DESC");
+
+/** Reads one charge. @param merchantId only if it is this merchant's */
+export async function readCharge(
+  manager: EntityManager,
+  id: string,
+  merchantId?: string,
+): Promise<ChargeRecord | null> {
+  const [row]: ChargeRow[] = await manager.query(BY_ID, [id]);
+  return row !== undefined && (merchantId ?? row.merchant_id) === row.merchant_id ? fromRow(row) : null;
+}
+
+/** The merchant's charge of this reference: there is one at the most. */
+export async function chargeOfReference(
+  manager: EntityManager,
+  merchantId: string,
+  reference: string,
+): Promise<ChargeId | null> {
+  const [row]: { id: ChargeId }[] = await manager.query(BY_REFERENCE, [merchantId, reference]);
+  return row?.id ?? null;
+}
+
+/**
+ * Charges, the newest first.
+ * @param before only charges older than this one
+ */
+export async function listCharges(
+  manager: EntityManager,
+  filter: ChargeFilter,
+  before: string | null,
+  limit: number,
+): Promise<ChargeRecord[]> {
+  const { merchantId, reference, status, provider, createdAfter, createdBefore } = filter;
+  const few = status !== undefined || reference !== undefined;
+  const rows: ChargeRow[] = await manager.query(merchantId === null ? LIST_ALL : few ? LIST_FEW : LIST, [
+    merchantId,
+    before,
+    status ?? null,
+    reference ?? null,
+    provider ?? null,
+    createdAfter?.toISOString() ?? null,
+    idAround(createdAfter, "before"),
+    createdBefore?.toISOString() ?? null,
+    idAround(createdBefore, "after"),
+    limit,
+  ]);
+  return rows.map(fromRow);
+}
+
+type ChargeRow = {
+  id: ChargeId;
+  merchant_id: string;
+  reference: string;
+  provider: string;
+  currency: string | null;
+  asset: string | null;
+  amount: string;
+  account: AccountId | null;
+  payload: Record<string, unknown>;
+  metadata: Record<string, string>;
+  status: ChargeStatus;
+  attempts: number;
+  sends: number;
+  asks: number;
+  leased_since: Date | null;
+  next_attempt_at: Date;
+  unknown_since: Date | null;
+  provider_id: string | null;
+  failure_code: FailureCode | null;
+  failure_detail: string | null;
+  created_at: Date;
+  ended_at: Date | null;
+  transaction_hash: TransactionHash | null;
+};
+
+function fromRow(row: ChargeRow): ChargeRecord {
+  return {
+    id: row.id,
+    merchantId: row.merchant_id,
+    reference: row.reference,
+    provider: row.provider,
+    currency: row.currency,
+    asset: row.asset === null ? null : parseAsset(row.asset),
+    amount: toStroops(BigInt(row.amount)),
+    account: row.account,
+    payload: row.payload,
+    metadata: row.metadata,
+    status: row.status,
+    attempts: row.attempts,
+    sends: row.sends,
+    asks: row.asks,
+    leasedSince: row.leased_since,
+    nextAttemptAt: row.next_attempt_at,
+    unknownSince: row.unknown_since,
+    providerId: row.provider_id,
+    failureCode: row.failure_code,
+    failureDetail: row.failure_detail,
+    createdAt: row.created_at,
+    endedAt: row.ended_at,
+    transactionHash: row.transaction_hash,
+  };
+}

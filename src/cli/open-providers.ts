@@ -1,0 +1,11 @@
+import type { Config } from "../config.js";
+import type { Acceptor } from "../providers/acceptance.js";
+
+/** One line for each provider: what says whether it can charge, or null where it is not configured. */
+const ACCEPTORS: readonly ((config: Config) => Acceptor | null)[] = [];
+
+/** What this installation can charge through, by name. */
+export function openAcceptors(config: Config): ReadonlyMap<string, Acceptor> {
+  const acceptors = ACCEPTORS.map((open) => open(config)).filter((acceptor) => acceptor !== null);
+  return new Map(acceptors.map((acceptor) => [acceptor.name, acceptor]));
+}

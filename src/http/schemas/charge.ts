@@ -1,0 +1,103 @@
+import { z } from "zod";
+import { ATTEMPT_OUTCOMES } from "../../charges/read-attempts.js";
+import { CHARGE_STATUSES, FAILURE_CODES } from "../../entities/charge.js";
+import { Amount, PositiveAmount } from "./amount.js";
+import { Metadata } from "./metadata.js";
+import { Account, AssetText, Id, Moment, Time } from "./values.js";
+
+const REFERENCE_LENGTH = `1 to 200 characters`;
+
+const Reference = z
+  .string({ error: `a reference is text of ${REFERENCE_LENGTH}` })
+  .min(1, REFERENCE_LENGTH)
+  .max(200, REFERENCE_LENGTH);
+
+const ProviderName = z
+  .string({ error: "a provider's name, such as stripe" })
+  .min(1, "a provider's name, such as stripe")
+  .max(32, "a provider's name, such as stripe");
+
+export const Charge = z
+  .object({
+    id: Id,
+    status: z.enum(CHARGE_STATUSES).meta({
+      description:
+        "`unknown`: whether it was charged is being found out. Wait: never charge again under another reference.",
+    }),
+    livemode: z.boolean(),
+    merchant_id: Id,
+    reference: z.string(),
+    provider: z.string(),
+    provider_id: z.string().nullable().meta({
+      description: "What the provider calls it: a payment intent, the hash of a transaction.",
+    }),
+    amount: Amount,
+    currency: z.string().nullable(),
+    asset: z.string().nullable(),
+    account: z.string().nullable().meta({ description: "Where a charge on the network is paid." }),
+    payload: z.record(z.string(), z.unknown()).meta({
+      description: "As it was accepted; of a signed transaction its hash.",
+    }),
+    metadata: z.record(z.string(), z.string()),
+    failure_code: z.enum(FAILURE_CODES).nullable().meta({ description: "Set exactly when it has failed." }),
+    failure_detail: z.string().nullable().meta({ description: "For people." }),
+    attempts: z.int().meta({ description: "How often it was looked at; `/attempts` lists them." }),
+    created_at: Time,
+    unknown_since: Time.nullable().meta({ description: "Since when it is unknown, or when it became so." }),
+    ended_at: Time.nullable(),
+    url: z.string().meta({ description: "Where it is read again." }),
+  })
+  .meta({ id: "Charge" });
+
+export const ChargeAttempt = z
+  .object({
+    attempt: z.int(),
+    kind: z.enum(["charge", "ask"]).meta({
+      description: "`charge`: the provider was told to charge. `ask`: it was asked first what became of it.",
+    }),
+    started_at: Time,
+    ended_at: Time.nullable().meta({ description: "Null while it is under way, or where its process died." }),
+    outcome: z.enum(ATTEMPT_OUTCOMES).nullable(),
+    detail: z.string().nullable().meta({ description: "For people." }),
+  })
+  .meta({ id: "ChargeAttempt" });
+
+export const ChargeRequest = z
+  .strictObject({
+    amount: PositiveAmount,
+    currency: z
+      .string()
+      .regex(/^[A-Z]{3}$/, "a currency is three capital letters (ISO 4217), such as EUR")
+      .optional()
+      .meta({ example: "EUR", description: "ISO 4217. Either this or `asset`." }),
+    asset: AssetText.optional().meta({ description: "Of the network. Either this or `currency`." }),
+    account: Account.optional().meta({
+      description: "With `asset`. Default: the merchant's account that takes it, where there is only one.",
+    }),
+    reference: Reference.meta({
+      description:
+        "Your name for what is charged, such as an order. Charged once, whatever the Idempotency-Key.",
+      example: "order-1001",
+    }),
+    provider: ProviderName.meta({ example: "stripe" }),
+    payload: z.record(z.string(), z.unknown(), { error: "an object: what this provider needs" }).meta({
+      description: "What the provider needs; docs/charges.md says what each does.",
+    }),
+    metadata: Metadata,
+  })
+  .refine((body) => (body.currency === undefined) !== (body.asset === undefined), {
+    path: ["currency"],
+    message: "a currency or an asset, and not both",
+  })
+  .refine((body) => body.account === undefined || body.asset !== undefined, {
+    path: ["account"],
+    message: "an account is paid in an asset: leave it out with a currency",
+  });
+
+export const ChargeFilter = z.strictObject({
+  reference: Reference.optional(),
+  status: z.enum(CHARGE_STATUSES).optional(),
+  provider: ProviderName.optional(),
+  created_after: Moment.optional(),
+  created_before: Moment.optional(),
+});
