@@ -5,6 +5,7 @@ import { settle } from "../../src/settlement/settle.js";
 import { creditKeyText } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { Stage } from "../sandbox/stage.js";
+import { TEST_ACCEPTORS } from "../support/acceptor.js";
 import { ADMIN_KEY, aMerchant, type Json, startApi, type TestApi } from "../support/api.js";
 import { ApiDocument, type Operation } from "../support/api-document.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
@@ -29,7 +30,10 @@ describe("the API under whatever its document allows, and more", () => {
       startRedis({ appendonly: false }),
       Stage.open(),
     ]);
-    api = await startApi(database.dataSource, redisServer.url, { horizonUrl: stage.sandbox.url });
+    api = await startApi(database.dataSource, redisServer.url, {
+      horizonUrl: stage.sandbox.url,
+      acceptors: TEST_ACCEPTORS,
+    });
     document = new ApiDocument((await api.ask("GET", "/v1/openapi.json")).body);
     const merchant = await aMerchant(api);
     key = merchant.key;
@@ -38,6 +42,13 @@ describe("the API under whatever its document allows, and more", () => {
     const { body: session } = await post("/v1/checkout/sessions", { amount: "1", asset: "native" });
     const credits = [creditOf(session, { amount: toStroops(1n) }), creditOf(session)];
     await settle(database.dataSource, credits);
+    const { body: charge } = await post("/v1/charges", {
+      amount: "1",
+      currency: "EUR",
+      reference: "order-1000",
+      provider: "test",
+      payload: { token: "t" },
+    });
     const { body: hook } = await post("/v1/webhooks/endpoints", { url: "https://shop.example.com/" });
     const { body: events } = await api.ask("GET", "/v1/events", { key });
     known = [
@@ -46,6 +57,8 @@ describe("the API under whatever its document allows, and more", () => {
       session.id,
       ...credits.map(creditKeyText),
       hook.id,
+      charge.id,
+      "test",
       events.data[0].id,
       events.next_cursor,
       "native",

@@ -5,6 +5,7 @@ import { settle } from "../../src/settlement/settle.js";
 import { creditKeyText } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { Stage } from "../sandbox/stage.js";
+import { TEST_ACCEPTORS } from "../support/acceptor.js";
 import { ADMIN_KEY, type Json, startApi, type TestApi } from "../support/api.js";
 import { ApiDocument } from "../support/api-document.js";
 import { anUnreadable, newAccount } from "../support/books.js";
@@ -25,7 +26,10 @@ describe("the OpenAPI document", () => {
       startRedis({ appendonly: false }),
       Stage.open(),
     ]);
-    api = await startApi(database.dataSource, redisServer.url, { horizonUrl: stage.sandbox.url });
+    api = await startApi(database.dataSource, redisServer.url, {
+      horizonUrl: stage.sandbox.url,
+      acceptors: TEST_ACCEPTORS,
+    });
     served = (await api.ask("GET", "/v1/openapi.json")).body;
     document = new ApiDocument(served);
   });
@@ -99,6 +103,7 @@ describe("the OpenAPI document", () => {
     const hook = await ask("createWebhookEndpoint", {}, { url: "https://shop.example.com/hooks" });
     const endpoint = { endpoint_id: hook.id };
 
+    const charge = { amount: "10", currency: "EUR", provider: "test", payload: { token: "t" } };
     const order = { amount: "10", asset: "native", metadata: { order: "1" } };
     const session = await ask("createSession", {}, order);
     const muxed = await ask("createSession", {}, { ...order, muxed_id: "7" });
@@ -129,6 +134,17 @@ describe("the OpenAPI document", () => {
     await ask("listExceptions");
     for (const file of ["exportSessions", "exportPayments", "exportExceptions"]) await ask(file);
 
+    const charged = { ...charge, reference: "1" };
+    const first = await ask("createCharge", {}, charged);
+    await ask("getCharge", { id: first.id });
+    await ask("cancelCharge", { id: first.id });
+    await ask("listCharges", { reference: "1", status: "cancelled", provider: "test", limit: "1" });
+    await database.dataSource.query(
+      `INSERT INTO charge_attempts (charge_id, attempt, kind) VALUES ($1, 1, 'charge')`,
+      [first.id],
+    );
+    await ask("listChargeAttempts", { id: first.id });
+
     const [event] = (await ask("listEvents", { delivered: "false" })).data;
     await ask("getEvent", { id: event.id });
     const delivery = { ...endpoint, event_id: event.id };
@@ -158,9 +174,11 @@ describe("the OpenAPI document", () => {
       await ask("getSession", { id: uuidv7() }),
       await ask("cancelSession", { id: paid.id }),
       await ask("createSession", {}, { ...order, account: newAccount() }),
+      await ask("createCharge", {}, charged),
+      await ask("createCharge", {}, { ...charge, reference: "2", provider: "nobody" }),
       await ask("getPayment", { key: "1-0" }, undefined, "sk_test_wrong"),
     ];
-    expect(failures.map(({ status }: Json) => status)).to.deep.equal([400, 404, 409, 422, 401]);
+    expect(failures.map(({ status }: Json) => status)).to.deep.equal([400, 404, 409, 422, 409, 422, 401]);
     await ask("revokeKey", ofKey);
 
     const all = document.operations.map(({ operationId }) => operationId);
