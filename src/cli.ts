@@ -23,6 +23,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["audit", async () => (await import("./cli/audit.js")).addAuditCommand],
   ["recover", async () => (await import("./cli/recover.js")).addRecoverCommand],
   ["findings", async () => (await import("./cli/findings.js")).addFindingsCommand],
+  ["charges", async () => (await import("./cli/charges.js")).addChargesCommand],
   ["hash-password", async () => (await import("./cli/hash-password.js")).addHashPasswordCommand],
   ["exceptions", async () => (await import("./cli/exceptions.js")).addExceptionsCommand],
   ["sandbox", sandbox],

@@ -125,6 +125,11 @@ export const environment = z.object({
   ALERT_HORIZON_SILENT_SECONDS: wholeNumber(1, 1_000_000)
     .default(120)
     .describe("The status is red when the newest ledger that ingest knows closed longer ago than this."),
+  ALERT_CHARGE_UNKNOWN_SECONDS: wholeNumber(1, 1_000_000)
+    .default(900)
+    .describe(
+      "The status is red when nobody knows for longer than this, in seconds, whether a charge was made. Its provider is asked on and on; `paidonce charges` is for the person who asks it another way.",
+    ),
   METRICS_PORT: wholeNumber(0, 65_535)
     .optional()
     .describe(

@@ -19,17 +19,10 @@ export class ChargeNotClosedError extends Error {
   override readonly name = "ChargeNotClosedError";
 }
 
-/** Far longer than a worker waits for a provider: one that holds a lease for this long is dead. */
-const FRESH_LEASE_SECONDS = 600;
-
-const IS_FRESH = `SELECT leased_since > now() - make_interval(secs => $2) AS fresh FROM charges WHERE id = $1`;
-
 const CAN_STILL_APPLY = `SELECT max_time FROM submissions WHERE charge_id = $1 AND max_time > now()`;
 
-/** The next number: a lease that somebody thinks he holds is over. */
-const COUNT = `
-  UPDATE charges SET attempts = attempts + 1, asks = asks + 1, leased_since = NULL
-  WHERE id = $1 RETURNING attempts`;
+/** The next number: a lease that somebody believes to hold is over. */
+const COUNT = `UPDATE charges SET attempts = attempts + 1, asks = asks + 1 WHERE id = $1 RETURNING attempts`;
 
 const NOTE = `
   INSERT INTO charge_attempts (charge_id, attempt, kind, ended_at, outcome, detail)
@@ -47,10 +40,12 @@ export async function closeCharge(runner: QueryRunner, closing: Closing): Promis
   if (charge.status !== "unknown") {
     throw new ChargeNotClosedError(`it is ${charge.status}: a person closes only what is unknown`);
   }
-  const [lease]: { fresh: boolean | null }[] = await runner.query(IS_FRESH, [id, FRESH_LEASE_SECONDS]);
-  // What the worker is about to write is worth more than what a person saw a minute ago.
-  if (lease?.fresh === true) {
-    throw new ChargeNotClosedError("a worker asks its provider just now: look again in a minute");
+  // What its worker is about to write is worth more than what a person saw a minute ago. A dead one's lease is taken
+  // back by `paidonce work`, and by nobody else.
+  if (charge.leasedSince !== null) {
+    throw new ChargeNotClosedError(
+      `a worker has it since ${charge.leasedSince.toISOString()}: look again in a minute, and whether \`paidonce work\` runs`,
+    );
   }
   const ending = await endingOf(runner, charge, closing);
   const [[counted]]: [{ attempts: number }[], number] = await runner.query(COUNT, [id]);

@@ -12,8 +12,7 @@ export type ChargeRecord = Charge & {
 };
 
 export type ChargeFilter = {
-  /** Null: every merchant's. */
-  readonly merchantId: string | null;
+  readonly merchantId: string;
   readonly reference?: string | undefined;
   readonly status?: ChargeStatus | undefined;
   readonly provider?: string | undefined;
@@ -22,7 +21,8 @@ export type ChargeFilter = {
   readonly createdBefore?: Date | undefined;
 };
 
-const WITH_TRANSACTION = `
+/** What `chargeOf` reads, of charges `c`. */
+export const WITH_TRANSACTION = `
   SELECT c.*, s.hash AS transaction_hash
   FROM charges c LEFT JOIN submissions s ON s.charge_id = c.id`;
 
@@ -48,9 +48,6 @@ const LIST = list("c.merchant_id BETWEEN $1 AND $1", "c.merchant_id DESC, c.id D
 /** Merchant, status and id are an index of their own; so are merchant and reference. */
 const LIST_FEW = list("c.merchant_id = $1", "c.id DESC");
 
-/** For operators. The newest come first, by the primary key; what is open by the indexes over open charges. */
-const LIST_ALL = list("$1::uuid IS NULL", "c.id DESC");
-
 /** Reads one charge. @param merchantId only if it is this merchant's */
 export async function readCharge(
   manager: EntityManager,
@@ -58,7 +55,7 @@ export async function readCharge(
   merchantId?: string,
 ): Promise<ChargeRecord | null> {
   const [row]: ChargeRow[] = await manager.query(BY_ID, [id]);
-  return row !== undefined && (merchantId ?? row.merchant_id) === row.merchant_id ? fromRow(row) : null;
+  return row !== undefined && (merchantId ?? row.merchant_id) === row.merchant_id ? chargeOf(row) : null;
 }
 
 /** The merchant's charge of this reference: there is one at the most. */
@@ -72,7 +69,7 @@ export async function chargeOfReference(
 }
 
 /**
- * Charges, the newest first.
+ * A merchant's charges, the newest first.
  * @param before only charges older than this one
  */
 export async function listCharges(
@@ -83,7 +80,7 @@ export async function listCharges(
 ): Promise<ChargeRecord[]> {
   const { merchantId, reference, status, provider, createdAfter, createdBefore } = filter;
   const few = status !== undefined || reference !== undefined;
-  const rows: ChargeRow[] = await manager.query(merchantId === null ? LIST_ALL : few ? LIST_FEW : LIST, [
+  const rows: ChargeRow[] = await manager.query(few ? LIST_FEW : LIST, [
     merchantId,
     before,
     status ?? null,
@@ -95,10 +92,10 @@ export async function listCharges(
     idAround(createdBefore, "after"),
     limit,
   ]);
-  return rows.map(fromRow);
+  return rows.map(chargeOf);
 }
 
-type ChargeRow = {
+export type ChargeRow = {
   id: ChargeId;
   merchant_id: string;
   reference: string;
@@ -124,7 +121,7 @@ type ChargeRow = {
   transaction_hash: TransactionHash | null;
 };
 
-function fromRow(row: ChargeRow): ChargeRecord {
+export function chargeOf(row: ChargeRow): ChargeRecord {
   return {
     id: row.id,
     merchantId: row.merchant_id,

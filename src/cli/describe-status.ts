@@ -35,7 +35,7 @@ function horizon({ horizon }: Status): string {
 }
 
 function* books(status: Status): Generator<string> {
-  const { throughput, sessions, webhooks, outbox_oldest_seconds: oldest } = status;
+  const { throughput, sessions, webhooks, charges, outbox_oldest_seconds: oldest } = status;
   if (throughput !== null) {
     const times = throughput.close_to_settled;
     yield `credits    ${perMinute(throughput.credits_per_minute)}`;
@@ -50,6 +50,10 @@ function* books(status: Status): Generator<string> {
   if (webhooks !== null) {
     const age = webhooks.oldest_seconds;
     yield `webhooks   ${webhooks.pending} pending, ${webhooks.sending} being sent, ${webhooks.dead} dead${age === null ? "" : `, oldest ${duration(age)}`}`;
+  }
+  if (charges !== null) {
+    const age = charges.oldest_unknown_seconds;
+    yield `charges    ${charges.pending} pending, ${charges.processing} processing, ${charges.unknown} unknown${age === null ? "" : `, oldest ${duration(age)}`}`;
   }
 }
 

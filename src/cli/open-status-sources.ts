@@ -33,6 +33,7 @@ export async function openStatusSources(
       horizonSilentSeconds: config.ALERT_HORIZON_SILENT_SECONDS,
       // Two runs may be missed: a restart, or one that takes long.
       recoverySilentSeconds: 3 * config.RECOVERY_EVERY_SECONDS,
+      chargeUnknownSeconds: config.ALERT_CHARGE_UNKNOWN_SECONDS,
     },
     close: async () => {
       closing.abort();

@@ -158,6 +158,26 @@ const FIGURES: readonly Figure[] = [
     read: (s) => one(s.unreadable),
   },
   {
+    name: "paidonce_charges",
+    help: "Charges that have not ended.",
+    labels: ["status"],
+    read: ({ charges }) => [
+      [{ status: "pending" }, charges?.pending],
+      [{ status: "processing" }, charges?.processing],
+      [{ status: "unknown" }, charges?.unknown],
+    ],
+  },
+  {
+    name: "paidonce_charge_unknown_oldest_seconds",
+    help: "How long nobody knows whether the oldest unknown charge was made; 0 without any.",
+    read: (s) => one(s.charges && (s.charges.oldest_unknown_seconds ?? 0)),
+  },
+  {
+    name: "paidonce_charge_due_oldest_seconds",
+    help: "How long the oldest charge waits that no worker takes; 0 without any.",
+    read: (s) => one(s.charges && (s.charges.oldest_due_seconds ?? 0)),
+  },
+  {
     name: "paidonce_recovery_age_seconds",
     help: "Time since the newest run of recovery ended.",
     read: (s) => one(s.last_recovery?.age_seconds),

@@ -65,6 +65,7 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     outbox_unrelayed: counts?.unrelayed ?? null,
     outbox_oldest_seconds: counts?.unrelayedSeconds ?? null,
     webhooks: counts?.webhooks ?? null,
+    charges: books?.charges ?? null,
     roles,
     last_recovery: books?.lastRecovery ?? null,
     last_audit: books?.lastAudit ?? null,

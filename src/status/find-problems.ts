@@ -1,6 +1,7 @@
 import { duration } from "./duration.js";
 import {
   type AccountStatus,
+  type Charges,
   DEFAULT_LIMITS,
   type LastRecovery,
   type Status,
@@ -51,6 +52,7 @@ export function findProblems(
       `${status.outbox_unrelayed} events wait in the outbox, the oldest for ${duration(status.outbox_oldest_seconds ?? 0)}: start \`paidonce work\`, or read its log.`,
     );
   }
+  if (status.charges !== null) problems.push(...problemsOfCharges(status.charges, limits));
   problems.push(...problemsOfRecovery(status.last_recovery, limits));
   if ((status.last_audit?.differences ?? 0) > 0) {
     problems.push(
@@ -63,6 +65,18 @@ export function findProblems(
     );
   }
   return problems;
+}
+
+function* problemsOfCharges(charges: Charges, limits: StatusLimits): Generator<string> {
+  const { unknown, oldest_unknown_seconds: unknownFor, oldest_due_seconds: dueFor } = charges;
+  if (unknownFor !== null && unknownFor > limits.chargeUnknownSeconds) {
+    const which =
+      unknown === 1 ? "charge, and nobody knows whether it was" : "charges, and nobody knows which were";
+    yield `${unknown} ${which} made, the oldest for ${duration(unknownFor)}: \`paidonce charges list --status unknown\`; ask the provider, then \`paidonce charges close\`.`;
+  }
+  if (dueFor !== null && dueFor > limits.unsettledSeconds) {
+    yield `A charge has waited ${duration(dueFor)} for a worker: start \`paidonce work\` with its provider configured, or read its log.`;
+  }
 }
 
 function* problemsOfRecovery(last: LastRecovery | null, limits: StatusLimits): Generator<string> {

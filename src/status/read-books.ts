@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
-import type { LastAudit, LastRecovery, Throughput, Webhooks } from "./status.js";
+import type { Charges, LastAudit, LastRecovery, Throughput, Webhooks } from "./status.js";
 
 /** What Postgres tells; all but the cursors null where the database does not fit the program. */
 export type Books = {
@@ -8,6 +8,7 @@ export type Books = {
   readonly cursors: readonly StreamCursor[];
   readonly counts: Counts | null;
   readonly throughput: Throughput | null;
+  readonly charges: Charges | null;
   readonly lastAudit: LastAudit | null;
   readonly lastRecovery: LastRecovery | null;
 };
@@ -76,6 +77,21 @@ const LAST_RECOVERY = `
          (SELECT count(*) FROM recovery_findings WHERE closed_at IS NULL) AS needs_person
   FROM recovery_runs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1`;
 
+/** What is leased stands in `charges_leased`, all other open ones in `charges_due`. */
+const CHARGES = `
+  SELECT sum(pending) AS pending, sum(processing) AS processing, sum(unknown) AS unknown, max(due) AS due,
+         (SELECT extract(epoch FROM now() - min(unknown_since)) FROM charges WHERE status = 'unknown') AS oldest_unknown
+  FROM (
+    SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
+           count(*) FILTER (WHERE status = 'processing') AS processing,
+           count(*) FILTER (WHERE status = 'unknown') AS unknown,
+           extract(epoch FROM now() - min(next_attempt_at) FILTER (WHERE status <> 'unknown' AND next_attempt_at < now())) AS due
+    FROM charges WHERE status IN ('pending', 'processing', 'unknown') AND leased_since IS NULL
+    UNION ALL
+    SELECT 0, count(*) FILTER (WHERE status = 'processing'), count(*) FILTER (WHERE status = 'unknown'), NULL
+    FROM charges WHERE leased_since IS NOT NULL
+  ) AS open`;
+
 type Row = Readonly<Record<string, string | number | Date | null>>;
 
 type RecoveryRow = Row & { readonly finished_at: Date; readonly failures: Record<string, string> };
@@ -84,20 +100,23 @@ type RecoveryRow = Row & { readonly finished_at: Date; readonly failures: Record
 export async function readBooks(dataSource: DataSource): Promise<Books> {
   const migrated = !(await dataSource.showMigrations());
   if (!migrated) {
-    return { migrated, cursors: [], counts: null, throughput: null, lastAudit: null, lastRecovery: null };
+    const nothing = { counts: null, throughput: null, charges: null, lastAudit: null, lastRecovery: null };
+    return { migrated, cursors: [], ...nothing };
   }
-  const [cursors, [counts = {}], [lately = {}], [audit = {}], [recovery]] = (await Promise.all([
+  const [cursors, [counts = {}], [lately = {}], [open = {}], [audit = {}], [recovery]] = (await Promise.all([
     dataSource.manager.find(StreamCursor, { order: { account: "ASC" } }),
     dataSource.query(COUNTS),
     dataSource.query(THROUGHPUT),
+    dataSource.query(CHARGES),
     dataSource.query(LAST_AUDIT),
     dataSource.query(LAST_RECOVERY),
-  ])) as [StreamCursor[], Row[], Row[], Row[], RecoveryRow[]];
+  ])) as [StreamCursor[], Row[], Row[], Row[], Row[], RecoveryRow[]];
   return {
     migrated,
     cursors,
     counts: countsOf(counts),
     throughput: throughputOf(lately),
+    charges: chargesOf(open),
     lastAudit: lastAuditOf(audit),
     lastRecovery: recovery === undefined ? null : lastRecoveryOf(recovery),
   };
@@ -131,6 +150,16 @@ function throughputOf(row: Row): Throughput {
       measured === 0
         ? null
         : { p50_ms: Math.round(Number(row.p50)), p99_ms: Math.round(Number(row.p99)), credits: measured },
+  };
+}
+
+function chargesOf(row: Row): Charges {
+  return {
+    pending: Number(row.pending),
+    processing: Number(row.processing),
+    unknown: Number(row.unknown),
+    oldest_due_seconds: secondsOf(row.due),
+    oldest_unknown_seconds: secondsOf(row.oldest_unknown),
   };
 }
 

@@ -65,6 +65,17 @@ export type Webhooks = {
   readonly oldest_seconds: number | null;
 };
 
+/** Charges that have not ended. */
+export type Charges = {
+  readonly pending: number;
+  readonly processing: number;
+  readonly unknown: number;
+  /** How long the oldest has waited that could be sent now, and that no worker takes; null without any. */
+  readonly oldest_due_seconds: number | null;
+  /** Since when nobody knows whether the oldest unknown one was made; null without any. */
+  readonly oldest_unknown_seconds: number | null;
+};
+
 export type Horizon = {
   readonly newest_ledger: number;
   readonly newest_closed_at: string | null;
@@ -122,6 +133,7 @@ export type Status = {
   readonly outbox_unrelayed: number | null;
   readonly outbox_oldest_seconds: number | null;
   readonly webhooks: Webhooks | null;
+  readonly charges: Charges | null;
   /** Processes that have given a sign of life lately; null while Redis can't be asked. */
   readonly roles: readonly Heartbeat[] | null;
   /** Null: not yet run. */
@@ -137,6 +149,7 @@ export type StatusLimits = {
   readonly horizonSilentSeconds: number;
   /** Since the last run of recovery that ended. */
   readonly recoverySilentSeconds: number;
+  readonly chargeUnknownSeconds: number;
 };
 
 export const DEFAULT_LIMITS: StatusLimits = {
@@ -144,4 +157,5 @@ export const DEFAULT_LIMITS: StatusLimits = {
   unsettledSeconds: 60,
   horizonSilentSeconds: 120,
   recoverySilentSeconds: 900,
+  chargeUnknownSeconds: 900,
 };

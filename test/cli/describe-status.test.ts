@@ -14,6 +14,7 @@ describe("paidonce status", () => {
       /^settled in p50 0\.4 s, p99 1\.9 s \(202 credits\)$/m,
       /^outbox +9 events not relayed, oldest 1 s$/m,
       /^webhooks +3 pending, 1 being sent, 0 dead, oldest 12 s$/m,
+      /^charges +2 pending, 1 processing, 0 unknown$/m,
       /^recovery +not yet run$/m,
       /^audit +not yet run$/m,
       /^role +consume host-2: alive, last heard 0\.9 s ago$/m,
@@ -48,6 +49,7 @@ describe("paidonce status", () => {
       throughput: null,
       sessions: null,
       webhooks: null,
+      charges: null,
       roles: null,
     });
     expect(text).to.include("postgres   DOWN").and.include("redis      DOWN").and.include("not known");

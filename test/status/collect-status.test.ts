@@ -7,6 +7,7 @@ import { collectStatus } from "../../src/status/collect-status.js";
 import { startHeartbeat } from "../../src/status/heartbeat.js";
 import { SharedStatus } from "../../src/status/shared-status.js";
 import { aSession, creditFor, nextOperationId, openSessions, watchAccount } from "../support/books.js";
+import { aCharge, becomeUnknown } from "../support/charge-rows.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { append, eventually, plainRedis, silent } from "../support/stream.js";
 
@@ -145,6 +146,36 @@ describe("the status", () => {
     expect(webhooks).to.deep.include({ pending: 1, sending: 1, dead: 1 });
     expect(webhooks?.oldest_seconds).to.be.within(3_600, 3_660);
     expect(outbox_unrelayed).to.equal(0);
+  });
+
+  it("counts open charges, held by a worker or not, and since when the oldest is unknown or not taken", async () => {
+    const { dataSource } = database;
+    const { merchantId } = await watchAccount(dataSource);
+    expect((await collectStatus(sources())).charges).to.deep.equal({
+      pending: 0,
+      processing: 0,
+      unknown: 0,
+      oldest_due_seconds: null,
+      oldest_unknown_seconds: null,
+    });
+    const charges = [];
+    for (let n = 0; n < 5; n++) charges.push((await aCharge(dataSource, merchantId)).id);
+    const [due = "", leased = "", young = "", old = ""] = charges;
+    await dataSource.query(
+      "UPDATE charges SET next_attempt_at = now() - interval '5 minutes' WHERE id = $1",
+      [due],
+    );
+    await dataSource.query("UPDATE charges SET status = 'processing', leased_since = now() WHERE id = $1", [
+      leased,
+    ]);
+    await becomeUnknown(dataSource, young, "10 minutes");
+    await becomeUnknown(dataSource, old, "20 minutes");
+    await dataSource.query("UPDATE charges SET leased_since = now() WHERE id = $1", [young]);
+    const status = await collectStatus(sources());
+    expect(status.charges).to.deep.include({ pending: 2, processing: 1, unknown: 2 });
+    expect(status.charges?.oldest_due_seconds).to.be.within(300, 360);
+    expect(status.charges?.oldest_unknown_seconds).to.be.within(1_200, 1_260);
+    expect(status.problems.join("\n")).to.include("paidonce charges list --status unknown");
   });
 
   it("tells the newest audit of each account, and is red while one found something", async () => {

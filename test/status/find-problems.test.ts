@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { findProblems } from "../../src/status/find-problems.js";
 import type { LastRecovery } from "../../src/status/status.js";
-import { ACCOUNT, LOCKS, WELL, withStream } from "../support/status.js";
+import { ACCOUNT, CHARGES, LOCKS, WELL, withStream } from "../support/status.js";
 
 type Collected = Parameters<typeof findProblems>[0];
 
@@ -38,6 +38,16 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
     "no quorum, required",
     { ...WELL, locks: { ...LOCKS, mode: "required", answering: 1, quorum: false } },
     /1 of 3 .* settlement waits\. Check LOCK_REDIS_URLS/,
+  ],
+  [
+    "a charge of which nobody knows",
+    { ...WELL, charges: { ...CHARGES, unknown: 1, oldest_unknown_seconds: 901 } },
+    /1 charge, and nobody knows .* 15 min: `paidonce charges list --status unknown`/,
+  ],
+  [
+    "a charge that no worker takes",
+    { ...WELL, charges: { ...CHARGES, oldest_due_seconds: 61 } },
+    /waited 61 s for a worker: start `paidonce work`/,
   ],
   [
     "halted",

@@ -32,6 +32,14 @@ export const LOCKS: Status["locks"] = {
   no_quorum: 0,
 };
 
+export const CHARGES: NonNullable<Status["charges"]> = {
+  pending: 2,
+  processing: 1,
+  unknown: 0,
+  oldest_due_seconds: null,
+  oldest_unknown_seconds: null,
+};
+
 export const WELL: Omit<Status, "healthy" | "problems"> = {
   at: "2026-11-21T11:14:00.000Z",
   postgres: { reachable: true, migrated: true },
@@ -54,6 +62,7 @@ export const WELL: Omit<Status, "healthy" | "problems"> = {
   outbox_unrelayed: 9,
   outbox_oldest_seconds: 1,
   webhooks: { pending: 3, sending: 1, dead: 0, oldest_seconds: 12 },
+  charges: CHARGES,
   roles: [
     {
       role: "consume",

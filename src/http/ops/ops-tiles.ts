@@ -1,12 +1,12 @@
 import { duration, seconds } from "../../status/duration.js";
-import type { Status } from "../../status/status.js";
+import type { Charges, Status } from "../../status/status.js";
 import { type Html, html } from "../html.js";
 
 const UNKNOWN = "–";
 
 /** The figures that are read first, one box each. */
 export function renderTiles(status: Status): Html {
-  const { throughput, locks, webhooks, horizon, roles } = status;
+  const { throughput, locks, webhooks, charges, horizon, roles } = status;
   const times = throughput?.close_to_settled ?? null;
   const streams = status.accounts.flatMap(({ stream }) => stream ?? []);
   const backlog = streams.reduce((sum, stream) => sum + stream.backlog, 0);
@@ -65,7 +65,18 @@ ${tile(
     ? "not known"
     : `${number(status.outbox_unrelayed)} not relayed, ${number(webhooks.pending + webhooks.sending)} to send, ${number(webhooks.dead)} dead${webhooks.oldest_seconds === null ? "" : `, oldest ${age(webhooks.oldest_seconds, "")}`}`,
 )}
+${tile(
+  "Open charges",
+  number(charges === null ? null : charges.pending + charges.processing + charges.unknown),
+  charges === null ? "not known" : chargesInWords(charges),
+  charges !== null && charges.unknown > 0,
+)}
 </dl>`;
+}
+
+function chargesInWords({ unknown, processing, oldest_unknown_seconds: oldest }: Charges): string {
+  const since = oldest === null ? "" : `, the oldest for ${duration(oldest)}`;
+  return `${number(unknown)} unknown${since}; ${number(processing)} processing`;
 }
 
 function tile(title: string, value: string, detail: string, isBad = false): Html {

@@ -205,6 +205,7 @@ describe("the operators' pages", () => {
         "Consumers alive",
         "Lock servers",
         "Outbox and webhooks",
+        "Open charges",
         "Last recovery</dt><dd>not yet run",
         "Last audit</dt><dd>not yet run",
       ])

@@ -1,0 +1,158 @@
+import { userInfo } from "node:os";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { DataSource } from "typeorm";
+import { ChargeNotClosedError, closeCharge } from "../charges/close-charge.js";
+import { type ChargeAttempt, listAttempts } from "../charges/read-attempts.js";
+import { type ChargeRecord, readCharge } from "../charges/read-charges.js";
+import {
+  listNewestCharges,
+  listOpenCharges,
+  OPEN_STATUSES,
+  type OpenStatus,
+} from "../charges/watch-charges.js";
+import type { ChargeId } from "../entities/charge.js";
+import { inSerializableTransaction } from "../entities/serializable.js";
+import { trimmedAmount } from "../stellar/stroops.js";
+import { chargeAsJson } from "./charge-as-json.js";
+import { readEnvironment } from "./environment.js";
+import { EXIT } from "./exit-codes.js";
+import { openDatabaseNow } from "./open-database.js";
+
+/** Newest attempts that are shown of a charge: an unknown one is asked about without end. */
+const ATTEMPTS_SHOWN = 20;
+
+type ListOptions = { readonly status?: OpenStatus; readonly limit: number; readonly json?: boolean };
+type CloseOptions = {
+  readonly as: "failed" | "succeeded";
+  readonly providerId?: string;
+  readonly note: string;
+};
+
+/** The operator's view of every merchant's charges, and the way out of `unknown`. */
+export function addChargesCommand(program: Command): void {
+  const charges = program
+    .command("charges")
+    .description("charges of all merchants: list them, and close what is unknown");
+  charges
+    .command("list", { isDefault: true })
+    .description("the newest first; with --status those first that have stood so for the longest")
+    .addOption(new Option("--status <status>", "only what is open and stands so").choices(OPEN_STATUSES))
+    .option("--limit <number>", "how many", limit, 20)
+    .option("--json", "one JSON object per line")
+    .action(async (options: ListOptions) => {
+      await withDatabase((dataSource) => list(dataSource, options));
+    });
+  charges
+    .command("show")
+    .description("one charge, with its newest attempts")
+    .argument("<id>", "its id", chargeId)
+    .option("--json", "as JSON")
+    .action(async (id: string, options: { json?: boolean }) => {
+      await withDatabase((dataSource) => show(dataSource, id, options));
+    });
+  charges
+    .command("close")
+    .description("say what became of an unknown charge, once you have asked its provider")
+    .argument("<id>", "as `paidonce charges list --status unknown` shows it", chargeId)
+    .addOption(
+      new Option("--as <end>", "what the provider says")
+        .choices(["failed", "succeeded"])
+        .makeOptionMandatory(),
+    )
+    .option("--provider-id <id>", "what the provider calls it, where that is not known yet")
+    .requiredOption("--note <text>", "how you know; kept with the charge, for the merchant too", closingNote)
+    .addHelpText(
+      "after",
+      '\nExample:\n  paidonce charges close 01a1… --as failed --note "not in their dashboard, ticket 7"',
+    )
+    .action(async (id: string, options: CloseOptions) => {
+      await withDatabase((dataSource) => close(dataSource, id as ChargeId, options));
+    });
+}
+
+async function list({ manager }: DataSource, { status, limit, json }: ListOptions): Promise<void> {
+  const found = await (status === undefined
+    ? listNewestCharges(manager, limit)
+    : listOpenCharges(manager, status, limit));
+  if (found.length === 0 && !json) process.stdout.write("no charges\n");
+  for (const charge of found) process.stdout.write(`${json ? chargeAsJson(charge) : describe(charge)}\n`);
+}
+
+async function show({ manager }: DataSource, id: string, { json }: { json?: boolean }): Promise<void> {
+  const charge = await readCharge(manager, id);
+  if (charge === null) {
+    process.stdout.write(`there is no charge ${id}\n`);
+    process.exitCode = EXIT.failed;
+    return;
+  }
+  const attempts = await listAttempts(manager, id, null, ATTEMPTS_SHOWN);
+  if (json) process.stdout.write(`${chargeAsJson(charge, attempts)}\n`);
+  else process.stdout.write([describe(charge), ...attempts.map(describeAttempt), ""].join("\n"));
+}
+
+async function close(dataSource: DataSource, id: ChargeId, options: CloseOptions): Promise<void> {
+  const { as, note } = options;
+  const providerId = options.providerId ?? null;
+  const by = `operator:${userInfo().username}`;
+  try {
+    await inSerializableTransaction(dataSource, (runner) =>
+      closeCharge(runner, { id, as, providerId, note, by }),
+    );
+    process.stdout.write(`${id}: ${as}\n`);
+  } catch (error) {
+    if (!(error instanceof ChargeNotClosedError)) throw error;
+    process.stdout.write(`${id}: ${error.message}\n`);
+    process.exitCode = EXIT.failed;
+  }
+}
+
+function describe(charge: ChargeRecord): string {
+  const { id, status, amount, currency, asset, provider, providerId, merchantId, reference } = charge;
+  const { unknownSince, leasedSince, failureCode, failureDetail } = charge;
+  const lines = [
+    `${charge.createdAt.toISOString()}  ${status}  ${id}`,
+    `    ${trimmedAmount(amount)} ${currency ?? asset} by ${provider}${providerId === null ? "" : ` (${providerId})`}, ${JSON.stringify(reference)} of merchant ${merchantId}`,
+  ];
+  const tried = `tried ${charge.attempts} times: told to charge ${charge.sends}, asked ${charge.asks}`;
+  if (status === "unknown") lines.push(`    unknown since ${unknownSince?.toISOString()}; ${tried}`);
+  else if (charge.attempts > 0) lines.push(`    ${tried}`);
+  if (leasedSince !== null) lines.push(`    with a worker since ${leasedSince.toISOString()}`);
+  else if (charge.endedAt === null) lines.push(`    next at ${charge.nextAttemptAt.toISOString()}`);
+  if (failureCode !== null) lines.push(`    ${failureCode}: ${failureDetail}`);
+  return lines.join("\n");
+}
+
+function describeAttempt({ attempt, kind, startedAt, outcome, detail }: ChargeAttempt): string {
+  const what = outcome === null ? "no outcome yet" : outcome.replaceAll("_", " ");
+  return `    ${attempt}. ${startedAt.toISOString()}  ${kind}: ${what}${detail === null ? "" : `, ${detail}`}`;
+}
+
+async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
+  const config = await readEnvironment();
+  const dataSource = await openDatabaseNow(config, "charges");
+  try {
+    await work(dataSource);
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+function limit(text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError("It must be a number from 1 to 9999.");
+  return Number(text);
+}
+
+function chargeId(text: string): string {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) {
+    throw new InvalidArgumentError("It must be a charge's id, a UUID.");
+  }
+  return text;
+}
+
+/** Kept with the charge, for whoever asks later why it was closed. */
+function closingNote(text: string): string {
+  const note = text.trim();
+  if (note === "" || note.length > 1000)
+    throw new InvalidArgumentError("It must say why, in 1 to 1000 characters.");
+  return note;
+}
