@@ -71,5 +71,7 @@ function noProvider(name: string, { acceptors }: ChargeSources): Problem {
 
 function refused(field: string, detail: string): Problem {
   const errors: FieldError[] = [{ in: "body", field, detail }];
-  return new Problem("charge-refused", `${detail.charAt(0).toUpperCase()}${detail.slice(1)}.`, { errors });
+  return new Problem("charge-refused", `This charge can't be made: ${detail.replace(/\.$/, "")}.`, {
+    errors,
+  });
 }

@@ -5,8 +5,15 @@ import { rm, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { v7 as uuidv7 } from "uuid";
 import { EVENT_TYPES } from "../../src/entities/outbox-event.js";
 import { freePort } from "../../src/machine/free-port.js";
+import {
+  chargeCreated,
+  chargeFailed,
+  chargeSucceeded,
+  type ToldCharge,
+} from "../../src/settlement/charge-events.js";
 import {
   exceptionRaised,
   paymentConfirmed,
@@ -31,6 +38,15 @@ const blocks = (language: string) =>
   [...PAGE.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "gs"))].map(([, text = ""]) => text);
 
 const session = aSession({ account: newAccount(), merchantId: "none" });
+const charge: ToldCharge = {
+  id: uuidv7() as ToldCharge["id"],
+  reference: "order-1001",
+  provider: "stripe",
+  providerId: "pi_1",
+  amount: toStroops(125_000_000n),
+  currency: "EUR",
+  asset: null,
+};
 const confirmed = paymentConfirmed(creditFor(session), session.id, toStroops(0n));
 
 describe("docs/webhooks.md", () => {
@@ -49,6 +65,9 @@ describe("docs/webhooks.md", () => {
       confirmed,
       sessionExpired(session.id, session.expiresAt),
       exceptionRaised(creditFor(session), late),
+      chargeCreated(charge),
+      chargeSucceeded(charge),
+      chargeFailed(charge, "card_expired", "Your card has expired."),
       webhookTest("none", "unique"),
     ];
     const fieldsOf = (body: string) => {

@@ -217,7 +217,7 @@ describe("charges through the API", () => {
     const headers = { "Idempotency-Key": uuidv4() };
     const bad = await post({ payload: { token: "bad" } }, { headers });
     expect(refusal(bad)).to.deep.equal([422, "charge-refused", "payload.token"]);
-    expect(bad.body.detail).to.equal("No token of ours: ask for a new one.");
+    expect(bad.body.detail).to.equal("This charge can't be made: no token of ours: ask for a new one.");
     const nobody = await post({ provider: "nobody" }, { headers });
     expect(refusal(nobody)).to.deep.equal([422, "charge-refused", "provider"]);
     expect(nobody.body.detail).to.include("there is test");

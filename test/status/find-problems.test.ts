@@ -142,6 +142,7 @@ describe("findProblems: what needs a person", () => {
       unsettledSeconds: 10,
       horizonSilentSeconds: 3,
       recoverySilentSeconds: 900,
+      chargeUnknownSeconds: 900,
     };
     expect(findProblems({ ...withStream({ backlog: 1, oldest: waiting(11) }) }, limits)).to.have.length(3);
     expect(findProblems(withStream({ backlog: 1, oldest: waiting(60) }))).to.deep.equal([]);
