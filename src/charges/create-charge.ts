@@ -6,12 +6,13 @@ import type { QueryRunner } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
+import { violatedConstraint } from "../entities/database-errors.js";
 import { type Acceptance, ChargeRefusedError, type ChargeRequest } from "../providers/acceptance.js";
 import { chargeCreated } from "../settlement/charge-events.js";
 import { tell } from "../settlement/tell.js";
 import type { SignedTransaction } from "../submission/signed-transaction.js";
 import { storeSubmission } from "../submission/store-submission.js";
-import { type ChargeRecord, chargeOfReference, readCharge } from "./read-charges.js";
+import { type ChargeRecord, type ChargeRow, chargeOf, chargeOfReference } from "./read-charges.js";
 
 /** What a merchant asks for, and of whom. */
 export type NewCharge = ChargeRequest & { readonly provider: string };
@@ -25,15 +26,19 @@ export class ReferenceUsedError extends Error {
   }
 }
 
-const TAKES = `SELECT $3 = ANY (assets) AS takes FROM receiving_accounts WHERE account = $1 AND merchant_id = $2`;
+const TAKES = `SELECT $2 = ANY (assets) AS takes FROM receiving_accounts WHERE account = $1`;
 
-/** Whatever is taken already, its reference or its name at the provider: nothing is written, and nothing fails. */
+/**
+ * Whatever is taken already, its reference or its name at the provider: nothing is written, and nothing fails. Nobody
+ * looks for that before: what one transaction has looked for and another one inserts beside it is a conflict, and half
+ * of all charges that are created at the same time would be tried again.
+ */
 const INSERT = `
   INSERT INTO charges
     (id, merchant_id, reference, provider, currency, asset, amount, account, payload, metadata, provider_id)
   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
   ON CONFLICT DO NOTHING
-  RETURNING id`;
+  RETURNING *`;
 
 const OF_PROVIDER_ID = `SELECT id, merchant_id FROM charges WHERE provider = $1 AND provider_id = $2`;
 
@@ -55,10 +60,8 @@ export async function createCharge(
 ): Promise<ChargeRecord> {
   const { merchantId, reference, provider, currency, asset, amount, account, metadata } = request;
   const { payload, providerId, submission } = acceptance;
-  await refuseStrangeAccount(runner, request);
-  if (submission !== null) await refuseSessionsTransaction(runner, submission);
   const id = uuidv7() as ChargeId;
-  const inserted: unknown[] = await runner.query(INSERT, [
+  const row = await insert(runner, [
     id,
     merchantId,
     reference,
@@ -71,8 +74,10 @@ export async function createCharge(
     JSON.stringify(metadata),
     providerId,
   ]);
-  if (inserted.length === 0) throw await whatIsTaken(runner, request, providerId);
+  if (row === null) throw await whatIsTaken(runner, request, providerId);
+  await refuseStrangeAsset(runner, request);
   if (submission !== null) {
+    await refuseSessionsTransaction(runner, submission);
     const stored = await storeSubmission(runner, submission, { chargeId: id });
     if (stored.kind === "applied") {
       throw new ChargeRefusedError(
@@ -84,24 +89,30 @@ export async function createCharge(
       throw await transactionUsed(runner, merchantId, stored.chargeId, stored.sessionId);
     }
   }
-  const charge = await readCharge(runner.manager, id);
-  if (charge === null) throw new Error(`charge ${id} is gone although it was just created`);
+  const charge = chargeOf({ ...row, transaction_hash: submission?.hash ?? null });
   await tell(runner, { chargeId: id }, chargeCreated(charge));
   return charge;
 }
 
-/** What an account takes is the merchant's wish, and may change: no constraint can hold it. */
-async function refuseStrangeAccount(runner: QueryRunner, request: NewCharge): Promise<void> {
-  const { account, merchantId, asset } = request;
-  if (account === null) return;
-  const [known]: { takes: boolean }[] = await runner.query(TAKES, [account, merchantId, asset]);
-  if (known === undefined) {
+/** @returns null where something of it is taken */
+async function insert(runner: QueryRunner, values: readonly unknown[]): Promise<ChargeRow | null> {
+  try {
+    const [row]: ChargeRow[] = await runner.query(INSERT, [...values]);
+    return row ?? null;
+  } catch (error) {
+    if (violatedConstraint(error) !== "charges_account_is_the_merchants") throw error;
     throw new ChargeRefusedError(
       "account",
       "this account is not registered for the merchant: register it first",
     );
   }
-  if (!known.takes) throw new ChargeRefusedError("asset", `the account does not take ${asset}`);
+}
+
+/** What an account takes is the merchant's wish, and may change: no constraint can hold it. */
+async function refuseStrangeAsset(runner: QueryRunner, { account, asset }: NewCharge): Promise<void> {
+  if (account === null) return;
+  const [known]: { takes: boolean }[] = await runner.query(TAKES, [account, asset]);
+  if (known?.takes !== true) throw new ChargeRefusedError("asset", `the account does not take ${asset}`);
 }
 
 /** Settled by its hash for the charge, it would leave the session that its memo names unpaid. */

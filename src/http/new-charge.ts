@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { createCharge, type NewCharge, ReferenceUsedError } from "../charges/create-charge.js";
 import { type ChargeRecord, chargeOfReference } from "../charges/read-charges.js";
 import type { ChargeId } from "../entities/charge.js";
-import { type Acceptor, ChargeRefusedError } from "../providers/acceptance.js";
+import { type Acceptance, type Acceptor, ChargeRefusedError } from "../providers/acceptance.js";
 import { onlyAccount } from "./only-account.js";
 import { chargeUrl } from "./present-charge.js";
 import { type FieldError, Problem } from "./problem.js";
@@ -26,33 +26,50 @@ export async function newCharge(
   sources: ChargeSources,
   now: Date,
 ): Promise<ChargeRecord> {
-  // Before all that changes with time: a client that lost its key, and asks again when its transaction has run out,
-  // would else be told to have another one signed for what was charged already.
-  const first = await chargeOfReference(runner.manager, merchantId, body.reference);
-  if (first !== null) throw referenceUsed(body.reference, first, sources);
-  const acceptor = sources.acceptors.get(body.provider);
-  if (acceptor === undefined) throw noProvider(body.provider, sources);
-  const request: NewCharge = {
-    merchantId,
-    reference: body.reference,
-    provider: acceptor.name,
-    currency: body.currency ?? null,
-    asset: body.asset ?? null,
-    amount: body.amount,
-    account:
-      body.asset === undefined
-        ? null
-        : (body.account ?? (await onlyAccount(runner.manager, merchantId, body.asset, "charge-refused"))),
-    payload: body.payload,
-    metadata: body.metadata,
-  };
   try {
-    return await createCharge(runner, request, acceptor.accept(request, now));
+    const { request, acceptance } = await accept(runner, merchantId, body, sources, now);
+    return await createCharge(runner, request, acceptance);
   } catch (error) {
     if (error instanceof ReferenceUsedError) throw referenceUsed(body.reference, error.chargeId, sources);
-    if (error instanceof ChargeRefusedError) throw refused(error.field, error.message);
+    if (error instanceof ChargeRefusedError) throw refused(error);
     throw error;
   }
+}
+
+/**
+ * What is refused here may have been charged before. A client that lost its key, and asks again when its transaction
+ * has run out, would else be told to have another one signed.
+ */
+async function accept(
+  runner: QueryRunner,
+  merchantId: string,
+  body: z.output<typeof ChargeRequest>,
+  { acceptors }: ChargeSources,
+  now: Date,
+): Promise<{ readonly request: NewCharge; readonly acceptance: Acceptance }> {
+  try {
+    const acceptor = acceptors.get(body.provider);
+    if (acceptor === undefined) throw noProvider(body.provider, [...acceptors.keys()]);
+    const request = await requestOf(runner, merchantId, body);
+    return { request, acceptance: acceptor.accept(request, now) };
+  } catch (error) {
+    if (!(error instanceof ChargeRefusedError || error instanceof Problem)) throw error;
+    const first = await chargeOfReference(runner.manager, merchantId, body.reference);
+    throw first === null ? error : new ReferenceUsedError(first);
+  }
+}
+
+async function requestOf(
+  { manager }: QueryRunner,
+  merchantId: string,
+  body: z.output<typeof ChargeRequest>,
+): Promise<NewCharge> {
+  const { reference, provider, currency = null, asset = null, amount, payload, metadata } = body;
+  const account =
+    asset === null
+      ? null
+      : (body.account ?? (await onlyAccount(manager, merchantId, asset, "charge-refused")));
+  return { merchantId, reference, provider, currency, asset, amount, account, payload, metadata };
 }
 
 function referenceUsed(reference: string, first: ChargeId, sources: ChargeSources): Problem {
@@ -63,15 +80,14 @@ function referenceUsed(reference: string, first: ChargeId, sources: ChargeSource
   );
 }
 
-function noProvider(name: string, { acceptors }: ChargeSources): Problem {
-  const configured =
-    acceptors.size === 0 ? "none is configured" : `there is ${[...acceptors.keys()].join(", ")}`;
-  return refused("provider", `nobody charges through ${JSON.stringify(name)} here: ${configured}`);
+function noProvider(name: string, configured: readonly string[]): ChargeRefusedError {
+  const there = configured.length === 0 ? "none is configured" : `there is ${configured.join(", ")}`;
+  return new ChargeRefusedError("provider", `nobody charges through ${JSON.stringify(name)} here: ${there}`);
 }
 
-function refused(field: string, detail: string): Problem {
-  const errors: FieldError[] = [{ in: "body", field, detail }];
-  return new Problem("charge-refused", `This charge can't be made: ${detail.replace(/\.$/, "")}.`, {
+function refused({ field, message }: ChargeRefusedError): Problem {
+  const errors: FieldError[] = [{ in: "body", field, detail: message }];
+  return new Problem("charge-refused", `This charge can't be made: ${message.replace(/\.$/, "")}.`, {
     errors,
   });
 }
