@@ -41,6 +41,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "interleavings/world": 12,
   "http/checkout/accessible": 12,
   "http/idempotency": 12,
+  "cli/charges": 10,
 };
 
 /** What a file takes that is not listed. */

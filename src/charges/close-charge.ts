@@ -19,7 +19,13 @@ export class ChargeNotClosedError extends Error {
   override readonly name = "ChargeNotClosedError";
 }
 
-const CAN_STILL_APPLY = `SELECT max_time FROM submissions WHERE charge_id = $1 AND max_time > now()`;
+/**
+ * By the network's time and by what is committed, no clock of ours: once all is settled that closed up to its time
+ * bound (CAP-21), what did not pay then never will.
+ */
+const CAN_STILL_PAY = `
+  SELECT s.max_time FROM submissions s JOIN stream_cursors c USING (account)
+  WHERE s.charge_id = $1 AND (c.settled_through IS NULL OR c.settled_through <= s.max_time)`;
 
 /** The next number: a lease that somebody believes to hold is over. */
 const COUNT = `UPDATE charges SET attempts = attempts + 1, asks = asks + 1 WHERE id = $1 RETURNING attempts`;
@@ -62,10 +68,10 @@ export async function closeCharge(runner: QueryRunner, closing: Closing): Promis
 
 async function endingOf(runner: QueryRunner, charge: LockedCharge, closing: Closing): Promise<ChargeEnding> {
   if (closing.as === "failed") {
-    const [alive]: { max_time: Date }[] = await runner.query(CAN_STILL_APPLY, [charge.id]);
+    const [alive]: { max_time: Date }[] = await runner.query(CAN_STILL_PAY, [charge.id]);
     if (alive !== undefined) {
       throw new ChargeNotClosedError(
-        `its transaction can still apply, until ${alive.max_time.toISOString()}: nobody can say that it has failed`,
+        `its transaction can apply until ${alive.max_time.toISOString()}, and the account is not settled through that time: see \`paidonce status\``,
       );
     }
     return { kind: "failed", code: "closed_by_person", detail: closing.note };

@@ -1,5 +1,6 @@
 import type { DataSource } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
+import { readOpenCharges } from "./read-open-charges.js";
 import type { Charges, LastAudit, LastRecovery, Throughput, Webhooks } from "./status.js";
 
 /** What Postgres tells; all but the cursors null where the database does not fit the program. */
@@ -77,21 +78,6 @@ const LAST_RECOVERY = `
          (SELECT count(*) FROM recovery_findings WHERE closed_at IS NULL) AS needs_person
   FROM recovery_runs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1`;
 
-/** What is leased stands in `charges_leased`, all other open ones in `charges_due`. */
-const CHARGES = `
-  SELECT sum(pending) AS pending, sum(processing) AS processing, sum(unknown) AS unknown, max(due) AS due,
-         (SELECT extract(epoch FROM now() - min(unknown_since)) FROM charges WHERE status = 'unknown') AS oldest_unknown
-  FROM (
-    SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
-           count(*) FILTER (WHERE status = 'processing') AS processing,
-           count(*) FILTER (WHERE status = 'unknown') AS unknown,
-           extract(epoch FROM now() - min(next_attempt_at) FILTER (WHERE status <> 'unknown' AND next_attempt_at < now())) AS due
-    FROM charges WHERE status IN ('pending', 'processing', 'unknown') AND leased_since IS NULL
-    UNION ALL
-    SELECT 0, count(*) FILTER (WHERE status = 'processing'), count(*) FILTER (WHERE status = 'unknown'), NULL
-    FROM charges WHERE leased_since IS NOT NULL
-  ) AS open`;
-
 type Row = Readonly<Record<string, string | number | Date | null>>;
 
 type RecoveryRow = Row & { readonly finished_at: Date; readonly failures: Record<string, string> };
@@ -103,20 +89,20 @@ export async function readBooks(dataSource: DataSource): Promise<Books> {
     const nothing = { counts: null, throughput: null, charges: null, lastAudit: null, lastRecovery: null };
     return { migrated, cursors: [], ...nothing };
   }
-  const [cursors, [counts = {}], [lately = {}], [open = {}], [audit = {}], [recovery]] = (await Promise.all([
+  const [cursors, [counts = {}], [lately = {}], charges, [audit = {}], [recovery]] = (await Promise.all([
     dataSource.manager.find(StreamCursor, { order: { account: "ASC" } }),
     dataSource.query(COUNTS),
     dataSource.query(THROUGHPUT),
-    dataSource.query(CHARGES),
+    readOpenCharges(dataSource.manager),
     dataSource.query(LAST_AUDIT),
     dataSource.query(LAST_RECOVERY),
-  ])) as [StreamCursor[], Row[], Row[], Row[], Row[], RecoveryRow[]];
+  ])) as [StreamCursor[], Row[], Row[], Charges, Row[], RecoveryRow[]];
   return {
     migrated,
     cursors,
     counts: countsOf(counts),
     throughput: throughputOf(lately),
-    charges: chargesOf(open),
+    charges,
     lastAudit: lastAuditOf(audit),
     lastRecovery: recovery === undefined ? null : lastRecoveryOf(recovery),
   };
@@ -150,16 +136,6 @@ function throughputOf(row: Row): Throughput {
       measured === 0
         ? null
         : { p50_ms: Math.round(Number(row.p50)), p99_ms: Math.round(Number(row.p99)), credits: measured },
-  };
-}
-
-function chargesOf(row: Row): Charges {
-  return {
-    pending: Number(row.pending),
-    processing: Number(row.processing),
-    unknown: Number(row.unknown),
-    oldest_due_seconds: secondsOf(row.due),
-    oldest_unknown_seconds: secondsOf(row.oldest_unknown),
   };
 }
 

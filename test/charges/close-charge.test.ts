@@ -111,7 +111,14 @@ describe("an unknown charge that a person closes", () => {
     );
     expect(await refusal(id, "failed")).to.include(`until ${maxTime.toISOString()}`);
     expect(await refusal(id, "succeeded")).to.include("by its credit alone");
-    await database.dataSource.query("UPDATE submissions SET max_time = now() - interval '1 second'");
+    const settleThrough = (time: Date) =>
+      database.dataSource.query("UPDATE stream_cursors SET settled_through = $2 WHERE account = $1", [
+        account,
+        time.toISOString(),
+      ]);
+    await settleThrough(maxTime);
+    expect(await refusal(id, "failed"), "a ledger may close at that very second").to.include("not settled");
+    await settleThrough(new Date(maxTime.getTime() + 1_000));
     await close(id, "failed");
     expect((await read(id))?.status).to.equal("failed");
   });
