@@ -7,11 +7,12 @@ const MOST = 5_000;
 /**
  * One row per event and endpoint, as ever: one that was delivered or is dead becomes pending again, its attempts
  * counted on and its schedule begun anew; one that waits goes at once; what the endpoint was never told of, since
- * it was disabled or not there yet, gets its first row. One that is being sent right now is left alone.
+ * it was disabled or not there yet, gets its first row, in the order of its session or its charge as number-events.ts
+ * has it. One that is being sent right now is left alone.
  */
 const redeliver = (which: string) => `
   WITH chosen AS (
-    SELECT o.id AS event_id, e.id AS endpoint_id, o.session_id, o.position
+    SELECT o.id AS event_id, e.id AS endpoint_id, coalesce(o.session_id, o.charge_id) AS session_id, o.position
     FROM webhook_endpoints e JOIN outbox_events o ON o.merchant_id = e.merchant_id
     WHERE e.id = $1 AND o.position IS NOT NULL AND ${which}
     ORDER BY o.position LIMIT ${MOST}
