@@ -8,6 +8,7 @@ export type NumberedEvent = {
   readonly id: string;
   readonly type: EventType;
   readonly sessionId: string | null;
+  readonly chargeId: string | null;
   /** Its place among all events; null in the moment between its commit and the next numbering. */
   readonly position: string | null;
   /** As webhooks carry it, byte for byte. */
@@ -26,7 +27,8 @@ export type EventFilter = {
 
 /** What an endpoint was disabled for, paused or deleted before it heard of the event, it does not wait for. */
 const EVENT = `
-  SELECT o.id, o.type, o.session_id AS "sessionId", o.position, o.body, o.created_at AS "createdAt", told.delivered
+  SELECT o.id, o.type, o.session_id AS "sessionId", o.charge_id AS "chargeId", o.position, o.body,
+         o.created_at AS "createdAt", told.delivered
   FROM outbox_events o
   CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(d.state = 'delivered'), false)

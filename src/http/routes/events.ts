@@ -15,6 +15,7 @@ const Event = z
     id: Id,
     type: z.enum(EVENT_TYPES),
     session_id: Id.nullable(),
+    charge_id: Id.nullable(),
     created_at: Time,
     delivered: z.boolean().meta({
       description: "Whether a webhook has brought it, to each of your active endpoints that wants it.",
@@ -87,6 +88,7 @@ function present(event: NumberedEvent): z.output<typeof Event> {
     id: event.id,
     type: event.type,
     session_id: event.sessionId,
+    charge_id: event.chargeId,
     created_at: event.createdAt.toISOString(),
     delivered: event.delivered,
     data,
