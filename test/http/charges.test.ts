@@ -1,10 +1,13 @@
 import { randomBytes } from "node:crypto";
+import { Memo } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { StellarAcceptor } from "../../src/providers/stellar/accept.js";
 import { settle } from "../../src/settlement/settle.js";
+import { NOW, PASSPHRASE, pay, text, transaction } from "../submission/envelopes.js";
 import { TEST_ACCEPTORS } from "../support/acceptor.js";
 import {
   type ApiAnswer,
@@ -273,6 +276,47 @@ describe("charges through the API", () => {
     const named = await post(onNetwork({ memo: `id:${session.memo.value}` }));
     expect(named.body.detail).to.include(`POST /v1/checkout/sessions/${session.id}/transaction`);
     expect([await count("charges"), await count("submissions")]).to.deep.equal([1, 1]);
+  });
+
+  it("a payer's real transaction is kept as it came; one that a session waits for is the session's", async () => {
+    const acceptors = new Map([["stellar", new StellarAcceptor(PASSPHRASE)]]);
+    const stellar = await startApi(dataSource, redisServer.url, { acceptors });
+    try {
+      const maxTime = Math.floor((Date.now() - NOW.getTime()) / 1000) + 180;
+      const charge = (signed: string, reference: string, amount = "12.5") =>
+        stellar.ask("POST", PATH, {
+          key,
+          body: { amount, asset: "native", reference, provider: "stellar", payload: { transaction: signed } },
+        });
+      const signed = transaction([pay("12.5", { to: account })], { maxTime });
+      const accepted = await charge(text(signed), "order-1");
+      const hash = Buffer.from(signed.hash()).toString("hex");
+      expect([accepted.status, accepted.body.payload]).to.deep.equal([202, { transaction_hash: hash }]);
+      const [kept] = await dataSource.query("SELECT envelope FROM submissions WHERE hash = $1", [hash]);
+      expect(kept).to.deep.equal({ envelope: text(signed) });
+      const other = transaction([pay("12.5", { to: account })], { maxTime, sequence: 8n });
+      expect(refusal(await charge(text(other), "order-2", "13"))).to.deep.equal([
+        422,
+        "charge-refused",
+        "payload.transaction",
+      ]);
+      const { body: session } = await api.ask("POST", "/v1/checkout/sessions", {
+        key,
+        body: { amount: "12.5", asset: "native" },
+      });
+      const memo = Memo.id(session.memo.value);
+      const sessions = await charge(
+        text(transaction([pay("12.5", { to: account })], { maxTime, memo })),
+        "order-3",
+      );
+      expect(sessions.body.detail).to.include(`/v1/checkout/sessions/${session.id}/transaction`);
+      // The reference counts first: who asks again must not have another transaction signed.
+      const expired = transaction([pay("12.5", { to: account })], { maxTime: 0 });
+      expect((await charge(text(expired), "order-1")).body).to.include({ charge_id: accepted.body.id });
+      expect(refusal(await charge(text(expired), "order-4"))[0]).to.equal(422);
+    } finally {
+      await stellar.stop();
+    }
   });
 
   it("20 at once with the same transaction, each for another order: one charge", async () => {
