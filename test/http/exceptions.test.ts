@@ -73,6 +73,7 @@ describe("payments, exceptions and verdicts through the API", () => {
     expect(rest).to.deep.equal({
       key: creditKeyText(credit),
       session_id: paid.id,
+      charge_id: null,
       account,
       from: credit.from,
       transaction_hash: credit.transactionHash,
