@@ -1,0 +1,73 @@
+/**
+ * src/stripe-sandbox: a local server that speaks what we use of Stripe's API (PaymentIntents and their webhooks) and
+ * misbehaves on demand, for `up` and for tests, driven through the real `stripe` package. Another party, like
+ * src/sandbox: nothing of the payment service may import from here but the demo and tests, and it imports nothing of
+ * the service.
+ */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Bank } from "./bank.js";
+import { FaultBook } from "./faults.js";
+import { KeptAnswers } from "./idempotency.js";
+import { respond } from "./respond.js";
+import { Webhooks, type WebhookTarget } from "./webhooks.js";
+
+export type StripeSandboxOptions = {
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** Seed of the dice that faults throw. */
+  readonly seed?: number;
+  /** The one key that it takes; any `sk_test_…` when left out. */
+  readonly apiKey?: string;
+  /** Where events go; nowhere when left out. */
+  readonly webhook?: WebhookTarget;
+  /** How long a new intent can't be found by searching, 0 by default. */
+  readonly searchLagMs?: number;
+};
+
+export type StripeSandbox = {
+  readonly url: string;
+  readonly port: number;
+  readonly bank: Bank;
+  readonly faults: FaultBook;
+  readonly kept: KeptAnswers;
+  readonly webhooks: Webhooks;
+  /** Closes every connection; resolves when nothing is left that keeps the process alive. */
+  stop(): Promise<void>;
+};
+
+/** Starts on 127.0.0.1 only. @throws Error when the port is taken */
+export async function startStripeSandbox(options: StripeSandboxOptions = {}): Promise<StripeSandbox> {
+  const faults = new FaultBook(options.seed);
+  const webhooks = new Webhooks(options.webhook ?? null, faults);
+  const bank = new Bank((event, intent) => webhooks.send(event, intent));
+  const kept = new KeptAnswers();
+  const state = { bank, faults, searchLagMs: options.searchLagMs ?? 0 };
+  const server = createServer((request, response) => {
+    // A client that hung up while it sent: there is nobody to answer.
+    respond(state, kept, options.apiKey ?? null, request, response).catch(() => response.destroy());
+  });
+  // Node's five seconds would close a pooled connection just as a client reuses it.
+  server.keepAliveTimeout = 65_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port ?? 0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    bank,
+    faults,
+    kept,
+    webhooks,
+    stop: async () => {
+      webhooks.stop();
+      faults.release();
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      });
+    },
+  };
+}
