@@ -180,6 +180,23 @@ export const environment = z.object({
     )
     .optional()
     .describe("The domain that wallets show beside a payment request, once they verified its signature."),
+  STRIPE_API_KEY: z
+    .string()
+    .regex(/^[sr]k_(test|live)_\w+$/, "a secret or restricted key of Stripe's, such as sk_test_…")
+    .optional()
+    .describe(
+      "Charges are made through Stripe under this key. A restricted key needs to write PaymentIntents and nothing else. Without it there is no provider `stripe`.",
+    ),
+  STRIPE_WEBHOOK_SECRET: z
+    .string()
+    .regex(/^whsec_\S+$/, "the signing secret of a webhook endpoint at Stripe, which starts with whsec_")
+    .optional()
+    .describe(
+      "Checks what comes to POST /v1/providers/stripe/webhook. Without it nothing is taken there, and charges whose outcome was not heard are only asked for.",
+    ),
+  STRIPE_API_URL: url(["http:", "https:"], "https://api.stripe.com")
+    .default("https://api.stripe.com")
+    .describe("Where Stripe's API is. Another one for tests alone: it gets the key."),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")

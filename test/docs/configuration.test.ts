@@ -49,6 +49,9 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
     "a Stellar secret key that starts with S",
   ],
   SEP7_ORIGIN_DOMAIN: ["https://shop", '"https://shop"', "a fully qualified domain name"],
+  STRIPE_API_KEY: ["hush", '"(hidden)"', "a secret or restricted key of Stripe's"],
+  STRIPE_WEBHOOK_SECRET: ["hush", '"(hidden)"', "the signing secret of a webhook endpoint at Stripe"],
+  STRIPE_API_URL: ["ftp://me:hush@stripe", '"ftp://stripe/"', "a URL that starts with http:// or https://"],
   LOG_LEVEL: ["loud", '"loud"', "trace, debug, info, warn, error, fatal or silent"],
   LOG_FORMAT: ["xml", '"xml"', "auto, json or pretty"],
 };
