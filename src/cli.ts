@@ -27,6 +27,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["hash-password", async () => (await import("./cli/hash-password.js")).addHashPasswordCommand],
   ["exceptions", async () => (await import("./cli/exceptions.js")).addExceptionsCommand],
   ["sandbox", sandbox],
+  ["stripe-sandbox", async () => (await import("./cli/stripe-sandbox.js")).addStripeSandboxCommand],
   ["customers", sandbox],
   ["demo-key", sandbox],
   ["pay", sandbox],

@@ -53,6 +53,9 @@ export function addApiCommand(program: Command): void {
           webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
           publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,
           trustProxy: config.TRUST_PROXY,
+          ...(config.STRIPE_WEBHOOK_SECRET === undefined
+            ? {}
+            : { stripeWebhookSecret: config.STRIPE_WEBHOOK_SECRET }),
           ops: { status, access, registry: createRegistry() },
         },
         logger,

@@ -14,6 +14,7 @@ import { checkoutPage } from "./checkout/checkout-page.js";
 import type { Sep7Signer } from "./checkout/sep7.js";
 import { describeApi } from "./describe-api.js";
 import { mountOps, type Ops } from "./ops/mount-ops.js";
+import { stripeWebhook } from "./provider-webhooks/stripe-webhook.js";
 import { type RateLimits, rateLimit } from "./rate-limit.js";
 import { referencePage } from "./reference-page.js";
 import { requestId } from "./request-id.js";
@@ -36,6 +37,8 @@ export type AppSources = StatusSources & {
   readonly publicUrl: string;
   /** Whether the address of a caller is what a proxy in front says it is. */
   readonly trustProxy: boolean;
+  /** What Stripe signs its events with; without it none is taken. */
+  readonly stripeWebhookSecret?: string;
   /** Metrics and the operators' pages; without it there are none. */
   readonly ops?: Ops;
 };
@@ -61,6 +64,8 @@ export function createApp(sources: AppSources, logger: Logger): App {
   koa.use(referencePage(describeApi(routes, sources.publicUrl)).routes());
   const routeSources = { ...sources, rateLimit: rateLimit(sources.redis, sources.limits) };
   koa.use(checkoutPage(routeSources).routes());
+  const { stripeWebhookSecret: secret } = sources;
+  if (secret !== undefined) koa.use(stripeWebhook({ ...routeSources, secret, logger }).routes());
   const router = new Router();
   for (const route of routes) router.register(route.path, [route.method], serve(route, routeSources));
   koa.use(router.routes());

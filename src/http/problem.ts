@@ -12,6 +12,7 @@ export const PROBLEMS = {
   "invalid-json": { status: 400, title: "Body is not JSON" },
   "idempotency-key-missing": { status: 400, title: "Idempotency-Key is missing" },
   "idempotency-key-invalid": { status: 400, title: "Idempotency-Key is invalid" },
+  "webhook-signature-invalid": { status: 400, title: "Webhook signature is invalid" },
   unauthorized: { status: 401, title: "Unauthorized" },
   forbidden: { status: 403, title: "Forbidden" },
   "wrong-mode": { status: 403, title: "Key of the other mode" },

@@ -17,7 +17,8 @@ export type FindingKind =
   | "consumers_gone"
   | "watermark_behind"
   | "idempotency_key_unanswered"
-  | "worker_standing";
+  | "worker_standing"
+  | "charge_contradiction";
 
 /** What was done about it; `needs_person`: nothing, since only a person can decide. */
 export type FindingAction =

@@ -25,7 +25,8 @@ export async function respond(
   const fault = state.faults.meet(method, pathname);
   if (isOneOf(fault, "reset")) return drop(request);
   const body = await readBody(request);
-  const work = async () => answerApi(state, method, pathname, parseForm(method === "GET" ? url.search : body));
+  const work = async () =>
+    answerApi(state, method, pathname, parseForm(method === "GET" ? url.search : body));
   const once = async (): Promise<Answer> => {
     try {
       refuse(fault, request, apiKey);

@@ -15,7 +15,12 @@ const INTENTS = "/v1/payment_intents";
 const ONE = /^\/v1\/payment_intents\/(pi_\w+)(?:\/(confirm|cancel))?$/;
 
 /** What Stripe's API answers. @throws StripeProblem */
-export function answerApi({ bank, searchLagMs }: State, method: string, path: string, params: Params): unknown {
+export function answerApi(
+  { bank, searchLagMs }: State,
+  method: string,
+  path: string,
+  params: Params,
+): unknown {
   if (path === INTENTS) return method === "POST" ? bank.create(params) : listed(bank, params);
   if (path === `${INTENTS}/search` && method === "GET") return searched(bank, params, searchLagMs);
   const [, id, act] = ONE.exec(path) ?? [];

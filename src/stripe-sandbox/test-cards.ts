@@ -5,7 +5,12 @@ export type CardBehaviour =
   | { readonly kind: "processes" }
   /** Wants its owner, who is not there when it is charged off-session. */
   | { readonly kind: "wants_owner" }
-  | { readonly kind: "declines"; readonly code: string; readonly declineCode: string; readonly message: string };
+  | {
+      readonly kind: "declines";
+      readonly code: string;
+      readonly declineCode: string;
+      readonly message: string;
+    };
 
 const declines = (
   declineCode: string,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Acceptance, type Acceptor, type ChargeRequest, ChargeRefusedError } from "../acceptance.js";
+import { type Acceptance, type Acceptor, ChargeRefusedError, type ChargeRequest } from "../acceptance.js";
 import { minorUnits } from "./currencies.js";
 
 /** What Stripe needs of a charge. Card numbers never come here: the merchant's page has made a payment method of them. */

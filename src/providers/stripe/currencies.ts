@@ -25,7 +25,11 @@ export type MinorUnits =
 /** An amount as Stripe takes it: in the currency's minor units, exactly or not at all. */
 export function minorUnits(currency: string, amount: Stroops): MinorUnits {
   if (AMBIGUOUS.has(currency))
-    return { kind: "refused", field: "currency", detail: `${currency} can't be charged through Stripe here.` };
+    return {
+      kind: "refused",
+      field: "currency",
+      detail: `${currency} can't be charged through Stripe here.`,
+    };
   const { told, real } = decimalsOf(currency);
   if (amount % 10n ** BigInt(7 - real) !== 0n) {
     const most = real === 0 ? "no decimals" : `at most ${real} decimals`;

@@ -22,7 +22,13 @@ import { readError, type Told } from "./read-error.js";
 const KEYS = 4;
 
 /** States from the one that says most: of several intents for one charge that one counts. */
-const TELLING = ["succeeded", "processing", "requires_confirmation", "requires_action", "requires_payment_method"];
+const TELLING = [
+  "succeeded",
+  "processing",
+  "requires_confirmation",
+  "requires_action",
+  "requires_payment_method",
+];
 
 /**
  * Charges by PaymentIntents, off-session. An intent is created unconfirmed, its id is committed as the charge's
@@ -69,7 +75,8 @@ export class StripeProvider implements Provider {
 
   async charge(order: ChargeOrder, signal: AbortSignal): Promise<ChargeOutcome> {
     const { providerId } = order;
-    if (providerId === null) return { kind: "refused", detail: "it has no name at Stripe yet: prepare it first" };
+    if (providerId === null)
+      return { kind: "refused", detail: "it has no name at Stripe yet: prepare it first" };
     const stripe = this.connect(signal);
     const { answer, round } = await underKeys(`${order.id}:confirm`, (idempotencyKey) =>
       stripe.paymentIntents.confirm(providerId, { off_session: true }, { idempotencyKey }),
@@ -126,7 +133,8 @@ export class StripeProvider implements Provider {
   async #close(stripe: Stripe, order: ChargeOrder, id: string, declined: Declined): Promise<FindOutcome> {
     // Without a key: cancelling twice does nothing, and a kept 500 would stand in the way for a day.
     const answer = await asked(() => stripe.paymentIntents.cancel(id));
-    if ("intent" in answer) return answer.intent.status === "canceled" ? declined : unsure(answer.intent.status);
+    if ("intent" in answer)
+      return answer.intent.status === "canceled" ? declined : unsure(answer.intent.status);
     if (answer.told.kind !== "invalid") return { kind: "unknown", detail: answer.told.detail };
     const now = await asked(() => stripe.paymentIntents.retrieve(id));
     if (!("intent" in now)) return { kind: "unknown", detail: now.told.detail };
@@ -195,7 +203,8 @@ async function underKeys(
 ): Promise<{ answer: Answer; round: number }> {
   for (let round = 0; ; round++) {
     const answer = await asked(() => ask(round === 0 ? key : `${key}:${round}`));
-    if ("intent" in answer || answer.told.kind !== "key_spent" || round === KEYS - 1) return { answer, round };
+    if ("intent" in answer || answer.told.kind !== "key_spent" || round === KEYS - 1)
+      return { answer, round };
   }
 }
 

@@ -44,8 +44,7 @@ export function readError(error: unknown): Told {
     return { kind: "busy", detail, ...retryAfter(headers) };
   }
   if (status === 401 || status === 403) return { kind: "misconfigured", detail };
-  if (status === 402)
-    return { kind: "card", code, declineCode: error.decline_code || null, detail };
+  if (status === 402) return { kind: "card", code, declineCode: error.decline_code || null, detail };
   if (status >= 500 && headers?.["idempotent-replayed"] === "true") return { kind: "key_spent", detail };
   if (status === 400 && error.rawType === "idempotency_error") return { kind: "key_spent", detail };
   if (status === 400 || status === 404)
