@@ -32,6 +32,8 @@ export type StripeSandbox = {
   readonly faults: FaultBook;
   readonly kept: KeptAnswers;
   readonly webhooks: Webhooks;
+  /** Faults end, what waited goes on; resolves when every request is done with, and every event delivered. */
+  settleDown(): Promise<void>;
   /** Closes every connection; resolves when nothing is left that keeps the process alive. */
   stop(): Promise<void>;
 };
@@ -43,9 +45,13 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
   const bank = new Bank((event, intent) => webhooks.send(event, intent));
   const kept = new KeptAnswers();
   const state = { bank, faults, searchLagMs: options.searchLagMs ?? 0 };
+  const underWay = new Set<Promise<void>>();
   const server = createServer((request, response) => {
-    // A client that hung up while it sent: there is nobody to answer.
-    respond(state, kept, options.apiKey ?? null, request, response).catch(() => response.destroy());
+    const answered = respond(state, kept, options.apiKey ?? null, request, response)
+      // A client that hung up while it sent: there is nobody to answer.
+      .catch(() => void response.destroy())
+      .finally(() => underWay.delete(answered));
+    underWay.add(answered);
   });
   // Node's five seconds would close a pooled connection just as a client reuses it.
   server.keepAliveTimeout = 65_000;
@@ -61,6 +67,15 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
     faults,
     kept,
     webhooks,
+    settleDown: async () => {
+      faults.clear();
+      while (underWay.size > 0) {
+        faults.release();
+        await Promise.race([...underWay, new Promise((resolve) => setImmediate(resolve))]);
+      }
+      faults.release();
+      await webhooks.settled();
+    },
     stop: async () => {
       webhooks.stop();
       faults.release();

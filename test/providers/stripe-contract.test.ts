@@ -1,0 +1,4 @@
+import { describeProvider } from "./contract.js";
+import { openStripeStage } from "./stripe-stage.js";
+
+describeProvider("stripe", () => openStripeStage());
