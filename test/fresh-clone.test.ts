@@ -14,8 +14,8 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const MINUTE = 60_000;
 const MEGABYTE = 1e6;
 
-/** sandbox, ingest, two consumers, work, api, customers, Postgres, Redis, and the one that keeps them. */
-const PROCESSES_AT_LEAST = 10;
+/** Two sandboxes, ingest, two consumers, work, api, customers, Postgres, Redis, and the one that keeps them. */
+const PROCESSES_AT_LEAST = 11;
 
 describe("a fresh clone, with an empty npm cache and no redis-server in PATH", () => {
   let machine: FreshMachine;

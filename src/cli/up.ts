@@ -22,6 +22,9 @@ const LEDGER_MS = 1_000;
 
 const CONSUMERS = 2;
 
+/** Known to everybody: the Stripe that takes them is on this machine, and takes no money. */
+const STRIPE_DEMO = { STRIPE_API_KEY: "sk_test_paidonce_demo", STRIPE_WEBHOOK_SECRET: "whsec_paidonce_demo" };
+
 /** Unless PORT says another, or somebody has it. */
 const API_PORT = 8080;
 
@@ -93,7 +96,7 @@ async function startEmbedded(ends: Ends): Promise<void> {
   const folder = resolve(DATA_FOLDER);
   const claim = await claimDataFolder(folder);
   ends.push(() => claim.release());
-  say(`starting Postgres, Redis and a sandbox network; data in ${DATA_FOLDER}/`);
+  say(`starting Postgres, Redis, a sandbox network and a sandbox Stripe; data in ${DATA_FOLDER}/`);
   await Promise.all(
     ["postgres", "redis", "sandbox"].map((name) => mkdir(join(folder, name), { recursive: true })),
   );
@@ -115,8 +118,12 @@ async function startEmbedded(ends: Ends): Promise<void> {
     // Whatever the shell says: a demo with a known merchant is nobody else's business.
     HOST: "127.0.0.1",
   };
+  const stripePort = await freePort();
   const env = roleEnvironment({
     ...addresses,
+    // Whatever the shell says: a real key has no business in a demo.
+    ...STRIPE_DEMO,
+    STRIPE_API_URL: `http://127.0.0.1:${stripePort}`,
     // The newcomer's own receiver is on this machine.
     WEBHOOK_ALLOW_PRIVATE: process.env.WEBHOOK_ALLOW_PRIVATE || "true",
   });
@@ -136,6 +143,16 @@ async function startEmbedded(ends: Ends): Promise<void> {
     ],
     env,
   });
+  await supervisor.start({
+    title: "stripe-sandbox",
+    args: [
+      "stripe-sandbox",
+      ...["--port", String(stripePort)],
+      ...["--webhook-url", `http://127.0.0.1:${apiPort}/v1/providers/stripe/webhook`],
+      ...["--webhook-secret", STRIPE_DEMO.STRIPE_WEBHOOK_SECRET],
+    ],
+    env,
+  });
   const { account, keys } = await seed(folder, addresses);
   await writeAddresses(folder, addresses);
   await startRoles(supervisor, { ...env, ADMIN_KEY: keys.admin });
@@ -145,12 +162,13 @@ async function startEmbedded(ends: Ends): Promise<void> {
       "",
       "  paidonce is up: sandbox customers pay sessions, and each payment is one line below.",
       "",
-      `  processes   sandbox, ingest, ${CONSUMERS} × consume, work, api, customers`,
+      `  processes   sandbox, stripe-sandbox, ingest, ${CONSUMERS} × consume, work, api, customers`,
       `  merchant    ${account}`,
       `  API         http://127.0.0.1:${apiPort}, described at http://127.0.0.1:${apiPort}/docs`,
       `  API key     ${keys.merchant}`,
       `  operators   http://127.0.0.1:${apiPort}/ops`,
       `  network     ${addresses.HORIZON_URL} (a ledger every ${LEDGER_MS / 1000} s)`,
+      `  Stripe      http://127.0.0.1:${stripePort}, a sandbox too`,
       "  status      paidonce status, in another terminal in this folder (./dev status)",
       "  stop        Ctrl-C",
       "",
@@ -158,6 +176,10 @@ async function startEmbedded(ends: Ends): Promise<void> {
       "",
       `  curl -s http://127.0.0.1:${apiPort}/v1/checkout/sessions -u ${keys.merchant}: -H 'Idempotency-Key: order-1' -H 'Content-Type: application/json' -d '{"amount":"12.50","asset":"native"}'`,
       "  ./dev pay ID",
+      "",
+      "  Charge a card of the Stripe sandbox:",
+      "",
+      `  curl -s http://127.0.0.1:${apiPort}/v1/charges -u ${keys.merchant}: -H 'Idempotency-Key: charge-1' -H 'Content-Type: application/json' -d '{"amount":"12.50","currency":"EUR","reference":"order-1","provider":"stripe","payload":{"payment_method":"pm_card_visa"}}'`,
       "",
     ].join("\n"),
   );

@@ -80,6 +80,11 @@ export interface Provider {
   charge(charge: ChargeOrder, signal: AbortSignal): Promise<ChargeOutcome>;
   /** Asks what became of it. Moves nothing. */
   find(charge: ChargeOrder, signal: AbortSignal): Promise<FindOutcome>;
+  /**
+   * Sees to it that nothing can be charged under this key any more; asked before a charge is given up for another
+   * reason than the provider's word. `declined` says that it is so. Left out where time alone brings it about.
+   */
+  giveUp?(charge: ChargeOrder, signal: AbortSignal): Promise<FindOutcome>;
 }
 
 export type PrepareOutcome =

@@ -18,7 +18,7 @@ export type FindingKind =
   | "watermark_behind"
   | "idempotency_key_unanswered"
   | "worker_standing"
-  | "charge_contradiction";
+  | "charge_contradicted";
 
 /** What was done about it; `needs_person`: nothing, since only a person can decide. */
 export type FindingAction =

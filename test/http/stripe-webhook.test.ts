@@ -120,7 +120,7 @@ describe("Stripe's webhook", () => {
     expect(await eventsOf(order)).to.deep.equal([]);
     const [finding, ...others] = await findingsOf(order);
     expect(others).to.deep.equal([]);
-    expect(finding).to.include({ kind: "charge_contradiction", action: "needs_person" });
+    expect(finding).to.include({ kind: "charge_contradicted", action: "needs_person" });
   });
 
   for (const [what, change] of [

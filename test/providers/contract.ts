@@ -2,6 +2,9 @@ import { expect } from "chai";
 import fc from "fast-check";
 import type { ChargeOrder, ChargeOutcome, FindOutcome, Provider } from "../../src/providers/provider.js";
 
+/** Something may have been done: said of everything that can't be told from that. */
+const UNSURE = ["unknown", "in_progress"] as const;
+
 /** What can befall a request, and what a call that charges may say when its first request met it. */
 const FAULTS = {
   /** Nobody listens: no byte can have left. */
@@ -9,25 +12,25 @@ const FAULTS = {
   /** 429: turned away at the door. */
   busy: ["refused"],
   /** Done after we gave up. */
-  late: ["unknown"],
+  late: UNSURE,
   /** Done at once, answered after we gave up. */
-  slow_answer: ["unknown"],
+  slow_answer: UNSURE,
   /** Done, and the connection drops before the answer. */
-  dropped_after: ["unknown"],
+  dropped_after: UNSURE,
   /** Done, and answered with 500. */
-  error_after: ["unknown"],
+  error_after: UNSURE,
   /** Not done, and answered with 500: from outside it looks just like the one above. */
-  error_before: ["unknown"],
+  error_before: UNSURE,
   /** The same, and for ever so under the same key. */
-  error_kept: ["unknown"],
+  error_kept: UNSURE,
   /** The connection drops before anything is read. */
-  reset: ["unknown"],
+  reset: UNSURE,
   /** Done, and half an answer. */
-  broken_answer: ["unknown"],
+  broken_answer: UNSURE,
   /** 409: another request under the same key is being worked on. */
-  in_flight: ["unknown"],
+  in_flight: UNSURE,
   /** The network delivers it twice. */
-  twice: ["succeeded", "unknown"],
+  twice: ["succeeded", ...UNSURE],
 } as const satisfies Record<string, readonly ChargeOutcome["kind"][]>;
 
 export type FaultName = keyof typeof FAULTS;
@@ -36,9 +39,9 @@ export type FaultName = keyof typeof FAULTS;
 export type ProviderStage = {
   readonly provider: Provider;
   /** One that the provider takes, as soon as nothing is wrong. */
-  newCharge(): ChargeOrder;
+  newCharge(): ChargeOrder | Promise<ChargeOrder>;
   /** One that it will always decline. */
-  newDeclined(): ChargeOrder;
+  newDeclined(): ChargeOrder | Promise<ChargeOrder>;
   /** Each lets the next request meet the fault, once. What a provider's other side can't do is left out. */
   readonly faults: Partial<Readonly<Record<FaultName, () => void>>>;
   /** No request meets a fault from now on; what was delayed stays so. */
@@ -103,7 +106,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
     };
 
     it("charges once, and says the same when it is asked", async () => {
-      const order = await prepared(stage.newCharge());
+      const order = await prepared(await stage.newCharge());
       const outcome = await stage.provider.charge(order, unhurried());
       const end = await expectTruth(order);
       expect(end.kind).to.equal("succeeded");
@@ -111,9 +114,9 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
     });
 
     it("says declined only of what is never charged, however often it is charged again", async () => {
-      const order = await prepared(stage.newDeclined());
+      const order = await prepared(await stage.newDeclined());
       const outcome = await stage.provider.charge(order, unhurried());
-      expect(outcome.kind).to.be.oneOf(["declined", "unknown"]);
+      expect(outcome.kind).to.be.oneOf(["declined", ...UNSURE]);
       expect((await expectTruth(order)).kind).to.equal("declined");
       await Promise.all([1, 2, 3].map(() => stage.provider.charge(order, unhurried())));
       await stage.settleDown();
@@ -121,7 +124,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
     });
 
     it("knows nothing of a charge that was never sent, and asking takes no money", async () => {
-      const order = stage.newCharge();
+      const order = await stage.newCharge();
       expect((await stage.provider.find(order, unhurried())).kind).to.be.oneOf(["absent", "in_progress"]);
       const named = await prepared(order);
       expect((await stage.provider.find(named, unhurried())).kind).to.be.oneOf(["absent", "in_progress"]);
@@ -132,7 +135,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
     it("gives the same name however often it is prepared", async () => {
       const { prepare } = stage.provider;
       if (prepare === undefined) return;
-      const order = stage.newCharge();
+      const order = await stage.newCharge();
       const names: (string | null)[] = [];
       for (let time = 0; time < 3; time++) names.push((await prepared(order)).providerId);
       expect(new Set(names)).to.have.property("size", 1);
@@ -141,7 +144,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
     });
 
     it("charges once when it is told many times at once", async () => {
-      const order = await prepared(stage.newCharge());
+      const order = await prepared(await stage.newCharge());
       await Promise.all(Array.from({ length: 10 }, () => stage.provider.charge(order, unhurried())));
       expect((await expectTruth(order)).kind).to.equal("succeeded");
     });
@@ -153,7 +156,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
         it(`charge is ${allowed.join(" or ")}, and at the end money was taken once`, async function () {
           const set = arm();
           if (set === undefined) return this.skip();
-          const order = await prepared(stage.newCharge());
+          const order = await prepared(await stage.newCharge());
           set();
           const outcome = await stage.provider.charge(order, deadline());
           stage.disarm();
@@ -168,7 +171,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
         it("a decline stays one", async function () {
           const set = arm();
           if (set === undefined) return this.skip();
-          const order = await prepared(stage.newDeclined());
+          const order = await prepared(await stage.newDeclined());
           set();
           const outcome = await stage.provider.charge(order, deadline());
           stage.disarm();
@@ -181,7 +184,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
         it("find takes no money, and says nothing that is not so", async function () {
           const set = arm();
           if (set === undefined) return this.skip();
-          const order = await prepared(stage.newCharge());
+          const order = await prepared(await stage.newCharge());
           set();
           const before = await stage.provider.find(order, deadline());
           stage.disarm();
@@ -201,7 +204,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
           const set = arm();
           const { prepare } = stage.provider;
           if (set === undefined || prepare === undefined) return this.skip();
-          const order = stage.newCharge();
+          const order = await stage.newCharge();
           set();
           const outcome = await stage.provider.prepare?.(order, deadline());
           stage.disarm();
@@ -214,7 +217,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
     }
 
     it("sends nothing once its time is over", async () => {
-      const order = await prepared(stage.newCharge());
+      const order = await prepared(await stage.newCharge());
       const over = AbortSignal.abort();
       expect((await stage.provider.charge(order, over)).kind).to.be.oneOf(["refused", "unknown"]);
       expect((await stage.provider.find(order, over)).kind).to.equal("unknown");
@@ -228,12 +231,12 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
     it("gives up when it is told to, while the other side goes on", async function () {
       const set = stage.faults.slow_answer ?? stage.faults.late;
       if (set === undefined) return this.skip();
-      const order = await prepared(stage.newCharge());
+      const order = await prepared(await stage.newCharge());
       set();
       const stopping = new AbortController();
       const charging = stage.provider.charge(order, stopping.signal);
       setTimeout(() => stopping.abort(), 20);
-      expect((await charging).kind).to.be.oneOf(["refused", "unknown"]);
+      expect((await charging).kind).to.be.oneOf(["refused", ...UNSURE]);
       expect((await expectTruth(order)).kind).to.equal("succeeded");
     });
 
@@ -253,7 +256,7 @@ export function describeProvider(name: string, open: () => Promise<ProviderStage
           fc.array(step, { minLength: 1, maxLength: 8 }),
           fc.boolean(),
           async (steps, pays) => {
-            let order = pays ? stage.newCharge() : stage.newDeclined();
+            let order = await (pays ? stage.newCharge() : stage.newDeclined());
             const words = new Set<string>();
             for (const { call, fault } of steps) {
               if (fault !== null) stage.faults[fault]?.();

@@ -96,9 +96,9 @@ describe("charging through Stripe", () => {
   it("waits for a payment that is processing, and takes its end", async () => {
     for (const succeeds of [true, false]) {
       const order = await paying("pm_usBankAccount_processing");
-      expect((await charge(order)).kind).to.equal("unknown");
+      expect((await charge(order)).kind).to.equal("in_progress");
       expect((await find(order)).kind).to.equal("in_progress");
-      expect((await charge(order)).kind).to.equal("unknown");
+      expect((await charge(order)).kind).to.equal("in_progress");
       stage.sandbox.bank.finish(order.providerId ?? "", succeeds);
       expect((await find(order)).kind).to.equal(succeeds ? "succeeded" : "declined");
       expect(await stage.moneyTaken(order)).to.equal(succeeds ? 1 : 0);

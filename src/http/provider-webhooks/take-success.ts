@@ -59,7 +59,7 @@ async function tellPerson(
 ): Promise<void> {
   const { status, providerId, amount, currency } = charge;
   await recordFinding(runner, null, {
-    kind: "charge_contradiction",
+    kind: "charge_contradicted",
     subject: charge.id,
     action: "needs_person",
     detail: `Stripe says that ${intent.id} has succeeded, but ${why}. Look at it in Stripe's dashboard: refund it there, or tell the merchant`,

@@ -6,7 +6,6 @@ import type {
   FindOutcome,
   PrepareOutcome,
   Provider,
-  Succeeded,
 } from "../provider.js";
 import { readPayload } from "./accept.js";
 import type { Connect } from "./connect.js";
@@ -208,11 +207,9 @@ async function underKeys(
   }
 }
 
-/** A call that charges has no word for "later": whoever hears `unknown` asks. */
+/** An intent that is unconfirmed after it was confirmed: whoever hears `unknown` asks. */
 function charged(outcome: FindOutcome): ChargeOutcome {
-  if (outcome.kind === "in_progress" || outcome.kind === "absent")
-    return { kind: "unknown", detail: outcome.detail };
-  return outcome satisfies Succeeded | Declined | ChargeOutcome;
+  return outcome.kind === "absent" ? { kind: "unknown", detail: outcome.detail } : outcome;
 }
 
 function declinedBy(told: Told & { kind: "card" }): Declined {
