@@ -39,16 +39,19 @@ export class Bank {
       throw invalidRequest("You can only provide off_session if confirm is true.", "off_session");
     const id = `pi_${randomBytes(12).toString("hex")}`;
     const automatic = groupOf(params, "automatic_payment_methods");
+    // The default since API version 2023-08-16, unless the types are named.
+    const isAutomatic =
+      textOf(automatic, "enabled") === "true" ||
+      (automatic.enabled === undefined && params.payment_method_types === undefined);
     const intent: PaymentIntent = {
       id,
       object: "payment_intent",
       amount: amountOf(params),
       amount_capturable: 0,
       amount_received: 0,
-      automatic_payment_methods:
-        textOf(automatic, "enabled") === "true"
-          ? { enabled: true, allow_redirects: textOf(automatic, "allow_redirects") ?? "always" }
-          : null,
+      automatic_payment_methods: isAutomatic
+        ? { enabled: true, allow_redirects: textOf(automatic, "allow_redirects") ?? "always" }
+        : null,
       canceled_at: null,
       cancellation_reason: null,
       capture_method: "automatic",

@@ -48,7 +48,7 @@ export async function respond(
 
 /** What Stripe says before anything begins. @throws StripeProblem */
 function refuse(fault: Fault | null, request: IncomingMessage, apiKey: string | null): void {
-  const given = /^Bearer (\S+)$/.exec(request.headers.authorization ?? "")?.[1] ?? "";
+  const given = keyOf(request.headers.authorization ?? "");
   const isKnown = apiKey === null ? given.startsWith("sk_test_") : given === apiKey;
   if (!isKnown || isOneOf(fault, "unauthorized"))
     throw new StripeProblem(401, "invalid_request_error", `Invalid API Key provided: ${given}`);
@@ -56,6 +56,12 @@ function refuse(fault: Fault | null, request: IncomingMessage, apiKey: string | 
   if (isOneOf(fault, "lock_timeout")) throw tooMany("lock_timeout", 0);
   if (isOneOf(fault, "in_flight")) throw inFlight(String(request.headers["idempotency-key"]));
   if (isOneOf(fault, "error_before") && !fault.kept) throw brokenInside(false);
+}
+
+/** As a bearer, or as the user name of basic auth, as `curl -u sk_test_…:` sends it. */
+function keyOf(authorization: string): string {
+  const [, scheme, value = ""] = /^(Bearer|Basic) (\S+)$/.exec(authorization) ?? [];
+  return scheme === "Basic" ? (Buffer.from(value, "base64").toString("utf8").split(":")[0] ?? "") : value;
 }
 
 /** The work with what befalls it inside, where a key already holds it. */
