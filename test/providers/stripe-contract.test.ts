@@ -1,4 +1,4 @@
 import { describeProvider } from "./contract.js";
 import { openStripeStage } from "./stripe-stage.js";
 
-describeProvider("stripe", () => openStripeStage());
+describeProvider("stripe", () => openStripeStage(), { prepares: true, without: [] });

@@ -10,7 +10,7 @@ import {
   type StripeSandboxOptions,
   startStripeSandbox,
 } from "../../src/stripe-sandbox/server.js";
-import type { ProviderStage } from "./contract.js";
+import type { ProviderStage } from "./provider-stage.js";
 
 export const API_KEY = "sk_test_paidonce";
 
