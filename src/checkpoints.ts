@@ -16,7 +16,11 @@ export type Checkpoint =
   | "consumer.after-release"
   | "consumer.after-acknowledge"
   | "webhook.before-send"
-  | "webhook.after-send";
+  | "webhook.after-send"
+  | "charge.after-claim"
+  | "charge.before-call"
+  | "charge.after-call"
+  | "charge.before-record";
 
 type Hook = (point: Checkpoint) => void | Promise<void>;
 

@@ -4,10 +4,12 @@ import { connectRedis } from "../consumers/redis-connections.js";
 import { HorizonClient } from "../horizon/client.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
+import { chargeMetrics } from "../metrics/charge-metrics.js";
 import { recoveryMetrics } from "../metrics/recovery-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
+import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabase } from "./open-database.js";
 import { openLocks } from "./open-locks.js";
 import { runRole } from "./run-role.js";
@@ -16,7 +18,7 @@ import { startTracing } from "./start-tracing.js";
 export function addWorkCommand(program: Command): void {
   program
     .command("work")
-    .description("send webhooks and run the repeatable jobs; run as many replicas as you like")
+    .description("make charges, send webhooks and run the repeatable jobs; run as many replicas as you like")
     .action(async () => {
       const config = await readEnvironment();
       const logger = createLogger(config, "work");
@@ -25,6 +27,7 @@ export function addWorkCommand(program: Command): void {
       const registry = createRegistry();
       const redis = connectRedis(config.REDIS_URL, "paidonce-work-heartbeat", logger);
       const { locks, close: closeLocks } = await openLocks(config, logger);
+      const onFinding = recoveryMetrics(registry);
       const worker = new Worker({
         dataSource,
         logger,
@@ -37,7 +40,13 @@ export function addWorkCommand(program: Command): void {
           afterSeconds: config.RECOVERY_AFTER_SECONDS,
           maxDeliveries: config.MAX_DELIVERIES,
           everySeconds: config.RECOVERY_EVERY_SECONDS,
-          onFinding: recoveryMetrics(registry),
+          onFinding,
+        },
+        charges: {
+          providers: openChargeProviders(config),
+          timeoutMs: config.CHARGE_TIMEOUT_SECONDS * 1_000,
+          observer: chargeMetrics(registry),
+          onFinding,
         },
         webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
         connect: (name) =>

@@ -12,6 +12,7 @@ import type { UrlPolicy } from "../webhooks/endpoint-url.js";
 import { guardedAgent } from "../webhooks/guarded-agent.js";
 import { numberEvents } from "../webhooks/number-events.js";
 import { onOutboxRing } from "../webhooks/outbox-bell.js";
+import { type ChargeOptions, ChargeQueue } from "./charge-queue.js";
 import { forgetIdempotencyKeys } from "./forget-idempotency-keys.js";
 import type { ScheduledRuns } from "./liveness.js";
 import { AUDIT_QUEUE, MAINTENANCE_QUEUE, type QueueContext, RECOVERY_QUEUE, RELAY_QUEUE } from "./queues.js";
@@ -31,6 +32,8 @@ export type EngineOptions = {
   readonly webhooks?: UrlPolicy;
   /** What recovery needs beside the above; without it there is none. */
   readonly recovery?: Recovering;
+  /** Through whom charges are made; without it this worker makes none. */
+  readonly charges?: ChargeOptions;
   /** Overrides each job's own interval, for tests. */
   readonly everyMs?: number;
   /** How often schedules are put back, for tests; 30 s by default. */
@@ -58,6 +61,7 @@ export class JobEngine {
   readonly #listen: () => void;
   readonly #stopping = new AbortController();
   readonly #webhooks: WebhookQueue;
+  readonly #charges: ChargeQueue | null;
   readonly #scheduled: readonly ScheduledQueue[];
 
   constructor(options: EngineOptions) {
@@ -76,10 +80,13 @@ export class JobEngine {
       dispatcher: this.#agent,
       ...(webhookTimeoutMs && { timeoutMs: webhookTimeoutMs }),
     });
+    const { charges } = options;
+    const inCharge = charges === undefined ? null : new ChargeQueue({ ...context, ...charges });
+    this.#charges = inCharge;
     const every = (ms: number) => options.everyMs ?? ms;
     const queues: Record<string, Readonly<Record<string, ScheduledJob>>> = {
       [RELAY_QUEUE]: {
-        /** Events get their place and their deliveries; deliveries that are due get their jobs. */
+        /** Events get their place and their deliveries; deliveries and charges that are due get their jobs. */
         relay: { every: every(1_000), level: "debug", run: () => this.#relay(dataSource) },
       },
       [MAINTENANCE_QUEUE]: {
@@ -90,6 +97,10 @@ export class JobEngine {
           every: every(3_600_000),
           run: async () => ({ forgotten: await forgetIdempotencyKeys(dataSource) }),
         },
+        ...(inCharge && {
+          /** Charges that a dead worker held. */
+          charge_sweep: { every: every(5_000), run: async () => ({ swept: await inCharge.sweep() }) },
+        }),
       },
     };
     if (horizon !== undefined) {
@@ -124,14 +135,14 @@ export class JobEngine {
 
   /** @param anew the schedules in Redis are not to be trusted: they are written from scratch */
   start({ anew = false }: { readonly anew?: boolean } = {}): void {
-    this.#webhooks.start();
+    for (const queue of this.#onDemand) queue.start();
     for (const queue of this.#scheduled) queue.start({ anew });
     this.#listen();
   }
 
   /** Why nothing can come from it any more; null while it runs and its Redis answers. */
   async standsBecause(withinMs: number): Promise<string | null> {
-    const ended = [this.#webhooks, ...this.#scheduled].find((queue) => !queue.isRunning());
+    const ended = [...this.#onDemand, ...this.#scheduled].find((queue) => !queue.isRunning());
     if (ended !== undefined) return `the worker of queue ${ended.name} has ended`;
     const answers = this.#connections.map((connection) => connection.ping());
     const all = Promise.allSettled(answers).then((settled) =>
@@ -152,9 +163,13 @@ export class JobEngine {
     const isAway = hangs || this.#connections.some((connection) => connection.status !== "ready");
     // Commands that wait for Redis to come back would make the stop wait for it too.
     if (isAway) for (const connection of this.#connections) connection.disconnect();
-    await Promise.all([this.#webhooks, ...this.#scheduled].map((queue) => queue.stop(isAway)));
+    await Promise.all([...this.#onDemand, ...this.#scheduled].map((queue) => queue.stop(isAway)));
     for (const connection of this.#connections) connection.disconnect();
     await this.#agent.destroy();
+  }
+
+  get #onDemand(): readonly (WebhookQueue | ChargeQueue)[] {
+    return this.#charges === null ? [this.#webhooks] : [this.#webhooks, this.#charges];
   }
 
   async #recover(parts: RecoveryParts): Promise<Record<string, number>> {
@@ -164,7 +179,8 @@ export class JobEngine {
 
   async #relay(dataSource: DataSource): Promise<Record<string, number>> {
     const numbered = await numberEvents(dataSource);
-    await this.#webhooks.enqueueDue();
+    // Each tried whatever becomes of the other.
+    await Promise.all(this.#onDemand.map((queue) => queue.enqueueDue()));
     return { numbered };
   }
 }

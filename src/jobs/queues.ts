@@ -24,6 +24,9 @@ export const RECOVERY_QUEUE = "recovery";
 /** One job for each webhook that is due. */
 export const WEBHOOK_QUEUE = "webhooks";
 
+/** One job for each charge that is due. */
+export const CHARGE_QUEUE = "charges";
+
 /** What each queue of a worker is given. */
 export type QueueContext = {
   readonly dataSource: DataSource;

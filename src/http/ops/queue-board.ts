@@ -6,6 +6,7 @@ import type { Redis } from "ioredis";
 import type { Middleware } from "koa";
 import {
   AUDIT_QUEUE,
+  CHARGE_QUEUE,
   MAINTENANCE_QUEUE,
   PREFIX,
   RECOVERY_QUEUE,
@@ -15,8 +16,9 @@ import {
 import { Problem } from "../problem.js";
 
 const QUEUES: readonly { readonly name: string; readonly description: string }[] = [
+  { name: CHARGE_QUEUE, description: "One job per charge that is due: an attempt, or a question." },
   { name: WEBHOOK_QUEUE, description: "One job per webhook that is due; failed ones are dead letters." },
-  { name: RELAY_QUEUE, description: "Outbox to deliveries, every second." },
+  { name: RELAY_QUEUE, description: "Outbox to deliveries, charges to jobs, every second." },
   { name: RECOVERY_QUEUE, description: "What faults have left behind is found and put right, on schedule." },
   { name: AUDIT_QUEUE, description: "The books against the network, every hour." },
   { name: MAINTENANCE_QUEUE, description: "Sessions past their time, and other scheduled work." },

@@ -257,6 +257,7 @@ describe("the operators' pages", () => {
       const queues = body.queues as { name: string; readOnlyMode: boolean; counts: { waiting: number } }[];
       expect(queues.map(({ name }) => name).sort()).to.deep.equal([
         "audit",
+        "charges",
         "maintenance",
         "recovery",
         "relay",

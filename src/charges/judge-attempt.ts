@@ -1,0 +1,61 @@
+import type { ChargeOutcome, FindOutcome, PrepareOutcome } from "../providers/provider.js";
+import type { ChargeEnding } from "../settlement/end-charge.js";
+import { askDelay, refusedDelay } from "./schedule.js";
+
+/** The last thing that was heard in an attempt. */
+export type Heard = Exclude<PrepareOutcome, { kind: "prepared" }> | ChargeOutcome | FindOutcome;
+
+/** What an attempt means for its charge. */
+export type ChargeVerdict =
+  | { readonly kind: "end"; readonly ending: ChargeEnding }
+  /** Certainly nothing was done: sent again, as if for the first time. */
+  | { readonly kind: "again"; readonly delayMs: number }
+  /** The provider is asked before anything else is sent. */
+  | { readonly kind: "unknown"; readonly delayMs: number };
+
+/** Everything that the verdict depends on, besides what was heard. */
+export type ChargeCircumstances = {
+  /** `unknown`: something that was sent earlier may have charged, or may still. */
+  readonly status: "processing" | "unknown";
+  /** How often it may have been told to charge, from 1. */
+  readonly sends: number;
+  /** How often it was asked, from 0. */
+  readonly asks: number;
+  /** In [0, 1), as from Math.random(). */
+  readonly random: number;
+};
+
+/**
+ * Decides what an attempt means. Success and declines are the provider's word, and final. Only a charge of which every
+ * send was refused can fail by counting: of an unknown one some earlier send may still arrive, so it is asked for
+ * until an answer comes, and sending under the same key stays allowed however often that was. Pure.
+ */
+export function judgeAttempt(
+  heard: Heard,
+  { status, sends, asks, random }: ChargeCircumstances,
+): ChargeVerdict {
+  switch (heard.kind) {
+    case "succeeded":
+      return { kind: "end", ending: { kind: "succeeded", providerId: heard.providerId } };
+    case "declined":
+      return { kind: "end", ending: { kind: "failed", code: heard.code, detail: heard.detail } };
+    case "refused": {
+      if (status === "unknown") {
+        return { kind: "unknown", delayMs: askDelay(asks, random, heard.retryAfterMs) };
+      }
+      const delayMs = refusedDelay(sends, random, heard.retryAfterMs);
+      if (delayMs !== null) return { kind: "again", delayMs };
+      const detail = `refused ${sends} times, the last time: ${heard.detail}`;
+      return { kind: "end", ending: { kind: "failed", code: "provider_unavailable", detail } };
+    }
+    case "unknown":
+    case "in_progress":
+    case "absent":
+      return { kind: "unknown", delayMs: askDelay(asks, random) };
+  }
+}
+
+/** Whether it speaks against the provider as a whole: it is away, overloaded, or silent. */
+export function isFault(heard: Heard): boolean {
+  return heard.kind === "refused" || heard.kind === "unknown";
+}

@@ -1,0 +1,91 @@
+/**
+ * src/charges: what becomes of a charge after it was accepted. One attempt is claimed, committed, made and recorded
+ * here; queues call it, and nothing here knows of them. Money is moved by src/providers, and what it moved is made
+ * true by src/settlement.
+ */
+import type { DataSource } from "typeorm";
+import { checkpoint } from "../checkpoints.js";
+import type { ChargeId } from "../entities/charge.js";
+import { violatedConstraint } from "../entities/database-errors.js";
+import type { Provider } from "../providers/provider.js";
+import { settle } from "../settlement/settle.js";
+import { callProvider } from "./call-provider.js";
+import { type ChargeClaim, claimCharge } from "./claim-charge.js";
+import { commitName, commitSend } from "./commit-before-sending.js";
+import { type ChargeVerdict, type Heard, judgeAttempt } from "./judge-attempt.js";
+import { type Recorded, recordAttempt } from "./record-attempt.js";
+
+export type Charging = {
+  readonly dataSource: DataSource;
+  readonly provider: Provider;
+  /** How long one call may take, in milliseconds. An attempt makes three at the most. */
+  readonly timeoutMs: number;
+};
+
+/** One attempt, as it ended. */
+export type ChargeAttempted = {
+  readonly claim: ChargeClaim;
+  readonly heard: Heard;
+  readonly verdict: ChargeVerdict;
+  readonly recorded: Recorded;
+  readonly durationMs: number;
+};
+
+/**
+ * One attempt at one charge: claim and commit, call the provider outside any transaction, record. A crash anywhere
+ * leaves the lease to the sweeper, and then the provider is asked before anything is sent again.
+ * @returns null when there was nothing to do
+ * @throws the database's error
+ */
+export async function runCharge(charging: Charging, id: ChargeId): Promise<ChargeAttempted | null> {
+  const { dataSource, provider } = charging;
+  const claim = await claimCharge(dataSource, id, provider.name);
+  if (claim === null) return null;
+  await checkpoint("charge.after-claim");
+  const begun = performance.now();
+  const heard = await hear(charging, claim);
+  const { status, asks } = claim;
+  // Of an unknown charge the number of sends decides nothing.
+  const verdict = judgeAttempt(heard, { status, sends: claim.sends, asks, random: Math.random() });
+  // What came over the network is settled like everything that came, and ends its charge in the same transaction.
+  // Who ends it there has settled it here, or ingest has: both find the other's work done.
+  if (heard.kind === "succeeded" && heard.movements !== undefined) await settle(dataSource, heard.movements);
+  await checkpoint("charge.before-record");
+  const recorded = await recordAttempt(dataSource, claim, heard, verdict);
+  return { claim, heard, verdict, recorded, durationMs: Math.round(performance.now() - begun) };
+}
+
+/** An unknown charge is asked for first; only where the provider knows of nothing it is sent again, in this lease. */
+async function hear(charging: Charging, claim: ChargeClaim): Promise<Heard> {
+  if (claim.status === "processing") return send(charging, claim);
+  const { dataSource, provider, timeoutMs } = charging;
+  const found = await callProvider(timeoutMs, (signal) => provider.find(claim, signal));
+  if (found.kind !== "absent" || !(await commitSend(dataSource, claim))) return found;
+  return send(charging, claim);
+}
+
+async function send(charging: Charging, claim: ChargeClaim): Promise<Heard> {
+  const { provider, timeoutMs } = charging;
+  const named = claim.providerId === null ? await prepare(charging, claim) : claim;
+  if ("kind" in named) return named;
+  return callProvider(timeoutMs, (signal) => provider.charge(named, signal));
+}
+
+/** @returns the charge with its name at the provider, which is committed; or why there is none */
+async function prepare(
+  { dataSource, provider, timeoutMs }: Charging,
+  claim: ChargeClaim,
+): Promise<ChargeClaim | Heard> {
+  const call = provider.prepare?.bind(provider);
+  if (call === undefined) return claim;
+  const prepared = await callProvider(timeoutMs, (signal) => call(claim, signal));
+  if (prepared.kind !== "prepared") return prepared;
+  const { providerId } = prepared;
+  try {
+    if (await commitName(dataSource, claim, providerId)) return { ...claim, providerId };
+    return { kind: "unknown", detail: "another worker had taken the charge over" };
+  } catch (error) {
+    if (violatedConstraint(error) !== "charges_provider_id_unique") throw error;
+    return { kind: "unknown", detail: `the provider calls another charge ${providerId} too` };
+  }
+}

@@ -1,0 +1,227 @@
+import { Worker as BullWorker, Queue } from "bullmq";
+import { type BreakerOptions, Breakers } from "../charges/breakers.js";
+import { type DueCharge, findDueCharges } from "../charges/find-due-charges.js";
+import { isFault } from "../charges/judge-attempt.js";
+import { type ChargeAttempted, runCharge } from "../charges/run-charge.js";
+import { staleAfterSeconds, sweepCharges } from "../charges/sweep-charges.js";
+import type { Provider } from "../providers/provider.js";
+import type { Finding } from "../recovery/finding.js";
+import { recordFinding } from "../recovery/findings-log.js";
+import { inSpan } from "../tracing.js";
+import { ringOutbox } from "../webhooks/outbox-bell.js";
+import { CHARGE_QUEUE, PREFIX, type QueueContext } from "./queues.js";
+
+/** Calls of one worker at once. They mostly wait: the database sees each for a moment before and after. */
+const CONCURRENCY = 50;
+
+/** Jobs fail for nothing but a mistake of ours; some stay to be seen. */
+const SHOWN_FAILED = 100;
+
+/** How long this worker trusts that a job it has enqueued is still there. */
+const TRUSTED_MS = 1_000;
+
+type Job = Omit<DueCharge, "attempts">;
+
+/** For metrics. */
+export type ChargeObserver = {
+  attempted(provider: string, outcome: ChargeAttempted["heard"]["kind"]): void;
+  breaker(provider: string, isOpen: boolean): void;
+};
+
+export type ChargeOptions = {
+  /** By name. A charge of any other provider is left to a worker that has it. */
+  readonly providers: ReadonlyMap<string, Provider>;
+  /** How long one call of a provider may take, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly observer?: ChargeObserver;
+  /** For tests. */
+  readonly breakers?: Pick<BreakerOptions, "failures" | "halfOpenAfterMs">;
+  /** Told of what only a person can put right. */
+  readonly onFinding?: ((finding: Finding) => void) | undefined;
+};
+
+/**
+ * Charges as jobs. A job only says "look at this charge": the claim in Postgres decides, so a job that is lost,
+ * doubled or late does no harm.
+ */
+export class ChargeQueue {
+  readonly #context: QueueContext & ChargeOptions;
+  readonly #queue: Queue<Job>;
+  readonly #worker: BullWorker<Job>;
+  readonly #breakers: Breakers;
+  /** Jobs that this worker has enqueued since a moment ago: without them each attempt would write all again. */
+  readonly #enqueued = new Set<string>();
+  #trustedUntil = 0;
+  /** Attempts that are under way: their outcome is written whatever becomes of Redis. */
+  readonly #underWay = new Set<Promise<unknown>>();
+
+  constructor(context: QueueContext & ChargeOptions) {
+    this.#context = context;
+    const { telemetry, providers, observer, logger } = context;
+    this.#breakers = new Breakers(providers.keys(), {
+      ...context.breakers,
+      onChange: (provider, isOpen) => {
+        observer?.breaker(provider, isOpen);
+        if (isOpen) logger.warn({ provider }, `provider ${provider} keeps failing: its charges wait`);
+        else logger.info({ provider }, `provider ${provider} is back: its charges go on`);
+      },
+    });
+    for (const provider of providers.keys()) observer?.breaker(provider, false);
+    this.#queue = new Queue(CHARGE_QUEUE, {
+      connection: context.forQueues,
+      prefix: PREFIX,
+      ...(telemetry && { telemetry }),
+      defaultJobOptions: { removeOnComplete: true, removeOnFail: { count: SHOWN_FAILED } },
+    });
+    this.#worker = new BullWorker(CHARGE_QUEUE, (job) => this.#track(this.#run(job.data)), {
+      connection: context.forWorkers,
+      prefix: PREFIX,
+      ...(telemetry && { telemetry }),
+      autorun: false,
+      concurrency: CONCURRENCY,
+      // A job that failed for its stalls would keep its id, and its charge could not be enqueued any more.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    });
+    // One line per fault is written by the connections; without listeners these would end the process.
+    this.#queue.on("error", () => undefined);
+    this.#worker.on("error", () => undefined);
+  }
+
+  readonly name = CHARGE_QUEUE;
+  #hasEnded = false;
+
+  isRunning(): boolean {
+    return !this.#hasEnded;
+  }
+
+  start(): void {
+    const { logger } = this.#context;
+    void this.#worker
+      .run()
+      .catch((error: unknown) => logger.error({ err: error, queue: CHARGE_QUEUE }, "the job worker ended"))
+      .finally(() => {
+        this.#hasEnded = true;
+      });
+  }
+
+  /** Waits for the calls that are under way, and for their outcome to be written, whether or not Redis is there. */
+  async stop(isAway: boolean): Promise<void> {
+    await this.#worker.close(isAway);
+    await Promise.all(this.#underWay);
+    await this.#queue.close();
+  }
+
+  /**
+   * Enqueues what is due, but for providers whose breaker is open. A charge whose job is there already is not enqueued
+   * again: the job's id is made of its id and of the attempts before.
+   * @param merchantId that one's alone; every merchant's by default
+   */
+  async enqueueDue(merchantId?: string): Promise<void> {
+    const due = await findDueCharges(this.#context.dataSource, this.#breakers.admitted(), merchantId);
+    const now = performance.now();
+    if (now > this.#trustedUntil) {
+      this.#enqueued.clear();
+      this.#trustedUntil = now + TRUSTED_MS;
+    }
+    const jobs = due.map(toJob).filter(({ opts }) => !this.#enqueued.has(opts.jobId));
+    if (jobs.length === 0) return;
+    for (const { opts } of jobs) this.#enqueued.add(opts.jobId);
+    await this.#queue.addBulk(jobs);
+  }
+
+  /** Takes back what dead workers held. @returns how many charges */
+  async sweep(): Promise<number> {
+    const { dataSource, timeoutMs, logger } = this.#context;
+    const swept = await sweepCharges(dataSource, staleAfterSeconds(timeoutMs));
+    if (swept > 0) logger.warn({ swept }, "charges whose worker is gone are asked for");
+    return swept;
+  }
+
+  async #track(work: Promise<void>): Promise<void> {
+    this.#underWay.add(work);
+    await work.finally(() => this.#underWay.delete(work));
+  }
+
+  /** Never fails: a job that failed would keep its id from being enqueued again. */
+  async #run({ id, merchantId, provider: name, trace }: Job): Promise<void> {
+    const { logger, observer, providers, forQueues } = this.#context;
+    const provider = providers.get(name);
+    const passage = provider === undefined ? null : this.#breakers.enter(name);
+    if (provider === undefined || passage === null) return;
+    let attempted: ChargeAttempted | null = null;
+    try {
+      attempted = await inSpan(
+        "charge attempt",
+        { kind: "client", facts: { charge: id, provider: name }, parent: trace },
+        async (span) => {
+          const done = await runCharge({ ...this.#context, provider }, id);
+          if (done !== null) span.tell({ attempt: done.claim.attempt, outcome: done.heard.kind });
+          return done;
+        },
+      );
+    } catch (error) {
+      logger.warn(
+        { err: error, charge: id },
+        "an attempt at a charge was cut short; the sweeper brings it back",
+      );
+    }
+    await passage.leave(attempted === null ? null : isFault(attempted.heard));
+    if (attempted === null) return;
+    observer?.attempted(name, attempted.heard.kind);
+    this.#say(attempted);
+    await this.#showContradiction(attempted);
+    // Its event is told now, and not with the relay's next look.
+    ringOutbox(forQueues);
+    // The merchant has room for the next one now: without this line it would wait for the relay.
+    await this.enqueueDue(merchantId).catch(() => undefined);
+  }
+
+  #say({ claim, heard, verdict, recorded, durationMs }: ChargeAttempted): void {
+    const { logger } = this.#context;
+    const { id: charge, provider, attempt } = claim;
+    const fields = { charge, provider, attempt, outcome: heard.kind, took: durationMs };
+    const why = "detail" in heard ? heard.detail : heard.kind;
+    if (recorded.kind === "contradiction") {
+      logger.error(fields, `a charge is ${recorded.status}, and its provider says ${heard.kind}`);
+    } else if (recorded.kind === "not_ours") {
+      logger.warn(fields, "an attempt at a charge took so long that another worker took it over");
+    } else if (verdict.kind === "end") {
+      const { ending } = verdict;
+      if (ending.kind === "succeeded") logger.debug(fields, "charge succeeded");
+      else logger.info(fields, `charge failed, ${ending.code}: ${ending.detail}`);
+    } else if (verdict.kind === "again") logger.info(fields, `charge refused, to be sent again: ${why}`);
+    else logger.warn(fields, `nobody knows whether it was charged, the provider is asked again: ${why}`);
+  }
+
+  async #showContradiction({ claim, heard, recorded }: ChargeAttempted): Promise<void> {
+    if (recorded.kind !== "contradiction") return;
+    const { dataSource, onFinding, logger } = this.#context;
+    const finding = contradicted(claim, heard, recorded.status);
+    // Counted even where it can't be written down.
+    onFinding?.(finding);
+    await recordFinding(dataSource, null, finding).catch((error: unknown) =>
+      logger.error({ err: error, charge: claim.id }, "the contradiction could not be written down"),
+    );
+  }
+}
+
+function contradicted(
+  { id, provider, providerId, attempt }: ChargeAttempted["claim"],
+  heard: ChargeAttempted["heard"],
+  status: string,
+): Finding {
+  const named = "providerId" in heard ? heard.providerId : providerId;
+  return {
+    kind: "charge_contradicted",
+    subject: id,
+    action: "needs_person",
+    detail: `The charge is ${status}, and ${provider} says ${heard.kind}. Look it up there, and refund or record it by hand`,
+    evidence: { provider, attempt, said: heard.kind, provider_id: named },
+    before: { status },
+    after: { status },
+  };
+}
+
+function toJob({ attempts, ...data }: DueCharge): { name: string; data: Job; opts: { jobId: string } } {
+  return { name: "charge", data, opts: { jobId: `${data.id}.${attempts}` } };
+}
