@@ -1,0 +1,83 @@
+import { expect } from "chai";
+import fc from "fast-check";
+import { type Heard, judgeAttempt } from "../../src/charges/judge-attempt.js";
+import { ASK_DELAYS_MS, askDelay, MAX_SENDS, refusedDelay } from "../../src/charges/schedule.js";
+
+const REFUSED: Heard = { kind: "refused", detail: "busy" };
+const processing = { status: "processing", sends: 1, asks: 0, random: 0 } as const;
+const unknown = { status: "unknown", sends: 1, asks: 1, random: 0 } as const;
+
+const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+const retryAfterMs = fc.oneof(
+  fc.constant(undefined),
+  fc.double(),
+  fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY),
+);
+
+describe("what an attempt at a charge means", () => {
+  it("success and declines end it, whatever was before", () => {
+    for (const circumstances of [processing, unknown]) {
+      expect(judgeAttempt({ kind: "succeeded", providerId: "p" }, circumstances)).to.deep.equal({
+        kind: "end",
+        ending: { kind: "succeeded", providerId: "p" },
+      });
+      const declined = { kind: "declined", code: "insufficient_funds", detail: "no money" } as const;
+      expect(judgeAttempt(declined, circumstances)).to.deep.equal({
+        kind: "end",
+        ending: { kind: "failed", code: "insufficient_funds", detail: "no money" },
+      });
+    }
+  });
+
+  it("a refusal is sent again, five times in all; then the charge has failed", () => {
+    const verdicts = [1, 2, 3, 4, 5].map((sends) => judgeAttempt(REFUSED, { ...processing, sends }));
+    expect(verdicts.map(({ kind }) => kind)).to.deep.equal(["again", "again", "again", "again", "end"]);
+    expect(verdicts[4]).to.deep.equal({
+      kind: "end",
+      ending: {
+        kind: "failed",
+        code: "provider_unavailable",
+        detail: "refused 5 times, the last time: busy",
+      },
+    });
+    expect(MAX_SENDS).to.equal(5);
+  });
+
+  it("an unknown charge never fails by counting", () => {
+    fc.assert(
+      fc.property(fc.nat(1_000), fc.nat(100_000), random, retryAfterMs, (sends, asks, chance, wait) => {
+        const heard: Heard[] = [
+          { kind: "refused", detail: "", ...(wait !== undefined && { retryAfterMs: wait }) },
+          { kind: "unknown", detail: "" },
+          { kind: "in_progress", detail: "" },
+          { kind: "absent", detail: "" },
+        ];
+        for (const one of heard) {
+          const verdict = judgeAttempt(one, { status: "unknown", sends, asks, random: chance });
+          if (verdict.kind !== "unknown") throw new Error(`${one.kind} gave ${verdict.kind}`);
+          expect(verdict.delayMs).to.be.within(1_000, 10 * 3_600_000);
+        }
+      }),
+    );
+  });
+
+  it("questions slow down from seconds to hours, and never stop", () => {
+    const delays = Array.from({ length: 30 }, (_, asks) => askDelay(asks, 0));
+    expect(delays).to.deep.equal(delays.toSorted((a, b) => a - b));
+    expect(delays[0]).to.equal(2_000);
+    expect(delays.at(-1)).to.equal(6 * 3_600_000);
+    expect(askDelay(1_000_000, 0)).to.equal(ASK_DELAYS_MS.at(-1));
+  });
+
+  it("refusals have jitter, and what the provider asks for is the least", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 4 }), random, fc.nat(3_600_000), (sends, chance, wait) => {
+        const delay = refusedDelay(sends, chance, wait) ?? 0;
+        expect(delay).to.be.at.least(Math.max(wait, refusedDelay(sends, 0) ?? 0));
+      }),
+    );
+    expect(refusedDelay(1, 0)).to.not.equal(refusedDelay(1, 0.5));
+    // Nobody may ask to be left alone for a week.
+    expect(refusedDelay(1, 0, 7 * 86_400_000)).to.equal(3_600_000);
+  });
+});
