@@ -53,7 +53,17 @@ export async function startRole(
   env: RoleEnvironment,
   execArgv: readonly string[] = [],
 ): Promise<RoleProcess> {
-  const child = fork(CLI, [command], {
+  return startScript(CLI, command, env, execArgv);
+}
+
+/** The same for a role that only tests have: a script that ends as roles do, by `runRole`. */
+export async function startScript(
+  script: string,
+  command: string,
+  env: RoleEnvironment,
+  execArgv: readonly string[] = [],
+): Promise<RoleProcess> {
+  const child = fork(script, [command], {
     env: roleEnvironment(env),
     execArgv: [...execArgv],
     stdio: ["ignore", "pipe", "pipe", "ipc"],

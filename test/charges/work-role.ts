@@ -1,0 +1,24 @@
+/**
+ * The role `work` as the CLI runs it, with the test's bank as its provider, which no configuration can name: for tests
+ * that kill it. Reads DATABASE_URL, REDIS_URL and BANK_URL.
+ */
+import { runRole } from "../../src/cli/run-role.js";
+import { connectRedis } from "../../src/consumers/redis-connections.js";
+import { createDataSource } from "../../src/entities/data-source.js";
+import { Worker } from "../../src/jobs/worker.js";
+import { createLogger } from "../../src/logging.js";
+import { bankProvider } from "./bank-provider.js";
+
+const { DATABASE_URL = "", REDIS_URL = "", BANK_URL = "" } = process.env;
+const logger = createLogger({ LOG_LEVEL: "warn", LOG_FORMAT: "json" }, "work");
+const dataSource = await createDataSource({ url: DATABASE_URL, applicationName: "test-work" }).initialize();
+const worker = new Worker({
+  dataSource,
+  logger,
+  charges: { providers: new Map([["bank", bankProvider(BANK_URL)]]), timeoutMs: 5_000 },
+  connect: (name) =>
+    connectRedis(REDIS_URL, name, logger, { maxRetriesPerRequest: null, commandTimeout: undefined }),
+  everyMs: 100,
+  rescheduleMs: 100,
+});
+await runRole(logger, worker, [() => dataSource.destroy()]);
