@@ -21,7 +21,9 @@ export type Fault =
   /** Nothing is done yet, and nothing is answered: it is done when the test says so. */
   | "held"
   /** Final. */
-  | "decline";
+  | "decline"
+  /** Nothing goes wrong. */
+  | "none";
 
 type Told = "taken" | "declined";
 
@@ -33,17 +35,18 @@ type Told = "taken" | "declined";
 export class Bank {
   /** Told to go wrong with: the next calls that charge or prepare, in order; then all is well. */
   readonly faults: Fault[] = [];
+  /** The same for one charge's alone, before the others. */
+  readonly faultsOf = new Map<string, Fault[]>();
   /** The same for each call that asks. */
   readonly askFaults: Fault[] = [];
   /** Calls of each kind, with the key that each named. */
   readonly calls: { readonly kind: "intent" | "charge" | "find"; readonly key: string }[] = [];
-  /** Called with each request as it arrives. */
-  onCall: () => void = () => undefined;
-  /** The charges that each key was charged, by the merchant's own reference. */
+  /** What became of each key. */
   readonly #told = new Map<string, Told>();
+  /** How often money was taken for each charge. */
   readonly #taken = new Map<string, number>();
   readonly #intents = new Map<string, string>();
-  readonly #held: (() => void)[] = [];
+  readonly #held: { readonly charge: string; readonly go: () => void }[] = [];
   readonly #server = createServer((request, response) => void this.#answer(request, response));
 
   async start(): Promise<this> {
@@ -76,9 +79,12 @@ export class Bank {
     return this.calls.filter((call) => call.kind === kind).length;
   }
 
-  /** Does what was held, the first first. */
-  release(count = this.#held.length): void {
-    for (const go of this.#held.splice(0, count)) go();
+  /** Does what was held: the oldest call of a charge, or all. */
+  release(charge?: string): void {
+    const first = this.#held.findIndex((held) => held.charge === charge);
+    const released =
+      charge === undefined ? this.#held.splice(0) : this.#held.splice(first, first < 0 ? 0 : 1);
+    for (const { go } of released) go();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -87,11 +93,10 @@ export class Bank {
     const [, kind, name = ""] = url.pathname.split("/");
     const { charge = name } = body === "" ? {} : (JSON.parse(body) as { charge?: string });
     this.calls.push({ kind: kind as "charge", key: name });
-    this.onCall();
     if (kind === "find") {
-      this.#say(response, this.askFaults.shift(), () => ({ state: this.#told.get(name) ?? "absent" }));
+      this.#say(response, name, this.askFaults.shift(), () => ({ state: this.#told.get(name) ?? "absent" }));
     } else if (kind === "intent") {
-      this.#say(response, this.faults.shift(), (isDeclined) => {
+      this.#say(response, charge, this.#nextFault(charge), (isDeclined) => {
         if (isDeclined) return { state: "declined" };
         const id = `intent-${randomUUID()}`;
         this.#intents.set(id, charge);
@@ -99,7 +104,7 @@ export class Bank {
       });
     } else {
       const subject = this.#intents.get(name) ?? charge;
-      this.#say(response, this.faults.shift(), (isDeclined) => {
+      this.#say(response, subject, this.#nextFault(subject), (isDeclined) => {
         const before = this.#told.get(name);
         if (before !== undefined) return { state: before };
         this.#told.set(name, isDeclined ? "declined" : "taken");
@@ -109,7 +114,16 @@ export class Bank {
     }
   }
 
-  #say(response: ServerResponse, fault: Fault | undefined, act: (isDeclined: boolean) => object): void {
+  #nextFault(charge: string): Fault | undefined {
+    return this.faultsOf.get(charge)?.shift() ?? this.faults.shift();
+  }
+
+  #say(
+    response: ServerResponse,
+    charge: string,
+    fault: Fault | undefined,
+    act: (isDeclined: boolean) => object,
+  ): void {
     switch (fault) {
       case "refuse":
         return void response.writeHead(429).end();
@@ -126,9 +140,10 @@ export class Bank {
       case "silent":
         return void act(false);
       case "held":
-        return void this.#held.push(() => response.end(JSON.stringify(act(false))));
+        return void this.#held.push({ charge, go: () => response.end(JSON.stringify(act(false))) });
       case "decline":
         return void response.end(JSON.stringify(act(true)));
+      case "none":
       case undefined:
         return void response.end(JSON.stringify(act(false)));
     }

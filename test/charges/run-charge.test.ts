@@ -212,7 +212,7 @@ describe("an attempt at a charge", () => {
     bank.askFaults.push("held");
     const next = run(id);
     await eventually(async () => bank.callsOf("find") === 1);
-    bank.release(1);
+    bank.release(id);
     expect((await late)?.recorded).to.deep.equal({ kind: "not_ours" });
     expect(await read(id)).to.include({ status: "unknown" });
     bank.release();
