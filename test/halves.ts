@@ -31,6 +31,8 @@ const SECONDS: Readonly<Record<string, number>> = {
   "sandbox/feeds": 18,
   "webhooks/deliver": 18,
   "processes/kill-webhooks": 16,
+  "processes/kill-charges": 14,
+  "jobs/charges": 11,
   "cli/exceptions": 15,
   "http/ops/browser": 15,
   "metrics/role-metrics": 15,

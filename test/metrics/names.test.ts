@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { chargeMetrics } from "../../src/metrics/charge-metrics.js";
 import { consumerMetrics } from "../../src/metrics/consumer-metrics.js";
 import { httpMetrics } from "../../src/metrics/http-metrics.js";
 import { ingestMetrics } from "../../src/metrics/ingest-metrics.js";
@@ -21,6 +22,7 @@ function registered(): string[] {
   httpMetrics(registry);
   statusMetrics(registry);
   recoveryMetrics(registry);
+  chargeMetrics(registry);
   return registry.getMetricsAsArray().map(({ name }) => name);
 }
 
