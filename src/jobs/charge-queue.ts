@@ -14,9 +14,6 @@ import { CHARGE_QUEUE, PREFIX, type QueueContext } from "./queues.js";
 /** Calls of one worker at once. They mostly wait: the database sees each for a moment before and after. */
 const CONCURRENCY = 50;
 
-/** Jobs fail for nothing but a mistake of ours; some stay to be seen. */
-const SHOWN_FAILED = 100;
-
 /** How long this worker trusts that a job it has enqueued is still there. */
 const TRUSTED_MS = 1_000;
 
@@ -71,7 +68,8 @@ export class ChargeQueue {
       connection: context.forQueues,
       prefix: PREFIX,
       ...(telemetry && { telemetry }),
-      defaultJobOptions: { removeOnComplete: true, removeOnFail: { count: SHOWN_FAILED } },
+      // One that failed and stayed would keep its id, and its charge could not be enqueued any more.
+      defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
     });
     this.#worker = new BullWorker(CHARGE_QUEUE, (job) => this.#track(this.#run(job.data)), {
       connection: context.forWorkers,
@@ -79,12 +77,18 @@ export class ChargeQueue {
       ...(telemetry && { telemetry }),
       autorun: false,
       concurrency: CONCURRENCY,
-      // A job that failed for its stalls would keep its id, and its charge could not be enqueued any more.
+      // A job whose worker died is run again however often that was.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
     });
     // One line per fault is written by the connections; without listeners these would end the process.
     this.#queue.on("error", () => undefined);
     this.#worker.on("error", () => undefined);
+    this.#worker.on("failed", (job, error) => {
+      logger.error(
+        { err: error, charge: job?.data.id },
+        "a job for a charge failed; the relay brings it back",
+      );
+    });
   }
 
   readonly name = CHARGE_QUEUE;
@@ -142,7 +146,6 @@ export class ChargeQueue {
     await work.finally(() => this.#underWay.delete(work));
   }
 
-  /** Never fails: a job that failed would keep its id from being enqueued again. */
   async #run({ id, merchantId, provider: name, trace }: Job): Promise<void> {
     const { logger, observer, providers, forQueues } = this.#context;
     const provider = providers.get(name);

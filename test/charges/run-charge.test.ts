@@ -4,8 +4,11 @@ import { type ChargeAttempted, runCharge } from "../../src/charges/run-charge.js
 import { sweepCharges } from "../../src/charges/sweep-charges.js";
 import { atCheckpoints, type Checkpoint } from "../../src/checkpoints.js";
 import type { ChargeId } from "../../src/entities/charge.js";
+import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import type { Provider } from "../../src/providers/provider.js";
-import { watchAccount } from "../support/books.js";
+import { endCharge } from "../../src/settlement/end-charge.js";
+import { settle } from "../../src/settlement/settle.js";
+import { aSession, creditFor, watchAccount } from "../support/books.js";
 import {
   abandonCharges,
   aCharge,
@@ -247,6 +250,40 @@ describe("an attempt at a charge", () => {
     await run(first, says);
     expect((await run(second, says))?.recorded).to.deep.equal({ kind: "contradiction", status: "unknown" });
     expect(await read(second)).to.include({ status: "unknown", leasedSince: null });
+  });
+
+  for (const seen of ["before", "after"] as const) {
+    it(`what came over the network is settled once, whether ingest sees it ${seen} the worker`, async () => {
+      const { dataSource } = database;
+      const movement = creditFor(aSession(await watchAccount(dataSource)));
+      const provider: Provider = {
+        ...bankProvider(bank.url),
+        charge: async () => {
+          if (seen === "before") await settle(dataSource, [movement]);
+          return { kind: "succeeded", providerId: movement.transactionHash, movements: [movement] };
+        },
+      };
+      const id = await charge();
+      expect((await run(id, provider))?.recorded).to.deep.equal({ kind: "recorded" });
+      expect(await read(id)).to.include({ status: "succeeded", providerId: movement.transactionHash });
+      expect((await settle(dataSource, [movement])).map(({ kind }) => kind)).to.deep.equal(["redelivered"]);
+    });
+  }
+
+  it("settlement ends the charge while the worker is on its way: the worker finds it done", async () => {
+    const id = await charge();
+    const provider: Provider = {
+      ...bankProvider(bank.url),
+      charge: async () => {
+        await inSerializableTransaction(database.dataSource, (runner) =>
+          endCharge(runner, id, { kind: "succeeded", providerId: "hash" }, null),
+        );
+        return { kind: "succeeded", providerId: "hash" };
+      },
+    };
+    expect((await run(id, provider))?.recorded).to.deep.equal({ kind: "recorded" });
+    expect(await outcomes(id)).to.deep.equal(["charge succeeded"]);
+    expect(await events(id)).to.deep.equal(["charge.succeeded"]);
   });
 
   describe("with a provider that names it first", () => {
