@@ -55,7 +55,12 @@ export function judgeAttempt(
   }
 }
 
-/** Whether it speaks against the provider as a whole: it is away, overloaded, or silent. */
-export function isFault(heard: Heard): boolean {
-  return heard.kind === "refused" || heard.kind === "unknown";
+/**
+ * Whether it speaks against the provider as a whole: it is away, overloaded, or silent. One that has just answered a
+ * question is none of these, whatever it makes of the charge: without that a few charges that nobody can bring to an
+ * end would hold back everybody's.
+ * @param hasAnswered a question, in the same attempt
+ */
+export function isFault(heard: Heard, hasAnswered: boolean): boolean {
+  return heard.kind === "refused" || (heard.kind === "unknown" && !hasAnswered);
 }

@@ -12,7 +12,7 @@ import { settle } from "../settlement/settle.js";
 import { callProvider } from "./call-provider.js";
 import { type ChargeClaim, claimCharge } from "./claim-charge.js";
 import { commitName, commitSend } from "./commit-before-sending.js";
-import { type ChargeVerdict, type Heard, judgeAttempt } from "./judge-attempt.js";
+import { type ChargeVerdict, type Heard, isFault, judgeAttempt } from "./judge-attempt.js";
 import { type Recorded, recordAttempt } from "./record-attempt.js";
 
 export type Charging = {
@@ -28,6 +28,8 @@ export type ChargeAttempted = {
   readonly heard: Heard;
   readonly verdict: ChargeVerdict;
   readonly recorded: Recorded;
+  /** Speaks against the provider as a whole, for its breaker. */
+  readonly isFault: boolean;
   readonly durationMs: number;
 };
 
@@ -43,7 +45,7 @@ export async function runCharge(charging: Charging, id: ChargeId): Promise<Charg
   if (claim === null) return null;
   await checkpoint("charge.after-claim");
   const begun = performance.now();
-  const heard = await hear(charging, claim);
+  const { heard, isFault } = await hear(charging, claim);
   const { status, asks } = claim;
   // Of an unknown charge the number of sends decides nothing.
   const verdict = judgeAttempt(heard, { status, sends: claim.sends, asks, random: Math.random() });
@@ -52,16 +54,25 @@ export async function runCharge(charging: Charging, id: ChargeId): Promise<Charg
   if (heard.kind === "succeeded" && heard.movements !== undefined) await settle(dataSource, heard.movements);
   await checkpoint("charge.before-record");
   const recorded = await recordAttempt(dataSource, claim, heard, verdict);
-  return { claim, heard, verdict, recorded, durationMs: Math.round(performance.now() - begun) };
+  return { claim, heard, verdict, recorded, isFault, durationMs: Math.round(performance.now() - begun) };
 }
 
 /** An unknown charge is asked for first; only where the provider knows of nothing it is sent again, in this lease. */
-async function hear(charging: Charging, claim: ChargeClaim): Promise<Heard> {
-  if (claim.status === "processing") return send(charging, claim);
+async function hear(
+  charging: Charging,
+  claim: ChargeClaim,
+): Promise<Pick<ChargeAttempted, "heard" | "isFault">> {
+  if (claim.status === "processing") {
+    const heard = await send(charging, claim);
+    return { heard, isFault: isFault(heard, false) };
+  }
   const { dataSource, provider, timeoutMs } = charging;
   const found = await callProvider(timeoutMs, (signal) => provider.find(claim, signal));
-  if (found.kind !== "absent" || !(await commitSend(dataSource, claim))) return found;
-  return send(charging, claim);
+  if (found.kind !== "absent" || !(await commitSend(dataSource, claim))) {
+    return { heard: found, isFault: isFault(found, false) };
+  }
+  const heard = await send(charging, claim);
+  return { heard, isFault: isFault(heard, true) };
 }
 
 async function send(charging: Charging, claim: ChargeClaim): Promise<Heard> {

@@ -1,7 +1,6 @@
 import { Worker as BullWorker, Queue } from "bullmq";
 import { type BreakerOptions, Breakers } from "../charges/breakers.js";
 import { type DueCharge, findDueCharges } from "../charges/find-due-charges.js";
-import { isFault } from "../charges/judge-attempt.js";
 import { type ChargeAttempted, runCharge } from "../charges/run-charge.js";
 import { staleAfterSeconds, sweepCharges } from "../charges/sweep-charges.js";
 import type { Provider } from "../providers/provider.js";
@@ -168,7 +167,7 @@ export class ChargeQueue {
         "an attempt at a charge was cut short; the sweeper brings it back",
       );
     }
-    await passage.leave(attempted === null ? null : isFault(attempted.heard));
+    await passage.leave(attempted === null ? null : attempted.isFault);
     if (attempted === null) return;
     observer?.attempted(name, attempted.heard.kind);
     this.#say(attempted);

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { type Heard, judgeAttempt } from "../../src/charges/judge-attempt.js";
+import { type Heard, isFault, judgeAttempt } from "../../src/charges/judge-attempt.js";
 import { ASK_DELAYS_MS, askDelay, MAX_SENDS, refusedDelay } from "../../src/charges/schedule.js";
 
 const REFUSED: Heard = { kind: "refused", detail: "busy" };
@@ -59,6 +59,15 @@ describe("what an attempt at a charge means", () => {
         }
       }),
     );
+  });
+
+  it("what speaks against the provider: refusals, and silence, unless it has just answered a question", () => {
+    const silent: Heard = { kind: "unknown", detail: "" };
+    expect([isFault(REFUSED, false), isFault(REFUSED, true)]).to.deep.equal([true, true]);
+    expect([isFault(silent, false), isFault(silent, true)]).to.deep.equal([true, false]);
+    for (const kind of ["in_progress", "absent"] as const) {
+      expect(isFault({ kind, detail: "" }, false)).to.equal(false);
+    }
   });
 
   it("questions slow down from seconds to hours, and never stop", () => {
