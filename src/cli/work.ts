@@ -27,11 +27,12 @@ export function addWorkCommand(program: Command): void {
       const registry = createRegistry();
       const redis = connectRedis(config.REDIS_URL, "paidonce-work-heartbeat", logger);
       const { locks, close: closeLocks } = await openLocks(config, logger);
+      const horizon = new HorizonClient({ url: config.HORIZON_URL });
       const onFinding = recoveryMetrics(registry);
       const worker = new Worker({
         dataSource,
         logger,
-        horizon: new HorizonClient({ url: config.HORIZON_URL }),
+        horizon,
         telemetry: tracing.telemetry,
         recovery: {
           passphrase: config.NETWORK_PASSPHRASE,
@@ -43,7 +44,7 @@ export function addWorkCommand(program: Command): void {
           onFinding,
         },
         charges: {
-          providers: openChargeProviders(config),
+          providers: openChargeProviders(config, horizon, dataSource),
           timeoutMs: config.CHARGE_TIMEOUT_SECONDS * 1_000,
           observer: chargeMetrics(registry),
           onFinding,
