@@ -93,7 +93,7 @@ export const environment = z.object({
   CHARGE_TIMEOUT_SECONDS: wholeNumber(1, 600)
     .default(20)
     .describe(
-      "How long one call to a provider of charges may take. What it says later is found by asking. The same for all replicas of `work`: they take over a charge that nobody has finished for three times this and 30 s.",
+      "How long one call to a provider of charges may take. What it says later is found by asking. The same for all replicas of `work`: they take over a charge that nobody has finished for three times this and 10 s.",
     ),
   HOST: z.string().min(1).default("127.0.0.1").describe("The address that `paidonce api` listens on."),
   PORT: wholeNumber(0, 65_535).default(8080).describe("The port that `paidonce api` listens on."),

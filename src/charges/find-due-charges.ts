@@ -3,7 +3,7 @@ import type { ChargeId } from "../entities/charge.js";
 import type { TraceParent } from "../tracing.js";
 
 /** Charges of one merchant that are worked on at once, at the most: a thousand that are due delay nobody else's. */
-export const AT_ONCE = 16;
+export const AT_ONCE = 64;
 
 /** Just as the index `charges_due` has it. */
 const OPEN = `status IN ('pending', 'processing', 'unknown') AND leased_since IS NULL`;

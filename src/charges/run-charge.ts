@@ -45,16 +45,38 @@ export async function runCharge(charging: Charging, id: ChargeId): Promise<Charg
   if (claim === null) return null;
   await checkpoint("charge.after-claim");
   const begun = performance.now();
-  const { heard, isFault } = await hear(charging, claim);
-  const { status, asks } = claim;
-  // Of an unknown charge the number of sends decides nothing.
-  const verdict = judgeAttempt(heard, { status, sends: claim.sends, asks, random: Math.random() });
+  const { heard, verdict, isFault } = await decide(charging, claim);
   // What came over the network is settled like everything that came, and ends its charge in the same transaction.
   // Who ends it there has settled it here, or ingest has: both find the other's work done.
-  if (heard.kind === "succeeded" && heard.movements !== undefined) await settle(dataSource, heard.movements);
+  // A replay: what a consumer could not read once would else leave the charge open for ever.
+  if (heard.kind === "succeeded" && heard.movements !== undefined) {
+    await settle(dataSource, heard.movements, { replay: true });
+  }
   await checkpoint("charge.before-record");
   const recorded = await recordAttempt(dataSource, claim, heard, verdict);
   return { claim, heard, verdict, recorded, isFault, durationMs: Math.round(performance.now() - begun) };
+}
+
+type Decided = Pick<ChargeAttempted, "heard" | "verdict" | "isFault">;
+
+/**
+ * What an attempt hears and means. Before a charge is given up its provider is told so, where it can be: whatever was
+ * sent for it and is still on some wire can't charge then, and what the provider says instead is what counts.
+ */
+async function decide(charging: Charging, claim: ChargeClaim): Promise<Decided> {
+  const { provider, timeoutMs } = charging;
+  const { heard, isFault } = await hear(charging, claim);
+  // Of an unknown charge the number of sends decides nothing.
+  const { status, sends, asks } = claim;
+  const circumstances = { status, sends, asks, random: Math.random() };
+  const verdict = judgeAttempt(heard, circumstances);
+  const isGivenUp = heard.kind === "refused" && verdict.kind === "end";
+  const giveUp = provider.giveUp?.bind(provider);
+  if (!isGivenUp || giveUp === undefined) return { heard, verdict, isFault };
+  const last = await callProvider(timeoutMs, (signal) => giveUp(claim, signal));
+  // The provider's word ends it, and ours says why it was given up.
+  if (last.kind === "declined") return { heard, verdict, isFault };
+  return { heard: last, verdict: judgeAttempt(last, circumstances), isFault };
 }
 
 /** An unknown charge is asked for first; only where the provider knows of nothing it is sent again, in this lease. */

@@ -9,7 +9,7 @@ import { tell } from "../settlement/tell.js";
 const BATCH = 100;
 
 /** Beside its calls an attempt only reads and writes rows. */
-const SPARE_SECONDS = 30;
+const SPARE_SECONDS = 10;
 
 /** By the database's clock alone. SKIP LOCKED: what is being recorded right now is not dead. */
 const STALE = `

@@ -62,6 +62,8 @@ export type WriteRoute<P, Q, B, A> = Description<P, Q, B> & {
   /** What must be asked of the outside world first (the network, say). Before the claim, without a transaction. */
   readonly prepare?: (call: Call<P, Q, B>) => Promise<unknown>;
   readonly write: (call: Call<P, Q, B>, runner: QueryRunner, prepared: unknown) => Promise<Answer<A>>;
+  /** Whom to hold back where this keeps losing to them. See `inSerializableTransaction`. */
+  readonly holdBackOthers?: (runner: QueryRunner) => Promise<void>;
 };
 
 /** Writes the response itself: a stream, a page, a file. */
@@ -94,6 +96,7 @@ export type Route = {
   readonly read?: (call: AnyCall, manager: EntityManager) => Promise<Answer<unknown>>;
   readonly prepare?: (call: AnyCall) => Promise<unknown>;
   readonly write?: (call: AnyCall, runner: QueryRunner, prepared: unknown) => Promise<Answer<unknown>>;
+  readonly holdBackOthers?: (runner: QueryRunner) => Promise<void>;
   readonly stream?: (call: AnyCall, context: Context) => Promise<void>;
 };
 

@@ -81,7 +81,7 @@ async function change(
   sources: RouteSources,
   claim: IdempotentRequest | null,
 ): Promise<void> {
-  const { write, prepare } = route;
+  const { write, prepare, holdBackOthers } = route;
   if (write === undefined) throw new Error(`${route.operationId} does nothing`);
   const prepared = await prepare?.(call);
   const outcome = await inSerializableTransaction(
@@ -97,6 +97,7 @@ async function change(
         });
       return { answer };
     },
+    { ...(holdBackOthers && { holdBackOthers }) },
   );
   if ("answer" in outcome) {
     ringOutbox(sources.redis);

@@ -11,7 +11,7 @@ import { ringOutbox } from "../webhooks/outbox-bell.js";
 import { CHARGE_QUEUE, PREFIX, type QueueContext } from "./queues.js";
 
 /** Calls of one worker at once. They mostly wait: the database sees each for a moment before and after. */
-const CONCURRENCY = 50;
+const CONCURRENCY = 256;
 
 /** How long this worker trusts that a job it has enqueued is still there. */
 const TRUSTED_MS = 1_000;

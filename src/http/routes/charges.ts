@@ -3,6 +3,7 @@ import { cancelCharge } from "../../charges/cancel-charge.js";
 import { listAttempts } from "../../charges/read-attempts.js";
 import { listCharges, readCharge } from "../../charges/read-charges.js";
 import type { ChargeId } from "../../entities/charge.js";
+import { holdBackSettlement } from "../../submission/store-submission.js";
 import { type ChargeSources, newCharge } from "../new-charge.js";
 import { presentAttempt, presentCharge } from "../present-charge.js";
 import type { Surroundings } from "../present-session.js";
@@ -33,6 +34,7 @@ export function chargeRoutes(sources: ChargeSources & Surroundings): Route[] {
       body: ChargeRequest,
       answer: Charge,
       location: ({ url }) => url,
+      holdBackOthers: holdBackSettlement,
       write: async (call, runner) => {
         const { merchantId } = merchantOf(call);
         return {
