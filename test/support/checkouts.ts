@@ -51,5 +51,11 @@ export function aCheckout(
 }
 
 export function viewIn(checkout: Checkout, options: Partial<ViewOptions> = {}): CheckoutView {
-  return viewOf(checkout, { networkPassphrase: PUBLIC_NETWORK, signer: null, now: NOW, ...options });
+  return viewOf(checkout, {
+    networkPassphrase: PUBLIC_NETWORK,
+    publicUrl: "https://pay.example.com",
+    signer: null,
+    now: NOW,
+    ...options,
+  });
 }

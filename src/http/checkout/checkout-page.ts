@@ -15,6 +15,7 @@ import { viewOf } from "./view.js";
 export type CheckoutSources = {
   readonly dataSource: DataSource;
   readonly networkPassphrase: string;
+  readonly publicUrl: string;
   /** Null: SEP-7 requests go unsigned. */
   readonly sep7Signer: Sep7Signer | null;
   readonly rateLimit: RateLimit;
@@ -45,11 +46,9 @@ export function checkoutPage(sources: CheckoutSources): Router {
     const id = Id.safeParse(context.params.id);
     const checkout = id.success ? await readCheckout(sources.dataSource.manager, id.data) : null;
     if (checkout === null) throw new Problem("not-found", "There is no such checkout session.");
-    const { networkPassphrase, sep7Signer: signer } = sources;
-    sendPage(
-      context,
-      renderCheckout(viewOf(checkout, { networkPassphrase, signer, now: new Date() }), ASSET_BASE),
-    );
+    const { networkPassphrase, publicUrl, sep7Signer: signer } = sources;
+    const view = viewOf(checkout, { networkPassphrase, publicUrl, signer, now: new Date() });
+    sendPage(context, renderCheckout(view, ASSET_BASE));
   });
   return router;
 }

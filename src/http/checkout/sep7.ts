@@ -12,6 +12,8 @@ export type Sep7Options = {
   readonly networkPassphrase: string;
   /** Shown by the wallet; cut to what SEP-7 allows. */
   readonly message: string;
+  /** Where a wallet may hand in the signed transaction; one that does not know of callbacks submits it itself. */
+  readonly callback: string;
   readonly signer: Sep7Signer | null;
 };
 
@@ -21,7 +23,7 @@ const MAX_MESSAGE = 300;
 /** The `web+stellar:pay` request of a session (SEP-7): what a wallet needs to pay it, and nothing to type. */
 export function payRequest(
   session: Pick<CheckoutSession, "account" | "memoKey" | "asset" | "amount">,
-  { networkPassphrase, message, signer }: Sep7Options,
+  { networkPassphrase, message, callback, signer }: Sep7Options,
 ): string {
   const [code = "", issuer] = session.asset.split(":");
   const uri = payUri({
@@ -29,6 +31,7 @@ export function payRequest(
     amount: trimmedAmount(session.amount),
     ...(issuer === undefined ? {} : { asset_code: code, asset_issuer: issuer }),
     ...memoFields(session.memoKey),
+    callback: `url:${callback}`,
     // By code points: half of a surrogate pair can't be encoded.
     msg: Array.from(message).slice(0, MAX_MESSAGE).join(""),
     ...(networkPassphrase === PUBLIC_NETWORK ? {} : { network_passphrase: networkPassphrase }),

@@ -54,6 +54,8 @@ export type Checkout = {
 
 export type ViewOptions = {
   readonly networkPassphrase: string;
+  /** Without a slash at the end. */
+  readonly publicUrl: string;
   readonly signer: Sep7Signer | null;
   readonly now: Date;
 };
@@ -84,7 +86,11 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
     note: stray.length === 0 ? null : wrongAssetWords({ shop, odd: listed(stray) }),
     pay: canPay
       ? {
-          uri: payRequest(session, { ...options, message: `Payment to ${shop}` }),
+          uri: payRequest(session, {
+            ...options,
+            message: `Payment to ${shop}`,
+            callback: `${options.publicUrl}/pay/${session.id}/transaction`,
+          }),
           address: payAddress(session),
           memo: memoParts(session.memoKey).memo,
         }

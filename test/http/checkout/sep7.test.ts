@@ -21,11 +21,14 @@ const EXAMPLE =
 const SIGNATURE =
   "JTlGMGzxUv90P2SWxUY9xo%2BLlbXaDloend6gkpyylY8X4bUNf6%2F9mFTMJs7JKqSDPRtejlK1kQvrsJfRZSJeAQ%3D%3D";
 
+const CALLBACK = "https://pay.example.com/pay/01a1fdce-ead4-7174-a360-129473acad85/transaction";
+
 const account = newAccount();
 const uriOf = (memoKey: MemoKey, options: Partial<Sep7Options> = {}, overrides = {}) =>
   payRequest(aSession({ account, merchantId: "" }, { memoKey, ...overrides }), {
     networkPassphrase: PUBLIC_NETWORK,
     message: "order 7",
+    callback: CALLBACK,
     signer: null,
     ...options,
   });
@@ -69,12 +72,27 @@ describe("SEP-7 requests", () => {
     );
   });
 
+  it("name where a signed transaction can be handed in, under the signature, which stays last", () => {
+    const uri = uriOf(idMemo("7"), { signer: { secret: SECRET, originDomain: "shop.example.com" } });
+    expect(uri).to.include(
+      "&callback=url%3Ahttps%3A%2F%2Fpay.example.com%2Fpay%2F01a1fdce-ead4-7174-a360-129473acad85%2Ftransaction&",
+    );
+    expect(Array.from(new URL(uri).searchParams.keys()).at(-1)).to.equal("signature");
+    const [, request = "", signature = ""] = /^(.*)&signature=([^&]*)$/.exec(uri) ?? [];
+    const key = Keypair.fromPublicKey(Keypair.fromSecret(SECRET).publicKey());
+    const verifies = (text: string) =>
+      key.verify(signedPayload(text), Buffer.from(decodeURIComponent(signature), "base64"));
+    expect(verifies(request)).to.equal(true);
+    expect(verifies(request.replace("pay.example.com", "pay.examp1e.com"))).to.equal(false);
+  });
+
   it("ask for lumens without naming an asset, and for a token with its issuer", () => {
     expect(fieldsOf(uriOf(idMemo("7")))).to.deep.equal({
       destination: account,
       amount: "10",
       memo: "7",
       memo_type: "MEMO_ID",
+      callback: `url:${CALLBACK}`,
       msg: "order 7",
     });
     const [code, issuer] = USDC.split(":");
