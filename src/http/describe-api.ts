@@ -42,7 +42,9 @@ function describe(route: Route): ZodOpenApiOperationObject {
       ...(params === undefined ? {} : { path: params }),
       ...(query === undefined ? {} : { query }),
     },
-    ...(route.method === "POST" ? { parameters: [idempotencyHeader(route.idempotency === "required")] } : {}),
+    ...(route.method === "POST" && route.access !== "public"
+      ? { parameters: [idempotencyHeader(route.idempotency === "required")] }
+      : {}),
     ...(route.body === undefined
       ? {}
       : { requestBody: { required: true, content: { "application/json": { schema: route.body } } } }),

@@ -26,6 +26,7 @@ export const PROBLEMS = {
   "idempotency-key-reused": { status: 422, title: "Idempotency-Key was used for another request" },
   "session-refused": { status: 422, title: "Session refused" },
   "charge-refused": { status: 422, title: "Charge refused" },
+  "transaction-refused": { status: 422, title: "Transaction refused" },
   "verdict-refused": { status: 422, title: "Verdict refused" },
   "endpoint-refused": { status: 422, title: "Webhook endpoint refused" },
   "account-refused": { status: 422, title: "Receiving account refused" },

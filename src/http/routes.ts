@@ -9,6 +9,7 @@ import { keyRoutes } from "./routes/keys.js";
 import { merchantRoutes } from "./routes/merchants.js";
 import { paymentRoutes } from "./routes/payments.js";
 import { sessionEventRoutes } from "./routes/session-events.js";
+import { sessionTransactionRoutes } from "./routes/session-transactions.js";
 import { sessionRoutes } from "./routes/sessions.js";
 import { deliveryRoutes } from "./routes/webhook-deliveries.js";
 import { endpointRoutes } from "./routes/webhook-endpoints.js";
@@ -18,6 +19,7 @@ export function apiRoutes(sources: AppSources): Route[] {
   return [
     ...sessionRoutes(sources),
     ...sessionEventRoutes(sources),
+    ...sessionTransactionRoutes(sources),
     ...chargeRoutes(sources),
     ...paymentRoutes(),
     ...exceptionRoutes(),

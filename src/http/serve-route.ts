@@ -28,7 +28,9 @@ export function serve(route: Route, sources: RouteSources) {
     const caller = await knownCaller(context, sources);
     await sources.rateLimit(context, caller);
     requireAccess(caller, route.access);
-    const key = route.method === "POST" ? idempotencyKey(context, route) : null;
+    // Callers without a key have no keys of their own to be told apart by: what they may do is safe to repeat as it is.
+    const takesKey = route.method === "POST" && route.access !== "public";
+    const key = takesKey ? idempotencyKey(context, route) : null;
     const rawBody = route.method === "GET" ? undefined : await jsonBody(context);
     const [params, query, body] = validate([
       { in: "path", schema: route.params, value: context.params },

@@ -11,6 +11,7 @@ import { renderCheckout, renderMessage } from "./page.js";
 import { readCheckout } from "./read-checkout.js";
 import type { Sep7Signer } from "./sep7.js";
 import { viewOf } from "./view.js";
+import { walletCallback } from "./wallet-callback.js";
 
 export type CheckoutSources = {
   readonly dataSource: DataSource;
@@ -30,7 +31,7 @@ const POLICY =
 /** How soon a page that could not be shown tries again, in seconds. */
 const RETRY_SECONDS = 10;
 
-/** `GET /pay/:id`, and the files it loads. */
+/** `GET /pay/:id`, `POST /pay/:id/transaction`, and the files it loads. */
 export function checkoutPage(sources: CheckoutSources): Router {
   const router = new Router({ prefix: "/pay" });
   for (const [name, { type, body }] of ASSETS) {
@@ -50,6 +51,7 @@ export function checkoutPage(sources: CheckoutSources): Router {
     const view = viewOf(checkout, { networkPassphrase, publicUrl, signer, now: new Date() });
     sendPage(context, renderCheckout(view, ASSET_BASE));
   });
+  router.post("/:id/transaction", walletCallback(sources));
   return router;
 }
 

@@ -8,6 +8,7 @@ export const ProblemDocument = z
     title: z.string(),
     status: z.int(),
     detail: z.string(),
+    code: z.string().optional().meta({ description: "Which of the type's reasons it is: stable." }),
     errors: z
       .array(
         z.object({ in: z.enum(["body", "query", "path", "header"]), field: z.string(), detail: z.string() }),

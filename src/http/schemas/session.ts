@@ -50,6 +50,10 @@ export const PublicSession = z
   })
   .meta({ id: "PublicSession" });
 
+export const HandedInSession = PublicSession.extend({
+  transaction_hash: z.string().meta({ description: "Of a fee bump, the inner transaction's." }),
+}).meta({ id: "HandedInSession" });
+
 const WebPage = z
   .string()
   .max(2048, "a URL has at most 2048 characters")

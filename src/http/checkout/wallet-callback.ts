@@ -1,0 +1,40 @@
+import type { Context } from "koa";
+import type { DataSource } from "typeorm";
+import { inSerializableTransaction } from "../../entities/serializable.js";
+import { formBody } from "../body.js";
+import type { Surroundings } from "../present-session.js";
+import { Problem } from "../problem.js";
+import type { RateLimit } from "../rate-limit.js";
+import { Id } from "../schemas/values.js";
+import { readSigned, takeTransaction } from "../take-transaction.js";
+
+export type CallbackSources = Surroundings & {
+  readonly dataSource: DataSource;
+  readonly rateLimit: RateLimit;
+};
+
+/**
+ * `POST /pay/:id/transaction`: where wallets send what their user has signed, as the form field `xdr` (SEP-7,
+ * `callback`). Answers programs: a problem document where it is refused.
+ */
+export function walletCallback(sources: CallbackSources) {
+  return async (context: Context): Promise<void> => {
+    await sources.rateLimit(context, { kind: "public" });
+    const id = Id.safeParse(context.params.id);
+    if (!id.success) throw new Problem("not-found", "There is no such checkout session.");
+    const { xdr } = await formBody(context);
+    if (typeof xdr !== "string") {
+      throw new Problem("invalid-request", "Send the signed transaction as the form field xdr, once.", {
+        errors: [{ in: "body", field: "xdr", detail: "base64 of a signed TransactionEnvelope" }],
+      });
+    }
+    // A wallet that does not encode its form sends + as it is, which reads as a space. Base64 has none.
+    const envelope = readSigned(xdr.replaceAll(" ", "+"), sources.networkPassphrase);
+    const { status, body } = await inSerializableTransaction(sources.dataSource, (runner) =>
+      takeTransaction(runner, id.data, envelope, sources),
+    );
+    context.set("Cache-Control", "no-store");
+    context.status = status ?? 200;
+    context.body = body;
+  };
+}

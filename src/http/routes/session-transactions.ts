@@ -1,0 +1,36 @@
+import { z } from "zod";
+import type { ReadEnvelope } from "../../submission/read-envelope.js";
+import type { Surroundings } from "../present-session.js";
+import { type Route, write } from "../route.js";
+import { HandedInSession } from "../schemas/session.js";
+import { readSigned, takeTransaction } from "../take-transaction.js";
+import { OneSession } from "./sessions.js";
+
+const SignedTransaction = z.strictObject({
+  transaction: z.string("base64 of a signed TransactionEnvelope").meta({
+    description: "Base64 of the signed TransactionEnvelope, a fee bump too, with an upper time bound.",
+  }),
+});
+
+/** Signed transactions for sessions, from a shop's own page or app. Wallets have `POST /pay/:id/transaction`. */
+export function sessionTransactionRoutes(around: Surroundings): Route[] {
+  return [
+    write({
+      method: "POST",
+      path: "/v1/checkout/sessions/:id/transaction",
+      access: "public",
+      operationId: "handInTransaction",
+      summary: "Hand in the customer's signed transaction; needs no key",
+      description:
+        "We send it to the network until it has applied, or can't any more. Of several for one session one is taken. Safe to repeat without an Idempotency-Key: the same transaction gets the same answer, and 200 once it has paid.",
+      tag: "Checkout sessions",
+      params: OneSession,
+      body: SignedTransaction,
+      answer: HandedInSession,
+      status: 202,
+      prepare: async ({ body }) => readSigned(body.transaction, around.networkPassphrase),
+      write: ({ params }, runner, envelope) =>
+        takeTransaction(runner, params.id, envelope as ReadEnvelope, around),
+    }),
+  ];
+}

@@ -1,0 +1,62 @@
+import type { QueryRunner } from "typeorm";
+import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
+import { beginProcessing } from "../settlement/begin-processing.js";
+import { readSession, type SessionWithMoney } from "../settlement/read-sessions.js";
+import { checkSession } from "./check-session.js";
+import type { ReadEnvelope } from "./read-envelope.js";
+import { storeSubmission } from "./store-submission.js";
+
+/** What became of a signed transaction that a wallet handed in for a session. */
+export type HandedIn =
+  /** It is on its way: since now, or since an earlier request. */
+  | { readonly kind: "in_flight"; readonly session: SessionWithMoney }
+  /** The session is paid, and by just this transaction. */
+  | { readonly kind: "paid"; readonly session: SessionWithMoney }
+  | { readonly kind: "no_such_session" }
+  /** Another transaction is on its way, or has paid it; or it has ended. */
+  | { readonly kind: "not_open"; readonly status: Exclude<SessionStatus, "pending"> }
+  /** The transaction was handed in before: for something else, or for this session without paying it. */
+  | { readonly kind: "used"; readonly forThisSession: boolean }
+  /** The transaction has applied already, and paid something else. */
+  | { readonly kind: "applied" };
+
+/** Who settles, cancels, expires or hands in for this session holds the same lock: the second sees what is true. */
+const LOCK = `SELECT FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
+
+/** By either hash: a fee bump goes by its own, and whoever bumps it anew changes that one. */
+const HAS_PAID = `
+  SELECT FROM payments p JOIN credits c USING (operation_id, move_index)
+  WHERE p.session_id = $1 AND (c.transaction_hash = ANY ($2::text[]) OR c.inner_hash = ANY ($2::text[]))`;
+
+/**
+ * Takes a signed transaction for a session: envelope, hash and `processing` hold together, inside the caller's
+ * serializable transaction, and nothing is sent before that is committed. The same transaction again gets the same
+ * answer; of two different ones, one is taken.
+ * @throws EnvelopeError where it would not pay the session; the database's error
+ */
+export async function handIn(
+  runner: QueryRunner,
+  id: SessionId,
+  envelope: ReadEnvelope,
+  now: Date,
+): Promise<HandedIn> {
+  await runner.query(LOCK, [id]);
+  const session = await readSession(runner.manager, id);
+  if (session === null) return { kind: "no_such_session" };
+  const { hash, outerHash } = envelope;
+  const { status } = session;
+  if (status === "processing" && session.submittedHash === hash) return { kind: "in_flight", session };
+  if (status === "paid") {
+    const paid: unknown[] = await runner.query(HAS_PAID, [id, [hash, ...(outerHash ? [outerHash] : [])]]);
+    if (paid.length > 0) return { kind: "paid", session };
+  }
+  if (status !== "pending") return { kind: "not_open", status };
+  const transaction = checkSession(envelope, session, now);
+  const stored = await storeSubmission(runner, transaction, { sessionId: id });
+  if (stored.kind === "applied") return stored;
+  if (stored.kind === "used") return { kind: "used", forThisSession: stored.sessionId === id };
+  if (!(await beginProcessing(runner, id, transaction))) {
+    throw new Error(`session ${id} is not pending although it is locked`);
+  }
+  return { kind: "in_flight", session: { ...session, status: "processing", submittedHash: hash } };
+}
