@@ -15,6 +15,8 @@ export type Checkpoint =
   | "consumer.after-commit"
   | "consumer.after-release"
   | "consumer.after-acknowledge"
+  | "submission.before-send"
+  | "submission.after-send"
   | "webhook.before-send"
   | "webhook.after-send"
   | "charge.after-claim"

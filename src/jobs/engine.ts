@@ -13,9 +13,17 @@ import { guardedAgent } from "../webhooks/guarded-agent.js";
 import { numberEvents } from "../webhooks/number-events.js";
 import { onOutboxRing } from "../webhooks/outbox-bell.js";
 import { type ChargeOptions, ChargeQueue } from "./charge-queue.js";
+import { followDueSubmissions } from "./follow-due-submissions.js";
 import { forgetIdempotencyKeys } from "./forget-idempotency-keys.js";
 import type { ScheduledRuns } from "./liveness.js";
-import { AUDIT_QUEUE, MAINTENANCE_QUEUE, type QueueContext, RECOVERY_QUEUE, RELAY_QUEUE } from "./queues.js";
+import {
+  AUDIT_QUEUE,
+  MAINTENANCE_QUEUE,
+  type QueueContext,
+  RECOVERY_QUEUE,
+  RELAY_QUEUE,
+  SUBMISSION_QUEUE,
+} from "./queues.js";
 import { type ScheduledJob, ScheduledQueue } from "./scheduled-queue.js";
 import { WebhookQueue } from "./webhook-queue.js";
 
@@ -115,6 +123,14 @@ export class JobEngine {
         queues[RECOVERY_QUEUE] = {
           /** What faults have left behind is put right. */
           recovery: { every: every(recovery.everySeconds * 1_000), run: () => this.#recover(parts) },
+        };
+        queues[SUBMISSION_QUEUE] = {
+          /** What wallets have handed in is sent to the network, and concluded. */
+          submissions: {
+            every: every(1_000),
+            level: "debug",
+            run: () => followDueSubmissions(parts, signal),
+          },
         };
       }
     }

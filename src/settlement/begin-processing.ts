@@ -12,7 +12,9 @@ export type Submission = {
 
 const BEGIN = `
   UPDATE checkout_sessions
-  SET status = 'processing', processing_since = now(), submitted_hash = $2, submitted_max_time = $3
+  SET status = 'processing', processing_since = now(), submitted_hash = $2, submitted_max_time = $3,
+      -- Of the one before: said of this one it would be untrue.
+      last_result_code = NULL
   WHERE id = $1 AND status = 'pending'
   RETURNING id`;
 

@@ -18,6 +18,8 @@ export type ClaimedSubmission = {
   readonly envelope: string;
   readonly account: AccountId;
   readonly maxTime: Date;
+  /** The last ledger close time that can pay its session. */
+  readonly lastMoment: Date;
   /** Counts from 1: the fencing token. Only its holder says when to look again. */
   readonly attempt: number;
   /** What the network said at the door to an earlier sending; null where it refused nothing. */
@@ -34,6 +36,7 @@ const CLAIM = `
   WHERE t.hash = $1 AND s.id = t.session_id AND t.ended_at IS NULL AND t.next_attempt_at <= now()
     AND (t.leased_since IS NULL OR t.leased_since <= now() - make_interval(secs => ${TAKEN_OVER_AFTER_S}))
   RETURNING t.hash, t.session_id, t.envelope, t.account, t.max_time, t.attempts, t.last_answer, s.payable_after,
+    s.expires_at + make_interval(secs => s.grace_seconds) AS last_moment,
     s.status = 'processing' AND s.submitted_hash = t.hash AS is_awaited`;
 
 type Row = {
@@ -45,6 +48,7 @@ type Row = {
   attempts: number;
   last_answer: string | null;
   payable_after: string;
+  last_moment: Date;
   is_awaited: boolean;
 };
 
@@ -64,6 +68,7 @@ export async function claimSubmission(
     envelope: row.envelope,
     account: row.account,
     maxTime: row.max_time,
+    lastMoment: row.last_moment,
     attempt: row.attempts,
     refusal: row.last_answer,
     after: BigInt(row.payable_after) as OperationId,

@@ -1,4 +1,4 @@
-import type { DataSource, QueryRunner } from "typeorm";
+import type { DataSource } from "typeorm";
 import { inSerializableTransaction } from "../entities/serializable.js";
 import { rollBackSession } from "../settlement/roll-back-session.js";
 import { type Settlement, settle } from "../settlement/settle.js";
@@ -32,7 +32,7 @@ export async function concludeApplied(
   signal: AbortSignal,
 ): Promise<Conclusion> {
   const settlements = await settle(dataSource, movements, { signal });
-  return inSerializableTransaction(dataSource, async (runner) => {
+  return inSerializableTransaction(dataSource, async (runner): Promise<Conclusion> => {
     const [session]: { status: string }[] = await runner.query(STATUS, [sessionId]);
     // Nobody can tell whether it has paid: recovery finds the session, and asks a person.
     if (session?.status === "processing" && settlements.some(isUnreadable)) return "unreadable";
@@ -51,7 +51,7 @@ export async function concludeFailed(
   { hash, sessionId }: ClaimedSubmission,
   resultCode: string,
 ): Promise<Conclusion> {
-  return inSerializableTransaction(dataSource, async (runner) => {
+  return inSerializableTransaction(dataSource, async (runner): Promise<Conclusion> => {
     await rollBackSession(runner, sessionId, hash, resultCode);
     await runner.query(END, [hash]);
     return "rolled_back";
@@ -59,8 +59,8 @@ export async function concludeFailed(
 }
 
 /** Its session does not wait for it any more: ingest or recovery has concluded it. */
-export async function endSubmission(executor: DataSource | QueryRunner, { hash }: ClaimedSubmission) {
-  await executor.query(END, [hash]);
+export async function endSubmission(dataSource: DataSource, { hash }: ClaimedSubmission): Promise<void> {
+  await dataSource.query(END, [hash]);
 }
 
 /**

@@ -18,7 +18,7 @@ import { append, drained, plainRedis, startConsumer, type TestConsumer } from ".
 
 /** What a consumer that dies at each point leaves behind. */
 const LEFT: Record<
-  Exclude<Checkpoint, `ingest.${string}` | `webhook.${string}` | `charge.${string}`>,
+  Exclude<Checkpoint, `ingest.${string}` | `webhook.${string}` | `charge.${string}` | `submission.${string}`>,
   { committed: boolean; acknowledged: boolean }
 > = {
   "consumer.after-read": { committed: false, acknowledged: false },

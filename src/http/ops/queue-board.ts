@@ -11,6 +11,7 @@ import {
   PREFIX,
   RECOVERY_QUEUE,
   RELAY_QUEUE,
+  SUBMISSION_QUEUE,
   WEBHOOK_QUEUE,
 } from "../../jobs/queues.js";
 import { Problem } from "../problem.js";
@@ -19,6 +20,10 @@ const QUEUES: readonly { readonly name: string; readonly description: string }[]
   { name: CHARGE_QUEUE, description: "One job per charge that is due: an attempt, or a question." },
   { name: WEBHOOK_QUEUE, description: "One job per webhook that is due; failed ones are dead letters." },
   { name: RELAY_QUEUE, description: "Outbox to deliveries, charges to jobs, every second." },
+  {
+    name: SUBMISSION_QUEUE,
+    description: "Signed transactions of sessions are sent and asked for, every second.",
+  },
   { name: RECOVERY_QUEUE, description: "What faults have left behind is found and put right, on schedule." },
   { name: AUDIT_QUEUE, description: "The books against the network, every hour." },
   { name: MAINTENANCE_QUEUE, description: "Sessions past their time, and other scheduled work." },

@@ -1,0 +1,136 @@
+import type { Logger } from "pino";
+import type { DataSource } from "typeorm";
+import { checkpoint } from "../checkpoints.js";
+import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
+import { HorizonError, WrongNetworkError } from "../horizon/errors.js";
+import { judgeSubmission } from "../horizon/judge-submission.js";
+import { readTransaction } from "../horizon/read-transaction.js";
+import type { TransactionHash } from "../stellar/credit.js";
+import { type ClaimedSubmission, claimSubmission } from "./claim-submission.js";
+import {
+  type Conclusion,
+  concludeApplied,
+  concludeFailed,
+  endSubmission,
+  postponeSubmission,
+} from "./conclude-submission.js";
+import { lookAgainAfter } from "./look-again.js";
+import { sendEnvelope } from "./send-envelope.js";
+
+export type Following = {
+  readonly dataSource: DataSource;
+  readonly horizon: HorizonClient;
+  /** The network that Horizon must serve: another one knows none of our transactions. */
+  readonly passphrase: string;
+  readonly logger: Logger;
+};
+
+/** What one attempt came to. */
+export type Followed =
+  | Conclusion
+  /** It may still apply: sent again, or only asked for. */
+  | "waiting"
+  /** Its session does not wait for it any more. */
+  | "ended"
+  /** Held by another, or done. */
+  | "not_ours";
+
+/**
+ * One attempt at a session's transaction: asks the network what became of it and concludes, or sends it, and comes
+ * back later. It is asked for before it is sent again: what the network says to a sending (`tx_bad_seq` of one that
+ * has applied, say) decides nothing.
+ *
+ * A process that dies anywhere in here leaves a lease that is taken over. Ingest and recovery may conclude the same
+ * session meanwhile: whoever is first, the others find it done.
+ * @throws the database's error, the signal's reason
+ */
+export async function followSubmission(
+  parts: Following,
+  hash: TransactionHash,
+  signal: AbortSignal,
+): Promise<Followed> {
+  const claim = await claimSubmission(parts.dataSource, hash);
+  if (claim === null) return "not_ours";
+  if (!claim.isAwaited) {
+    await endSubmission(parts.dataSource, claim);
+    return "ended";
+  }
+  try {
+    return await attempt(parts, claim, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof HorizonError || error instanceof WrongNetworkError)) throw error;
+    parts.logger.warn({ err: error, ...factsOf(claim) }, "the network could not be asked for a transaction");
+    const askedMs = error instanceof HorizonError ? error.retryAfterMs : null;
+    await postpone(parts, claim, { refusal: null, askedMs });
+    return "waiting";
+  }
+}
+
+async function attempt(parts: Following, claim: ClaimedSubmission, signal: AbortSignal): Promise<Followed> {
+  const { dataSource, horizon, passphrase } = parts;
+  // Nobody can have sent it before the first attempt, but a payer who has it too, and ingest sees that.
+  const judgement = claim.attempt === 1 ? null : await judge(parts, claim, signal);
+  switch (judgement?.kind) {
+    case "settle": {
+      const conclusion = await concludeApplied(dataSource, claim, judgement.movements, signal);
+      if (conclusion === "unreadable") await postpone(parts, claim, FOR_A_PERSON);
+      return conclusion;
+    }
+    case "roll_back":
+      return concludeFailed(dataSource, claim, judgement.resultCode ?? claim.refusal ?? TOO_LATE);
+    case "ask_person":
+      await postpone(parts, claim, FOR_A_PERSON);
+      return "waiting";
+  }
+  if (claim.attempt === 1) await horizon.assertNetwork(passphrase, signal);
+  const sent = canPay(claim, new Date()) ? await send(parts, claim, signal) : UNSENT;
+  await postpone(parts, claim, sent);
+  return "waiting";
+}
+
+/** What the network would say to one whose time is over, and that it never took. */
+const TOO_LATE = "tx_too_late";
+
+async function judge({ horizon, passphrase }: Following, claim: ClaimedSubmission, signal: AbortSignal) {
+  const { account, hash, maxTime, after } = claim;
+  // Before the question: an answer can only be believed about ledgers that were closed when it was given.
+  const before = await horizon.assertNetwork(passphrase, signal);
+  const answer = await readTransaction(horizon, account, hash, signal);
+  const latest: HorizonRoot = answer.kind === "absent" ? await horizon.root(signal) : before;
+  return judgeSubmission({ maxTime, after }, answer, { before, after: latest });
+}
+
+type Sent = Awaited<ReturnType<typeof sendEnvelope>>;
+
+const UNSENT: Sent = { refusal: null, askedMs: null };
+
+/** Recovery asks one. Until somebody has decided it stays as it is, and is looked at now and then. */
+const FOR_A_PERSON: Sent = { refusal: null, askedMs: 300_000 };
+
+/** Money that can only come too late would be the payer's loss. What was sent before may still apply. */
+function canPay({ maxTime, lastMoment }: ClaimedSubmission, now: Date): boolean {
+  return now <= maxTime && now <= lastMoment;
+}
+
+async function send(
+  { horizon, logger }: Following,
+  claim: ClaimedSubmission,
+  signal: AbortSignal,
+): Promise<Sent> {
+  await checkpoint("submission.before-send");
+  const sent = await sendEnvelope(horizon, claim.envelope, signal);
+  await checkpoint("submission.after-send");
+  logger.debug({ ...factsOf(claim), refusal: sent.refusal }, "transaction sent to the network");
+  return sent;
+}
+
+async function postpone({ dataSource }: Following, claim: ClaimedSubmission, sent: Sent): Promise<void> {
+  const { attempt, maxTime } = claim;
+  const waiting = { attempt, maxTime, now: new Date(), askedMs: sent.askedMs, random: Math.random() };
+  await postponeSubmission(dataSource, claim, lookAgainAfter(waiting), sent.refusal);
+}
+
+function factsOf({ hash, sessionId: session, attempt }: ClaimedSubmission) {
+  return { session, hash, attempt };
+}
