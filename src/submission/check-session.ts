@@ -1,6 +1,6 @@
 import { type DecidableSession, decide } from "../settlement/decide.js";
 import type { MemoKey } from "../stellar/memo.js";
-import { checkTime } from "./check-time.js";
+import { checkTime, LEAST_SECONDS_LEFT } from "./check-time.js";
 import { EnvelopeError } from "./envelope-error.js";
 import { type Incoming, incomingOf } from "./incoming.js";
 import type { ReadEnvelope } from "./read-envelope.js";
@@ -8,7 +8,10 @@ import { type SignedTransaction, signedTransaction } from "./signed-transaction.
 
 /**
  * Checks that a transaction pays a checkout session: one operation to its account that settlement will call its
- * payment even in the last ledger that can hold it, and nothing else to that account. Pure.
+ * payment in the next ledger that can hold it, and nothing else to that account. Pure.
+ *
+ * Not in the last one: wallets bound by five minutes what they send at once, and near the end of a session, or for one
+ * of five minutes, they could not pay at all. We send nothing after the session's last moment.
  * @param session as it is now; another payment can still be faster
  * @throws EnvelopeError
  */
@@ -26,8 +29,14 @@ export function checkSession(
   if (more.length > 0) {
     throw new EnvelopeError("several_payments", "one operation pays the session, and no other its account");
   }
-  expectPayment(payment, envelope, session, maxTime);
+  expectPayment(payment, envelope, session, nextLedger(envelope, now));
   return signedTransaction(envelope, { account: session.account, maxTime, incoming });
+}
+
+/** When a ledger can be expected to hold it. */
+function nextLedger({ minTime }: ReadEnvelope, now: Date): Date {
+  const from = minTime === null || minTime < now ? now : minTime;
+  return new Date(from.getTime() + LEAST_SECONDS_LEFT * 1000);
 }
 
 /** The rules of `decide` are asked, not repeated: they are what will judge the credit. */
@@ -52,7 +61,7 @@ function expectPayment(
     case "late":
       throw new EnvelopeError(
         "session_over",
-        `the transaction could apply until ${closedAt.toISOString()}, when the session can't be paid any more: ${outcome.detail}`,
+        `the session can't be paid any more by the time the transaction could apply: ${outcome.detail}`,
       );
     default:
       throw new EnvelopeError("wrong_memo", outcome.detail);

@@ -2,7 +2,7 @@ import { EnvelopeError } from "./envelope-error.js";
 import type { ReadEnvelope } from "./read-envelope.js";
 
 /** Ledgers close every 5 to 6 seconds: what ends sooner would most likely come too late for the next one. */
-const LEAST_SECONDS_LEFT = 10;
+export const LEAST_SECONDS_LEFT = 10;
 
 /**
  * A failure is known only once the upper bound has passed in a ledger: until then the payer, the merchant and the

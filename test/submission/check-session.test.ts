@@ -82,11 +82,14 @@ describe("a transaction for a checkout session", () => {
     refused("unclear_value", [pay("10"), Operation.accountMerge({ destination: account })]);
   });
 
-  it("is refused when it could apply after the session can be paid, by the clock of the network", () => {
-    const ending = { ...open, expiresAt: new Date(seconds(100) * 1000) };
-    refused("session_over", [pay("10")], { memo: ours, maxTime: 101 }, ending);
-    check([pay("10")], { memo: ours, maxTime: 100 }, ending);
-    check([pay("10")], { memo: ours, maxTime: 160 }, { ...ending, graceSeconds: 60 });
+  it("is refused when it could only apply after the session can be paid, and taken when it can apply before", () => {
+    const endsIn = (after: number) => ({ ...open, expiresAt: new Date(seconds(after) * 1000) });
+    refused("session_over", [pay("10")], undefined, endsIn(-1));
+    refused("session_over", [pay("10")], undefined, endsIn(9));
+    refused("session_over", [pay("10")], { memo: ours, minTime: 30, maxTime: 90 }, endsIn(39));
+    check([pay("10")], { memo: ours, minTime: 30, maxTime: 90 }, endsIn(40));
+    check([pay("10")], { memo: ours, maxTime: 300 }, endsIn(10));
+    check([pay("10")], { memo: ours, maxTime: 300 }, { ...endsIn(-60), graceSeconds: 70 });
   });
 
   it("is refused for a session that is paid or cancelled", () => {

@@ -261,6 +261,7 @@ describe("the operators' pages", () => {
         "maintenance",
         "recovery",
         "relay",
+        "submissions",
         "webhooks",
       ]);
       expect(queues.every(({ readOnlyMode }) => readOnlyMode)).to.equal(true);
