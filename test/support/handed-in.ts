@@ -1,0 +1,49 @@
+import { Asset, Memo, Operation } from "@stellar/stellar-sdk";
+import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import type { BuildOptions } from "../sandbox/stage.js";
+import type { ApiAnswer } from "./api.js";
+import { paymentOf } from "./ingest.js";
+import type { Spine } from "./spine.js";
+
+export type Signed = { readonly hash: string; readonly xdr: string };
+
+/** The times between which a wallet's transaction is valid: from now on for so many seconds. */
+export function validFor(seconds: number): { minTime: number; maxTime: number } {
+  return { minTime: 0, maxTime: Math.floor(Date.now() / 1000) + seconds };
+}
+
+/** A session's payment as a wallet signs it, good for five minutes. Nobody has sent it. */
+export function signedFor(
+  { stage, payer }: Spine,
+  session: CheckoutSession,
+  { from = payer, amount = session.amount, ...options }: BuildOptions & Options = {},
+): Signed {
+  const { operation, memo } = paymentOf(session, amount);
+  const transaction = stage.build(from, [operation], { memo, bounds: validFor(300), ...options });
+  return {
+    hash: Buffer.from(transaction.hash()).toString("hex"),
+    xdr: transaction.toEnvelope().toXdr("base64"),
+  };
+}
+
+type Options = { readonly from?: Spine["payer"]; readonly amount?: CheckoutSession["amount"] };
+
+/** The same payer's next number, spent on something else: the one that was signed can't apply any more. */
+export function spendNumber({ stage, payer }: Spine): void {
+  const destination = stage.network.root.publicKey();
+  stage.apply(
+    stage.build(payer, [Operation.payment({ destination, asset: Asset.native(), amount: "1" })], {
+      memo: Memo.none(),
+    }),
+  );
+}
+
+/** As a SEP-7 wallet does. */
+export async function postXdr(url: string, id: string, xdr: string, headers = {}): Promise<ApiAnswer> {
+  const response = await fetch(`${url}/pay/${id}/transaction`, {
+    method: "POST",
+    headers,
+    body: new URLSearchParams({ xdr }),
+  });
+  return { status: response.status, headers: response.headers, body: await response.json() };
+}
