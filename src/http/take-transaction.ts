@@ -16,7 +16,8 @@ export function readSigned(text: string, networkPassphrase: string): ReadEnvelop
 
 /**
  * Takes a signed transaction for a session, inside a serializable transaction, and answers as both doors do: the
- * wallet's (SEP-7) and the API's. The same transaction again gets the same answer.
+ * wallet's (SEP-7) and the API's. The same transaction again gets the same answer, whatever has become of the session
+ * by it.
  * @throws Problem `transaction-refused`, `conflict`, `not-found`
  */
 export async function takeTransaction(
@@ -28,11 +29,8 @@ export async function takeTransaction(
   const handedIn = await handIn(runner, id as SessionId, envelope, new Date()).catch(asProblem);
   switch (handedIn.kind) {
     case "in_flight":
-    case "paid": {
-      const { kind, session } = handedIn;
-      const body = { ...presentPublicSession(session, around), transaction_hash: envelope.hash };
-      return { status: kind === "paid" ? 200 : 202, body };
-    }
+    case "paid":
+      return { body: { ...presentPublicSession(handedIn.session, around), transaction_hash: envelope.hash } };
     case "no_such_session":
       throw new Problem("not-found", `There is no session ${id}.`);
     default:

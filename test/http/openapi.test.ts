@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { v7 as uuidv7 } from "uuid";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { settle } from "../../src/settlement/settle.js";
 import { creditKeyText } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
@@ -10,6 +11,7 @@ import { ADMIN_KEY, type Json, startApi, type TestApi } from "../support/api.js"
 import { ApiDocument } from "../support/api-document.js";
 import { anUnreadable, newAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { signedForShown } from "../support/handed-in.js";
 import { creditOf } from "../support/merchants.js";
 
 describe("the OpenAPI document", () => {
@@ -108,6 +110,12 @@ describe("the OpenAPI document", () => {
     const session = await ask("createSession", {}, order);
     const muxed = await ask("createSession", {}, { ...order, muxed_id: "7" });
     const paid = await ask("createSession", {}, { ...order, success_url: "https://shop.example.com/" });
+    const open = await ask("createSession", {}, order);
+    await ask(
+      "handInTransaction",
+      { id: open.id },
+      { transaction: signedForShown(open, SANDBOX_PASSPHRASE) },
+    );
     const short = creditOf(session, { amount: toStroops(1n) });
     const [good, second] = [creditOf(paid), creditOf(paid)];
     await settle(database.dataSource, [short, good, second, anUnreadable(account)]);

@@ -157,14 +157,14 @@ describe("a transaction that a wallet hands in", () => {
     ]);
   });
 
-  it("that a wallet has sent itself, and that has paid: 200 with the paid session", async () => {
+  it("that a wallet has sent itself, and that has paid: the paid session", async () => {
     const session = await open();
     const signed = signedFor(spine, session);
     const transactionHash = signed.hash as ReturnType<typeof creditFor>["transactionHash"];
     await settle(spine.database.dataSource, [creditFor(session, { transactionHash })]);
     for (let i = 0; i < 2; i++) {
       const { status, body } = await post(session, signed);
-      expect([status, body.status, body.transaction_hash]).to.deep.equal([200, "paid", signed.hash]);
+      expect([status, body.status, body.transaction_hash]).to.deep.equal([202, "paid", signed.hash]);
     }
     expect(await kept(session)).to.deep.equal([]);
   });

@@ -1,7 +1,7 @@
-import { Asset, Memo, Operation } from "@stellar/stellar-sdk";
+import { Account, Asset, Keypair, Memo, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import type { BuildOptions } from "../sandbox/stage.js";
-import type { ApiAnswer } from "./api.js";
+import type { ApiAnswer, Json } from "./api.js";
 import { paymentOf } from "./ingest.js";
 import type { Spine } from "./spine.js";
 
@@ -24,6 +24,22 @@ export function signedFor(
     hash: Buffer.from(transaction.hash()).toString("hex"),
     xdr: transaction.toEnvelope().toXdr("base64"),
   };
+}
+
+/** The same for a session as the API shows it, by a payer who need not exist. */
+export function signedForShown(session: Json, networkPassphrase: string, payer = Keypair.random()): string {
+  const transaction = new TransactionBuilder(new Account(payer.publicKey(), "0"), {
+    fee: "100",
+    networkPassphrase,
+    timebounds: validFor(300),
+    memo: Memo.id(session.memo.value),
+  })
+    .addOperation(
+      Operation.payment({ destination: session.account, asset: Asset.native(), amount: session.amount }),
+    )
+    .build();
+  transaction.sign(payer);
+  return transaction.toEnvelope().toXdr("base64");
 }
 
 type Options = { readonly from?: Spine["payer"]; readonly amount?: CheckoutSession["amount"] };

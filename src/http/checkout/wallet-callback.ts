@@ -30,11 +30,11 @@ export function walletCallback(sources: CallbackSources) {
     }
     // A wallet that does not encode its form sends + as it is, which reads as a space. Base64 has none.
     const envelope = readSigned(xdr.replaceAll(" ", "+"), sources.networkPassphrase);
-    const { status, body } = await inSerializableTransaction(sources.dataSource, (runner) =>
+    const { body } = await inSerializableTransaction(sources.dataSource, (runner) =>
       takeTransaction(runner, id.data, envelope, sources),
     );
     context.set("Cache-Control", "no-store");
-    context.status = status ?? 200;
+    context.status = 202;
     context.body = body;
   };
 }

@@ -22,7 +22,7 @@ export function sessionTransactionRoutes(around: Surroundings): Route[] {
       operationId: "handInTransaction",
       summary: "Hand in the customer's signed transaction; needs no key",
       description:
-        "We send it to the network until it has applied, or can't any more. Of several for one session one is taken. Safe to repeat without an Idempotency-Key: the same transaction gets the same answer, and 200 once it has paid.",
+        "We send it to the network until it has applied, or can't any more. Of several for one session one is taken. Safe to repeat without an Idempotency-Key: the same transaction gets the same answer, with the session as it is by then.",
       tag: "Checkout sessions",
       params: OneSession,
       body: SignedTransaction,
