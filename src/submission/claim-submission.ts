@@ -13,6 +13,7 @@ export const TAKEN_OVER_AFTER_S = 60;
 /** A transaction that is ours to follow for a while. */
 export type ClaimedSubmission = {
   readonly hash: TransactionHash;
+  readonly outerHash: TransactionHash | null;
   readonly sessionId: SessionId;
   /** Base64, sent as it came. */
   readonly envelope: string;
@@ -32,15 +33,17 @@ export type ClaimedSubmission = {
 
 const CLAIM = `
   UPDATE submissions t SET attempts = t.attempts + 1, leased_since = now()
-  FROM checkout_sessions s
+  FROM checkout_sessions s JOIN stream_cursors c USING (account)
   WHERE t.hash = $1 AND s.id = t.session_id AND t.ended_at IS NULL AND t.next_attempt_at <= now()
     AND (t.leased_since IS NULL OR t.leased_since <= now() - make_interval(secs => ${TAKEN_OVER_AFTER_S}))
-  RETURNING t.hash, t.session_id, t.envelope, t.account, t.max_time, t.attempts, t.last_answer, s.payable_after,
+  RETURNING t.hash, t.outer_hash, t.session_id, t.envelope, t.account, t.max_time, t.attempts, t.last_answer,
+    greatest(s.payable_after, c.starting_cursor) AS payable_after,
     s.expires_at + make_interval(secs => s.grace_seconds) AS last_moment,
     s.status = 'processing' AND s.submitted_hash = t.hash AS is_awaited`;
 
 type Row = {
   hash: TransactionHash;
+  outer_hash: TransactionHash | null;
   session_id: SessionId;
   envelope: string;
   account: AccountId;
@@ -64,6 +67,7 @@ export async function claimSubmission(
   if (row === undefined) return null;
   return {
     hash: row.hash,
+    outerHash: row.outer_hash,
     sessionId: row.session_id,
     envelope: row.envelope,
     account: row.account,

@@ -5,6 +5,7 @@ import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
 import { HorizonError, WrongNetworkError } from "../horizon/errors.js";
 import { judgeSubmission } from "../horizon/judge-submission.js";
 import { readTransaction } from "../horizon/read-transaction.js";
+import { submitTransaction } from "../horizon/submit.js";
 import type { TransactionHash } from "../stellar/credit.js";
 import { type ClaimedSubmission, claimSubmission } from "./claim-submission.js";
 import {
@@ -15,7 +16,6 @@ import {
   postponeSubmission,
 } from "./conclude-submission.js";
 import { lookAgainAfter } from "./look-again.js";
-import { sendEnvelope } from "./send-envelope.js";
 
 export type Following = {
   readonly dataSource: DataSource;
@@ -79,13 +79,10 @@ async function attempt(parts: Following, claim: ClaimedSubmission, signal: Abort
     }
     case "roll_back":
       return concludeFailed(dataSource, claim, judgement.resultCode ?? claim.refusal ?? TOO_LATE);
-    case "ask_person":
-      await postpone(parts, claim, FOR_A_PERSON);
-      return "waiting";
   }
-  if (claim.attempt === 1) await horizon.assertNetwork(passphrase, signal);
-  const sent = canPay(claim, new Date()) ? await send(parts, claim, signal) : UNSENT;
-  await postpone(parts, claim, sent);
+  if (judgement === null) await horizon.assertNetwork(passphrase, signal);
+  const unsent = judgement?.kind === "ask_person" ? FOR_A_PERSON : UNSENT;
+  await postpone(parts, claim, canPay(claim, new Date()) ? await send(parts, claim, signal) : unsent);
   return "waiting";
 }
 
@@ -101,7 +98,13 @@ async function judge({ horizon, passphrase }: Following, claim: ClaimedSubmissio
   return judgeSubmission({ maxTime, after }, answer, { before, after: latest });
 }
 
-type Sent = Awaited<ReturnType<typeof sendEnvelope>>;
+/** What a sending tells about the next one. */
+type Sent = {
+  /** What the network said at the door, where it would not take it as it is. */
+  readonly refusal: string | null;
+  /** What Horizon asked us to wait, in milliseconds. */
+  readonly askedMs: number | null;
+};
 
 const UNSENT: Sent = { refusal: null, askedMs: null };
 
@@ -119,10 +122,13 @@ async function send(
   signal: AbortSignal,
 ): Promise<Sent> {
   await checkpoint("submission.before-send");
-  const sent = await sendEnvelope(horizon, claim.envelope, signal);
+  const answer = await submitTransaction(horizon, claim, signal);
   await checkpoint("submission.after-send");
-  logger.debug({ ...factsOf(claim), refusal: sent.refusal }, "transaction sent to the network");
-  return sent;
+  logger.debug({ ...factsOf(claim), answer }, "transaction sent to the network");
+  return {
+    refusal: answer.kind === "refused" ? answer.resultCode : null,
+    askedMs: answer.kind === "not_taken" ? answer.retryAfterMs : null,
+  };
 }
 
 async function postpone({ dataSource }: Following, claim: ClaimedSubmission, sent: Sent): Promise<void> {

@@ -1,0 +1,287 @@
+import type { Keypair } from "@stellar/stellar-sdk";
+import { expect } from "chai";
+import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { HorizonClient } from "../../src/horizon/client.js";
+import { followDueSubmissions } from "../../src/jobs/follow-due-submissions.js";
+import type { FaultInput } from "../../src/sandbox/faults.js";
+import { beginProcessing } from "../../src/settlement/begin-processing.js";
+import type { TransactionHash } from "../../src/stellar/credit.js";
+import { storeSubmission } from "../../src/submission/store-submission.js";
+import { startApi, type TestApi } from "../support/api.js";
+import { aSession, openSessions } from "../support/books.js";
+import { postXdr, type Signed, signedFor } from "../support/handed-in.js";
+import { paymentOf } from "../support/ingest.js";
+import { recoverOn, told } from "../support/recovery.js";
+import { Spine } from "../support/spine.js";
+import { eventually, silent } from "../support/stream.js";
+
+const PAST = new Date(Date.now() - 3_600_000);
+
+describe("transactions that wallets have handed in", () => {
+  let spine: Spine;
+  let api: TestApi;
+
+  beforeEach(async () => {
+    spine = await Spine.open("off");
+    api = await startApi(spine.database.dataSource, spine.server.url);
+  });
+  afterEach(async () => {
+    await api.stop();
+    await spine[Symbol.asyncDispose]();
+  });
+
+  const query = (sql: string, ...values: unknown[]) => spine.database.dataSource.query(sql, values);
+  const open = async (changes: Partial<CheckoutSession> = {}): Promise<CheckoutSession> => {
+    const session = aSession(spine.owner, { expiresAt: new Date(Date.now() + 3e6), ...changes });
+    await openSessions(spine.database.dataSource, session);
+    return session;
+  };
+  const handedIn = async (options: Parameters<typeof signedFor>[2] = {}) => {
+    const session = await open();
+    const signed = signedFor(spine, session, options);
+    expect((await postXdr(api.url, session.id, signed.xdr)).status).to.equal(202);
+    return { session, signed };
+  };
+  /** As if it had been handed in long ago: its time is over. */
+  const handedInLongAgo = async () => {
+    const session = await open();
+    const signed = signedFor(spine, session, {
+      bounds: { minTime: 0, maxTime: (PAST.getTime() / 1000) | 0 },
+    });
+    await inSerializableTransaction(spine.database.dataSource, async (runner) => {
+      const hash = signed.hash as TransactionHash;
+      const transaction = {
+        hash,
+        outerHash: null,
+        envelope: signed.xdr,
+        account: session.account,
+        maxTime: PAST,
+        memoKeys: [],
+      };
+      await storeSubmission(runner, transaction, { sessionId: session.id });
+      await beginProcessing(runner, session.id, transaction);
+    });
+    return { session, signed };
+  };
+  /** One look of a worker at all that is open, as if the time until then had passed. */
+  const work = async (passphrase = spine.stage.network.passphrase) => {
+    await query("UPDATE submissions SET next_attempt_at = now() WHERE ended_at IS NULL");
+    return followDueSubmissions(
+      {
+        dataSource: spine.database.dataSource,
+        horizon: new HorizonClient({ url: spine.stage.sandbox.url, timeoutMs: 2_000 }),
+        passphrase,
+        logger: silent,
+      },
+      new AbortController().signal,
+    );
+  };
+  const close = () => spine.stage.network.closeLedger();
+  const fault = (input: FaultInput) => spine.stage.sandbox.faults.add(input);
+  const stateOf = async ({ id }: CheckoutSession) =>
+    (
+      await query("SELECT status, submitted_hash, last_result_code FROM checkout_sessions WHERE id = $1", id)
+    )[0];
+  const submission = async ({ hash }: Signed) =>
+    (await query("SELECT * FROM submissions WHERE hash = $1", hash))[0];
+  const events = async ({ id }: CheckoutSession) =>
+    (await query("SELECT type FROM outbox_events WHERE session_id = $1", id)).map(
+      (row: { type: string }) => row.type,
+    );
+  const expectPaidOnce = async (session: CheckoutSession, signed: Signed) => {
+    expect(await stateOf(session)).to.include({ status: "paid", submitted_hash: signed.hash });
+    expect(await events(session)).to.deep.equal(["payment.confirmed"]);
+    expect((await submission(signed)).ended_at).to.not.equal(null);
+    await spine.expectBooksToBalance(1);
+  };
+
+  it("are sent, settled and told once, with nobody ingesting; ingest that comes later changes nothing", async () => {
+    const { session, signed } = await handedIn();
+    expect(await work()).to.deep.equal({ waiting: 1 });
+    expect((await stateOf(session)).status).to.equal("processing");
+    close();
+    expect(await work()).to.deep.equal({ paid: 1 });
+    await expectPaidOnce(session, signed);
+    expect(await work(), "nothing is left to do").to.deep.equal({});
+    spine.ingest();
+    spine.consume(2);
+    const [other] = await spine.sessions(1);
+    const { operation, memo } = paymentOf(other ?? expect.fail("no session"));
+    spine.stage.apply(spine.stage.build(spine.payer, [operation], { memo }));
+    await spine.settledAll(2);
+    expect(await events(session)).to.deep.equal(["payment.confirmed"]);
+    await spine.expectBooksToBalance(2);
+  });
+
+  it("find it done where ingest was first", async () => {
+    const { session, signed } = await handedIn();
+    await work();
+    close();
+    spine.ingest();
+    spine.consume();
+    await spine.settledAll(1);
+    expect(await work()).to.deep.equal({ ended: 1 });
+    await expectPaidOnce(session, signed);
+  });
+
+  it("meet ingest and each other in one payment each", async () => {
+    spine.ingest(2);
+    spine.consume(2);
+    const count = 12;
+    const sequence = (spine.stage.network.sequenceOf(spine.payer.publicKey()) ?? 0n) + 1n;
+    for (let i = 0; i < count; i++) await handedIn({ sequence: sequence + BigInt(i) });
+    await eventually(async () => {
+      await Promise.all([work(), work(), work()]);
+      close();
+      const [{ open }] = await query("SELECT count(*)::int AS open FROM submissions WHERE ended_at IS NULL");
+      return open === 0;
+    });
+    await spine.expectBooksToBalance(count);
+    const [{ told: confirmed }] = await query("SELECT count(*)::int AS told FROM outbox_events");
+    expect(confirmed).to.equal(count);
+  });
+
+  for (const outcome of ["applied_504", "lost_504", "applied_bad_seq", "try_again_later"] as const) {
+    for (const count of [1, 3]) {
+      it(`pay exactly once where sending meets ${outcome} ${count === 1 ? "once" : "again and again"}`, async () => {
+        const { session, signed } = await handedIn();
+        fault({ kind: "submit", outcome, count });
+        await eventually(async () => {
+          await work();
+          close();
+          return (await stateOf(session)).status === "paid";
+        });
+        await work();
+        await expectPaidOnce(session, signed);
+      });
+    }
+  }
+
+  it("wait while Horizon is away, lags or is of another network, and pay after that", async () => {
+    const { session, signed } = await handedIn();
+    const rules: FaultInput[] = [
+      { kind: "status", status: 503 },
+      { kind: "truncate" },
+      { kind: "status", status: 429 },
+      { kind: "lag", ledgers: 2 },
+    ];
+    for (const rule of rules) {
+      const id = fault(rule);
+      await work();
+      spine.stage.sandbox.faults.clear(id);
+      expect((await stateOf(session)).status).to.equal("processing");
+    }
+    await work("Another Network");
+    expect(await submission(signed)).to.include({ leased_since: null, ended_at: null });
+    await work();
+    close();
+    await work();
+    await expectPaidOnce(session, signed);
+  });
+
+  it("that failed in a ledger leave the session pending at once, with what the network said", async () => {
+    const poor: Keypair = spine.stage.account("5");
+    const { session, signed } = await handedIn({ from: poor });
+    await work();
+    close();
+    expect(await work()).to.deep.equal({ rolled_back: 1 });
+    expect(await stateOf(session)).to.deep.equal({
+      status: "pending",
+      submitted_hash: null,
+      last_result_code: "tx_failed (op_underfunded)",
+    });
+    expect((await submission(signed)).ended_at).to.not.equal(null);
+    const again = await postXdr(api.url, session.id, signed.xdr);
+    expect([again.status, again.body.detail]).to.deep.equal([
+      409,
+      "The transaction was handed in for this session before, and did not pay it: sign a new one. This transaction was not sent.",
+    ]);
+    const better = signedFor(spine, session);
+    expect((await postXdr(api.url, session.id, better.xdr)).status, "another one is taken").to.equal(202);
+    expect(await stateOf(session)).to.include({ status: "processing", last_result_code: null });
+    await work();
+    close();
+    await work();
+    await expectPaidOnce(session, better);
+  });
+
+  it("that can't apply any more leave the session pending, in a worker or in recovery, whoever is first", async () => {
+    const first = await handedInLongAgo();
+    close();
+    expect(await work(), "asked for before anything is concluded").to.deep.equal({ waiting: 1 });
+    expect(await work()).to.deep.equal({ rolled_back: 1 });
+    expect(await stateOf(first.session)).to.include({ status: "pending", last_result_code: "tx_too_late" });
+    expect(spine.stage.network.history.transaction(first.signed.hash)).to.equal(undefined);
+    expect(told(await recoverOn(spine, { afterSeconds: 0 }))).to.deep.equal([]);
+
+    const second = await handedInLongAgo();
+    close();
+    expect(told(await recoverOn(spine, { afterSeconds: 0 }))).to.deep.equal([
+      `processing_too_long rolled_back ${second.session.id}`,
+    ]);
+    expect((await stateOf(second.session)).status).to.equal("pending");
+    expect(await work()).to.deep.equal({ ended: 1 });
+    await spine.expectBooksToBalance(0);
+  });
+
+  it("that may still apply are rolled back by nobody", async () => {
+    const { session } = await handedIn({ fee: "1" });
+    expect(await work()).to.deep.equal({ waiting: 1 });
+    close();
+    expect(await work()).to.deep.equal({ waiting: 1 });
+    const { findings, waiting } = await recoverOn(spine, { afterSeconds: 0 });
+    expect([findings, waiting]).to.deep.equal([[], 1]);
+    expect((await stateOf(session)).status).to.equal("processing");
+    // As if its time were over by now.
+    await query("UPDATE submissions SET max_time = $1", PAST.toISOString());
+    expect(await work()).to.deep.equal({ rolled_back: 1 });
+    expect((await stateOf(session)).last_result_code, "what the door said").to.equal("tx_insufficient_fee");
+  });
+
+  it("are not sent any more once another payment has come, or the session's last moment has passed", async () => {
+    const { session, signed } = await handedIn({ sequence: 7n });
+    const { operation, memo } = paymentOf(session);
+    spine.stage.apply(spine.stage.build(spine.payer, [operation], { memo }));
+    spine.ingest();
+    spine.consume();
+    await spine.settledAll(1);
+    expect(await work()).to.deep.equal({ ended: 1 });
+    expect((await submission(signed)).last_answer, "never sent").to.equal(null);
+    expect((await stateOf(session)).status).to.equal("paid");
+
+    const late = await handedIn();
+    await query(
+      "UPDATE checkout_sessions SET expires_at = $2 WHERE id = $1",
+      late.session.id,
+      PAST.toISOString(),
+    );
+    expect(await work()).to.deep.equal({ waiting: 1 });
+    close();
+    expect(spine.stage.network.history.transaction(late.signed.hash)).to.equal(undefined);
+  });
+
+  it("that a dead worker held are taken over, and those of a living one are not", async () => {
+    const { session, signed } = await handedIn();
+    await query("UPDATE submissions SET attempts = 1, leased_since = now()");
+    expect(await work()).to.deep.equal({});
+    await query("UPDATE submissions SET leased_since = now() - interval '2 minutes'");
+    await work();
+    close();
+    await work();
+    await expectPaidOnce(session, signed);
+  });
+
+  it("are kept from a worker that held them too long: it can't say when to look again", async () => {
+    const { signed } = await handedIn();
+    const id = fault({ kind: "delay", ms: 400, path: "/transactions_async" });
+    const slow = work();
+    await eventually(async () => (await submission(signed)).attempts === 1);
+    await query("UPDATE submissions SET attempts = 2, leased_since = now(), next_attempt_at = '2026-01-01'");
+    await slow;
+    spine.stage.sandbox.faults.clear(id);
+    const { leased_since, next_attempt_at } = await submission(signed);
+    expect(leased_since).to.not.equal(null);
+    expect(next_attempt_at).to.deep.equal(new Date("2026-01-01T00:00:00Z"));
+  });
+});

@@ -1,0 +1,30 @@
+import { expect } from "chai";
+import { lookAgainAfter, type Waiting } from "../../src/submission/look-again.js";
+
+const NOW = new Date("2026-11-01T12:00:00Z");
+const inSeconds = (seconds: number) => new Date(NOW.getTime() + seconds * 1_000);
+const delayOf = (facts: Partial<Waiting>) =>
+  lookAgainAfter({ attempt: 1, maxTime: inSeconds(300), now: NOW, askedMs: null, random: 0, ...facts });
+
+describe("when a transaction is looked at again", () => {
+  it("within a ledger or so at first, then less often, at least every 36 s", () => {
+    const delays = Array.from({ length: 20 }, (_, i) =>
+      delayOf({ attempt: i + 1, maxTime: inSeconds(3600) }),
+    );
+    expect(delays.slice(0, 3)).to.deep.equal([2_000, 2_000, 3_000]);
+    expect(delays).to.deep.equal([...delays].sort((a, b) => a - b));
+    expect(delays.at(-1)).to.equal(30_000);
+    expect(delayOf({ attempt: 50, random: 0.999 })).to.be.within(30_001, 36_000);
+  });
+
+  it("as soon as its end is decided, and in the usual rhythm after that", () => {
+    expect(delayOf({ attempt: 50, maxTime: inSeconds(5) })).to.equal(12_000);
+    expect(delayOf({ attempt: 50, maxTime: inSeconds(-6) })).to.equal(1_000);
+    expect(delayOf({ attempt: 50, maxTime: inSeconds(-60) })).to.equal(30_000);
+  });
+
+  it("not before Horizon wants to be asked", () => {
+    expect(delayOf({ askedMs: 90_000 })).to.equal(90_000);
+    expect(delayOf({ askedMs: 1 })).to.equal(2_000);
+  });
+});
