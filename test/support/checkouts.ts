@@ -47,6 +47,7 @@ export function aCheckout(
     shop: "Nordlicht Coffee",
     odd: credits,
     surplus,
+    refused: null,
   };
 }
 

@@ -5,10 +5,11 @@ import { parseAsset } from "../../stellar/asset.js";
 import { toStroops } from "../../stellar/stroops.js";
 import type { Checkout } from "./view.js";
 
-/** With what settled it, and with each credit that settled nothing and waits for a verdict, the oldest first. */
+/** With what settled it, what the network refused, and with each credit that settled nothing and waits for a verdict, the oldest first. */
 const READ_MONEY = `
-  SELECT m.name, p.surplus, o.odd
+  SELECT m.name, p.surplus, o.odd, s.last_result_code
   FROM merchants m
+  JOIN checkout_sessions s ON s.id = $2
   LEFT JOIN payments p ON p.session_id = $2
   LEFT JOIN LATERAL (
     SELECT json_agg(json_build_object('reason', e.reason, 'amount', c.amount::text, 'asset', c.asset)
@@ -22,6 +23,7 @@ const READ_MONEY = `
 type MoneyRow = {
   name: string;
   surplus: string | null;
+  last_result_code: string | null;
   odd: { reason: ExceptionReason; amount: string; asset: string }[] | null;
 };
 
@@ -35,6 +37,7 @@ export async function readCheckout(manager: EntityManager, id: string): Promise<
     return {
       session,
       shop: row.name,
+      refused: row.last_result_code,
       surplus: row.surplus === null ? null : toStroops(BigInt(row.surplus)),
       odd: (row.odd ?? []).map(({ reason, amount, asset }) => ({
         reason,

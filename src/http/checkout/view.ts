@@ -50,6 +50,8 @@ export type Checkout = {
   readonly odd: readonly OddCredit[];
   /** What arrived beyond the amount; null while nothing has paid the session. */
   readonly surplus: Stroops | null;
+  /** What the network said to the last transaction that was handed in and did not pay; null where there is none. */
+  readonly refused: string | null;
 };
 
 export type ViewOptions = {
@@ -81,6 +83,7 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
       amount: priced(session.amount, session.asset),
       odd: oddOf(checkout),
       timeIsUp: msLeft <= 0,
+      refused: checkout.refused,
     }),
     state: `${session.status} ${session.money}`,
     note: stray.length === 0 ? null : wrongAssetWords({ shop, odd: listed(stray) }),

@@ -1,5 +1,6 @@
 import type { SessionStatus } from "../../entities/checkout-session.js";
 import type { Money } from "../../settlement/money.js";
+import { refusalWords } from "./refusal-words.js";
 
 /** How a state looks: nothing to worry about yet, done, something to know, or over. */
 export type Tone = "open" | "good" | "attention" | "over";
@@ -16,6 +17,8 @@ export type Facts = {
   readonly odd: string;
   /** Whether the time to pay has run out by our clock. The network's clock decides, so only words follow it. */
   readonly timeIsUp: boolean;
+  /** What the network said to the last transaction that a wallet handed in and that did not pay. */
+  readonly refused: string | null;
 };
 
 /**
@@ -42,7 +45,7 @@ export function wordsFor(facts: Facts): Words {
   }
 }
 
-function whilePending({ money, shop, amount, odd, timeIsUp }: Facts): Words {
+function whilePending({ money, shop, amount, odd, timeIsUp, refused }: Facts): Words {
   if (timeIsUp) {
     return {
       tone: "attention",
@@ -52,12 +55,21 @@ function whilePending({ money, shop, amount, odd, timeIsUp }: Facts): Words {
   }
   switch (money) {
     case "none":
-    case "overpaid":
+    case "overpaid": {
+      const why = refusalWords(refused, shop);
+      if (why !== null) {
+        return {
+          tone: "attention",
+          title: "Your payment did not go through",
+          text: `${why} To pay, send exactly ${amount} in one payment. This page changes by itself when it arrives.`,
+        };
+      }
       return {
         tone: "open",
         title: "Waiting for your payment",
         text: `Send exactly ${amount} in one payment. This page changes by itself when it arrives.`,
       };
+    }
     case "underpaid":
       return {
         tone: "attention",

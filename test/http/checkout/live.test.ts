@@ -1,12 +1,16 @@
 import { expect } from "chai";
 import type { Page } from "playwright-core";
 import type { CheckoutSession } from "../../../src/entities/checkout-session.js";
+import { HorizonClient } from "../../../src/horizon/client.js";
+import { followDueSubmissions } from "../../../src/jobs/follow-due-submissions.js";
 import { parseStroops } from "../../../src/stellar/stroops.js";
 import { startApi, type TestApi } from "../../support/api.js";
 import { aSession, openSessions } from "../../support/books.js";
 import { type Browser, openBrowser, skipWithoutChromium } from "../../support/browser.js";
+import { postXdr, signedFor } from "../../support/handed-in.js";
 import { paymentOf } from "../../support/ingest.js";
 import { Spine } from "../../support/spine.js";
+import { silent } from "../../support/stream.js";
 
 describe("the checkout page, live", () => {
   let spine: Spine | null = null;
@@ -82,6 +86,39 @@ describe("the checkout page, live", () => {
     expect(await page.locator(".qr").count()).to.equal(0);
     expect(await page.getAttribute("[data-redirect]", "href")).to.equal(session.successUrl);
     expect(await page.isVisible(".redirect")).to.equal(true);
+    await page.close();
+  });
+
+  it("follows a payment that a wallet handed in: on its way, refused with the reason, and paid the second time", async () => {
+    const session = await aSessionWith();
+    const page = await visit(session);
+    const { stage, database } = theSpine();
+    const handIn = async (options: Parameters<typeof signedFor>[2] = {}) => {
+      const { xdr } = signedFor(theSpine(), session, options);
+      expect((await postXdr(api.url, session.id, xdr)).status).to.equal(202);
+      expect(await turnsTo(page, "Your payment is on its way")).to.include("changes by itself");
+      expect(await page.locator(".qr").count()).to.equal(0);
+      for (let i = 0; i < 2; i++) {
+        await database.dataSource.query(
+          "UPDATE submissions SET next_attempt_at = now() WHERE ended_at IS NULL",
+        );
+        await followDueSubmissions(
+          {
+            dataSource: database.dataSource,
+            horizon: new HorizonClient({ url: stage.sandbox.url }),
+            passphrase: stage.network.passphrase,
+            logger: silent,
+          },
+          new AbortController().signal,
+        );
+        stage.network.closeLedger();
+      }
+    };
+    await handIn({ from: stage.account("5") });
+    expect(await turnsTo(page, "Your payment did not go through")).to.include("There is not enough");
+    expect(await page.isVisible(".qr"), "it can be paid again").to.equal(true);
+    await handIn();
+    await turnsTo(page, "Paid. Thank you!");
     await page.close();
   });
 

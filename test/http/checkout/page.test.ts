@@ -108,6 +108,23 @@ describe("the checkout page", () => {
     expect(viewIn({ ...aCheckout("pending"), odd }).note).to.include("3\u00a0EURC arrived too");
   });
 
+  it("draws a QR code that a camera can read at its size, whatever the request holds", () => {
+    const request = viewIn(
+      aCheckout("pending", "none", { memoKey: hashMemo("hash", Buffer.alloc(32, 251)) }),
+      {
+        networkPassphrase: "Test SDF Network ; September 2015",
+        publicUrl: "https://checkout.payments.some-longer-shop.example.com",
+        signer: {
+          secret: "SBPOVRVKTTV7W3IOX2FJPSMPCJ5L2WU2YKTP3HCLYPXNI5MDIGREVNYC",
+          originDomain: "some-longer-shop.example.com",
+        },
+      },
+    );
+    const [, modules] = /viewBox="0 0 (\d+) /.exec(qrCode(request.pay?.uri ?? "", "code").text) ?? [];
+    // 17rem less its frame. Measured: zbar reads it at 2 pixels per module.
+    expect(262 / Number(modules)).to.be.at.least(2.5);
+  });
+
   it("draws the QR code module by module", () => {
     const text = "web+stellar:pay?destination=G&amount=1";
     const { modules } = create(text, { errorCorrectionLevel: "L" });

@@ -13,6 +13,7 @@ const wordsOf = (facts: Partial<Facts>): Words =>
     amount: "10 XLM",
     odd: facts.money === undefined || facts.money === "none" ? "" : "4 XLM",
     timeIsUp: false,
+    refused: null,
     ...facts,
   });
 
@@ -31,6 +32,36 @@ describe("words for customers", () => {
       }
     }
   }
+
+  it("say why a payment that was handed in did not go through, that nothing was sent, and what to do", () => {
+    const codes: Readonly<Record<string, RegExp>> = {
+      "tx_failed (op_underfunded)": /not enough in the account.*use another account/,
+      tx_insufficient_balance: /not enough/,
+      "tx_failed (op_src_no_trust)": /can’t send this asset/,
+      "tx_failed (op_no_trust)": /the tea shop can’t receive it.*tell the shop/,
+      "tx_failed (op_success, op_line_full)": /the tea shop can’t receive it/,
+      "tx_failed (op_over_source_max)": /price.*has changed/,
+      tx_insufficient_fee: /higher fee/,
+      tx_bad_auth: /not signed by all/,
+      tx_bad_seq: /something else at the same time/,
+      tx_too_late: /did not take it in time/,
+      tx_internal_error: /The network refused it/,
+    };
+    for (const [refused, why] of Object.entries(codes)) {
+      const { tone, title, text } = wordsOf({ refused });
+      expect([tone, title]).to.deep.equal(["attention", "Your payment did not go through"]);
+      expect(text).to.match(why);
+      expect(text).to.match(/not sent.*send exactly 10 XLM/);
+    }
+    expect(wordsOf({ refused: "tx_success" }), "it brought something else").to.deep.equal(wordsOf({}));
+    for (const facts of [{ status: "processing" }, { status: "paid" }, { status: "expired" }] as const) {
+      expect(wordsOf({ ...facts, refused: "tx_too_late" })).to.deep.equal(wordsOf(facts));
+    }
+    expect(wordsOf({ timeIsUp: true, refused: "tx_too_late" }).text).to.include("don’t send anything now");
+    expect(wordsOf({ money: "underpaid", refused: "tx_too_late" })).to.deep.equal(
+      wordsOf({ money: "underpaid" }),
+    );
+  });
 
   it("call a session paid, and thank, if and only if it is", () => {
     for (const status of STATUSES) {
