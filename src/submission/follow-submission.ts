@@ -68,7 +68,7 @@ export async function followSubmission(
 }
 
 async function attempt(parts: Following, claim: ClaimedSubmission, signal: AbortSignal): Promise<Followed> {
-  const { dataSource, horizon, passphrase } = parts;
+  const { dataSource, horizon, passphrase, logger } = parts;
   // Nobody can have sent it before the first attempt, but a payer who has it too, and ingest sees that.
   const judgement = claim.attempt === 1 ? null : await judge(parts, claim, signal);
   switch (judgement?.kind) {
@@ -77,8 +77,12 @@ async function attempt(parts: Following, claim: ClaimedSubmission, signal: Abort
       if (conclusion === "unreadable") await postpone(parts, claim, FOR_A_PERSON);
       return conclusion;
     }
-    case "roll_back":
-      return concludeFailed(dataSource, claim, judgement.resultCode ?? claim.refusal ?? TOO_LATE);
+    case "roll_back": {
+      const resultCode = judgement.resultCode ?? claim.refusal ?? TOO_LATE;
+      const conclusion = await concludeFailed(dataSource, claim, resultCode);
+      logger.info({ ...factsOf(claim), resultCode }, "a transaction that was handed in can't pay any more");
+      return conclusion;
+    }
   }
   if (judgement === null) await horizon.assertNetwork(passphrase, signal);
   const unsent = judgement?.kind === "ask_person" ? FOR_A_PERSON : UNSENT;

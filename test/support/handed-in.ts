@@ -44,16 +44,6 @@ export function signedForShown(session: Json, networkPassphrase: string, payer =
 
 type Options = { readonly from?: Spine["payer"]; readonly amount?: CheckoutSession["amount"] };
 
-/** The same payer's next number, spent on something else: the one that was signed can't apply any more. */
-export function spendNumber({ stage, payer }: Spine): void {
-  const destination = stage.network.root.publicKey();
-  stage.apply(
-    stage.build(payer, [Operation.payment({ destination, asset: Asset.native(), amount: "1" })], {
-      memo: Memo.none(),
-    }),
-  );
-}
-
 /** As a SEP-7 wallet does. */
 export async function postXdr(url: string, id: string, xdr: string, headers = {}): Promise<ApiAnswer> {
   const response = await fetch(`${url}/pay/${id}/transaction`, {
