@@ -17,7 +17,7 @@ const END = `
 const POSTPONE = `
   UPDATE submissions
   SET leased_since = NULL, next_attempt_at = now() + make_interval(secs => $3),
-      last_answer = coalesce($4, last_answer)
+      last_answer = CASE WHEN $5 THEN $4 ELSE last_answer END
   WHERE hash = $1 AND attempts = $2 AND leased_since IS NOT NULL AND ended_at IS NULL`;
 
 /**
@@ -65,15 +65,16 @@ export async function endSubmission(dataSource: DataSource, { hash }: ClaimedSub
 
 /**
  * Gives it back until later, where it is still ours.
- * @param refusal what the network said at the door, where it refused it
+ * @param answer what the network said at the door: null where it took it, undefined where it said nothing
  */
 export async function postponeSubmission(
   dataSource: DataSource,
   { hash, attempt }: ClaimedSubmission,
   delayMs: number,
-  refusal: string | null,
+  answer: string | null | undefined,
 ): Promise<void> {
-  await dataSource.query(POSTPONE, [hash, attempt, delayMs / 1_000, refusal]);
+  const values = [hash, attempt, delayMs / 1_000, answer ?? null, answer !== undefined];
+  await dataSource.query(POSTPONE, values);
 }
 
 function isUnreadable(settlement: Settlement): boolean {

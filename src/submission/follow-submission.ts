@@ -62,7 +62,7 @@ export async function followSubmission(
     if (!(error instanceof HorizonError || error instanceof WrongNetworkError)) throw error;
     parts.logger.warn({ err: error, ...factsOf(claim) }, "the network could not be asked for a transaction");
     const askedMs = error instanceof HorizonError ? error.retryAfterMs : null;
-    await postpone(parts, claim, { refusal: null, askedMs });
+    await postpone(parts, claim, { refusal: undefined, askedMs });
     return "waiting";
   }
 }
@@ -104,16 +104,16 @@ async function judge({ horizon, passphrase }: Following, claim: ClaimedSubmissio
 
 /** What a sending tells about the next one. */
 type Sent = {
-  /** What the network said at the door, where it would not take it as it is. */
-  readonly refusal: string | null;
+  /** What the network said at the door: null where it took it, undefined where it said nothing. */
+  readonly refusal: string | null | undefined;
   /** What Horizon asked us to wait, in milliseconds. */
   readonly askedMs: number | null;
 };
 
-const UNSENT: Sent = { refusal: null, askedMs: null };
+const UNSENT: Sent = { refusal: undefined, askedMs: null };
 
 /** Recovery asks one. Until somebody has decided it stays as it is, and is looked at now and then. */
-const FOR_A_PERSON: Sent = { refusal: null, askedMs: 300_000 };
+const FOR_A_PERSON: Sent = { refusal: undefined, askedMs: 300_000 };
 
 /** Money that can only come too late would be the payer's loss. What was sent before may still apply. */
 function canPay({ maxTime, lastMoment }: ClaimedSubmission, now: Date): boolean {
@@ -129,10 +129,19 @@ async function send(
   const answer = await submitTransaction(horizon, claim, signal);
   await checkpoint("submission.after-send");
   logger.debug({ ...factsOf(claim), answer }, "transaction sent to the network");
-  return {
-    refusal: answer.kind === "refused" ? answer.resultCode : null,
-    askedMs: answer.kind === "not_taken" ? answer.retryAfterMs : null,
-  };
+  switch (answer.kind) {
+    case "pending":
+    case "duplicate":
+    case "applied":
+      return { refusal: null, askedMs: null };
+    case "refused":
+      return { refusal: answer.resultCode, askedMs: null };
+    case "not_taken":
+      return { refusal: undefined, askedMs: answer.retryAfterMs };
+    case "try_again_later":
+    case "no_answer":
+      return UNSENT;
+  }
 }
 
 async function postpone({ dataSource }: Following, claim: ClaimedSubmission, sent: Sent): Promise<void> {

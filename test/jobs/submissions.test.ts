@@ -233,6 +233,10 @@ describe("transactions that wallets have handed in", () => {
     const { findings, waiting } = await recoverOn(spine, { afterSeconds: 0 });
     expect([findings, waiting]).to.deep.equal([[], 1]);
     expect((await stateOf(session)).status).to.equal("processing");
+    const page = await api.ask("GET", `/pay/${session.id}`, { headers: { Accept: "text/html" } });
+    expect(page.body)
+      .to.include("Your payment is held up")
+      .and.to.include("fee that your wallet offered is too low");
     // As if its time were over by now.
     await query("UPDATE submissions SET max_time = $1", PAST.toISOString());
     expect(await work()).to.deep.equal({ rolled_back: 1 });

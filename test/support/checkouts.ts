@@ -48,6 +48,7 @@ export function aCheckout(
     odd: credits,
     surplus,
     refused: null,
+    delayed: null,
   };
 }
 

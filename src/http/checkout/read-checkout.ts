@@ -7,9 +7,10 @@ import type { Checkout } from "./view.js";
 
 /** With what settled it, what the network refused, and with each credit that settled nothing and waits for a verdict, the oldest first. */
 const READ_MONEY = `
-  SELECT m.name, p.surplus, o.odd, s.last_result_code
+  SELECT m.name, p.surplus, o.odd, s.last_result_code, t.last_answer
   FROM merchants m
   JOIN checkout_sessions s ON s.id = $2
+  LEFT JOIN submissions t ON t.hash = s.submitted_hash
   LEFT JOIN payments p ON p.session_id = $2
   LEFT JOIN LATERAL (
     SELECT json_agg(json_build_object('reason', e.reason, 'amount', c.amount::text, 'asset', c.asset)
@@ -24,6 +25,7 @@ type MoneyRow = {
   name: string;
   surplus: string | null;
   last_result_code: string | null;
+  last_answer: string | null;
   odd: { reason: ExceptionReason; amount: string; asset: string }[] | null;
 };
 
@@ -38,6 +40,7 @@ export async function readCheckout(manager: EntityManager, id: string): Promise<
       session,
       shop: row.name,
       refused: row.last_result_code,
+      delayed: row.last_answer,
       surplus: row.surplus === null ? null : toStroops(BigInt(row.surplus)),
       odd: (row.odd ?? []).map(({ reason, amount, asset }) => ({
         reason,

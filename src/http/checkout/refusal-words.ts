@@ -12,6 +12,24 @@ export function refusalWords(resultCode: string | null, shop: string): string | 
   return why?.(shop) ?? "The network refused it, and your money was not sent.";
 }
 
+/**
+ * Why a transaction that is on its way is held up: the network would not take it yet, and is asked again.
+ * @param answer what it said last; null where it took it
+ * @returns null where nothing need be said: it goes on by itself in a moment
+ */
+export function delayWords(answer: string | null): string | null {
+  if (answer === null) return null;
+  const [, why] = DELAYS.find(([codes]) => codes.test(answer)) ?? [];
+  return why ?? null;
+}
+
+/** Not `tx_bad_seq`: also said of a transaction that has applied. */
+const DELAYS: readonly (readonly [codes: RegExp, why: string])[] = [
+  [/tx_insufficient_fee/, "The network is busy, and the fee that your wallet offered is too low for it now."],
+  [/tx_insufficient_balance/, "There is not enough in the account that you pay from."],
+  [/tx_bad_auth/, "It was not signed by all who must sign for that account."],
+];
+
 const WHYS: readonly (readonly [codes: RegExp, why: (shop: string) => string])[] = [
   [
     /op_underfunded|tx_insufficient_balance/,

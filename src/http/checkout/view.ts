@@ -52,6 +52,8 @@ export type Checkout = {
   readonly surplus: Stroops | null;
   /** What the network said to the last transaction that was handed in and did not pay; null where there is none. */
   readonly refused: string | null;
+  /** What it said to the one that is on its way, where it would not take it yet. */
+  readonly delayed: string | null;
 };
 
 export type ViewOptions = {
@@ -84,6 +86,7 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
       odd: oddOf(checkout),
       timeIsUp: msLeft <= 0,
       refused: checkout.refused,
+      delayed: checkout.delayed,
     }),
     state: `${session.status} ${session.money}`,
     note: stray.length === 0 ? null : wrongAssetWords({ shop, odd: listed(stray) }),

@@ -1,6 +1,6 @@
 import type { SessionStatus } from "../../entities/checkout-session.js";
 import type { Money } from "../../settlement/money.js";
-import { refusalWords } from "./refusal-words.js";
+import { delayWords, refusalWords } from "./refusal-words.js";
 
 /** How a state looks: nothing to worry about yet, done, something to know, or over. */
 export type Tone = "open" | "good" | "attention" | "over";
@@ -19,6 +19,8 @@ export type Facts = {
   readonly timeIsUp: boolean;
   /** What the network said to the last transaction that a wallet handed in and that did not pay. */
   readonly refused: string | null;
+  /** What it said to the one that is on its way, where it would not take it yet. */
+  readonly delayed: string | null;
 };
 
 /**
@@ -31,11 +33,7 @@ export function wordsFor(facts: Facts): Words {
     case "pending":
       return whilePending(facts);
     case "processing":
-      return {
-        tone: "open",
-        title: "Your payment is on its way",
-        text: "It was sent to the network, which takes a few seconds. This page changes by itself.",
-      };
+      return whileOnItsWay(facts);
     case "paid":
       return oncePaid(facts);
     case "expired":
@@ -84,6 +82,22 @@ function whilePending({ money, shop, amount, odd, timeIsUp, refused }: Facts): W
         text: `${odd} arrived, but can’t pay this order by itself. ${withTheShop("What you sent", shop)}`,
       };
   }
+}
+
+function whileOnItsWay({ delayed }: Facts): Words {
+  const why = delayWords(delayed);
+  if (why !== null) {
+    return {
+      tone: "attention",
+      title: "Your payment is held up",
+      text: `${why} We try again by ourselves. Please don’t send another payment now: this page says when it has gone through, or when you can pay again.`,
+    };
+  }
+  return {
+    tone: "open",
+    title: "Your payment is on its way",
+    text: "It was sent to the network, which takes a few seconds. This page changes by itself.",
+  };
 }
 
 function oncePaid({ money, shop, amount, odd }: Facts): Words {

@@ -20,6 +20,7 @@ const VIEWS: Readonly<Record<string, CheckoutView>> = {
   "open with the longest texts": viewIn(LONG),
   underpaid: viewIn(aCheckout("pending", "underpaid")),
   processing: viewIn(aCheckout("processing")),
+  "held up": viewIn({ ...aCheckout("processing"), delayed: "tx_insufficient_fee" }),
   "refused by the network": viewIn({ ...aCheckout("pending"), refused: "tx_failed (op_underfunded)" }),
   paid: viewIn(aCheckout("paid")),
   "paid with the longest texts": viewIn({ ...LONG, session: { ...LONG.session, status: "paid" } }),

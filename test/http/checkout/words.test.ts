@@ -14,6 +14,7 @@ const wordsOf = (facts: Partial<Facts>): Words =>
     odd: facts.money === undefined || facts.money === "none" ? "" : "4 XLM",
     timeIsUp: false,
     refused: null,
+    delayed: null,
     ...facts,
   });
 
@@ -61,6 +62,19 @@ describe("words for customers", () => {
     expect(wordsOf({ money: "underpaid", refused: "tx_too_late" })).to.deep.equal(
       wordsOf({ money: "underpaid" }),
     );
+  });
+
+  it("say why a payment is held up, and never to pay twice meanwhile", () => {
+    for (const delayed of ["tx_insufficient_fee", "tx_insufficient_balance", "tx_bad_auth_extra"]) {
+      const { tone, title, text } = wordsOf({ status: "processing", delayed });
+      expect([tone, title]).to.deep.equal(["attention", "Your payment is held up"]);
+      expect(text).to.include("don’t send another payment now");
+    }
+    // Also said of one that has applied, or of one that is taken a moment later.
+    for (const delayed of ["tx_bad_seq", "tx_too_late", "unreadable"]) {
+      expect(wordsOf({ status: "processing", delayed })).to.deep.equal(wordsOf({ status: "processing" }));
+    }
+    expect(wordsOf({ delayed: "tx_insufficient_fee" })).to.deep.equal(wordsOf({}));
   });
 
   it("call a session paid, and thank, if and only if it is", () => {
