@@ -1,4 +1,4 @@
-import type { Keypair } from "@stellar/stellar-sdk";
+import { type Keypair, TransactionBuilder } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { inSerializableTransaction } from "../../src/entities/serializable.js";
@@ -10,7 +10,7 @@ import type { TransactionHash } from "../../src/stellar/credit.js";
 import { storeSubmission } from "../../src/submission/store-submission.js";
 import { startApi, type TestApi } from "../support/api.js";
 import { aSession, openSessions } from "../support/books.js";
-import { postXdr, type Signed, signedFor } from "../support/handed-in.js";
+import { postXdr, type Signed, signedFor, validFor } from "../support/handed-in.js";
 import { paymentOf } from "../support/ingest.js";
 import { recoverOn, told } from "../support/recovery.js";
 import { Spine } from "../support/spine.js";
@@ -241,6 +241,33 @@ describe("transactions that wallets have handed in", () => {
     await query("UPDATE submissions SET max_time = $1", PAST.toISOString());
     expect(await work()).to.deep.equal({ rolled_back: 1 });
     expect((await stateOf(session)).last_result_code, "what the door said").to.equal("tx_insufficient_fee");
+  });
+
+  it("may be fee bumps, and are known again by the transaction inside", async () => {
+    const session = await open();
+    const { operation, memo } = paymentOf(session);
+    const { stage, payer } = spine;
+    const inner = stage.build(payer, [operation], { memo, bounds: validFor(300) });
+    const bumper = stage.account("100");
+    const bumped = (fee: string) => {
+      const bump = TransactionBuilder.buildFeeBumpTransaction(bumper, fee, inner, stage.network.passphrase);
+      bump.sign(bumper);
+      return bump.toEnvelope().toXdr("base64");
+    };
+    const signed = { hash: Buffer.from(inner.hash()).toString("hex"), xdr: bumped("400") };
+    const answers = async () => {
+      const texts = [signed.xdr, inner.toEnvelope().toXdr("base64"), bumped("500")];
+      const all = await Promise.all(texts.map((xdr) => postXdr(api.url, session.id, xdr)));
+      return all.map(
+        ({ status, body }) => `${status} ${body.status} ${body.transaction_hash === signed.hash}`,
+      );
+    };
+    expect(await answers()).to.deep.equal(Array.from({ length: 3 }, () => "202 processing true"));
+    await work();
+    close();
+    await work();
+    await expectPaidOnce(session, signed);
+    expect(await answers()).to.deep.equal(Array.from({ length: 3 }, () => "202 paid true"));
   });
 
   it("are not sent any more once another payment has come, or the session's last moment has passed", async () => {
