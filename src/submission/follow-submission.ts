@@ -58,7 +58,11 @@ export async function followSubmission(
   try {
     return await attempt(parts, claim, signal);
   } catch (error) {
-    signal.throwIfAborted();
+    if (signal.aborted) {
+      // Without this line a customer waits out a lease that a clean stop has left behind.
+      await postponeSubmission(parts.dataSource, claim, 0, undefined).catch(() => undefined);
+      throw signal.reason;
+    }
     if (!(error instanceof HorizonError || error instanceof WrongNetworkError)) throw error;
     parts.logger.warn({ err: error, ...factsOf(claim) }, "the network could not be asked for a transaction");
     const askedMs = error instanceof HorizonError ? error.retryAfterMs : null;

@@ -65,7 +65,7 @@ describe("transactions that wallets have handed in", () => {
     return { session, signed };
   };
   /** One look of a worker at all that is open, as if the time until then had passed. */
-  const work = async (passphrase = spine.stage.network.passphrase) => {
+  const work = async (passphrase = spine.stage.network.passphrase, { signal } = new AbortController()) => {
     await query("UPDATE submissions SET next_attempt_at = now() WHERE ended_at IS NULL");
     return followDueSubmissions(
       {
@@ -74,7 +74,7 @@ describe("transactions that wallets have handed in", () => {
         passphrase,
         logger: silent,
       },
-      new AbortController().signal,
+      signal,
     );
   };
   const close = () => spine.stage.network.closeLedger();
@@ -301,6 +301,21 @@ describe("transactions that wallets have handed in", () => {
     close();
     await work();
     await expectPaidOnce(session, signed);
+  });
+
+  it("that a worker held when it was told to stop are due at once", async () => {
+    const { signed } = await handedIn();
+    const id = fault({ kind: "delay", ms: 60_000, path: "/transactions_async" });
+    const stop = new AbortController();
+    const stopped = work(undefined, stop).catch((error: Error) => error.message);
+    await eventually(async () => (await submission(signed)).leased_since !== null);
+    stop.abort(new Error("the worker stops"));
+    expect(await stopped).to.equal("the worker stops");
+    spine.stage.sandbox.faults.clear(id);
+    const [{ due }] = await query(
+      "SELECT count(*)::int AS due FROM submissions WHERE leased_since IS NULL AND next_attempt_at <= now()",
+    );
+    expect(due).to.equal(1);
   });
 
   it("are kept from a worker that held them too long: it can't say when to look again", async () => {
