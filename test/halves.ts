@@ -9,6 +9,7 @@
  */
 const SECONDS: Readonly<Record<string, number>> = {
   "chaos/short": 120,
+  "contrast/contrast": 38,
   "fresh-clone": 115,
   "chaos/sabotage": 80,
   "processes/kill-ingest": 55,

@@ -1,6 +1,6 @@
 import type { ChargeOutcome, FindOutcome, PrepareOutcome } from "../providers/provider.js";
 import type { ChargeEnding } from "../settlement/end-charge.js";
-import { askDelay, refusedDelay } from "./schedule.js";
+import { ASK_DELAYS_MS, askDelay, refusedDelay } from "./schedule.js";
 
 /** The last thing that was heard in an attempt. */
 export type Heard = Exclude<PrepareOutcome, { kind: "prepared" }> | ChargeOutcome | FindOutcome;
@@ -48,11 +48,17 @@ export function judgeAttempt(
       const detail = `refused ${sends} times, the last time: ${heard.detail}`;
       return { kind: "end", ending: { kind: "failed", code: "provider_unavailable", detail } };
     }
-    case "unknown":
     case "in_progress":
+      return { kind: "unknown", delayMs: Math.min(askDelay(asks, random), hint(heard.askAfterMs)) };
+    case "unknown":
     case "absent":
       return { kind: "unknown", delayMs: askDelay(asks, random) };
   }
+}
+
+/** A provider's own idea of when to ask; never so soon that it would be asked without end. */
+function hint(askAfterMs = Number.POSITIVE_INFINITY): number {
+  return Math.max(askAfterMs, ASK_DELAYS_MS[0]);
 }
 
 /**

@@ -2,6 +2,7 @@ import { userInfo } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { DataSource } from "typeorm";
 import { ChargeNotClosedError, closeCharge } from "../charges/close-charge.js";
+import { giveUpFirst } from "../charges/give-up-first.js";
 import { type ChargeAttempt, listAttempts } from "../charges/read-attempts.js";
 import { type ChargeRecord, readCharge } from "../charges/read-charges.js";
 import {
@@ -10,12 +11,15 @@ import {
   OPEN_STATUSES,
   type OpenStatus,
 } from "../charges/watch-charges.js";
+import type { Config } from "../config.js";
 import type { ChargeId } from "../entities/charge.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
+import { HorizonClient } from "../horizon/client.js";
 import { trimmedAmount } from "../stellar/stroops.js";
 import { chargeAsJson } from "./charge-as-json.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
+import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabaseNow } from "./open-database.js";
 
 /** Newest attempts that are shown of a charge: an unknown one is asked about without end. */
@@ -66,7 +70,7 @@ export function addChargesCommand(program: Command): void {
       '\nExample:\n  paidonce charges close 01a1… --as failed --note "not in their dashboard, ticket 7"',
     )
     .action(async (id: string, options: CloseOptions) => {
-      await withDatabase((dataSource) => close(dataSource, id as ChargeId, options));
+      await withDatabase((dataSource, config) => close(dataSource, config, id as ChargeId, options));
     });
 }
 
@@ -90,11 +94,17 @@ async function show({ manager }: DataSource, id: string, { json }: { json?: bool
   else process.stdout.write([describe(charge), ...attempts.map(describeAttempt), ""].join("\n"));
 }
 
-async function close(dataSource: DataSource, id: ChargeId, options: CloseOptions): Promise<void> {
+async function close(
+  dataSource: DataSource,
+  config: Config,
+  id: ChargeId,
+  options: CloseOptions,
+): Promise<void> {
   const { as, note } = options;
   const providerId = options.providerId ?? null;
   const by = `operator:${userInfo().username}`;
   try {
+    if (as === "failed") await giveUp(dataSource, config, id);
     await inSerializableTransaction(dataSource, (runner) =>
       closeCharge(runner, { id, as, providerId, note, by }),
     );
@@ -104,6 +114,21 @@ async function close(dataSource: DataSource, id: ChargeId, options: CloseOptions
     process.stdout.write(`${id}: ${error.message}\n`);
     process.exitCode = EXIT.failed;
   }
+}
+
+/** Only what may be closed at all: to cancel what a worker is about to charge would be a decision of its own. */
+async function giveUp(dataSource: DataSource, config: Config, id: ChargeId): Promise<void> {
+  const charge = await readCharge(dataSource.manager, id);
+  if (charge?.status !== "unknown" || charge.leasedSince !== null) return;
+  const horizon = new HorizonClient({ url: config.HORIZON_URL });
+  const provider = openChargeProviders(config, horizon, dataSource).get(charge.provider);
+  if (provider === undefined) {
+    process.stderr.write(
+      `${charge.provider} is not configured here: see to it yourself that nothing is charged there any more\n`,
+    );
+    return;
+  }
+  await giveUpFirst(provider, charge, config.CHARGE_TIMEOUT_SECONDS * 1_000);
 }
 
 function describe(charge: ChargeRecord): string {
@@ -127,11 +152,11 @@ function describeAttempt({ attempt, kind, startedAt, outcome, detail }: ChargeAt
   return `    ${attempt}. ${startedAt.toISOString()}  ${kind}: ${what}${detail === null ? "" : `, ${detail}`}`;
 }
 
-async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
+async function withDatabase(work: (dataSource: DataSource, config: Config) => Promise<void>): Promise<void> {
   const config = await readEnvironment();
   const dataSource = await openDatabaseNow(config, "charges");
   try {
-    await work(dataSource);
+    await work(dataSource, config);
   } finally {
     await dataSource.destroy();
   }

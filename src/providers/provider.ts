@@ -32,6 +32,13 @@ export type Succeeded = {
 /** Final: the provider has not charged and never will under this key. */
 export type Declined = { readonly kind: "declined"; readonly code: FailureCode; readonly detail: string };
 
+export type InProgress = {
+  readonly kind: "in_progress";
+  readonly detail: string;
+  /** When it will be decided, in milliseconds from now, where that is known: it is asked for then at the latest. */
+  readonly askAfterMs?: number;
+};
+
 /** What came of a call that charges. */
 export type ChargeOutcome =
   | Succeeded
@@ -47,7 +54,7 @@ export type ChargeOutcome =
       readonly retryAfterMs?: number;
     }
   /** The provider answered, and has not decided yet: nothing speaks against the provider. `find` says the rest. */
-  | { readonly kind: "in_progress"; readonly detail: string }
+  | InProgress
   /** It may have charged, or may still. Never guessed: `find` says what became of it. */
   | { readonly kind: "unknown"; readonly detail: string };
 
@@ -56,7 +63,7 @@ export type FindOutcome =
   | Succeeded
   | Declined
   /** The provider knows it and has not decided, or can't say yet: ask again later. */
-  | { readonly kind: "in_progress"; readonly detail: string }
+  | InProgress
   /** The provider knows of nothing: `charge` may be called again, since it charges under the same key. */
   | { readonly kind: "absent"; readonly detail: string }
   /** No answer: ask again later. */

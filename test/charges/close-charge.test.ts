@@ -11,7 +11,7 @@ import type { Acceptance } from "../../src/providers/acceptance.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId, TransactionHash } from "../../src/stellar/credit.js";
 import { watchAccount } from "../support/books.js";
-import { aCharge, becomeUnknown } from "../support/charge-rows.js";
+import { aCharge, becomeUnknown } from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 
 describe("an unknown charge that a person closes", () => {

@@ -43,6 +43,17 @@ describe("what an attempt at a charge means", () => {
     expect(MAX_SENDS).to.equal(5);
   });
 
+  it("a provider that knows when it will be decided is asked then at the latest, and never without end", () => {
+    const delayOf = (askAfterMs: number) => {
+      const heard = { kind: "in_progress", detail: "", askAfterMs } as const;
+      const verdict = judgeAttempt(heard, { ...unknown, asks: 9 });
+      return verdict.kind === "end" ? null : verdict.delayMs;
+    };
+    expect(delayOf(90_000)).to.equal(90_000);
+    expect(delayOf(-1)).to.equal(ASK_DELAYS_MS[0]);
+    expect(delayOf(1e12)).to.equal(askDelay(9, 0));
+  });
+
   it("an unknown charge never fails by counting", () => {
     fc.assert(
       fc.property(fc.nat(1_000), fc.nat(100_000), random, retryAfterMs, (sends, asks, chance, wait) => {

@@ -6,7 +6,13 @@ import { atCheckpoints, type Checkpoint } from "../../src/checkpoints.js";
 import type { ChargeId } from "../../src/entities/charge.js";
 import type { Provider } from "../../src/providers/provider.js";
 import { watchAccount } from "../support/books.js";
-import { abandonCharges, aCharge, chargeEvents, readCharge, skipChargeWaiting } from "../support/charges.js";
+import {
+  abandonCharges,
+  bankCharge,
+  chargeEvents,
+  readCharge,
+  skipChargeWaiting,
+} from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { Bank, type Fault } from "./bank.js";
 import { bankProvider, intentProvider } from "./bank-provider.js";
@@ -108,7 +114,7 @@ for (const [name, providerAt] of Object.entries({ bankProvider, intentProvider }
       await fc.assert(
         fc.asyncProperty(schedule, fc.boolean(), async (steps, wakesEarly) => {
           asleep = [];
-          const id = await aCharge(database.dataSource, merchantId);
+          const id = await bankCharge(database.dataSource, merchantId);
           for (const each of steps) {
             await take(id, each);
             if (wakesEarly) await wakeAll();

@@ -11,7 +11,7 @@ import { settle } from "../../src/settlement/settle.js";
 import { aSession, creditFor, watchAccount } from "../support/books.js";
 import {
   abandonCharges,
-  aCharge,
+  bankCharge,
   chargeEvents,
   chargeOutcomes,
   readCharge,
@@ -53,7 +53,7 @@ describe("an attempt at a charge", () => {
     await skipChargeWaiting(database.dataSource);
     return run(id, provider);
   };
-  const charge = () => aCharge(database.dataSource, merchantId);
+  const charge = () => bankCharge(database.dataSource, merchantId);
   const read = (id: ChargeId) => readCharge(database.dataSource, id);
   const events = (id: ChargeId) => chargeEvents(database.dataSource, id);
   const outcomes = (id: ChargeId) => chargeOutcomes(database.dataSource, id);
@@ -336,7 +336,7 @@ describe("an attempt at a charge", () => {
     it("a few of each merchant, in turns, whatever the backlog; less what is leased", async () => {
       for (let i = 0; i < AT_ONCE + 9; i++) await charge();
       const other = await watchAccount(database.dataSource);
-      const theirs = await aCharge(database.dataSource, other.merchantId);
+      const theirs = await bankCharge(database.dataSource, other.merchantId);
       const found = await due();
       expect(found).to.have.length(AT_ONCE + 1);
       expect(found.slice(0, 2).map(({ id }) => id)).to.include(theirs);
@@ -350,8 +350,8 @@ describe("an attempt at a charge", () => {
     });
 
     it("of the given providers alone, and only what is open and due", async () => {
-      await aCharge(database.dataSource, merchantId, { provider: "other" });
-      await aCharge(database.dataSource, merchantId, { nextAttemptAt: new Date(Date.now() + 60_000) });
+      await bankCharge(database.dataSource, merchantId, { provider: "other" });
+      await bankCharge(database.dataSource, merchantId, { nextAttemptAt: new Date(Date.now() + 60_000) });
       const ended = await charge();
       await run(ended);
       const id = await charge();
@@ -360,7 +360,7 @@ describe("an attempt at a charge", () => {
     });
 
     it("a charge of another provider is not claimed", async () => {
-      const id = await aCharge(database.dataSource, merchantId, { provider: "other" });
+      const id = await bankCharge(database.dataSource, merchantId, { provider: "other" });
       expect(await run(id)).to.equal(null);
       expect(await read(id)).to.include({ status: "pending", attempts: 0 });
     });

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { expect } from "chai";
 import { v7 as uuidv7 } from "uuid";
 import { watchAccount } from "../support/books.js";
-import { aCharge, becomeUnknown } from "../support/charge-rows.js";
+import { aCharge, becomeUnknown } from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { CLI, roleEnvironment } from "../support/role-process.js";
 

@@ -14,7 +14,13 @@ import { ringOutbox } from "../../src/webhooks/outbox-bell.js";
 import { Bank, type Fault } from "../charges/bank.js";
 import { bankProvider } from "../charges/bank-provider.js";
 import { watchAccount } from "../support/books.js";
-import { abandonCharges, aCharge, chargeEvents, readCharge, skipChargeWaiting } from "../support/charges.js";
+import {
+  abandonCharges,
+  bankCharge,
+  chargeEvents,
+  readCharge,
+  skipChargeWaiting,
+} from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { eventually, plainRedis, silent } from "../support/stream.js";
 
@@ -62,7 +68,7 @@ describe("charges, made by workers", () => {
     worker.start();
     return worker;
   };
-  const charge = () => aCharge(database.dataSource, merchantId);
+  const charge = () => bankCharge(database.dataSource, merchantId);
   const charges = async (count: number): Promise<ChargeId[]> => {
     const ids: ChargeId[] = [];
     for (let i = 0; i < count; i++) ids.push(await charge());
@@ -168,7 +174,7 @@ describe("charges, made by workers", () => {
     bank.faults.push(...Array.from({ length: 200 }, (): Fault => "held"));
     start();
     await eventually(async () => bank.callsOf("charge") >= 16);
-    const theirs = await aCharge(database.dataSource, other.merchantId);
+    const theirs = await bankCharge(database.dataSource, other.merchantId);
     await eventually(async () => bank.calls.some(({ key }) => key === theirs));
     expect(bank.callsOf("charge")).to.equal(17);
   });
@@ -201,7 +207,7 @@ describe("charges, made by workers", () => {
   });
 
   it("a charge whose provider this worker has not is left for another", async () => {
-    const theirs = await aCharge(database.dataSource, merchantId, { provider: "elsewhere" });
+    const theirs = await bankCharge(database.dataSource, merchantId, { provider: "elsewhere" });
     const ours = await charge();
     start();
     await succeeded([ours]);

@@ -5,7 +5,7 @@ import type { ChargeId } from "../../src/entities/charge.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { Bank, type Fault } from "../charges/bank.js";
 import { watchAccount } from "../support/books.js";
-import { abandonCharges, aCharge, chargeEvents, chargeOutcomes, readCharge } from "../support/charges.js";
+import { abandonCharges, bankCharge, chargeEvents, chargeOutcomes, readCharge } from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { endRoles, isPaused, type RoleProcess, startScript } from "../support/role-process.js";
 import { eventually } from "../support/stream.js";
@@ -65,7 +65,7 @@ describe("kill -9 of a work process that charges", () => {
       await Promise.all(
         wanted.map(async ([name, env, faults], index) => {
           const provider = providerOf(name);
-          const id = await aCharge(database.dataSource, merchantId, { provider });
+          const id = await bankCharge(database.dataSource, merchantId, { provider });
           bank.faultsOf.set(id, faults);
           return [name, { id, role: await work(provider, index + 1, env) }] as const;
         }),

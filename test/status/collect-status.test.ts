@@ -7,7 +7,7 @@ import { collectStatus } from "../../src/status/collect-status.js";
 import { startHeartbeat } from "../../src/status/heartbeat.js";
 import { SharedStatus } from "../../src/status/shared-status.js";
 import { aSession, creditFor, nextOperationId, openSessions, watchAccount } from "../support/books.js";
-import { aCharge, becomeUnknown } from "../support/charge-rows.js";
+import { aCharge, becomeUnknown } from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { append, eventually, plainRedis, silent } from "../support/stream.js";
 

@@ -1,34 +1,44 @@
 import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
+import { createCharge, type NewCharge } from "../../src/charges/create-charge.js";
+import type { ChargeRecord } from "../../src/charges/read-charges.js";
 import { Charge, type ChargeId } from "../../src/entities/charge.js";
-import { OutboxEvent } from "../../src/entities/outbox-event.js";
-import { chargeCreated } from "../../src/settlement/charge-events.js";
-import { toStroops } from "../../src/stellar/stroops.js";
+import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import type { Acceptance } from "../../src/providers/acceptance.js";
+import { parseStroops } from "../../src/stellar/stroops.js";
 
-/** Stores a charge of 10 EUR as its acceptance would, with its event. */
-export async function aCharge(
+/** A pending charge of a merchant, as the API would have accepted it. */
+export function aCharge(
   dataSource: DataSource,
   merchantId: string,
-  overrides: Partial<Pick<Charge, "provider" | "nextAttemptAt">> = {},
-): Promise<ChargeId> {
-  const id = uuidv7() as ChargeId;
-  const charge = {
-    id,
+  overrides: Partial<NewCharge> = {},
+  acceptance: Partial<Acceptance> = {},
+): Promise<ChargeRecord> {
+  const request: NewCharge = {
     merchantId,
-    reference: `order-${id}`,
-    provider: "bank",
+    reference: uuidv7(),
+    provider: "test",
     currency: "EUR",
     asset: null,
+    amount: parseStroops("12.50"),
     account: null,
-    amount: toStroops(100_000_000n),
     payload: {},
-    providerId: null,
+    metadata: {},
     ...overrides,
   };
-  await dataSource.transaction(async (manager) => {
-    await manager.insert(Charge, charge);
-    await manager.insert(OutboxEvent, { ...chargeCreated(charge), merchantId, chargeId: id });
-  });
+  const accepted: Acceptance = { payload: { token: "t" }, providerId: null, submission: null, ...acceptance };
+  return inSerializableTransaction(dataSource, (runner) => createCharge(runner, request, accepted));
+}
+
+/** One of 10 EUR for the bank of the tests. @returns its id */
+export async function bankCharge(
+  dataSource: DataSource,
+  merchantId: string,
+  { provider = "bank", nextAttemptAt }: Partial<Pick<Charge, "provider" | "nextAttemptAt">> = {},
+): Promise<ChargeId> {
+  const wish = { provider, amount: parseStroops("10") };
+  const { id } = await aCharge(dataSource, merchantId, wish, { payload: {} });
+  if (nextAttemptAt !== undefined) await dataSource.getRepository(Charge).update({ id }, { nextAttemptAt });
   return id;
 }
 
@@ -66,5 +76,25 @@ export async function skipChargeWaiting(dataSource: DataSource): Promise<void> {
 export async function abandonCharges(dataSource: DataSource): Promise<void> {
   await dataSource.query(
     "UPDATE charges SET leased_since = now() - interval '1 day' WHERE leased_since IS NOT NULL",
+  );
+}
+
+/** What a worker leaves behind whose call got no answer. @param age since then, as Postgres reads it */
+export async function becomeUnknown(dataSource: DataSource, id: string, age = "1 minute"): Promise<void> {
+  await dataSource.query(
+    `UPDATE charges SET status = 'processing', attempts = attempts + 1, sends = sends + 1, leased_since = now()
+     WHERE id = $1`,
+    [id],
+  );
+  await dataSource.query(
+    `INSERT INTO charge_attempts (charge_id, attempt, kind, ended_at, outcome, detail)
+     SELECT id, attempts, 'charge', now(), 'unknown', 'no answer within 20 s' FROM charges WHERE id = $1`,
+    [id],
+  );
+  await dataSource.query(
+    `UPDATE charges SET status = 'unknown', leased_since = NULL, unknown_since = now() - $2::interval,
+       next_attempt_at = now() + interval '1 hour'
+     WHERE id = $1`,
+    [id, age],
   );
 }

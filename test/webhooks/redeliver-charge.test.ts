@@ -4,7 +4,7 @@ import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import { numberEvents } from "../../src/webhooks/number-events.js";
 import { redeliverSince } from "../../src/webhooks/redeliver.js";
 import { watchAccount } from "../support/books.js";
-import { aCharge } from "../support/charge-rows.js";
+import { aCharge } from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { anEndpoint } from "../support/webhooks.js";
 

@@ -6,7 +6,7 @@ import { isSpent, type Judgement, judgeSubmission } from "../../horizon/judge-su
 import { readTransaction, type TransactionAnswer } from "../../horizon/read-transaction.js";
 import { submitTransaction } from "../../horizon/submit.js";
 import type { Kept } from "../../submission/read-submission.js";
-import type { ChargeOrder, ChargeOutcome, FindOutcome, Provider } from "../provider.js";
+import type { ChargeOrder, ChargeOutcome, FindOutcome, InProgress, Provider } from "../provider.js";
 import { STELLAR } from "./accept.js";
 import { ruleFor, type SubmitRule } from "./submit-rules.js";
 
@@ -24,6 +24,9 @@ export type StellarOptions = {
 
 /** Two ledgers. A worker that waits longer keeps others waiting; `find` comes back anyway. */
 const AWAIT_MS = 12_000;
+
+/** From the time bound to a ledger that closed after it and was ingested. */
+const LEDGER_AFTER_MS = 12_000;
 
 /** Each look counts against the server's rate limit: 3,600 an hour by default. */
 const LOOK_EVERY_MS = 2_000;
@@ -46,7 +49,8 @@ export class StellarProvider implements Provider {
       const kept = await this.options.keptFor(id);
       if (kept === null) return NOTHING_KEPT;
       const rule = ruleFor(await submitTransaction(this.options.horizon, kept, signal));
-      return (await this.#look(kept, rule, until, signal)) ?? { kind: rule.otherwise, detail: rule.why };
+      const outcome = await this.#look(kept, rule, until, signal);
+      return outcome ?? { kind: rule.otherwise, detail: rule.why, ...decidedBy(kept) };
     });
   }
 
@@ -113,6 +117,15 @@ async function answered<T>(signal: AbortSignal, work: () => Promise<T>): Promise
     const isBehind = error instanceof HorizonError && error.kind === "behind";
     return { kind: isBehind ? "in_progress" : "unknown", detail: error.message };
   }
+}
+
+/**
+ * Once a ledger has closed after its time bound it is decided. By this machine's clock, which only says when to ask: a
+ * bound that has passed is asked about on the usual schedule, as the network may be behind.
+ */
+function decidedBy({ maxTime }: Kept): Pick<InProgress, "askAfterMs"> {
+  const left = maxTime.getTime() - Date.now();
+  return left > 0 ? { askAfterMs: left + LEDGER_AFTER_MS } : {};
 }
 
 type Unanswered = { readonly kind: "in_progress" | "unknown"; readonly detail: string };
