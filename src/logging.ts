@@ -1,4 +1,4 @@
-import { type DestinationStream, type Logger, pino } from "pino";
+import { type DestinationStream, type Logger, pino, stdSerializers } from "pino";
 import pretty from "pino-pretty";
 import type { Config } from "./config.js";
 
@@ -13,17 +13,25 @@ const SECRETS = [
   "err.config",
 ];
 
-/** The logger of one process. bigints are written as decimal text: JSON has no integer that holds them. */
-export function createLogger(config: Pick<Config, "LOG_LEVEL" | "LOG_FORMAT">, role: string): Logger {
+/**
+ * The logger of one process. bigints are written as decimal text: JSON has no integer that holds them.
+ * @param destination standard output by default
+ */
+export function createLogger(
+  config: Pick<Config, "LOG_LEVEL" | "LOG_FORMAT">,
+  role: string,
+  destination?: DestinationStream,
+): Logger {
   const isPretty = config.LOG_FORMAT === "pretty" || (config.LOG_FORMAT === "auto" && process.stdout.isTTY);
   return pino(
     {
       level: config.LOG_LEVEL,
       base: { role, pid: process.pid },
       redact: { paths: SECRETS, censor: "(hidden)" },
+      serializers: { err: withoutValues },
       formatters: { log: withTextBigints },
     },
-    isPretty ? prettyStream() : pino.destination({ fd: 1, sync: true }),
+    destination ?? (isPretty ? prettyStream() : pino.destination({ fd: 1, sync: true })),
   );
 }
 
@@ -38,6 +46,18 @@ function prettyStream(): DestinationStream {
     // Written at once, so that the last line before a crash is seen.
     sync: true,
   });
+}
+
+/** What TypeORM and pg put into an error beside its message: the values of the statement that failed. */
+const VALUES: ReadonlySet<string> = new Set(["parameters", "driverError", "detail", "where"]);
+
+/**
+ * An error without the values of its statement. They hold what customers signed and what merchants sent: whoever reads a
+ * signed transaction in a log can send it.
+ */
+function withoutValues(error: Error): Record<string, unknown> {
+  const shown = stdSerializers.err(error);
+  return Object.fromEntries(Object.entries(shown).filter(([name]) => !VALUES.has(name)));
 }
 
 function withTextBigints(record: Record<string, unknown>): Record<string, unknown> {

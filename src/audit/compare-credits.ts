@@ -62,6 +62,12 @@ function placement(row: BookedCredit): Difference[] {
   if (places !== 1 || (row.outcome === "payment") !== isPayment) {
     return [difference("misplaced", row, `calls itself ${row.outcome}, and is in ${places} places`)];
   }
+  const handedIn = row.handedInFor;
+  if (handedIn?.status === "failed" && handedIn.account === row.account) {
+    return [
+      difference("charge_wrongly_failed", row, `its transaction was handed in for charge ${handedIn.id}`),
+    ];
+  }
   const due = chargeDue(row);
   if (row.paysCharge !== due) {
     return [

@@ -1,7 +1,7 @@
 /**
- * src/audit: the proof of G1 to G3, and of G6 as far as the network tells. Reads the network and the books and compares them, from nothing but the
- * network's records and the tables: it shares no code with ingest or settlement beyond the decoding of records,
- * so that a mistake there can't hide itself here. Reads the books only; writes what it found beside them.
+ * src/audit: the proof of G1 to G3, and of G6 as far as the network tells. Reads the network and the books and compares
+ * them, from nothing but the network's records and the tables: it shares no code with ingest or settlement beyond the
+ * decoding of records, so that a mistake there can't hide itself here. Reads the books only; writes what it found beside them.
  */
 
 /** Everything that an audit can find, and what a person does about it. */
@@ -19,6 +19,8 @@ export const REMEDIES = {
     "A payment is of a charge whose transaction did not bring it, or that has failed: somebody wrote to the database. Keep a copy, then restore.",
   charge_missed:
     "A credit does not pay the charge that its transaction was handed in for: keep a copy of the database, and call support.",
+  charge_wrongly_failed:
+    "A charge was called failed, and its transaction has paid: the credit is an exception. Tell its merchant before they charge again; refund it or let them deliver.",
   charge_unpaid:
     "A charge on the network has succeeded and nothing has paid it: see this account's other differences first (`unreadable`: replay it). Deliver nothing for it before.",
   charge_not_ended:

@@ -8,6 +8,8 @@ const NAME = `
 const SEND = `
   UPDATE charges SET sends = sends + 1 WHERE id = $1 AND attempts = $2 AND leased_since IS NOT NULL`;
 
+const READ_NAME = `SELECT provider_id FROM charges WHERE id = $1`;
+
 /**
  * Writes what the provider calls the charge, before anything is sent under that name. A worker whose lease is over
  * has prepared another name, perhaps: it is never charged, since this refuses it.
@@ -25,6 +27,12 @@ export async function commitName(
 /** Counts a send that follows a question. @returns false when the charge is no longer ours: nothing may be sent */
 export async function commitSend(dataSource: DataSource, { id, attempt }: ChargeClaim): Promise<boolean> {
   return isOne(await dataSource.query(SEND, [id, attempt]));
+}
+
+/** What the provider calls it by now. */
+export async function readName(dataSource: DataSource, { id }: ChargeClaim): Promise<string | null> {
+  const [row]: { provider_id: string | null }[] = await dataSource.query(READ_NAME, [id]);
+  return row?.provider_id ?? null;
 }
 
 function isOne([, count]: [unknown, number]): boolean {

@@ -3,7 +3,7 @@ import type { ChargeStatus } from "../entities/charge.js";
 import { violatedConstraint } from "../entities/database-errors.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
 import { chargeUnknown } from "../settlement/charge-events.js";
-import { endCharge, isHeld, lockCharge } from "../settlement/end-charge.js";
+import { endCharge, isHeld, type LockedCharge, lockCharge } from "../settlement/end-charge.js";
 import { tell } from "../settlement/tell.js";
 import type { ChargeClaim } from "./claim-charge.js";
 import type { ChargeVerdict, Heard } from "./judge-attempt.js";
@@ -17,6 +17,9 @@ export type Recorded =
   | { readonly kind: "not_ours" }
   /** The provider says something that can't be true beside what is on record: a person must know. */
   | { readonly kind: "contradiction"; readonly status: ChargeStatus };
+
+/** While a person looks. */
+const RARELY_MS = ASK_DELAYS_MS.at(-1) ?? ASK_DELAYS_MS[0];
 
 /** The call was made, whoever has the charge now. What the sweeper has called lost stays so. */
 const LOG = `
@@ -52,7 +55,7 @@ export async function recordAttempt(
   } catch (error) {
     if (violatedConstraint(error) !== "charges_provider_id_unique") throw error;
     // The provider calls another charge of ours the same. Asked again, rarely, while a person looks.
-    await write({ kind: "unknown", delayMs: ASK_DELAYS_MS.at(-1) ?? ASK_DELAYS_MS[0] });
+    await write({ kind: "unknown", delayMs: RARELY_MS });
     return { kind: "contradiction", status: "unknown" };
   }
 }
@@ -66,15 +69,20 @@ async function writeVerdict(
     const ended = await endCharge(runner, id, verdict.ending, attempt);
     if (ended === "ended" || ended === "already") return { kind: "recorded" };
     const charge = ended === "contradiction" ? await lockCharge(runner, id) : null;
-    return charge === null ? { kind: "not_ours" } : { kind: "contradiction", status: charge.status };
+    if (charge === null) return { kind: "not_ours" };
+    // Still open: it is asked for again, rarely, while a person looks.
+    if (isHeld(charge, attempt)) await becomeUnknown(runner, charge, RARELY_MS);
+    return { kind: "contradiction", status: charge.status };
   }
   const charge = await lockCharge(runner, id);
   if (charge === null || !isHeld(charge, attempt)) return { kind: "not_ours" };
-  const seconds = verdict.delayMs / 1_000;
-  if (verdict.kind === "again") await runner.query(AGAIN, [id, seconds]);
-  else {
-    await runner.query(BECOME_UNKNOWN, [id, seconds]);
-    if (charge.status === "processing") await tell(runner, { chargeId: id }, chargeUnknown(charge));
-  }
+  if (verdict.kind === "again") await runner.query(AGAIN, [id, verdict.delayMs / 1_000]);
+  else await becomeUnknown(runner, charge, verdict.delayMs);
   return { kind: "recorded" };
+}
+
+async function becomeUnknown(runner: QueryRunner, charge: LockedCharge, delayMs: number): Promise<void> {
+  const { id, status } = charge;
+  await runner.query(BECOME_UNKNOWN, [id, delayMs / 1_000]);
+  if (status === "processing") await tell(runner, { chargeId: id }, chargeUnknown(charge));
 }

@@ -11,7 +11,7 @@ import type { Provider } from "../providers/provider.js";
 import { settle } from "../settlement/settle.js";
 import { callProvider } from "./call-provider.js";
 import { type ChargeClaim, claimCharge } from "./claim-charge.js";
-import { commitName, commitSend } from "./commit-before-sending.js";
+import { commitName, commitSend, readName } from "./commit-before-sending.js";
 import { type ChargeVerdict, type Heard, isFault, judgeAttempt } from "./judge-attempt.js";
 import { type Recorded, recordAttempt } from "./record-attempt.js";
 
@@ -64,7 +64,7 @@ type Decided = Pick<ChargeAttempted, "heard" | "verdict" | "isFault">;
  * sent for it and is still on some wire can't charge then, and what the provider says instead is what counts.
  */
 async function decide(charging: Charging, claim: ChargeClaim): Promise<Decided> {
-  const { provider, timeoutMs } = charging;
+  const { dataSource, provider, timeoutMs } = charging;
   const { heard, isFault } = await hear(charging, claim);
   // Of an unknown charge the number of sends decides nothing.
   const { status, sends, asks } = claim;
@@ -73,7 +73,9 @@ async function decide(charging: Charging, claim: ChargeClaim): Promise<Decided> 
   const isGivenUp = heard.kind === "refused" && verdict.kind === "end";
   const giveUp = provider.giveUp?.bind(provider);
   if (!isGivenUp || giveUp === undefined) return { heard, verdict, isFault };
-  const last = await callProvider(timeoutMs, (signal) => giveUp(claim, signal));
+  // This very attempt may have named it: given up without its name, nothing would be cancelled there.
+  const named = { ...claim, providerId: await readName(dataSource, claim) };
+  const last = await callProvider(timeoutMs, (signal) => giveUp(named, signal));
   // The provider's word ends it, and ours says why it was given up.
   if (last.kind === "declined") return { heard, verdict, isFault };
   return { heard: last, verdict: judgeAttempt(last, circumstances), isFault };

@@ -11,9 +11,13 @@ const BATCH = 100;
 /** Beside its calls an attempt only reads and writes rows. */
 const SPARE_SECONDS = 10;
 
-/** By the database's clock alone. SKIP LOCKED: what is being recorded right now is not dead. */
+/**
+ * By the database's clock alone, and also where that was set back: a lease of the future would be nobody's for hours.
+ * SKIP LOCKED: what is being recorded right now is not dead.
+ */
 const STALE = `
-  SELECT id, attempts, status FROM charges WHERE leased_since <= now() - make_interval(secs => $1)
+  SELECT id, attempts, status FROM charges
+  WHERE leased_since <= now() - make_interval(secs => $1) OR leased_since > now() + interval '10 minutes'
   ORDER BY leased_since LIMIT ${BATCH}
   FOR NO KEY UPDATE SKIP LOCKED`;
 

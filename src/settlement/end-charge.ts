@@ -17,7 +17,10 @@ export type Ended =
   | "already"
   /** The lease is another's by now: nothing was written. */
   | "not_ours"
-  /** It has ended another way: somebody was wrong, and a person must know. Nothing was written. */
+  /**
+   * It has ended another way, or the books say otherwise: somebody was wrong, and a person must know. Nothing was
+   * written; an open charge stays open.
+   */
   | "contradiction"
   | "no_such_charge";
 
@@ -38,6 +41,15 @@ const FAIL = `
   UPDATE charges SET status = 'failed', failure_code = $2, failure_detail = $3, leased_since = NULL, ended_at = now()
   WHERE id = $1`;
 
+/** By the hash that was handed in, or by a fee bump's. Each through an index of its own. */
+const IN_THE_BOOKS = `
+  SELECT FROM submissions s
+  WHERE s.charge_id = $1
+    AND (EXISTS (SELECT FROM credits c WHERE c.transaction_hash IN (s.hash, s.outer_hash) AND c.account = s.account)
+      OR EXISTS (SELECT FROM credits c WHERE c.inner_hash = s.hash AND c.account = s.account))`;
+
+const PAYMENTS = `SELECT FROM payments WHERE charge_id = $1 LIMIT 1`;
+
 /**
  * Ends a charge, with its event, inside a serializable transaction. Safe to repeat. What a provider says of success
  * counts whoever heard it; what only the holder of a lease can know needs that lease.
@@ -55,6 +67,7 @@ export async function endCharge(
   if (charge.status === ending.kind) return "already";
   if (["succeeded", "failed", "cancelled"].includes(charge.status)) return "contradiction";
   if (lease !== null && !isHeld(charge, lease)) return "not_ours";
+  if (charge.asset !== null && (await speaksAgainst(runner, id, ending))) return "contradiction";
   await runner.query(BEGIN, [id]);
   if (ending.kind === "succeeded") {
     await runner.query(SUCCEED, [id, ending.providerId]);
@@ -65,6 +78,16 @@ export async function endCharge(
     await tell(runner, { chargeId: id }, chargeFailed(charge, ending.code, ending.detail));
   }
   return "ended";
+}
+
+/**
+ * On the network the books know better than any answer. Without the first line a server that lags, or that shows a
+ * failed fee bump in the place of one that applied, would have called a charge failed whose money is here; without the
+ * second one its credit, recorded as an exception by somebody, could be paid back after the charge has succeeded.
+ */
+async function speaksAgainst(runner: QueryRunner, id: ChargeId, ending: ChargeEnding): Promise<boolean> {
+  const found: unknown[] = await runner.query(ending.kind === "failed" ? IN_THE_BOOKS : PAYMENTS, [id]);
+  return ending.kind === "failed" ? found.length > 0 : found.length === 0;
 }
 
 /** Whether attempt `lease` still holds the charge. */

@@ -103,7 +103,9 @@ async function settleAlone(
  * would keep all credits from being settled.
  */
 async function holdBackAcceptance(runner: QueryRunner): Promise<void> {
+  await runner.query("SET LOCAL lock_timeout = '300ms'");
   await runner.query("LOCK TABLE submissions IN SHARE ROW EXCLUSIVE MODE");
+  await runner.query("SET LOCAL lock_timeout = 0");
 }
 
 async function settleTogether(

@@ -32,7 +32,10 @@ const STORE = `
  * See holdBackAcceptance in settle.ts, its other side.
  */
 export async function holdBackSettlement(runner: QueryRunner): Promise<void> {
+  // Whoever waits for this lock makes all others wait behind it: not for long where a backup reads the table.
+  await runner.query("SET LOCAL lock_timeout = '300ms'");
   await runner.query("LOCK TABLE submissions IN ACCESS EXCLUSIVE MODE");
+  await runner.query("SET LOCAL lock_timeout = 0");
 }
 
 const TAKE_BACK = `DELETE FROM submissions WHERE hash = $1`;
@@ -40,9 +43,9 @@ const TAKE_BACK = `DELETE FROM submissions WHERE hash = $1`;
 const USED_FOR = `SELECT charge_id, session_id FROM submissions WHERE hash = $1`;
 
 /**
- * Keeps a signed transaction, inside the serializable transaction that accepts it, best as the last thing there: nothing
- * may be sent before that is committed. A credit of it that is settled at the same moment conflicts with this one: either the credit finds what it
- * pays, or this finds the credit.
+ * Keeps a signed transaction, inside the serializable transaction that accepts it, best as the last thing there:
+ * nothing may be sent before that is committed. A credit of it that is settled at the same moment conflicts with this
+ * one: either the credit finds what it pays, or this finds the credit.
  * @throws the database's error
  */
 export async function storeSubmission(

@@ -135,6 +135,17 @@ describe("audit: charges on the network", () => {
         SELECT operation_id, move_index, 'no_memo', '' FROM gone`,
       ["charge_missed", "charge_unpaid"],
     ],
+    [
+      "a charge that was called failed although its transaction has paid",
+      ({ charge }) => `ALTER TABLE charges DISABLE TRIGGER charges_checked;
+        UPDATE charges SET status = 'failed', failure_code = 'transaction_expired' WHERE id = '${charge.id}';
+        WITH gone AS (DELETE FROM payments WHERE charge_id = '${charge.id}' RETURNING operation_id, move_index),
+          changed AS (UPDATE credits c SET outcome = 'exception' FROM gone
+                      WHERE c.operation_id = gone.operation_id AND c.move_index = gone.move_index)
+        INSERT INTO payment_exceptions (operation_id, move_index, reason, detail)
+        SELECT operation_id, move_index, 'no_memo', '' FROM gone`,
+      ["charge_wrongly_failed"],
+    ],
   ];
   for (const [what, sql, kinds] of TAMPERED) {
     it(`catches ${what}`, async () => {

@@ -55,6 +55,22 @@ describe("a charge that is given up", () => {
     expect(stage.sandbox.bank.retrieve(charge.providerId ?? "").status).to.equal("canceled");
   });
 
+  it("can't be charged any more where its very last attempt was the one that named it", async () => {
+    const { id } = await accepted();
+    const busy = { kind: "rate_limit", method: "POST" } as const;
+    stage.sandbox.faults.add({ ...busy, path: "/v1/payment_intents", count: MAX_SENDS - 1 });
+    for (let sends = 1; sends < MAX_SENDS; sends++) {
+      await skipChargeWaiting(database.dataSource);
+      await runCharge(charging(), id);
+    }
+    stage.sandbox.faults.add({ ...busy, path: "/v1/payment_intents/", count: 1 });
+    await skipChargeWaiting(database.dataSource);
+    await runCharge(charging(), id);
+    const charge = await read(id);
+    expect(charge).to.include({ status: "failed", failureCode: "provider_unavailable" });
+    expect(stage.sandbox.bank.retrieve(charge.providerId ?? "").status).to.equal("canceled");
+  });
+
   it("has succeeded where its provider says so instead, and is no failure", async () => {
     const { id } = await accepted();
     stage.sandbox.faults.add({

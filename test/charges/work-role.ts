@@ -18,7 +18,7 @@ const worker = new Worker({
   logger,
   charges: {
     providers: new Map(PROVIDERS.split(",").map((name) => [name, bankProvider(BANK_URL, name)])),
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
   },
   connect: (name) =>
     connectRedis(REDIS_URL, name, logger, { maxRetriesPerRequest: null, commandTimeout: undefined }),

@@ -15,7 +15,7 @@ describe("sandbox: result codes", () => {
       ["tx_bad_seq", pay({ sequence })],
       ["tx_bad_seq", pay({ sequence: sequence + 2n })],
       ["tx_too_late", pay({ bounds: { minTime: 0, maxTime: NOW - 100 } })],
-      ["tx_too_early", pay({ bounds: { minTime: NOW + 1000, maxTime: 0 } })],
+      ["tx_too_early", pay({ bounds: { minTime: NOW + 1_000_000, maxTime: 0 } })],
       ["tx_insufficient_fee", pay({ fee: "99" })],
       ["tx_insufficient_balance", stage.payment(poor, bob, "1", { fee: "100" })],
       ["tx_no_source_account", stage.payment(Keypair.random(), bob)],
