@@ -27,20 +27,13 @@ const CAN_STILL_PAY = `
   SELECT s.max_time FROM submissions s JOIN stream_cursors c USING (account)
   WHERE s.charge_id = $1 AND (c.settled_through IS NULL OR c.settled_through <= s.max_time)`;
 
-/** The next number: a lease that somebody believes to hold is over. */
-const COUNT = `UPDATE charges SET attempts = attempts + 1, asks = asks + 1 WHERE id = $1 RETURNING attempts`;
-
-const NOTE = `
-  INSERT INTO charge_attempts (charge_id, attempt, kind, ended_at, outcome, detail)
-  VALUES ($1, $2, 'ask', now(), $3, $4)`;
-
 /**
  * Ends an unknown charge by the word of a person who asked its provider, with its event and a note of who said so.
  * Inside a serializable transaction.
  * @throws ChargeNotClosedError with what to do, where a person's word can't end it
  */
 export async function closeCharge(runner: QueryRunner, closing: Closing): Promise<void> {
-  const { id, as, note, by } = closing;
+  const { id, note, by } = closing;
   const charge = await lockCharge(runner, id);
   if (charge === null) throw new ChargeNotClosedError(`there is no charge ${id}`);
   if (charge.status !== "unknown") {
@@ -54,11 +47,8 @@ export async function closeCharge(runner: QueryRunner, closing: Closing): Promis
     );
   }
   const ending = await endingOf(runner, charge, closing);
-  const [[counted]]: [{ attempts: number }[], number] = await runner.query(COUNT, [id]);
-  const outcome = as === "succeeded" ? "succeeded" : "declined";
-  await runner.query(NOTE, [id, counted?.attempts, outcome, `closed by ${by}: ${note}`]);
   try {
-    const ended = await endCharge(runner, id, ending, null);
+    const ended = await endCharge(runner, id, ending, { from: `closed by ${by}: ${note}` });
     if (ended !== "ended") throw new Error(`charge ${id} was locked, and could not be ended: ${ended}`);
   } catch (error) {
     if (violatedConstraint(error) !== "charges_provider_id_unique") throw error;

@@ -1,12 +1,12 @@
 import type { EntityManager } from "typeorm";
 
-/** One turn of a worker at a charge, or of a person. */
+/** One turn of a worker at a charge, or what somebody else said of it. */
 export type ChargeAttempt = {
   readonly attempt: number;
-  /** `charge`: the provider was told to charge. `ask`: it was asked first. */
-  readonly kind: "charge" | "ask";
+  /** `charge`: the provider was told to charge. `ask`: it was asked first. `told`: somebody told us, unasked. */
+  readonly kind: "charge" | "ask" | "told";
   readonly startedAt: Date;
-  /** Null while it is under way, and for ever where its process died. */
+  /** Null while it is under way; of a lost one, when it was given up. */
   readonly endedAt: Date | null;
   readonly outcome: AttemptOutcome | null;
   readonly detail: string | null;

@@ -66,7 +66,7 @@ async function writeVerdict(
   verdict: ChargeVerdict,
 ): Promise<Recorded> {
   if (verdict.kind === "end") {
-    const ended = await endCharge(runner, id, verdict.ending, attempt);
+    const ended = await endCharge(runner, id, verdict.ending, { lease: attempt });
     if (ended === "ended" || ended === "already") return { kind: "recorded" };
     const charge = ended === "contradiction" ? await lockCharge(runner, id) : null;
     if (charge === null) return { kind: "not_ours" };

@@ -8,6 +8,7 @@ import type { Finding } from "../recovery/finding.js";
 import { recordFinding } from "../recovery/findings-log.js";
 import { inSpan } from "../tracing.js";
 import { ringOutbox } from "../webhooks/outbox-bell.js";
+import { contradicted, logAttempt } from "./charge-log.js";
 import { CHARGE_QUEUE, PREFIX, type QueueContext } from "./queues.js";
 
 /** Calls of one worker at once. They mostly wait: the database sees each for a moment before and after. */
@@ -170,29 +171,12 @@ export class ChargeQueue {
     await passage.leave(attempted === null ? null : attempted.isFault);
     if (attempted === null) return;
     observer?.attempted(name, attempted.heard.kind);
-    this.#say(attempted);
+    logAttempt(attempted, logger);
     await this.#showContradiction(attempted);
     // Its event is told now, and not with the relay's next look.
     ringOutbox(forQueues);
     // The merchant has room for the next one now: without this line it would wait for the relay.
     await this.enqueueDue(merchantId).catch(() => undefined);
-  }
-
-  #say({ claim, heard, verdict, recorded, durationMs }: ChargeAttempted): void {
-    const { logger } = this.#context;
-    const { id: charge, provider, attempt } = claim;
-    const fields = { charge, provider, attempt, outcome: heard.kind, took: durationMs };
-    const why = "detail" in heard ? heard.detail : heard.kind;
-    if (recorded.kind === "contradiction") {
-      logger.error(fields, `a charge is ${recorded.status}, and its provider says ${heard.kind}`);
-    } else if (recorded.kind === "not_ours") {
-      logger.warn(fields, "an attempt at a charge took so long that another worker took it over");
-    } else if (verdict.kind === "end") {
-      const { ending } = verdict;
-      if (ending.kind === "succeeded") logger.debug(fields, "charge succeeded");
-      else logger.info(fields, `charge failed, ${ending.code}: ${ending.detail}`);
-    } else if (verdict.kind === "again") logger.info(fields, `charge refused, to be sent again: ${why}`);
-    else logger.warn(fields, `nobody knows whether it was charged, the provider is asked again: ${why}`);
   }
 
   async #showContradiction({ claim, heard, recorded }: ChargeAttempted): Promise<void> {
@@ -205,23 +189,6 @@ export class ChargeQueue {
       logger.error({ err: error, charge: claim.id }, "the contradiction could not be written down"),
     );
   }
-}
-
-function contradicted(
-  { id, provider, providerId, attempt }: ChargeAttempted["claim"],
-  heard: ChargeAttempted["heard"],
-  status: string,
-): Finding {
-  const named = "providerId" in heard ? heard.providerId : providerId;
-  return {
-    kind: "charge_contradicted",
-    subject: id,
-    action: "needs_person",
-    detail: `The charge is ${status}, and ${provider} says ${heard.kind}. Look it up there, and refund or record it by hand`,
-    evidence: { provider, attempt, said: heard.kind, provider_id: named },
-    before: { status },
-    after: { status },
-  };
 }
 
 function toJob({ attempts, ...data }: DueCharge): { name: string; data: Job; opts: { jobId: string } } {

@@ -5,6 +5,13 @@ import { toStroops } from "../stellar/stroops.js";
 import { chargeFailed, chargeSucceeded, type ToldCharge } from "./charge-events.js";
 import { tell } from "./tell.js";
 
+/** Who says so. */
+export type Heard =
+  /** The holder of this lease: what only it can know. */
+  | { readonly lease: number }
+  /** Somebody else, in words: it holds whoever has the charge now, and is noted as an attempt of kind `told`. */
+  | { readonly from: string };
+
 /** How a charge ends, by the word of its provider or of the network. */
 export type ChargeEnding =
   | { readonly kind: "succeeded"; readonly providerId: string }
@@ -33,6 +40,18 @@ const LOCK = `
 /** Money that came before anything was sent goes the same way as all other. */
 const BEGIN = `UPDATE charges SET status = 'processing' WHERE id = $1 AND status = 'pending'`;
 
+/** The next number: a lease that somebody believes to hold is over. */
+const TOLD = `
+  WITH counted AS (UPDATE charges SET attempts = attempts + 1 WHERE id = $1 RETURNING attempts)
+  INSERT INTO charge_attempts (charge_id, attempt, kind, ended_at, outcome, detail)
+  SELECT $1, attempts, 'told', now(), $2, $3 FROM counted`;
+
+/** As an attempt's outcome says it. */
+const SAID = { succeeded: "succeeded", failed: "declined" } as const satisfies Record<
+  ChargeEnding["kind"],
+  string
+>;
+
 const SUCCEED = `
   UPDATE charges SET status = 'succeeded', provider_id = coalesce(provider_id, $2), leased_since = NULL, ended_at = now()
   WHERE id = $1`;
@@ -53,21 +72,22 @@ const PAYMENTS = `SELECT FROM payments WHERE charge_id = $1 LIMIT 1`;
 /**
  * Ends a charge, with its event, inside a serializable transaction. Safe to repeat. What a provider says of success
  * counts whoever heard it; what only the holder of a lease can know needs that lease.
- * @param lease the attempt that it was heard in; null where it holds whoever has the charge now
+ * @param heard who says so
  * @throws the database's error
  */
 export async function endCharge(
   runner: QueryRunner,
   id: ChargeId,
   ending: ChargeEnding,
-  lease: number | null,
+  heard: Heard,
 ): Promise<Ended> {
   const charge = await lockCharge(runner, id);
   if (charge === null) return "no_such_charge";
   if (charge.status === ending.kind) return "already";
   if (["succeeded", "failed", "cancelled"].includes(charge.status)) return "contradiction";
-  if (lease !== null && !isHeld(charge, lease)) return "not_ours";
+  if ("lease" in heard && !isHeld(charge, heard.lease)) return "not_ours";
   if (charge.asset !== null && (await speaksAgainst(runner, id, ending))) return "contradiction";
+  if ("from" in heard) await runner.query(TOLD, [id, SAID[ending.kind], heard.from]);
   await runner.query(BEGIN, [id]);
   if (ending.kind === "succeeded") {
     await runner.query(SUCCEED, [id, ending.providerId]);

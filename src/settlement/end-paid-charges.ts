@@ -5,6 +5,8 @@ import { endCharge } from "./end-charge.js";
 import { handedInHash } from "./find-charges.js";
 import type { DecidedMovement } from "./record-outcomes.js";
 
+const FROM_THE_NETWORK = { from: "its credit on the network" };
+
 /**
  * Ends every charge that credits of a batch pay, with its event, in the transaction that records them. Acceptance has
  * checked that the operations sum exactly to the amount, and a transaction applies whole: its first credit proves the
@@ -23,7 +25,7 @@ export async function endPaidCharges(
     if (fresh.has(creditKeyText(movement))) paid.set(outcome.chargeId, handedInHash(movement));
   }
   for (const [id, providerId] of [...paid].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const ended = await endCharge(runner, id, { kind: "succeeded", providerId }, null);
+    const ended = await endCharge(runner, id, { kind: "succeeded", providerId }, FROM_THE_NETWORK);
     if (ended !== "ended" && ended !== "already") {
       throw new Error(`charge ${id} is paid by ${providerId} on the network, and can't succeed: ${ended}`);
     }

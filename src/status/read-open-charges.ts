@@ -1,10 +1,21 @@
 import type { EntityManager } from "typeorm";
 import type { Charges } from "./status.js";
 
+/**
+ * Since when nobody knows. Of a charge whose provider has said that it is still deciding, somebody does: a bank debit
+ * takes days. But a transaction is decided once its time bound has passed, whatever is said.
+ */
+const OLDEST_UNKNOWN = `
+  SELECT extract(epoch FROM now() - min(CASE WHEN a.outcome = 'in_progress' THEN s.max_time ELSE c.unknown_since END))
+  FROM charges c
+  LEFT JOIN charge_attempts a ON a.charge_id = c.id AND a.attempt = c.attempts - CASE WHEN c.leased_since IS NULL THEN 0 ELSE 1 END
+  LEFT JOIN submissions s ON s.charge_id = c.id
+  WHERE c.status = 'unknown' AND (a.outcome IS DISTINCT FROM 'in_progress' OR s.max_time < now())`;
+
 /** What is leased stands in `charges_leased`, all other open ones in `charges_due`. */
 const CHARGES = `
   SELECT sum(pending) AS pending, sum(processing) AS processing, sum(unknown) AS unknown, max(due) AS due,
-         (SELECT extract(epoch FROM now() - min(unknown_since)) FROM charges WHERE status = 'unknown') AS oldest_unknown
+         (${OLDEST_UNKNOWN}) AS oldest_unknown
   FROM (
     SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
            count(*) FILTER (WHERE status = 'processing') AS processing,

@@ -72,7 +72,7 @@ export type Charges = {
   readonly unknown: number;
   /** How long the oldest has waited that could be sent now, and that no worker takes; null without any. */
   readonly oldest_due_seconds: number | null;
-  /** Since when nobody knows whether the oldest unknown one was made; null without any. */
+  /** Since when nobody can say whether the oldest unknown one was made; null without any, or where its provider still decides. */
   readonly oldest_unknown_seconds: number | null;
 };
 

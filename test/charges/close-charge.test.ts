@@ -67,7 +67,7 @@ describe("an unknown charge that a person closes", () => {
     const [last] = await listAttempts(database.dataSource.manager, id, null, 1);
     expect(last).to.deep.include({
       attempt: 2,
-      kind: "ask",
+      kind: "told",
       outcome: "declined",
       detail: "closed by operator:ann: ticket 7",
     });

@@ -277,13 +277,14 @@ describe("an attempt at a charge", () => {
       ...bankProvider(bank.url),
       charge: async () => {
         await inSerializableTransaction(database.dataSource, (runner) =>
-          endCharge(runner, id, { kind: "succeeded", providerId: "hash" }, null),
+          endCharge(runner, id, { kind: "succeeded", providerId: "hash" }, { from: "test" }),
         );
         return { kind: "succeeded", providerId: "hash" };
       },
     };
     expect((await run(id, provider))?.recorded).to.deep.equal({ kind: "recorded" });
-    expect(await outcomes(id)).to.deep.equal(["charge succeeded"]);
+    // Each says what it heard; the end is one.
+    expect(await outcomes(id)).to.deep.equal(["charge succeeded", "told succeeded"]);
     expect(await events(id)).to.deep.equal(["charge.succeeded"]);
   });
 

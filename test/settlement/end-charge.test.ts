@@ -24,7 +24,9 @@ describe("the end of a charge on the network", () => {
   });
 
   const end = (id: ChargeId, ending: ChargeEnding) =>
-    inSerializableTransaction(database.dataSource, (runner) => endCharge(runner, id, ending, null));
+    inSerializableTransaction(database.dataSource, (runner) =>
+      endCharge(runner, id, ending, { from: "test" }),
+    );
   const read = () => readCharge(database.dataSource, handedIn.charge.id);
   /** As a consumer of an older version does, which knows of no charges. */
   const bookAsException = async () => {

@@ -154,7 +154,12 @@ describe("settle: what was handed in for a charge pays that charge", () => {
     const session = await aStoredSession();
     await inSerializableTransaction(dataSource, async (runner) => {
       await cancelCharge(runner, cancelled.charge.id);
-      await endCharge(runner, failed.charge.id, { kind: "failed", code: "declined", detail: "" }, null);
+      await endCharge(
+        runner,
+        failed.charge.id,
+        { kind: "failed", code: "declined", detail: "" },
+        { from: "test" },
+      );
     });
     await settle(dataSource, [
       creditOfCharge(cancelled),

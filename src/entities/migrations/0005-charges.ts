@@ -108,10 +108,11 @@ export class Charges5 implements MigrationInterface {
       CREATE TABLE charge_attempts (
         charge_id uuid NOT NULL CONSTRAINT charge_attempts_charge_exists REFERENCES charges,
         attempt integer NOT NULL CONSTRAINT charge_attempts_numbered CHECK (attempt > 0),
-        -- charge: the provider was told to charge. ask: it was asked first, and told only if it knew of nothing.
-        kind text NOT NULL CONSTRAINT charge_attempts_kind_known CHECK (kind IN ('charge', 'ask')),
+        -- charge: the provider was told to charge. ask: it was asked first, and told only if it knew of nothing. told: we
+        -- were told, and had not asked: by the credit on the network, by the provider's webhook, by a person.
+        kind text NOT NULL CONSTRAINT charge_attempts_kind_known CHECK (kind IN ('charge', 'ask', 'told')),
         started_at timestamptz NOT NULL DEFAULT now(),
-        -- Null while it is under way, and for ever where its process died.
+        -- Null while it is under way; of a lost one, when it was given up.
         ended_at timestamptz,
         outcome text,
         detail text,

@@ -1,5 +1,5 @@
 import { duration, seconds } from "../../status/duration.js";
-import type { Charges, Status } from "../../status/status.js";
+import { type Charges, DEFAULT_LIMITS, type Status } from "../../status/status.js";
 import { type Html, html } from "../html.js";
 
 const UNKNOWN = "–";
@@ -69,7 +69,7 @@ ${tile(
   "Open charges",
   number(charges === null ? null : charges.pending + charges.processing + charges.unknown),
   charges === null ? "not known" : chargesInWords(charges),
-  charges !== null && charges.unknown > 0,
+  charges !== null && (charges.oldest_unknown_seconds ?? 0) > DEFAULT_LIMITS.chargeUnknownSeconds,
 )}
 </dl>`;
 }

@@ -9,6 +9,8 @@ import { type Ended, endCharge, type LockedCharge, lockCharge } from "../../sett
 
 export type ToldSuccess = { readonly id: string; readonly intent: Intent };
 
+const FROM_WEBHOOK = { from: "Stripe's webhook" };
+
 /**
  * Ends the charge whose payment intent Stripe says has succeeded, whoever has it under lease: money that was taken is
  * taken. Safe to repeat, and in any order with the worker.
@@ -28,7 +30,7 @@ export async function takeSuccess(
     const doubt = doubtOf(charge, intent);
     const ended: Ended =
       doubt === null
-        ? await endCharge(runner, chargeId, { kind: "succeeded", providerId: intent.id }, null)
+        ? await endCharge(runner, chargeId, { kind: "succeeded", providerId: intent.id }, FROM_WEBHOOK)
         : "contradiction";
     if (ended !== "contradiction") return { ended, why: "" };
     const why = doubt ?? `the charge is ${charge.status}`;

@@ -52,11 +52,14 @@ export const Charge = z
 export const ChargeAttempt = z
   .object({
     attempt: z.int(),
-    kind: z.enum(["charge", "ask"]).meta({
-      description: "`charge`: the provider was told to charge. `ask`: it was asked first what became of it.",
+    kind: z.enum(["charge", "ask", "told"]).meta({
+      description:
+        "`charge`: the provider was told to charge. `ask`: it was asked first what became of it, and told only if it knew of nothing. `told`: we were told without asking, by the credit on the network, the provider's webhook or a person.",
     }),
     started_at: Time,
-    ended_at: Time.nullable().meta({ description: "Null while it is under way, or where its process died." }),
+    ended_at: Time.nullable().meta({
+      description: "Null while it is under way; of a lost one, when it was given up.",
+    }),
     outcome: z.enum(ATTEMPT_OUTCOMES).nullable(),
     detail: z.string().nullable().meta({ description: "For people." }),
   })
