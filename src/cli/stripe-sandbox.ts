@@ -11,13 +11,14 @@ const NO_SERVERS = {
   HORIZON_URL: "http://none",
 };
 
-type Options = { port: number; webhookUrl?: string; webhookSecret?: string };
+type Options = { port: number; journal?: string; webhookUrl?: string; webhookSecret?: string };
 
 export function addStripeSandboxCommand(program: Command): void {
   program
     .command("stripe-sandbox")
     .description("a server on this machine that speaks Stripe's API, for development: no real money")
     .option("--port <n>", "where to listen on 127.0.0.1; 0 takes a free one", port, 8420)
+    .option("--journal <file>", "keeps its payment intents over restarts")
     .option("--webhook-url <url>", "where its events go")
     .option("--webhook-secret <whsec>", "what it signs them with")
     .addHelpText(
@@ -32,6 +33,7 @@ export function addStripeSandboxCommand(program: Command): void {
         start: async () => {
           const sandbox = await startStripeSandbox({
             port: options.port,
+            ...(options.journal === undefined ? {} : { journal: options.journal }),
             ...(webhook === null ? {} : { webhook }),
           });
           stop = sandbox.stop;

@@ -148,6 +148,7 @@ async function startEmbedded(ends: Ends): Promise<void> {
     args: [
       "stripe-sandbox",
       ...["--port", String(stripePort)],
+      ...["--journal", join(folder, "sandbox", "payment-intents.jsonl")],
       ...["--webhook-url", `http://127.0.0.1:${apiPort}/v1/providers/stripe/webhook`],
       ...["--webhook-secret", STRIPE_DEMO.STRIPE_WEBHOOK_SECRET],
     ],

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { invalidRequest, noSuch, StripeProblem, unexpectedState } from "./errors.js";
 import { groupOf, type Params, textOf } from "./form.js";
+import type { IntentJournal } from "./journal.js";
 import type { PaymentIntent } from "./payment-intent.js";
 import { behaviourOf } from "./test-cards.js";
 
@@ -26,8 +27,19 @@ export class Bank {
   readonly #intents = new Map<string, PaymentIntent>();
   readonly #takings = new Map<string, Taking[]>();
 
-  /** @param tell hears of every change that Stripe sends webhooks about */
-  constructor(private readonly tell: (event: IntentEvent, intent: PaymentIntent) => void) {}
+  /**
+   * @param tell hears of every change that Stripe sends webhooks about
+   * @param journal what an earlier one left, and where every change is noted; nothing is kept without one
+   */
+  constructor(
+    private readonly tell: (event: IntentEvent, intent: PaymentIntent) => void,
+    private readonly journal: IntentJournal | null = null,
+  ) {
+    for (const intent of journal?.read() ?? []) {
+      this.#intents.set(intent.id, intent);
+      if (intent.status === "succeeded") this.#book(intent);
+    }
+  }
 
   /** @throws StripeProblem */
   create(params: Params): PaymentIntent {
@@ -71,6 +83,7 @@ export class Bank {
       status: method === null ? "requires_payment_method" : "requires_confirmation",
     };
     this.#intents.set(id, intent);
+    this.journal?.append(intent);
     return isConfirmed ? this.confirm(id, params) : intent;
   }
 
@@ -99,12 +112,14 @@ export class Bank {
         return intent;
       case "processes":
         intent.status = "processing";
+        this.journal?.append(intent);
         this.tell("payment_intent.processing", intent);
         return intent;
       case "wants_owner":
         if (textOf(params, "off_session") !== "true") {
           intent.status = "requires_action";
           intent.next_action = { type: "use_stripe_sdk", use_stripe_sdk: {} };
+          this.journal?.append(intent);
           return intent;
         }
         throw this.#decline(
@@ -139,6 +154,7 @@ export class Bank {
     intent.next_action = null;
     intent.canceled_at = Math.floor(Date.now() / 1000);
     intent.cancellation_reason = textOf(params, "cancellation_reason");
+    this.journal?.append(intent);
     this.tell("payment_intent.canceled", intent);
     return intent;
   }
@@ -168,10 +184,14 @@ export class Bank {
     intent.status = "succeeded";
     intent.amount_received = intent.amount;
     intent.latest_charge = `ch_${randomBytes(12).toString("hex")}`;
-    const chargeId = intent.metadata.charge_id ?? intent.id;
-    const { amount, currency } = intent;
-    this.#takings.set(chargeId, [...this.taken(chargeId), { payment_intent: intent.id, amount, currency }]);
+    this.#book(intent);
+    this.journal?.append(intent);
     this.tell("payment_intent.succeeded", intent);
+  }
+
+  #book({ id, metadata, amount, currency }: PaymentIntent): void {
+    const chargeId = metadata.charge_id ?? id;
+    this.#takings.set(chargeId, [...this.taken(chargeId), { payment_intent: id, amount, currency }]);
   }
 
   /** The method that was declined is taken off the intent, as Stripe does. */
@@ -179,6 +199,7 @@ export class Bank {
     intent.status = "requires_payment_method";
     intent.last_payment_error = { type: "card_error", code, decline_code: declineCode, message };
     intent.payment_method = null;
+    this.journal?.append(intent);
     this.tell("payment_intent.payment_failed", intent);
     return new StripeProblem(402, "card_error", message, { code, declineCode, intent, isKept: true });
   }

@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net";
 import { Bank } from "./bank.js";
 import { FaultBook } from "./faults.js";
 import { KeptAnswers } from "./idempotency.js";
+import { IntentJournal } from "./journal.js";
 import { respond } from "./respond.js";
 import { Webhooks, type WebhookTarget } from "./webhooks.js";
 
@@ -21,6 +22,8 @@ export type StripeSandboxOptions = {
   readonly apiKey?: string;
   /** Where events go; nowhere when left out. */
   readonly webhook?: WebhookTarget;
+  /** A file that keeps the intents over restarts; nothing is kept when left out. */
+  readonly journal?: string;
   /** How long a new intent can't be found by searching, 0 by default. */
   readonly searchLagMs?: number;
 };
@@ -42,7 +45,8 @@ export type StripeSandbox = {
 export async function startStripeSandbox(options: StripeSandboxOptions = {}): Promise<StripeSandbox> {
   const faults = new FaultBook(options.seed);
   const webhooks = new Webhooks(options.webhook ?? null, faults);
-  const bank = new Bank((event, intent) => webhooks.send(event, intent));
+  const journal = options.journal === undefined ? null : new IntentJournal(options.journal);
+  const bank = new Bank((event, intent) => webhooks.send(event, intent), journal);
   const kept = new KeptAnswers();
   const state = { bank, faults, searchLagMs: options.searchLagMs ?? 0 };
   const underWay = new Set<Promise<void>>();

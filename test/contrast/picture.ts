@@ -36,7 +36,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2933 }
 .label { text-anchor: end }
 .head { font-size: 16px; font-weight: 600 }
 .small { font-size: 12px; fill: #52606d }
-.taken { fill: #d64545 } .right .taken { fill: #2f855a }
+.taken { fill: #d64545 } .taken.right { fill: #2f855a }
 .recorded { fill: #829ab1 }
 .ordered { stroke: #1f2933; stroke-width: 1.5; stroke-dasharray: 3 3 }
 </style>
@@ -44,7 +44,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2933 }
 ${labels.join("\n")}
 ${panels.join("\n")}
 <g transform="translate(${LABEL} ${height - 22})">
-<rect class="taken" width="14" height="${BAR}"/><g class="right"><rect x="16" class="taken" width="14" height="${BAR}"/></g><text x="38" y="11" class="small">taken by the provider</text>
+<rect class="taken" width="14" height="${BAR}"/><rect x="16" class="taken right" width="14" height="${BAR}"/><text x="38" y="11" class="small">taken by the provider</text>
 <rect x="190" class="recorded" width="14" height="${BAR}"/><text x="212" y="11" class="small">recorded by the shop</text>
 <line x1="360" y1="-2" x2="360" y2="15" class="ordered"/><text x="370" y="11" class="small">ordered by the customer</text>
 </g>
@@ -55,11 +55,11 @@ ${panels.join("\n")}
 function panel({ title, lines }: Side, x: number): string {
   const total = totalOf(lines);
   const scale = PANEL / MOST;
-  const isRight = total.taken === total.recorded && total.doubled === 0;
   const bars = lines.map((line, i) => {
     const y = TOP + i * ROW;
     const long = (money: number) => Math.max(0, (money / Math.max(1, line.ordered)) * scale).toFixed(1);
-    return `<rect class="taken" x="${x}" y="${y}" width="${long(line.taken)}" height="${BAR}"/>
+    const isRightHere = line.taken === line.recorded && line.taken === line.ordered;
+    return `<rect class="${isRightHere ? "taken right" : "taken"}" x="${x}" y="${y}" width="${long(line.taken)}" height="${BAR}"/>
 <rect class="recorded" x="${x}" y="${y + BAR + 2}" width="${long(line.recorded)}" height="${BAR}"/>
 <line class="ordered" x1="${(x + scale).toFixed(1)}" y1="${y - 4}" x2="${(x + scale).toFixed(1)}" y2="${y + 2 * BAR + 6}"/>`;
   });
@@ -68,7 +68,7 @@ function panel({ title, lines }: Side, x: number): string {
     `taken ${euros(total.taken)}, recorded ${euros(total.recorded)}`,
     `${total.doubled} charged twice, ${total.ghosts} taken and not recorded`,
   ];
-  return `<g${isRight ? ' class="right"' : ""}>
+  return `<g>
 <text x="${x}" y="34" class="head">${title}</text>
 ${facts.map((fact, i) => `<text x="${x}" y="${56 + i * 18}" class="small">${fact}</text>`).join("\n")}
 ${bars.join("\n")}

@@ -27,6 +27,8 @@ export function contrastTable({ seed, perScenario, sides }: Contrast): string {
     line(head),
     line(head.map((_, i) => (i === 0 ? "---" : "---:"))),
     ...[...rows, total].map(line),
+    "",
+    "doubled: orders for which the provider took money more than once; ghosts: for which it took more than is on record.",
   ].join("\n");
 }
 

@@ -1,5 +1,8 @@
+import { appendFile, mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
 import Stripe from "stripe";
 import { type StripeSandbox, startStripeSandbox } from "../../src/stripe-sandbox/server.js";
@@ -192,5 +195,28 @@ describe("the Stripe sandbox, through Stripe's own package", () => {
     const taken = [{ payment_intent: id, amount: 1250, currency: "eur" }];
     expect(await admin("money")).to.deep.equal({ charges: [{ charge_id: "charge-1", taken }] });
     expect(await admin("faults", { action: "nonsense" })).to.have.property("error");
+  });
+
+  it("knows after a restart what it took, whatever a crash left of the last line", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "paidonce-stripe-"));
+    const journal = join(folder, "intents.jsonl");
+    try {
+      const first = await startStripeSandbox({ journal });
+      const { id } = first.bank.create({ amount: "1250", currency: "eur", payment_method: "pm_card_visa" });
+      first.bank.confirm(id, { return_url: "https://example.com" });
+      const open = first.bank.create({ amount: "5", currency: "eur", payment_method: "pm_card_visa" });
+      await first.stop();
+      await appendFile(journal, '{"id":"pi_half');
+      const second = await startStripeSandbox({ journal });
+      expect(second.bank.retrieve(id).status).to.equal("succeeded");
+      expect(second.bank.taken(id)).to.deep.equal([{ payment_intent: id, amount: 1250, currency: "eur" }]);
+      second.bank.cancel(open.id, {});
+      await second.stop();
+      const third = await startStripeSandbox({ journal });
+      expect(third.bank.list().map(({ status }) => status)).to.deep.equal(["canceled", "succeeded"]);
+      await third.stop();
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
