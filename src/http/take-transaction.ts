@@ -1,4 +1,4 @@
-import type { QueryRunner } from "typeorm";
+import type { DataSource, QueryRunner } from "typeorm";
 import type { z } from "zod";
 import type { SessionId } from "../entities/checkout-session.js";
 import { EnvelopeError } from "../submission/envelope-error.js";
@@ -9,9 +9,25 @@ import { Problem } from "./problem.js";
 import type { Answer } from "./route.js";
 import type { HandedInSession } from "./schemas/session.js";
 
-/** Reads what a wallet has signed. @throws Problem `transaction-refused` */
-export function readSigned(text: string, networkPassphrase: string): ReadEnvelope {
-  return refusing(() => readEnvelope(text, networkPassphrase));
+const EXISTS = `SELECT FROM checkout_sessions WHERE id = $1`;
+
+/**
+ * Reads what a wallet has signed for a session. Anybody may knock here, and signatures cost this thread more than a
+ * look at an index does: whoever names no session learns so first.
+ * @throws Problem `not-found`, `transaction-refused`
+ */
+export async function readSigned(
+  { dataSource, networkPassphrase }: Surroundings & { readonly dataSource: DataSource },
+  id: string,
+  text: string,
+): Promise<ReadEnvelope> {
+  const found: unknown[] = await dataSource.query(EXISTS, [id]);
+  if (found.length === 0) throw noSession(id);
+  try {
+    return readEnvelope(text, networkPassphrase);
+  } catch (error) {
+    return asProblem(error);
+  }
 }
 
 /**
@@ -32,7 +48,7 @@ export async function takeTransaction(
     case "paid":
       return { body: { ...presentPublicSession(handedIn.session, around), transaction_hash: envelope.hash } };
     case "no_such_session":
-      throw new Problem("not-found", `There is no session ${id}.`);
+      throw noSession(id);
     default:
       throw new Problem("conflict", `${wordsFor(handedIn)} This transaction was not sent.`);
   }
@@ -60,12 +76,8 @@ const NOT_OPEN: Readonly<Record<Extract<Conflict, { kind: "not_open" }>["status"
   cancelled: "The session was cancelled.",
 };
 
-function refusing<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    return asProblem(error);
-  }
+function noSession(id: string): Problem {
+  return new Problem("not-found", `There is no session ${id}.`);
 }
 
 function asProblem(error: unknown): never {

@@ -3,7 +3,7 @@ import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { hashMemo, idMemo, type MemoKey, textMemo } from "../stellar/memo.js";
 import { EnvelopeError } from "./envelope-error.js";
 import { type ReadOperation, readOperation, splitAddress } from "./read-operation.js";
-import { verifySignatures } from "./verify-signatures.js";
+import { SignatureVerifier, type Verify } from "./verify-signatures.js";
 
 /** What a signed transaction says, fee bump or not. */
 export type ReadEnvelope = {
@@ -25,6 +25,13 @@ export type ReadEnvelope = {
   readonly signatures: number;
   /** How many the fee bump has, at least 1; null of any other. */
   readonly outerSignatures: number | null;
+  /**
+   * How many of the accounts that the transaction acts for have signed it with their own key. Whoever is only paid need
+   * not sign, and counts for nothing. Other signers of an account are known to the network alone.
+   */
+  readonly ownSigners: number;
+  /** Whether who pays the fee of a fee bump has signed that with its own key; false of any other. */
+  readonly isBumpVerified: boolean;
   readonly operations: readonly ReadOperation[];
 };
 
@@ -38,9 +45,10 @@ export const MAX_ENVELOPE_TEXT = 64 * 1024;
  * Reads a signed transaction. Pure.
  * @param text base64 of a TransactionEnvelope
  * @param passphrase of the network whose hashes are meant
+ * @param verify one signature, for tests: how often it is called is bounded
  * @throws EnvelopeError when it is none, is not signed, or was signed for another network
  */
-export function readEnvelope(text: string, passphrase: string): ReadEnvelope {
+export function readEnvelope(text: string, passphrase: string, verify?: Verify): ReadEnvelope {
   if (text.length > MAX_ENVELOPE_TEXT) {
     throw new EnvelopeError("too_large", `the transaction is over ${MAX_ENVELOPE_TEXT} characters of base64`);
   }
@@ -55,9 +63,11 @@ export function readEnvelope(text: string, passphrase: string): ReadEnvelope {
   const outer = parsed instanceof FeeBumpTransaction ? parsed : null;
   const inner = parsed instanceof FeeBumpTransaction ? parsed.innerTransaction : parsed;
   const read = understand(text, inner, outer);
-  expectSigned(read, inner, outer);
-  return read;
+  return { ...read, ...expectSigned(read, inner, outer, new SignatureVerifier(verify)) };
 }
+
+/** What only verifying the signatures tells. */
+type Signed = Pick<ReadEnvelope, "ownSigners" | "isBumpVerified">;
 
 function parse(text: string, passphrase: string): Transaction | FeeBumpTransaction {
   try {
@@ -72,7 +82,11 @@ function parse(text: string, passphrase: string): Transaction | FeeBumpTransacti
   throw new EnvelopeError("not_a_transaction", "the TransactionEnvelope is not in its one binary form");
 }
 
-function understand(text: string, inner: Transaction, outer: FeeBumpTransaction | null): ReadEnvelope {
+function understand(
+  text: string,
+  inner: Transaction,
+  outer: FeeBumpTransaction | null,
+): Omit<ReadEnvelope, keyof Signed> {
   try {
     return {
       envelope: text,
@@ -96,7 +110,12 @@ function understand(text: string, inner: Transaction, outer: FeeBumpTransaction 
   }
 }
 
-function expectSigned(read: ReadEnvelope, inner: Transaction, outer: FeeBumpTransaction | null): void {
+function expectSigned(
+  read: Omit<ReadEnvelope, keyof Signed>,
+  inner: Transaction,
+  outer: FeeBumpTransaction | null,
+  verifier: SignatureVerifier,
+): Signed {
   if (read.signatures === 0) {
     throw new EnvelopeError("unsigned", "the transaction is not signed: its source account must sign it");
   }
@@ -104,18 +123,24 @@ function expectSigned(read: ReadEnvelope, inner: Transaction, outer: FeeBumpTran
     throw new EnvelopeError("unsigned", "the fee bump is not signed: its fee source must sign it");
   }
   const { source, feeSource, operations } = read;
-  const named = operations.flatMap((one) => [one.source, ...(one.destination ? [one.destination] : [])]);
-  const isWrong =
-    verifySignatures(inner.hash(), inner.signatures, new Set([source, ...named])) === "contradicted" ||
-    (outer !== null &&
-      feeSource !== null &&
-      verifySignatures(outer.hash(), outer.signatures, new Set([feeSource])) === "contradicted");
-  if (isWrong) {
+  // Whoever must sign comes first: the verifications are bounded.
+  const acting = new Set([source, ...operations.map((one) => one.source)]);
+  const paid = operations.map((one) => one.destination).filter((one) => one !== null);
+  const signed = verifier.check(inner.hash(), inner.signatures, new Set([...acting, ...paid]));
+  const bumped =
+    outer === null || feeSource === null
+      ? null
+      : verifier.check(outer.hash(), outer.signatures, new Set([feeSource]));
+  if (signed.finding === "contradicted" || bumped?.finding === "contradicted") {
     throw new EnvelopeError(
       "wrong_signature",
       "the signature does not fit the transaction: it was signed for another network or by another key",
     );
   }
+  return {
+    ownSigners: [...signed.by].filter((account) => acting.has(account)).length,
+    isBumpVerified: bumped?.finding === "verified",
+  };
 }
 
 function hashOf(transaction: Transaction | FeeBumpTransaction): TransactionHash {

@@ -201,6 +201,17 @@ describe("a transaction that a wallet hands in", () => {
     expect((await api.ask("POST", path, { body: { transaction: xdr } })).status).to.equal(404);
   });
 
+  it("is not read before its session is known to exist: signatures cost more than a look", async () => {
+    const nobodys = "01a1fde5-2471-7749-bad1-d5169feeeec6";
+    const path = `/v1/checkout/sessions/${nobodys}/transaction`;
+    // Read first, both would be refused for what they are.
+    const answers = [
+      await postXdr(api.url, nobodys, "what?"),
+      await api.ask("POST", path, { body: { transaction: "what?" } }),
+    ];
+    for (const answer of answers) expect(said(answer)).to.deep.equal([404, "not-found", undefined]);
+  });
+
   it("comes as a form, of a size: anything else is refused", async () => {
     const session = await open();
     const { xdr } = signedFor(spine, session);

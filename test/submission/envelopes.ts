@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import {
   Account,
   type FeeBumpTransaction,
@@ -5,9 +6,10 @@ import {
   type Memo,
   Operation,
   Asset as SdkAsset,
+  StrKey,
   type Transaction,
   TransactionBuilder,
-  type xdr,
+  xdr,
 } from "@stellar/stellar-sdk";
 import type { ReadEnvelope } from "../../src/submission/read-envelope.js";
 import { readEnvelope } from "../../src/submission/read-envelope.js";
@@ -80,4 +82,26 @@ export function bump(inner: Transaction, by: Keypair = stranger, signers = [by])
   const bumped = TransactionBuilder.buildFeeBumpTransaction(by, "200", inner, inner.networkPassphrase);
   for (const signer of signers) bumped.sign(signer);
   return bumped;
+}
+
+/** Accounts and signatures of one hint, as many as the network takes: each signature could be by each account. */
+export function collidingHints(passphrase = PASSPHRASE): Transaction {
+  const hint = new Uint8Array([1, 2, 3, 4]);
+  const account = () => StrKey.encodeEd25519PublicKey(Buffer.concat([randomBytes(28), hint]));
+  const builder = new TransactionBuilder(new Account(account(), "1"), {
+    fee: "100",
+    networkPassphrase: passphrase,
+    timebounds: { minTime: 0, maxTime: Math.floor(Date.now() / 1000) + 200 },
+  });
+  for (let i = 0; i < 100; i++) {
+    const [source, destination] = [account(), account()];
+    builder.addOperation(Operation.payment({ source, destination, asset: SdkAsset.native(), amount: "1" }));
+  }
+  const built = builder.build();
+  const [signature] = transaction([pay("1")]).signatures;
+  if (signature === undefined) throw new Error("nothing is signed");
+  const bytes = Buffer.from(signature.toXdr());
+  bytes.set(hint);
+  for (let i = 0; i < 20; i++) built.addDecoratedSignature(xdr.DecoratedSignature.fromXdr(bytes));
+  return built;
 }

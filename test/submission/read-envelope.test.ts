@@ -6,6 +6,7 @@ import { EnvelopeError, type EnvelopeFault } from "../../src/submission/envelope
 import { MAX_ENVELOPE_TEXT, readEnvelope } from "../../src/submission/read-envelope.js";
 import {
   bump,
+  collidingHints,
   issuer,
   merchant,
   PASSPHRASE,
@@ -37,6 +38,26 @@ describe("what a signed transaction says", () => {
     assert.notEqual(other.outerHash, one.outerHash);
     assert.equal(one.feeSource, stranger.publicKey());
     assert.deepEqual([one.signatures, one.outerSignatures], [1, 1]);
+  });
+
+  it("counts those who had to sign and did, each once, and nobody who is only paid", () => {
+    const acting = Operation.payment({
+      source: stranger.publicKey(),
+      destination: merchant.publicKey(),
+      asset: Asset.native(),
+      amount: "1",
+    });
+    const signersOf = (...signers: Keypair[]) => read(transaction([acting], { signers })).ownSigners;
+    assert.equal(signersOf(payer), 1);
+    assert.equal(signersOf(payer, stranger), 2);
+    assert.equal(signersOf(payer, payer), 1, "twice");
+    assert.equal(signersOf(payer, merchant), 1, "who is paid");
+    assert.equal(signersOf(payer, Keypair.random()), 1, "a key that is not in it");
+    assert.equal(signersOf(Keypair.random()), 0);
+    const inner = transaction([acting]);
+    assert.equal(read(inner).isBumpVerified, false);
+    assert.equal(read(bump(inner)).isBumpVerified, true);
+    assert.equal(read(bump(inner, stranger, [Keypair.random()])).isBumpVerified, false);
   });
 
   it("has the same hash in the form from before protocol 13", () => {
@@ -189,6 +210,19 @@ describe("what can't be read is refused with its reason", () => {
 
   it("but not one of a signer whom only the network knows", () => {
     assert.equal(read(transaction([pay("1")], { signers: [Keypair.random()] })).signatures, 1);
+  });
+
+  it("and is done with a bounded number of verifications, whatever hints its sender chose", () => {
+    const inner = collidingHints();
+    for (const signed of [inner, bump(inner)]) {
+      let verifications = 0;
+      const envelope = readEnvelope(text(signed), PASSPHRASE, () => {
+        verifications++;
+        return false;
+      });
+      assert.equal(envelope.ownSigners, 0);
+      assert.ok(verifications <= 21, `${verifications} verifications`);
+    }
   });
 
   it("an amount of nothing or less: it would make up for another operation", () => {

@@ -29,7 +29,7 @@ export function walletCallback(sources: CallbackSources) {
       });
     }
     // A wallet that does not encode its form sends + as it is, which reads as a space. Base64 has none.
-    const envelope = readSigned(xdr.replaceAll(" ", "+"), sources.networkPassphrase);
+    const envelope = await readSigned(sources, id.data, xdr.replaceAll(" ", "+"));
     const { body } = await inSerializableTransaction(sources.dataSource, (runner) =>
       takeTransaction(runner, id.data, envelope, sources),
     );

@@ -1,3 +1,4 @@
+import type { DataSource } from "typeorm";
 import { z } from "zod";
 import type { ReadEnvelope } from "../../submission/read-envelope.js";
 import type { Surroundings } from "../present-session.js";
@@ -13,7 +14,9 @@ const SignedTransaction = z.strictObject({
 });
 
 /** Signed transactions for sessions, from a shop's own page or app. Wallets have `POST /pay/:id/transaction`. */
-export function sessionTransactionRoutes(around: Surroundings): Route[] {
+export function sessionTransactionRoutes(
+  sources: Surroundings & { readonly dataSource: DataSource },
+): Route[] {
   return [
     write({
       method: "POST",
@@ -28,9 +31,9 @@ export function sessionTransactionRoutes(around: Surroundings): Route[] {
       body: SignedTransaction,
       answer: HandedInSession,
       status: 202,
-      prepare: async ({ body }) => readSigned(body.transaction, around.networkPassphrase),
+      prepare: ({ params, body }) => readSigned(sources, params.id, body.transaction),
       write: ({ params }, runner, envelope) =>
-        takeTransaction(runner, params.id, envelope as ReadEnvelope, around),
+        takeTransaction(runner, params.id, envelope as ReadEnvelope, sources),
     }),
   ];
 }
