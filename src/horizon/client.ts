@@ -102,6 +102,19 @@ export class HorizonClient {
     return await this.#page(`accounts/${account}/payments`, query, signal);
   }
 
+  /**
+   * An account as it is in the ledger that the answer names: of state, Horizon says in `Latest-Ledger` which one.
+   * @throws HorizonError `not_found` when it does not exist there
+   */
+  async account(
+    account: AccountId,
+    signal: AbortSignal,
+  ): Promise<{ readonly fields: Fields; readonly latestLedger: LedgerSequence | null }> {
+    const path = `accounts/${account}`;
+    const { body, latestLedger } = await this.#get(path, {}, signal);
+    return { fields: expectFields(body, path), latestLedger };
+  }
+
   /** One operation with its transaction; null when this server does not know it. */
   async operation(id: OperationId, signal: AbortSignal): Promise<unknown> {
     try {

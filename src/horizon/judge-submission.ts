@@ -4,6 +4,7 @@ import type { HorizonRoot } from "./client.js";
 import { describeHole, findHistoryHole } from "./history-hole.js";
 import { reachesPast } from "./reach.js";
 import type { TransactionAnswer } from "./read-transaction.js";
+import { isSpent } from "./result-code.js";
 
 /** A transaction that was submitted for a session, as the session remembers it. */
 export type Submitted = {
@@ -16,7 +17,7 @@ export type Submitted = {
 export type Judgement =
   /** It is in a ledger: what it credited is settled like any other credit. */
   | { readonly kind: "settle"; readonly movements: readonly Movement[] }
-  /** It can't pay any more. The code is null where it never got into a ledger. */
+  /** It can't pay any more. The code is null where no ledger has used it up. */
   | { readonly kind: "roll_back"; readonly resultCode: string | null; readonly why: string }
   | { readonly kind: "wait"; readonly why: string }
   | { readonly kind: "ask_person"; readonly why: string };
@@ -25,7 +26,9 @@ export type Judgement =
 export type Roots = { readonly before: HorizonRoot; readonly after: HorizonRoot };
 
 /**
- * Decides what a submitted transaction has come to. Pure.
+ * Decides what a transaction that was submitted for a session has come to. Pure. For sessions alone: to roll one back
+ * too early loses no money, since a credit that comes later still pays it. A charge that has failed stays so, and asks
+ * for more (src/providers/stellar/expiry.ts).
  *
  * A transaction that is not found has failed only if it can't apply any more **and** the server that does not find
  * it has every ledger in which it could have: its time bound lies behind the close of a ledger (CAP-21: it is valid
@@ -54,23 +57,15 @@ export function judgeSubmission(submitted: Submitted, answer: TransactionAnswer,
   return { kind: "roll_back", resultCode: null, why };
 }
 
-/**
- * Whether a transaction that failed in a ledger has used up its sequence number there: then it can be in no other.
- * One whose operations failed has. What the ledger refused before them has not, always: of a fee bump whose own
- * signature or balance no longer held, the transaction inside was not tried, and anybody can bump it anew (CAP-15,
- * stellar-core FeeBumpTransactionFrame::apply). Horizon finds such a bump by the hash of the inner one too.
- */
-export function isSpent(resultCode: string): boolean {
-  return resultCode === "tx_failed" || resultCode.startsWith("tx_failed (");
-}
-
 function judgeFailed(
   { maxTime }: Submitted,
   { ledger, resultCode }: Extract<TransactionAnswer, { kind: "failed" }>,
   { before }: Roots,
 ): Judgement {
   const why = `the network put it into ledger ${ledger} and refused it: ${resultCode}`;
-  const isOver = maxTime !== null && reachesPast(before, null, maxTime);
-  if (isSpent(resultCode) || isOver) return { kind: "roll_back", resultCode, why };
-  return { kind: "wait", why: `${why}, which leaves its sequence number to be used again` };
+  if (isSpent(resultCode)) return { kind: "roll_back", resultCode, why };
+  const unspent = `${why}, which leaves its sequence number to be used again`;
+  if (maxTime === null || !reachesPast(before, null, maxTime)) return { kind: "wait", why: unspent };
+  // The code is this one bump's: by the inner hash Horizon shows one of several, and another can have applied.
+  return { kind: "roll_back", resultCode: null, why: `${unspent}, until ${maxTime.toISOString()} only` };
 }

@@ -3,9 +3,13 @@ import type { HorizonRoot } from "./client.js";
 
 /**
  * By how much a server may lag that does not say where it is. Horizon sends `Latest-Ledger` with answers about the
- * ledger's state alone (stellar/go, StateMiddleware), not with operations and transactions; servers that lag by more
- * than their threshold, 30 ledgers by default, answer those with 503 stale_history. Operators who have switched that
- * off must not put such a server behind a balancer.
+ * ledger's state alone (stellar-horizon, StateMiddleware), not with operations and transactions. Nothing bounds the lag
+ * of those: `history-stale-threshold`, after which a server answers 503 stale_history, is 0 by default, which means never
+ * (internal/flags.go).
+ *
+ * So this is a guess, for what a wrong guess does not harm: a session that is rolled back, or expires, too early loses no
+ * money, since a credit that comes later still settles it. A charge that was called failed can't be paid any more, so
+ * that there an answer counts only by the ledger that it names itself (`saysItReachesPast`).
  */
 export const UNSAID_LAG_MS = 200_000;
 
@@ -29,4 +33,9 @@ export function reachesPast(root: Newest, latestLedger: LedgerSequence | null, m
   return (
     hasCaughtUp(root, latestLedger, moment) && closedAt !== null && closedAt.getTime() > moment.getTime()
   );
+}
+
+/** The same, by an answer that names its ledger itself and by no other. */
+export function saysItReachesPast(root: Newest, latestLedger: LedgerSequence | null, moment: Date): boolean {
+  return latestLedger !== null && reachesPast(root, latestLedger, moment);
 }

@@ -4,7 +4,7 @@ import type { HorizonClient } from "./client.js";
 import { decodePage } from "./decode-page.js";
 import { HorizonError } from "./errors.js";
 import { completed } from "./read-page.js";
-import { resultCodeOf } from "./result-code.js";
+import { isSpent, resultCodeOf } from "./result-code.js";
 
 /** What became of a transaction, as the answering server knows it. */
 export type TransactionAnswer =
@@ -18,6 +18,25 @@ export type TransactionAnswer =
   | { readonly kind: "failed"; readonly ledger: LedgerSequence; readonly resultCode: string }
   /** Not in a ledger up to this one, of those that the server has; null where it does not say. */
   | { readonly kind: "absent"; readonly latestLedger: LedgerSequence | null };
+
+/**
+ * Asks for a transaction that was handed in, by its inner hash and by that of the bump it came in. By an inner hash
+ * Horizon finds every bump of it and shows one, in no order that it promises (TransactionByHash: no ORDER BY): an older
+ * one that failed can hide the one that has applied.
+ * @throws HorizonError; no answer is never `absent`
+ */
+export async function readSubmitted(
+  client: HorizonClient,
+  account: AccountId,
+  { hash, outerHash }: { readonly hash: TransactionHash; readonly outerHash: TransactionHash | null },
+  signal: AbortSignal,
+): Promise<TransactionAnswer> {
+  const found = await readTransaction(client, account, hash, signal);
+  const isEnd = found.kind === "applied" || (found.kind === "failed" && isSpent(found.resultCode));
+  if (isEnd || outerHash === null) return found;
+  const bump = await readTransaction(client, account, outerHash, signal);
+  return bump.kind === "absent" ? found : bump;
+}
 
 /**
  * Asks for a transaction by its hash, the inner one of a fee bump as well, and reads what it brought to an account.

@@ -16,6 +16,16 @@ export function resultCodeOf(resultXdr: unknown): string {
   }
 }
 
+/**
+ * Whether a transaction that failed in a ledger has used up its sequence number there: then it can be in no other.
+ * One whose operations failed has. What the ledger refused before them has not, always: of a fee bump whose own
+ * signature or balance no longer held, the transaction inside was not tried, and anybody can bump it anew (CAP-15,
+ * stellar-core FeeBumpTransactionFrame::apply). Horizon finds such a bump by the hash of the inner one too.
+ */
+export function isSpent(resultCode: string): boolean {
+  return resultCode === "tx_failed" || resultCode.startsWith("tx_failed (");
+}
+
 function codeOf(result: { readonly type: string; readonly results?: readonly Operation[] }): string {
   const operations = (result.results ?? []).map(operationCode);
   const code = snake(result.type);

@@ -32,6 +32,7 @@ export function applyTransaction(
   context: LedgerContext,
   rules: readonly BoundOperation[] = bindAll(envelope),
 ): AppliedTransaction {
+  if (isPayerGone(envelope, context)) return refusedOutside(rules);
   const feeCharged = chargeFee(envelope, context);
   const draft = new Draft(context.accounts, context.ledger, context.closeTime);
   const operations = rules.map((rule) => {
@@ -53,6 +54,25 @@ export function applyTransaction(
       })),
     },
     operations,
+  };
+}
+
+/**
+ * Whether who was to pay a fee bump has been merged away earlier in the same ledger: it is in the ledger all the same,
+ * and the transaction inside is not tried (FeeBumpTransactionFrame::apply). The network has taken the fee before; here
+ * nobody is left to pay it.
+ */
+export function isPayerGone(
+  { isFeeBump, feeSource }: Envelope,
+  { accounts }: Pick<LedgerContext, "accounts">,
+) {
+  return isFeeBump && !accounts.has(baseAccount(feeSource));
+}
+
+function refusedOutside(rules: readonly BoundOperation[]): AppliedTransaction {
+  return {
+    verdict: { level: "outer", code: "tx_no_source_account", feeCharged: 0n, operations: null },
+    operations: rules.map((operation) => ({ operation, applied: failed("op_no_source_account") })),
   };
 }
 

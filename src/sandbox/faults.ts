@@ -43,8 +43,11 @@ export const faultSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("reorder"), ...match }),
   /** The server has ingested this many ledgers less. */
   z.object({ kind: z.literal("lag"), ledgers: z.number().int().positive(), ...match }),
-  /** Answers say nothing of the server's newest ledger, as Horizon's about history do. */
-  z.object({ kind: z.literal("headerless"), ...match }),
+  /**
+   * Answers say nothing of the server's newest ledger: those about history, as Horizon's; or also those about the
+   * ledger's state, as behind a proxy that drops what it does not know.
+   */
+  z.object({ kind: z.literal("headerless"), of: z.enum(["history", "all"]).default("history"), ...match }),
   z.object({
     kind: z.literal("submit"),
     outcome: z.enum(["applied_504", "lost_504", "applied_bad_seq", "try_again_later"]),
@@ -130,6 +133,7 @@ export class FaultBook {
     for (const rule of this.#rules) {
       const { fault } = rule;
       if (!applies(fault.kind, method, path, streaming)) continue;
+      if (fault.kind === "headerless" && fault.of === "history" && STATE.test(path)) continue;
       if (!path.startsWith(fault.path) || (fault.method ?? method) !== method) continue;
       if (fault.probability < 1 && this.#random() >= fault.probability) continue;
       rule.left -= 1;
@@ -139,6 +143,9 @@ export class FaultBook {
     return new Faults(met, this.#random);
   }
 }
+
+/** Answered from the ledger's state (Horizon's StateMiddleware), not from history: an account, and its data. */
+const STATE = /^\/accounts\/[^/]+(\/data\/[^/]+)?$/;
 
 /** Whether a kind means anything to a request; else its count would be used up by requests it can't touch. */
 function applies(kind: FaultKind, method: string, path: string, streaming: boolean): boolean {

@@ -64,6 +64,8 @@ export class History {
   readonly all = new AccountFeeds();
   readonly #accounts = new Map<string, AccountFeeds>();
   readonly #byHash = new Map<string, HistoryTransaction>();
+  /** All bumps of a transaction, oldest first. */
+  readonly #byInnerHash = new Map<string, HistoryTransaction[]>();
   #elder = 0;
 
   /** @param retention how many ledgers to keep; undefined keeps all */
@@ -73,9 +75,9 @@ export class History {
     return this.#elder;
   }
 
-  /** By outer or inner hash. */
+  /** By outer or inner hash. Of several bumps the oldest, as Horizon's index gives it: its query has no order. */
   transaction(hash: string): HistoryTransaction | undefined {
-    return this.#byHash.get(hash);
+    return this.#byHash.get(hash) ?? this.#byInnerHash.get(hash)?.[0];
   }
 
   operation(id: bigint): HistoryOperation | undefined {
@@ -99,7 +101,10 @@ export class History {
 
   #index(transaction: HistoryTransaction): void {
     this.#byHash.set(transaction.hash, transaction);
-    if (transaction.innerHash !== null) this.#byHash.set(transaction.innerHash, transaction);
+    const { innerHash } = transaction;
+    if (innerHash !== null) {
+      this.#byInnerHash.set(innerHash, [...(this.#byInnerHash.get(innerHash) ?? []), transaction]);
+    }
     this.all.transactions.append(transaction);
     for (const account of transaction.participants) this.feeds(account).transactions.append(transaction);
     for (const operation of transaction.operations) {
@@ -119,6 +124,14 @@ export class History {
     return feeds;
   }
 
+  #forgetBump(transaction: HistoryTransaction): void {
+    const { innerHash } = transaction;
+    if (innerHash === null) return;
+    const left = (this.#byInnerHash.get(innerHash) ?? []).filter((one) => one !== transaction);
+    if (left.length === 0) this.#byInnerHash.delete(innerHash);
+    else this.#byInnerHash.set(innerHash, left);
+  }
+
   #forget(elder: number): void {
     if (elder <= this.#elder) return;
     this.#elder = elder;
@@ -127,7 +140,7 @@ export class History {
     const accounts = new Set<string>();
     for (const transaction of this.all.transactions.dropBefore(floor)) {
       this.#byHash.delete(transaction.hash);
-      if (transaction.innerHash !== null) this.#byHash.delete(transaction.innerHash);
+      this.#forgetBump(transaction);
       for (const account of transaction.participants) accounts.add(account);
       for (const operation of transaction.operations) {
         for (const account of operation.participants) accounts.add(account);

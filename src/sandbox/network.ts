@@ -1,4 +1,5 @@
 import { Keypair } from "@stellar/stellar-sdk";
+import { isPayerGone } from "./apply-transaction.js";
 import { checkTransaction } from "./check-transaction.js";
 import { applyEntry, closeHeader, type Entry } from "./close-ledger.js";
 import { Credits } from "./credits.js";
@@ -180,7 +181,7 @@ export class SandboxNetwork {
     const transactions: HistoryTransaction[] = [];
     for (const entry of entries) {
       // An injection is nobody's to refuse: its carrier is an operation that the sandbox can't apply itself.
-      const checked = check && entry.injection === null;
+      const checked = check && entry.injection === null && !isPayerGone(entry.envelope, context);
       const verdict = checked ? this.#recheck(entry.envelope, ledger, closeTime) : null;
       if (verdict !== null) {
         entry.settle?.({ kind: "dropped", verdict });

@@ -4,7 +4,7 @@ import { checkpoint } from "../checkpoints.js";
 import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
 import { HorizonError, WrongNetworkError } from "../horizon/errors.js";
 import { judgeSubmission } from "../horizon/judge-submission.js";
-import { readTransaction } from "../horizon/read-transaction.js";
+import { readSubmitted } from "../horizon/read-transaction.js";
 import { submitTransaction } from "../horizon/submit.js";
 import type { TransactionHash } from "../stellar/credit.js";
 import { type ClaimedSubmission, claimSubmission } from "./claim-submission.js";
@@ -98,10 +98,10 @@ async function attempt(parts: Following, claim: ClaimedSubmission, signal: Abort
 const TOO_LATE = "tx_too_late";
 
 async function judge({ horizon, passphrase }: Following, claim: ClaimedSubmission, signal: AbortSignal) {
-  const { account, hash, maxTime, after } = claim;
+  const { account, maxTime, after } = claim;
   // Before the question: an answer can only be believed about ledgers that were closed when it was given.
   const before = await horizon.assertNetwork(passphrase, signal);
-  const answer = await readTransaction(horizon, account, hash, signal);
+  const answer = await readSubmitted(horizon, account, claim, signal);
   const latest: HorizonRoot = answer.kind === "absent" ? await horizon.root(signal) : before;
   return judgeSubmission({ maxTime, after }, answer, { before, after: latest });
 }

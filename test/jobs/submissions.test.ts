@@ -1,4 +1,4 @@
-import { type Keypair, TransactionBuilder } from "@stellar/stellar-sdk";
+import { type Keypair, Operation, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { inSerializableTransaction } from "../../src/entities/serializable.js";
@@ -268,6 +268,43 @@ describe("transactions that wallets have handed in", () => {
     await work();
     await expectPaidOnce(session, signed);
     expect(await answers()).to.deep.equal(Array.from({ length: 3 }, () => "202 paid true"));
+  });
+
+  it("may be hidden behind another's bump that failed before them, which is no reason why they did not pay", async () => {
+    const { stage, payer } = spine;
+    const bumped = (inner: Transaction, by: Keypair) => {
+      const bump = TransactionBuilder.buildFeeBumpTransaction(by, "400", inner, stage.network.passphrase);
+      bump.sign(by);
+      return bump;
+    };
+    const doomed = stage.account("100");
+    const helper = stage.account("100");
+    for (const isBumpedByUs of [true, false]) {
+      const session = await open();
+      const { operation, memo } = paymentOf(session);
+      const inner = stage.build(payer, [operation], { memo, bounds: validFor(300) });
+      const own = isBumpedByUs ? bumped(inner, helper) : inner;
+      const signed = {
+        hash: Buffer.from(inner.hash()).toString("hex"),
+        xdr: own.toEnvelope().toXdr("base64"),
+      };
+      expect((await postXdr(api.url, session.id, signed.xdr)).status).to.equal(202);
+      // Merged away in the ledger that holds its bump: that fails there, and the transaction inside is not tried.
+      const payerOfFee = isBumpedByUs ? doomed : stage.account("100");
+      stage.queue(stage.build(payerOfFee, [Operation.accountMerge({ destination: helper.publicKey() })]));
+      stage.queue(bumped(inner, payerOfFee));
+      close();
+      expect(await work()).to.deep.equal({ waiting: 1 });
+      if (isBumpedByUs) {
+        close();
+        expect(await work()).to.deep.equal({ paid: 1 });
+        await expectPaidOnce(session, signed);
+        continue;
+      }
+      await query("UPDATE submissions SET max_time = $1 WHERE ended_at IS NULL", PAST.toISOString());
+      expect(await work()).to.deep.equal({ rolled_back: 1 });
+      expect(await stateOf(session)).to.include({ status: "pending", last_result_code: "tx_too_late" });
+    }
   });
 
   it("are not sent any more once another payment has come, or the session's last moment has passed", async () => {

@@ -1,13 +1,25 @@
 import { sleep } from "../../backoff.js";
 import type { ChargeId } from "../../entities/charge.js";
-import type { HorizonClient } from "../../horizon/client.js";
+import type { HorizonClient, HorizonRoot } from "../../horizon/client.js";
 import { HorizonError, WrongNetworkError } from "../../horizon/errors.js";
-import { isSpent, type Judgement, judgeSubmission } from "../../horizon/judge-submission.js";
-import { readTransaction, type TransactionAnswer } from "../../horizon/read-transaction.js";
+import { describeHole, findHistoryHole } from "../../horizon/history-hole.js";
+import { readSource } from "../../horizon/read-source.js";
+import { readSubmitted, type TransactionAnswer } from "../../horizon/read-transaction.js";
+import { isSpent } from "../../horizon/result-code.js";
 import { submitTransaction } from "../../horizon/submit.js";
 import type { Kept } from "../../submission/read-submission.js";
-import type { ChargeOrder, ChargeOutcome, FindOutcome, InProgress, Provider } from "../provider.js";
+import { sequenceOf } from "../../submission/sequence-of.js";
+import type {
+  ChargeOrder,
+  ChargeOutcome,
+  Declined,
+  FindOutcome,
+  InProgress,
+  Provider,
+  Succeeded,
+} from "../provider.js";
 import { STELLAR } from "./accept.js";
+import { isInNoLedger, provedBySource } from "./expiry.js";
 import { ruleFor, type SubmitRule } from "./submit-rules.js";
 
 export type StellarOptions = {
@@ -54,7 +66,7 @@ export class StellarProvider implements Provider {
     });
   }
 
-  /** Asks the ledgers by hash, and by nothing else. */
+  /** Asks the ledgers by hash and, where they hold nothing of it, whether they still could. */
   async find({ id }: ChargeOrder, signal: AbortSignal): Promise<FindOutcome> {
     return await answered(signal, async () => {
       const { horizon, passphrase } = this.options;
@@ -62,13 +74,36 @@ export class StellarProvider implements Provider {
       if (kept === null) return NOTHING_KEPT;
       // Before the question: an answer can only be believed about ledgers that were closed when it was given.
       const before = await horizon.assertNetwork(passphrase, signal);
-      const answer = await readTransaction(horizon, kept.account, kept.hash, signal);
-      const after = answer.kind === "absent" ? await horizon.root(signal) : before;
-      const judgement = judgeSubmission(kept, answer, { before, after });
-      // By the network's clock: while a ledger can still take it, sending it again is what helps.
-      const closedAt = before.historyLatestClosedAt;
-      return foundBy(judgement, kept, closedAt === null || closedAt <= kept.maxTime);
+      const answer = await readSubmitted(horizon, kept.account, kept, signal);
+      return seen(answer, kept) ?? (await this.#unseen(kept, answer, before, signal));
     });
+  }
+
+  /** A failure that did not spend its sequence number is no more than an absence: it can apply in another bump. */
+  async #unseen(
+    kept: Kept,
+    answer: TransactionAnswer,
+    before: HorizonRoot,
+    signal: AbortSignal,
+  ): Promise<FindOutcome> {
+    const { horizon, passphrase } = this.options;
+    const { maxTime } = kept;
+    const said = wordsFor(answer);
+    const until = maxTime.toISOString();
+    // By the network's clock: while a ledger can still take it, sending it again is what helps.
+    const closedAt = before.historyLatestClosedAt;
+    if (closedAt === null || closedAt <= maxTime) {
+      return { kind: "absent", detail: `${said}, and it can apply until ${until}` };
+    }
+    const after = await horizon.root(signal);
+    if (isInNoLedger(kept, answer, { before, after })) return expired(`in no ledger until ${until}`);
+    const { source, sequence } = sequenceOf(kept.envelope, passphrase);
+    const proof = provedBySource({ maxTime, sequence }, await readSource(horizon, source, signal), before);
+    if (proof.isProof) return expired(`${said}, and could apply until ${until} only: ${proof.why}`);
+    // Later answers can prove more. Where none ever does, a person closes the charge.
+    const hole = findHistoryHole(kept.after, after);
+    const holed = hole === null ? "" : `; ${describeHole(hole)}`;
+    return { kind: "in_progress", detail: `${said}, which proves nothing: ${proof.why}${holed}` };
   }
 
   /** @returns null where it is in no ledger as far as one can see */
@@ -91,7 +126,7 @@ export class StellarProvider implements Provider {
 
   async #lookOnce(kept: Kept, signal: AbortSignal): Promise<ChargeOutcome | null> {
     try {
-      return seen(await readTransaction(this.options.horizon, kept.account, kept.hash, signal), kept);
+      return seen(await readSubmitted(this.options.horizon, kept.account, kept, signal), kept);
     } catch (error) {
       // Behind a balancer one server knows the transaction, and the next one not yet what it paid.
       if (error instanceof HorizonError && error.kind === "behind") return null;
@@ -130,7 +165,7 @@ function decidedBy({ maxTime }: Kept): Pick<InProgress, "askAfterMs"> {
 
 type Unanswered = { readonly kind: "in_progress" | "unknown"; readonly detail: string };
 
-function seen(answer: TransactionAnswer, { hash }: Kept): ChargeOutcome | null {
+function seen(answer: TransactionAnswer, { hash }: Kept): Succeeded | Declined | null {
   if (answer.kind === "applied") {
     return { kind: "succeeded", providerId: hash, movements: answer.movements };
   }
@@ -138,23 +173,21 @@ function seen(answer: TransactionAnswer, { hash }: Kept): ChargeOutcome | null {
   return null;
 }
 
-function foundBy(judgement: Judgement, { hash, maxTime }: Kept, canApply: boolean): FindOutcome {
-  switch (judgement.kind) {
-    case "settle":
-      return { kind: "succeeded", providerId: hash, movements: judgement.movements };
-    case "roll_back":
-      if (judgement.resultCode !== null) return failed(judgement.resultCode);
-      return {
-        kind: "declined",
-        code: "transaction_expired",
-        detail: `in no ledger until ${maxTime.toISOString()}`,
-      };
-    case "wait":
-    case "ask_person":
-      return { kind: canApply ? "absent" : "in_progress", detail: judgement.why };
+function wordsFor(answer: TransactionAnswer): string {
+  switch (answer.kind) {
+    case "applied":
+      return `it is in ledger ${answer.ledger}`;
+    case "failed":
+      return `ledger ${answer.ledger} refused it before its operations: ${answer.resultCode}`;
+    case "absent":
+      return "the server that was asked does not know it";
   }
 }
 
 function failed(resultCode: string) {
   return { kind: "declined", code: "transaction_failed", detail: resultCode } as const;
+}
+
+function expired(detail: string) {
+  return { kind: "declined", code: "transaction_expired", detail } as const;
 }

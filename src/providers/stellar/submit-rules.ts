@@ -53,7 +53,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   // Fees fall again; and anybody may wrap it in a fee bump.
   tx_insufficient_fee: "the network is busy and asks for more: sent again, or bumped by anybody",
   tx_insufficient_balance: "its source can't pay the fee now",
-  tx_no_source_account: "its source account does not exist now",
+  tx_no_account: "its source account does not exist now",
   // Signers of an account change; a transaction of the same payer can add one.
   tx_bad_auth: "its signatures do not suffice now",
   tx_bad_auth_extra: "it has signatures that nobody asked for now",

@@ -300,29 +300,121 @@ describe("the stellar provider, on a real server", () => {
     }
   });
 
-  it("declines as expired only by a server that is past its last ledger and says so", async () => {
+  const expectExpired = (outcome: FindOutcome) =>
+    assert.deepEqual(
+      { ...outcome, detail: "" },
+      { kind: "declined", code: "transaction_expired", detail: "" },
+      inspect(outcome),
+    );
+  /** Its time is over. */
+  const expire = ({ id }: ChargeOrder) => {
+    const one = kept.get(id);
+    if (one !== undefined) kept.set(id, { ...one, maxTime: new Date(Date.now() - 600_000) });
+  };
+  const forget = ({ id }: ChargeOrder) => {
+    const one = kept.get(id);
+    if (one !== undefined) kept.set(id, { ...one, after: BEFORE_ALL });
+  };
+
+  it("declines as expired only by an answer that names a ledger past its time", async () => {
     const order = accept(payment("10", inSeconds(-10)));
-    const lag = fault({ kind: "lag", ledgers: 2, path: "/transactions" });
+    const rules = [
+      fault({ kind: "lag", ledgers: 2, path: "/transactions" }),
+      fault({ kind: "lag", ledgers: 2, path: "/accounts" }),
+    ];
     stage.network.closeLedger();
     expectOpen(await provider().charge(order, signal), "in_progress", /^tx_too_late/);
-    expectOpen(await provider().find(order, signal), "in_progress", /does not know it/);
-    stage.sandbox.faults.clear(lag);
-    const silent = fault({ kind: "headerless" });
-    expectOpen(await provider().find(order, signal), "in_progress", /does not say/);
+    expectOpen(await provider().find(order, signal), "in_progress", /for its account is at ledger/);
+    for (const id of rules) stage.sandbox.faults.clear(id);
+    const silent = fault({ kind: "headerless", of: "all" });
+    expectOpen(await provider().find(order, signal), "in_progress", /does not say how far/);
     stage.sandbox.faults.clear(silent);
-    const found = await provider().find(order, signal);
-    assert.deepEqual({ ...found, detail: "" }, { kind: "declined", code: "transaction_expired", detail: "" });
+    expectExpired(await provider().find(order, signal));
   });
 
-  it("is not given up by a server that has forgotten ledgers: a person decides once its time is over", async () => {
-    const [open, over] = [accept(payment()), accept(payment("10", inSeconds(-10)))];
-    for (const { id } of [open, over]) {
-      const one = kept.get(id);
-      if (one !== undefined) kept.set(id, { ...one, after: BEFORE_ALL });
-    }
+  it("is not failed by a lagging server that does not say where it is, however long ago its time was", async () => {
+    const order = accept(payment());
+    assert.equal((await provider().charge(order, signal)).kind, "in_progress");
     stage.network.closeLedger();
-    expectOpen(await provider().find(open, signal), "absent", /no longer has ledgers/);
+    expire(order);
+    fault({ kind: "headerless" });
+    // Horizon's history-stale-threshold is 0 by default: it may lag by any time and answers all the same.
+    const lag = fault({ kind: "lag", ledgers: 1, path: "/transactions" });
+    expectOpen(await provider().find(order, signal), "in_progress", /used up/);
+    stage.sandbox.faults.clear(lag);
+    expectSuccess(await provider().find(order, signal), order);
+  });
+
+  it("is expired where its account has not used its number, though history is silent or forgotten", async () => {
+    const order = accept(payment());
+    expire(order);
+    forget(order);
+    stage.network.closeLedger();
+    fault({ kind: "headerless" });
+    expectExpired(await provider().find(order, signal));
+  });
+
+  it("is a person's to close where its number is used up, or its account gone, and history silent", async () => {
+    const order = accept(payment());
+    stage.apply(payment("3"));
+    expire(order);
+    const silent = fault({ kind: "headerless" });
+    expectOpen(await provider().find(order, signal), "in_progress", /used up/);
+    stage.sandbox.faults.clear(silent);
+    expectExpired(await provider().find(order, signal));
+
+    const late = accept(payment());
+    stage.apply(stage.build(payer, [Operation.accountMerge({ destination: merchant.publicKey() })]));
+    expire(late);
+    fault({ kind: "headerless" });
+    expectOpen(await provider().find(late, signal), "in_progress", /account is gone/);
+    // Created again, its numbers begin above all that it ever used.
+    stage.account("100", payer);
+    expectOpen(await provider().find(late, signal), "in_progress", /used up/);
+  });
+
+  it("is not given up by a server that has forgotten ledgers, where its number is used up", async () => {
+    const [open, over] = [accept(payment()), accept(payment())];
+    for (const order of [open, over]) forget(order);
+    expire(over);
+    expectOpen(await provider().find(open, signal), "absent", /can apply until/);
+    stage.apply(payment("3"));
     expectOpen(await provider().find(over, signal), "in_progress", /no longer has ledgers/);
+  });
+
+  /** A bump in the ledger in which its payer was merged away before: refused there, and the one inside not tried. */
+  const failInLedger = (inner: Transaction) => {
+    const doomed = stage.account("100");
+    stage.queue(stage.build(doomed, [Operation.accountMerge({ destination: merchant.publicKey() })]));
+    stage.queue(bumped(inner, doomed));
+    stage.network.closeLedger();
+  };
+  const bumped = (inner: Transaction, by: Keypair) => {
+    const outer = TransactionBuilder.buildFeeBumpTransaction(by, "200", inner, stage.network.passphrase);
+    outer.sign(by);
+    return outer;
+  };
+
+  it("is not failed by another's bump that failed before it and hides it, whose number it did not spend", async () => {
+    const inner = payment();
+    failInLedger(inner);
+    const own = bumped(inner, stage.account("100"));
+    const [byInner, byBoth] = [accept(inner), accept(own)];
+    expectOpen(await provider().find(byInner, signal), "absent", /tx_no_account.*can apply until/);
+    stage.apply(own);
+    for (const order of [byInner, byBoth]) expire(order);
+    expectOpen(await provider().find(byInner, signal), "in_progress", /tx_no_account.*used up/);
+    const found = await provider().find(byBoth, signal);
+    assert.ok(found.kind === "succeeded" && found.movements?.length === 1, inspect(found));
+    assert.equal((await provider().charge(byBoth, signal)).kind, "succeeded");
+  });
+
+  it("has expired, and not failed by the other's code, where such a bump is all that ledgers hold of it", async () => {
+    const inner = payment();
+    failInLedger(inner);
+    const order = accept(inner);
+    expire(order);
+    expectExpired(await provider().find(order, signal));
   });
 
   it("waits for the server behind the balancer that knows of the transaction, and not yet what it paid", async () => {

@@ -17,7 +17,7 @@ describe("the rules for what is said to a transaction", () => {
     [refused("tx_too_early"), "look_once", "in_progress", /^tx_too_early: /],
     [refused("tx_insufficient_fee"), "look_once", "in_progress", /fee bump|bumped/],
     [refused("tx_insufficient_balance"), "look_once", "in_progress", /can't pay the fee/],
-    [refused("tx_no_source_account"), "look_once", "in_progress", /does not exist/],
+    [refused("tx_no_account"), "look_once", "in_progress", /does not exist/],
     [refused("tx_bad_auth"), "look_once", "in_progress", /signatures/],
     [refused("tx_bad_auth_extra"), "look_once", "in_progress", /signatures/],
     [
