@@ -42,7 +42,8 @@ export async function takeTransaction(
   envelope: ReadEnvelope,
   around: Surroundings,
 ): Promise<Answer<z.output<typeof HandedInSession>>> {
-  const handedIn = await handIn(runner, id as SessionId, envelope, new Date()).catch(asProblem);
+  const here = { now: new Date(), passphrase: around.networkPassphrase };
+  const handedIn = await handIn(runner, id as SessionId, envelope, here).catch(asProblem);
   switch (handedIn.kind) {
     case "in_flight":
     case "paid":

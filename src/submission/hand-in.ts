@@ -4,6 +4,7 @@ import { beginProcessing } from "../settlement/begin-processing.js";
 import { readSession, type SessionWithMoney } from "../settlement/read-sessions.js";
 import { checkSession } from "./check-session.js";
 import type { ReadEnvelope } from "./read-envelope.js";
+import { replaceEnvelope } from "./replace-envelope.js";
 import { storeSubmission } from "./store-submission.js";
 
 /** What became of a signed transaction that a wallet handed in for a session. */
@@ -31,27 +32,31 @@ const HAS_PAID = `
 /**
  * Takes a signed transaction for a session: envelope, hash and `processing` hold together, inside the caller's
  * serializable transaction, and nothing is sent before that is committed. The same transaction again gets the same
- * answer; of two different ones, one is taken.
+ * answer, and is kept as it was signed best; of two different ones, one is taken.
+ * @param around `passphrase` of the network that it was read for
  * @throws EnvelopeError where it would not pay the session; the database's error
  */
 export async function handIn(
   runner: QueryRunner,
   id: SessionId,
   envelope: ReadEnvelope,
-  now: Date,
+  around: { readonly now: Date; readonly passphrase: string },
 ): Promise<HandedIn> {
   await runner.query(LOCK, [id]);
   const session = await readSession(runner.manager, id);
   if (session === null) return { kind: "no_such_session" };
   const { hash, outerHash } = envelope;
   const { status } = session;
-  if (status === "processing" && session.submittedHash === hash) return { kind: "in_flight", session };
+  if (status === "processing" && session.submittedHash === hash) {
+    await replaceEnvelope(runner, envelope, around.passphrase);
+    return { kind: "in_flight", session };
+  }
   if (status === "paid") {
     const paid: unknown[] = await runner.query(HAS_PAID, [id, [hash, ...(outerHash ? [outerHash] : [])]]);
     if (paid.length > 0) return { kind: "paid", session };
   }
   if (status !== "pending") return { kind: "not_open", status };
-  const transaction = checkSession(envelope, session, now);
+  const transaction = checkSession(envelope, session, around.now);
   const stored = await storeSubmission(runner, transaction, { sessionId: id });
   if (stored.kind === "applied") return stored;
   if (stored.kind === "used") return { kind: "used", forThisSession: stored.sessionId === id };

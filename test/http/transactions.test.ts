@@ -1,4 +1,4 @@
-import { Keypair } from "@stellar/stellar-sdk";
+import { type FeeBumpTransaction, Keypair, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { settle } from "../../src/settlement/settle.js";
@@ -96,6 +96,66 @@ describe("a transaction that a wallet hands in", () => {
       expect(more).to.deep.equal([]);
       expect(submission.hash).to.equal(taken[0]?.body.transaction_hash);
     }
+  });
+
+  it("is kept as it was signed best: a better signed or bumped one takes its place, no other does", async () => {
+    const session = await open();
+    const signed = signedFor(spine, session);
+    const { passphrase } = spine.stage.network;
+    const inner = TransactionBuilder.fromXdr(signed.xdr, passphrase) as Transaction;
+    const textOf = (one: Transaction | FeeBumpTransaction) => one.toEnvelope().toXdr("base64");
+    const signedBy = (...signers: Keypair[]) => {
+      const copy = TransactionBuilder.fromXdr(signed.xdr, passphrase) as Transaction;
+      copy.signatures.splice(0);
+      for (const signer of signers) copy.sign(signer);
+      return copy;
+    };
+    const bumped = (by: Keypair, of: Transaction, fee = "1000") => {
+      const bump = TransactionBuilder.buildFeeBumpTransaction(Keypair.random(), fee, of, passphrase);
+      const own = TransactionBuilder.buildFeeBumpTransaction(by, fee, of, passphrase);
+      own.sign(by);
+      bump.sign(by);
+      return { own: textOf(own), forged: textOf(bump) };
+    };
+    const helper = Keypair.random();
+    const partial = textOf(signedBy(Keypair.random()));
+    const unknownBumped = bumped(helper, signedBy(Keypair.random())).own;
+    const best = bumped(helper, inner);
+    const takes: readonly (readonly [string, string, string])[] = [
+      ["the first", partial, partial],
+      ["another of a signer whom nobody knows", textOf(signedBy(Keypair.random())), partial],
+      ["a bump of it", unknownBumped, unknownBumped],
+      ["its payer's", signed.xdr, signed.xdr],
+      ["with a stranger's signature beside", textOf(signedBy(spine.payer, helper)), signed.xdr],
+      ["a worse one", partial, signed.xdr],
+      ["a bump that its payer has not signed", best.forged, signed.xdr],
+      ["a bump", best.own, best.own],
+      ["another bump", bumped(helper, inner, "2000").own, best.own],
+      ["the one inside", signed.xdr, best.own],
+      ["a bump of a worse one", bumped(helper, signedBy(helper)).own, best.own],
+    ];
+    for (const [what, xdr, expected] of takes) {
+      await spine.database.dataSource.query(
+        "UPDATE submissions SET next_attempt_at = now() + interval '1 hour', last_answer = 'tx_bad_auth' WHERE hash = $1",
+        [signed.hash],
+      );
+      const [before] = await kept(session);
+      const { status, body } = await postXdr(api.url, session.id, xdr);
+      expect([status, body.transaction_hash], what).to.deep.equal([202, signed.hash]);
+      const [row] = await kept(session);
+      expect(row.envelope, what).to.equal(expected);
+      if (before === undefined) continue;
+      const isReplaced = before.envelope !== row.envelope;
+      expect(isReplaced ? row.last_answer : "kept", what).to.equal(isReplaced ? null : "kept");
+      expect(row.next_attempt_at <= new Date(), what).to.equal(isReplaced);
+      expect(row.attempts, what).to.equal(before.attempts + (isReplaced ? 1 : 0));
+    }
+    await spine.database.dataSource.query(
+      "UPDATE submissions SET envelope = $2, ended_at = now() WHERE hash = $1",
+      [signed.hash, partial],
+    );
+    await postXdr(api.url, session.id, signed.xdr);
+    expect((await kept(session))[0].envelope, "after its end").to.equal(partial);
   });
 
   it("is refused with the reason, and nothing is kept", async () => {

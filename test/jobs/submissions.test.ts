@@ -1,4 +1,4 @@
-import { type Keypair, Operation, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
+import { Keypair, Operation, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { inSerializableTransaction } from "../../src/entities/serializable.js";
@@ -366,5 +366,25 @@ describe("transactions that wallets have handed in", () => {
     const { leased_since, next_attempt_at } = await submission(signed);
     expect(leased_since).to.not.equal(null);
     expect(next_attempt_at).to.deep.equal(new Date("2026-01-01T00:00:00Z"));
+  });
+
+  it("are sent as they were signed best, at once, though a worker holds what was handed in before", async () => {
+    const session = await open();
+    const signed = signedFor(spine, session);
+    const unsigned = signedFor(spine, session, { signers: [Keypair.random()] });
+    expect((await postXdr(api.url, session.id, unsigned.xdr)).status).to.equal(202);
+    const id = fault({ kind: "delay", ms: 400, path: "/transactions_async" });
+    const slow = work();
+    await eventually(async () => (await submission(signed)).attempts === 1);
+    expect((await postXdr(api.url, session.id, signed.xdr)).status).to.equal(202);
+    await slow;
+    spine.stage.sandbox.faults.clear(id);
+    const { next_attempt_at, last_answer } = await submission(signed);
+    expect(next_attempt_at <= new Date(), "it can't say when to look again").to.equal(true);
+    expect(last_answer, "nor what was said to this one").to.equal(null);
+    await work();
+    close();
+    await work();
+    await expectPaidOnce(session, signed);
   });
 });
