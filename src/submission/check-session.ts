@@ -1,6 +1,6 @@
 import { type DecidableSession, decide } from "../settlement/decide.js";
 import type { MemoKey } from "../stellar/memo.js";
-import { checkTime, LEAST_SECONDS_LEFT } from "./check-time.js";
+import { checkTime, checkUnverifiedTime, LEAST_SECONDS_LEFT } from "./check-time.js";
 import { EnvelopeError } from "./envelope-error.js";
 import { type Incoming, incomingOf } from "./incoming.js";
 import type { ReadEnvelope } from "./read-envelope.js";
@@ -21,6 +21,7 @@ export function checkSession(
   now: Date,
 ): SignedTransaction {
   const maxTime = checkTime(envelope, now);
+  checkUnverifiedTime(envelope, maxTime, now);
   const incoming = incomingOf(envelope, session.account);
   const [payment, ...more] = incoming;
   if (payment === undefined) {

@@ -10,6 +10,12 @@ export const LEAST_SECONDS_LEFT = 10;
  */
 const MOST_SECONDS_LEFT = 60 * 60;
 
+/**
+ * Of a transaction for a session in which no signature could be verified, as wallets bound theirs. Anybody who knows a
+ * session can hand in one that will never apply, at no cost, and the session is `processing` until its time is over.
+ */
+const MOST_SECONDS_UNVERIFIED = 5 * 60;
+
 /** For a payer's clock that is fast; what may not apply for longer is a promise, no payment. */
 const MOST_SECONDS_UNTIL_VALID = 60;
 
@@ -47,6 +53,24 @@ export function checkTime({ minTime, maxTime }: ReadEnvelope, now: Date): Date {
     );
   }
   return maxTime;
+}
+
+/**
+ * Checks that what anybody may hand in holds its session for a short while only, where nobody can tell here whether it
+ * was signed by who must sign it: other signers of an account are known to the network alone.
+ * @param maxTime as checkTime gave it
+ * @throws EnvelopeError `expires_too_late`
+ */
+export function checkUnverifiedTime(
+  { ownSigners }: Pick<ReadEnvelope, "ownSigners">,
+  maxTime: Date,
+  now: Date,
+): void {
+  if (ownSigners > 0 || secondsBetween(now, maxTime) <= MOST_SECONDS_UNVERIFIED) return;
+  throw new EnvelopeError(
+    "expires_too_late",
+    `the transaction expires at ${maxTime.toISOString()}: as none of its signatures is by the own key of an account that it acts for, its upper time bound lies at most 5 minutes ahead; with one, up to an hour`,
+  );
 }
 
 function secondsBetween(from: Date, to: Date): number {

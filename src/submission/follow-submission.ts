@@ -20,8 +20,12 @@ import { lookAgainAfter } from "./look-again.js";
 export type Following = {
   readonly dataSource: DataSource;
   readonly horizon: HorizonClient;
-  /** The network that Horizon must serve: another one knows none of our transactions. */
-  readonly passphrase: string;
+  /**
+   * What a server of our network has said of its ledgers, before now: another network knows none of our transactions. It
+   * can be a while ago, which only makes a look wait that need not.
+   * @throws HorizonError, WrongNetworkError
+   */
+  readonly root: () => Promise<HorizonRoot>;
   readonly logger: Logger;
 };
 
@@ -72,7 +76,7 @@ export async function followSubmission(
 }
 
 async function attempt(parts: Following, claim: ClaimedSubmission, signal: AbortSignal): Promise<Followed> {
-  const { dataSource, horizon, passphrase, logger } = parts;
+  const { dataSource, root, logger } = parts;
   // Nobody can have sent it before the first attempt, but a payer who has it too, and ingest sees that.
   const judgement = claim.attempt === 1 ? null : await judge(parts, claim, signal);
   switch (judgement?.kind) {
@@ -88,7 +92,7 @@ async function attempt(parts: Following, claim: ClaimedSubmission, signal: Abort
       return conclusion;
     }
   }
-  if (judgement === null) await horizon.assertNetwork(passphrase, signal);
+  if (judgement === null) await root();
   const unsent = judgement?.kind === "ask_person" ? FOR_A_PERSON : UNSENT;
   await postpone(parts, claim, canPay(claim, new Date()) ? await send(parts, claim, signal) : unsent);
   return "waiting";
@@ -97,12 +101,14 @@ async function attempt(parts: Following, claim: ClaimedSubmission, signal: Abort
 /** What the network would say to one whose time is over, and that it never took. */
 const TOO_LATE = "tx_too_late";
 
-async function judge({ horizon, passphrase }: Following, claim: ClaimedSubmission, signal: AbortSignal) {
+async function judge({ horizon, root }: Following, claim: ClaimedSubmission, signal: AbortSignal) {
   const { account, maxTime, after } = claim;
   // Before the question: an answer can only be believed about ledgers that were closed when it was given.
-  const before = await horizon.assertNetwork(passphrase, signal);
+  const before = await root();
   const answer = await readSubmitted(horizon, account, claim, signal);
-  const latest: HorizonRoot = answer.kind === "absent" ? await horizon.root(signal) : before;
+  // What its server has forgotten matters once its time is over: until then it is sent again in any case.
+  const isOpen = before.historyLatestClosedAt === null || before.historyLatestClosedAt <= maxTime;
+  const latest = answer.kind === "absent" && !isOpen ? await horizon.root(signal) : before;
   return judgeSubmission({ maxTime, after }, answer, { before, after: latest });
 }
 
@@ -150,7 +156,15 @@ async function send(
 
 async function postpone({ dataSource }: Following, claim: ClaimedSubmission, sent: Sent): Promise<void> {
   const { attempt, maxTime } = claim;
-  const waiting = { attempt, maxTime, now: new Date(), askedMs: sent.askedMs, random: Math.random() };
+  const refusal = sent.refusal === undefined ? claim.refusal : sent.refusal;
+  const waiting = {
+    attempt,
+    maxTime,
+    refusal,
+    now: new Date(),
+    askedMs: sent.askedMs,
+    random: Math.random(),
+  };
   await postponeSubmission(dataSource, claim, lookAgainAfter(waiting), sent.refusal);
 }
 

@@ -65,12 +65,16 @@ describe("transactions that wallets have handed in", () => {
     return { session, signed };
   };
   /** One look of a worker at all that is open, as if the time until then had passed. */
-  const work = async (passphrase = spine.stage.network.passphrase, { signal } = new AbortController()) => {
+  const work = async (
+    passphrase = spine.stage.network.passphrase,
+    { signal } = new AbortController(),
+    horizon = new HorizonClient({ url: spine.stage.sandbox.url, timeoutMs: 2_000 }),
+  ) => {
     await query("UPDATE submissions SET next_attempt_at = now() WHERE ended_at IS NULL");
     return followDueSubmissions(
       {
         dataSource: spine.database.dataSource,
-        horizon: new HorizonClient({ url: spine.stage.sandbox.url, timeoutMs: 2_000 }),
+        horizon,
         passphrase,
         logger: silent,
       },
@@ -366,6 +370,28 @@ describe("transactions that wallets have handed in", () => {
     const { leased_since, next_attempt_at } = await submission(signed);
     expect(leased_since).to.not.equal(null);
     expect(next_attempt_at).to.deep.equal(new Date("2026-01-01T00:00:00Z"));
+  });
+
+  it("cost Horizon one question about its ledgers a run, however many are due, and later ones every five minutes", async () => {
+    class Counting extends HorizonClient {
+      roots = 0;
+      override root(signal: AbortSignal) {
+        this.roots++;
+        return super.root(signal);
+      }
+    }
+    const all = await Promise.all(
+      Array.from({ length: 4 }, () => handedIn({ signers: [Keypair.random()], bounds: validFor(250) })),
+    );
+    for (let look = 1; look <= 6; look++) {
+      const horizon = new Counting({ url: spine.stage.sandbox.url });
+      expect(await work(undefined, new AbortController(), horizon)).to.deep.equal({ waiting: all.length });
+      expect(horizon.roots, `look ${look}`).to.equal(1);
+    }
+    const rows = await query(
+      "SELECT last_answer, next_attempt_at > max_time AND next_attempt_at < max_time + interval '10 seconds' AS at_its_end FROM submissions",
+    );
+    for (const row of rows) expect(row).to.deep.equal({ last_answer: "tx_bad_auth", at_its_end: true });
   });
 
   it("are sent as they were signed best, at once, though a worker holds what was handed in before", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Asset, Memo, Operation } from "@stellar/stellar-sdk";
+import { Asset, Keypair, Memo, Operation } from "@stellar/stellar-sdk";
 import type { SessionId, SessionStatus } from "../../src/entities/checkout-session.js";
 import { muxedAddress, parseAccountId } from "../../src/stellar/account.js";
 import { NATIVE, parseAsset } from "../../src/stellar/asset.js";
@@ -13,6 +13,7 @@ import {
   merchant,
   NOW,
   pay,
+  payer,
   read,
   seconds,
   stranger,
@@ -48,6 +49,20 @@ describe("a transaction for a checkout session", () => {
     assert.deepEqual(check([pay("10")]).memoKeys, ["id:7"]);
     check([pay("10.5")]);
     check([pay("10"), pay("1", { to: stranger.publicKey() })]);
+  });
+
+  it("has five minutes at the most where no signature in it can be verified, and an hour where one is", () => {
+    const session = { ...open, expiresAt: new Date(seconds(7200) * 1000) };
+    const signedBy = (signer: Keypair, maxTime: number) =>
+      check([pay("10")], { memo: ours, signers: [signer], maxTime }, session);
+    signedBy(payer, 3600);
+    signedBy(Keypair.random(), 300);
+    assert.throws(() => signedBy(Keypair.random(), 301), {
+      code: "expires_too_late",
+      message: /none of its signatures.*at most 5 minutes/,
+    });
+    // Whoever is only paid can sign for nobody.
+    assert.throws(() => signedBy(merchant, 301), { code: "expires_too_late" });
   });
 
   it("may name it by the muxed id of its address instead, whatever memo stands beside it", () => {

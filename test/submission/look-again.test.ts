@@ -4,7 +4,15 @@ import { lookAgainAfter, type Waiting } from "../../src/submission/look-again.js
 const NOW = new Date("2026-11-01T12:00:00Z");
 const inSeconds = (seconds: number) => new Date(NOW.getTime() + seconds * 1_000);
 const delayOf = (facts: Partial<Waiting>) =>
-  lookAgainAfter({ attempt: 1, maxTime: inSeconds(300), now: NOW, askedMs: null, random: 0, ...facts });
+  lookAgainAfter({
+    attempt: 1,
+    maxTime: inSeconds(300),
+    now: NOW,
+    refusal: null,
+    askedMs: null,
+    random: 0,
+    ...facts,
+  });
 
 describe("when a transaction is looked at again", () => {
   it("within a ledger or so at first, then less often, at least every 36 s", () => {
@@ -21,6 +29,21 @@ describe("when a transaction is looked at again", () => {
     expect(delayOf({ attempt: 50, maxTime: inSeconds(5) })).to.equal(12_000);
     expect(delayOf({ attempt: 50, maxTime: inSeconds(-6) })).to.equal(1_000);
     expect(delayOf({ attempt: 50, maxTime: inSeconds(-60) })).to.equal(30_000);
+  });
+
+  it("every five minutes after an answer that will not change soon, once it has stood for some ledgers", () => {
+    const delayAfter = (refusal: string | null, attempt: number, maxTime = inSeconds(3600)) =>
+      delayOf({ refusal, attempt, maxTime });
+    for (const code of ["tx_bad_auth", "tx_no_account", "tx_bad_seq"]) {
+      for (let attempt = 1; attempt <= 5; attempt++) {
+        expect(delayAfter(code, attempt), code).to.equal(delayAfter(null, attempt));
+      }
+      expect(delayAfter(code, 6), code).to.equal(300_000);
+      expect(delayAfter(code, 6, inSeconds(60)), "and when its time is over").to.equal(67_000);
+    }
+    for (const code of ["tx_insufficient_fee", "tx_too_early", "tx_failed (op_underfunded)"]) {
+      expect(delayAfter(code, 6), code).to.equal(5_000);
+    }
   });
 
   it("not before Horizon wants to be asked", () => {
