@@ -10,8 +10,9 @@
 
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
+import { expectFields, ledgerField, textField, timeOrNull } from "./answer-fields.js";
 import { HorizonError, WrongNetworkError } from "./errors.js";
-import { closedAtOf, type Fields, isFields } from "./fields.js";
+import { type Fields, isFields } from "./fields.js";
 import { type FormAnswer, getJson, type JsonAnswer, postForm } from "./http.js";
 
 export type HorizonClientOptions = {
@@ -235,30 +236,5 @@ export class HorizonClient {
     const url = new URL(path, this.#base);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     return await getJson(url, { timeoutMs: this.#timeoutMs, maxBytes: this.#maxBytes, signal });
-  }
-}
-
-function expectFields(body: unknown, where: string): Fields {
-  if (isFields(body)) return body;
-  throw new HorizonError("broken_body", `${where}: the body is no object`, { status: 200 });
-}
-
-function textField(fields: Fields, name: string): string {
-  const value = fields[name];
-  if (typeof value === "string") return value;
-  throw new HorizonError("broken_body", `${name} is missing`, { status: 200 });
-}
-
-function ledgerField(fields: Fields, name: string): LedgerSequence {
-  const value = fields[name];
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value as LedgerSequence;
-  throw new HorizonError("broken_body", `${name} is no ledger`, { status: 200 });
-}
-
-function timeOrNull(text: unknown): Date | null {
-  try {
-    return closedAtOf({ created_at: text });
-  } catch {
-    return null;
   }
 }
