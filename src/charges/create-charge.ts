@@ -8,11 +8,18 @@ import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import { violatedConstraint } from "../entities/database-errors.js";
 import { type Acceptance, ChargeRefusedError, type ChargeRequest } from "../providers/acceptance.js";
+import { adoptCredits, type PaidBefore } from "../settlement/adopt-credits.js";
 import { chargeCreated } from "../settlement/charge-events.js";
 import { tell } from "../settlement/tell.js";
 import type { SignedTransaction } from "../submission/signed-transaction.js";
 import { storeSubmission } from "../submission/store-submission.js";
-import { type ChargeRecord, type ChargeRow, chargeOf, chargeOfReference } from "./read-charges.js";
+import {
+  type ChargeRecord,
+  type ChargeRow,
+  chargeOf,
+  chargeOfReference,
+  readCharge,
+} from "./read-charges.js";
 
 /** What a merchant asks for, and of whom. */
 export type NewCharge = ChargeRequest & { readonly provider: string };
@@ -48,10 +55,11 @@ const NAMED_SESSION = `SELECT id FROM checkout_sessions WHERE account = $1 AND m
 
 /**
  * Creates a pending charge with its event, and keeps its signed transaction where it has one: all inside the caller's
- * serializable transaction, which must be rolled back where this throws.
+ * serializable transaction, which must be rolled back where this throws. One whose transaction has applied before, and
+ * paid nothing else, has succeeded at once.
  * @param acceptance what the provider's acceptor made of the request
  * @throws ReferenceUsedError
- * @throws ChargeRefusedError where the account does not take the asset, or the transaction is taken
+ * @throws ChargeRefusedError where the account does not take the asset, the transaction is taken, or its money is
  */
 export async function createCharge(
   runner: QueryRunner,
@@ -59,7 +67,7 @@ export async function createCharge(
   acceptance: Acceptance,
 ): Promise<ChargeRecord> {
   const { merchantId, reference, provider, currency, asset, amount, account, metadata } = request;
-  const { payload, providerId, submission } = acceptance;
+  const { payload, providerId, submission, onlyIfApplied } = acceptance;
   const id = uuidv7() as ChargeId;
   const row = await insert(runner, [
     id,
@@ -76,22 +84,57 @@ export async function createCharge(
   ]);
   if (row === null) throw await whatIsTaken(runner, request, providerId);
   await refuseStrangeAsset(runner, request);
-  if (submission !== null) {
-    await refuseSessionsTransaction(runner, submission);
-    const stored = await storeSubmission(runner, submission, { chargeId: id });
-    if (stored.kind === "applied") {
-      throw new ChargeRefusedError(
-        "payload.transaction",
-        "this transaction has paid already, and what it brought is in the books: have a new one signed",
-      );
-    }
-    if (stored.kind === "used") {
-      throw await transactionUsed(runner, merchantId, stored.chargeId, stored.sessionId);
-    }
-  }
   const charge = chargeOf({ ...row, transaction_hash: submission?.hash ?? null });
   await tell(runner, { chargeId: id }, chargeCreated(charge));
+  if (submission === null) return charge;
+  await refuseSessionsTransaction(runner, submission);
+  const stored = await storeSubmission(runner, submission, { chargeId: id });
+  if (stored.kind === "used") {
+    throw await transactionUsed(runner, merchantId, stored.chargeId, stored.sessionId);
+  }
+  const isPaid = stored.kind === "applied" && (await hasPaid(runner, { ...submission, id, amount, asset }));
+  if (isPaid) return (await readCharge(runner.manager, id)) ?? charge;
+  if (onlyIfApplied !== undefined) throw onlyIfApplied;
   return charge;
+}
+
+/**
+ * Whether what the transaction brought, before it was handed in, has paid the charge.
+ * @throws ChargeRefusedError where the money is somewhere else
+ */
+async function hasPaid(runner: QueryRunner, charge: PaidBefore): Promise<boolean> {
+  const adoption = await adoptCredits(runner, charge);
+  switch (adoption.kind) {
+    case "adopted":
+      return true;
+    case "none_yet":
+      return false;
+    case "part":
+      throw alreadyApplied("not all of it is in the books yet: ask again in a moment", adoption);
+    case "taken": {
+      const { sessionId, exceptions } = adoption;
+      const where =
+        sessionId !== null
+          ? `it has paid checkout session ${sessionId}`
+          : `it is accounted for as ${exceptions.map((key) => `exception ${key}`).join(", ")}`;
+      throw alreadyApplied(where, adoption);
+    }
+  }
+}
+
+function alreadyApplied(
+  where: string,
+  { exceptions, sessionId = null }: { exceptions: readonly string[]; sessionId?: SessionId | null },
+): ChargeRefusedError {
+  return new ChargeRefusedError(
+    "payload.transaction",
+    `don't have another one signed: this transaction has applied and its money has come; ${where}`,
+    {
+      code: "applied",
+      ...(sessionId === null ? {} : { session_id: sessionId }),
+      ...(exceptions.length === 0 ? {} : { exceptions }),
+    },
+  );
 }
 
 /** @returns null where something of it is taken */
@@ -124,6 +167,7 @@ async function refuseSessionsTransaction(runner: QueryRunner, transaction: Signe
   throw new ChargeRefusedError(
     "payload.transaction",
     `this transaction pays checkout session ${session.id}: hand it in by POST /v1/checkout/sessions/${session.id}/transaction`,
+    { code: "for_session", session_id: session.id },
   );
 }
 
@@ -146,14 +190,11 @@ async function transactionUsed(
   sessionId: SessionId | null,
 ): Promise<ChargeRefusedError> {
   const [owner]: { merchant_id: string }[] = await runner.query(MERCHANT_OF, [chargeId]);
-  const use =
-    sessionId !== null
-      ? " for a checkout session"
-      : owner?.merchant_id === merchantId
-        ? ` for charge ${chargeId}`
-        : "";
+  const isOwn = chargeId !== null && owner?.merchant_id === merchantId;
+  const use = sessionId !== null ? " for a checkout session" : isOwn ? ` for charge ${chargeId}` : "";
   return new ChargeRefusedError(
     "payload.transaction",
     `this transaction was handed in before${use}: it pays once`,
+    { code: "used", ...(isOwn ? { charge_id: chargeId } : {}) },
   );
 }

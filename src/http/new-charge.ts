@@ -85,9 +85,8 @@ function noProvider(name: string, configured: readonly string[]): ChargeRefusedE
   return new ChargeRefusedError("provider", `nobody charges through ${JSON.stringify(name)} here: ${there}`);
 }
 
-function refused({ field, message }: ChargeRefusedError): Problem {
+function refused({ field, message, facts }: ChargeRefusedError): Problem {
   const errors: FieldError[] = [{ in: "body", field, detail: message }];
-  return new Problem("charge-refused", `This charge can't be made: ${message.replace(/\.$/, "")}.`, {
-    errors,
-  });
+  const detail = `This charge can't be made: ${message.replace(/\.$/, "")}.`;
+  return new Problem("charge-refused", detail, { errors, members: { ...facts } });
 }

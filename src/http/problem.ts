@@ -51,7 +51,7 @@ type Extras = {
   readonly errors?: readonly FieldError[];
   readonly headers?: Readonly<Record<string, string>>;
   /** Members of this kind alone (RFC 9457, 3.2): each is described in schemas/problem.ts. */
-  readonly members?: Readonly<Record<string, string>>;
+  readonly members?: Readonly<Record<string, string | readonly string[]>>;
 };
 
 /** An error that a client may see, as RFC 9457 problem details. */

@@ -1,4 +1,5 @@
 import type { Charge } from "../entities/charge.js";
+import type { EnvelopeFault } from "../submission/envelope-error.js";
 import type { SignedTransaction } from "../submission/signed-transaction.js";
 
 /** What a merchant asks for, with money and account read already. */
@@ -18,6 +19,20 @@ export type Acceptance = {
   readonly providerId: string | null;
   /** A charge on the network: kept in the transaction that creates the charge. */
   readonly submission: SignedTransaction | null;
+  /** Why it can't be sent any more: then it is accepted only where what it brought is in the books. */
+  readonly onlyIfApplied?: ChargeRefusedError;
+};
+
+/** What a program must know of a refusal; each is a member of the problem document. */
+export type RefusalFacts = {
+  /** Which of the reasons it is: stable. */
+  readonly code?: EnvelopeFault | "used" | "applied" | "for_session";
+  /** The charge that the transaction was handed in for first. */
+  readonly charge_id?: string;
+  /** The checkout session that the transaction pays, or has paid. */
+  readonly session_id?: string;
+  /** Keys of the exceptions where the money is. */
+  readonly exceptions?: readonly string[];
 };
 
 /** Says whether a charge can be tried at all. Pure: no network, no database; `now` is the caller's. */
@@ -38,6 +53,7 @@ export class ChargeRefusedError extends Error {
   constructor(
     readonly field: string,
     message: string,
+    readonly facts: RefusalFacts = {},
   ) {
     super(message);
   }

@@ -15,7 +15,10 @@ export type Stored =
       readonly chargeId: ChargeId | null;
       readonly sessionId: SessionId | null;
     }
-  /** It has applied already, and what it brought is in the books. */
+  /**
+   * It has applied already, and what it brought is in the books. For a charge it is kept all the same: whoever accepts
+   * the charge makes its payments of that, or rolls all of it back.
+   */
   | { readonly kind: "applied" };
 
 const APPLIED = `
@@ -38,6 +41,7 @@ export async function holdBackSettlement(runner: QueryRunner): Promise<void> {
   await runner.query("SET LOCAL lock_timeout = 0");
 }
 
+/** A session that goes on waiting must not own what will never pay it. */
 const TAKE_BACK = `DELETE FROM submissions WHERE hash = $1`;
 
 const USED_FOR = `SELECT charge_id, session_id FROM submissions WHERE hash = $1`;
@@ -63,7 +67,7 @@ export async function storeSubmission(
     const hashes = [hash, outerHash].filter((one) => one !== null);
     const applied: unknown[] = await runner.query(APPLIED, [hashes]);
     if (applied.length === 0) return { kind: "stored" };
-    await runner.query(TAKE_BACK, [hash]);
+    if (sessionId !== null) await runner.query(TAKE_BACK, [hash]);
     return { kind: "applied" };
   }
   const [used]: { charge_id: ChargeId | null; session_id: SessionId | null }[] = await runner.query(

@@ -7,6 +7,7 @@ import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { StellarAcceptor } from "../../src/providers/stellar/accept.js";
 import { settle } from "../../src/settlement/settle.js";
+import type { Credit } from "../../src/stellar/credit.js";
 import { NOW, PASSPHRASE, pay, text, transaction } from "../submission/envelopes.js";
 import { TEST_ACCEPTORS } from "../support/acceptor.js";
 import {
@@ -260,6 +261,7 @@ describe("charges through the API", () => {
     const first = await created(body);
     const twice = await post(body);
     expect(refusal(twice)).to.deep.equal([422, "charge-refused", "payload.transaction"]);
+    expect(twice.body).to.include({ code: "used", charge_id: first.id });
     expect(twice.body.detail).to.include(first.id);
     const stranger = await aMerchant(api);
     await receivingAccount(dataSource, stranger.merchantId);
@@ -272,10 +274,29 @@ describe("charges through the API", () => {
     const credit = creditOf(session);
     await settle(dataSource, [credit]);
     const applied = await post(onNetwork({ hash: credit.transactionHash }));
-    expect(applied.body.detail).to.match(/has paid already/);
+    expect(refusal(applied)).to.deep.equal([422, "charge-refused", "payload.transaction"]);
+    expect(applied.body).to.deep.include({ code: "applied", session_id: session.id });
+    expect(applied.body.detail).to.match(/don't have another one signed/);
     const named = await post(onNetwork({ memo: `id:${session.memo.value}` }));
+    expect(named.body).to.include({ code: "for_session", session_id: session.id });
     expect(named.body.detail).to.include(`POST /v1/checkout/sessions/${session.id}/transaction`);
     expect([await count("charges"), await count("submissions")]).to.deep.equal([1, 1]);
+  });
+
+  it("a transaction that its payer has sent before: the charge has succeeded at once, and is asked for once", async () => {
+    const body = onNetwork();
+    const { hash } = body.payload;
+    const money = { asset: "native", account, amount: "12.5", memo: { value: "7" }, created_at: new Date() };
+    const credit = creditOf(money, { transactionHash: hash as Credit["transactionHash"] });
+    await settle(dataSource, [credit]);
+    const charge = await created(body);
+    expect(charge).to.include({ status: "succeeded", provider_id: hash });
+    expect(await eventsOf(charge.id)).to.deep.equal(["charge.created", "charge.succeeded"]);
+    const { body: open } = await api.ask("GET", "/v1/exceptions?open=true", { key });
+    expect(open.data).to.deep.equal([]);
+    const { body: paid } = await api.ask("GET", `/v1/payments?charge_id=${charge.id}`, { key });
+    expect(paid.data).to.have.length(1);
+    expect((await post(body)).body).to.include({ code: "used", charge_id: charge.id });
   });
 
   it("a payer's real transaction is kept as it came; one that a session waits for is the session's", async () => {

@@ -8,17 +8,32 @@ export const ProblemDocument = z
     title: z.string(),
     status: z.int(),
     detail: z.string(),
-    code: z.string().optional().meta({ description: "Which of the type's reasons it is: stable." }),
+    code: z.string().optional().meta({
+      description:
+        "Of `transaction-refused`, and of `charge-refused` where a signed transaction is why: which reason it is. Stable; docs/submission.md lists them.",
+      example: "wrong_amount",
+    }),
     errors: z
       .array(
         z.object({ in: z.enum(["body", "query", "path", "header"]), field: z.string(), detail: z.string() }),
       )
       .optional(),
-    charge_id: Id.optional().meta({ description: "Of `charge-reference-used`: the first charge." }),
+    charge_id: Id.optional().meta({
+      description:
+        "Of `charge-reference-used`: the first charge of the reference. Of `charge-refused` with the code `used`: the charge that the transaction was handed in for.",
+    }),
     url: z
       .string()
       .optional()
-      .meta({ description: "Of `charge-reference-used`: where the first charge is." }),
+      .meta({ description: "Of `charge-reference-used`: where the first charge is read." }),
+    session_id: Id.optional().meta({
+      description:
+        "Of `charge-refused` with the code `for_session` or `applied`: the checkout session that the transaction pays, or has paid.",
+    }),
+    exceptions: z.array(z.string()).optional().meta({
+      description:
+        "Of `charge-refused` with the code `applied`: the keys of the exceptions where the transaction's money is accounted for.",
+    }),
     request_id: z.string(),
   })
   .meta({ id: "Problem" });

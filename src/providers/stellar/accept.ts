@@ -1,8 +1,7 @@
 import { z } from "zod";
 import { type Charged, checkCharge } from "../../submission/check-charge.js";
 import { EnvelopeError } from "../../submission/envelope-error.js";
-import { readEnvelope } from "../../submission/read-envelope.js";
-import type { SignedTransaction } from "../../submission/signed-transaction.js";
+import { type ReadEnvelope, readEnvelope } from "../../submission/read-envelope.js";
 import { type Acceptance, type Acceptor, ChargeRefusedError, type ChargeRequest } from "../acceptance.js";
 
 /** By this name charges ask for it. */
@@ -26,18 +25,35 @@ export class StellarAcceptor implements Acceptor {
         'the payload of a stellar charge is { "transaction": "<signed TransactionEnvelope in base64>" }',
       );
     }
-    const submission = this.#check(payload.data.transaction, chargedOf(request), now);
+    const charged = chargedOf(request);
+    const envelope = refusing(() => readEnvelope(payload.data.transaction, this.passphrase));
+    return acceptanceOf(envelope, charged, now);
+  }
+}
+
+function acceptanceOf(envelope: ReadEnvelope, charged: Charged, now: Date): Acceptance {
+  try {
+    const submission = refusing(() => checkCharge(envelope, charged, now));
     // The envelope lives in `submissions` alone: kept twice, one of the two could be another.
     return { payload: {}, providerId: submission.hash, submission };
+  } catch (error) {
+    const isLate = error instanceof ChargeRefusedError && error.facts.code === "expires_too_soon";
+    if (!isLate || envelope.maxTime === null) throw error;
+    // Its payer may have sent it in time: told to sign another one, they would pay twice.
+    const inTime = new Date(envelope.maxTime.getTime() - MINUTE_MS);
+    const submission = refusing(() => checkCharge(envelope, charged, inTime));
+    return { payload: {}, providerId: submission.hash, submission, onlyIfApplied: error };
   }
+}
 
-  #check(text: string, charged: Charged, now: Date): SignedTransaction {
-    try {
-      return checkCharge(readEnvelope(text, this.passphrase), charged, now);
-    } catch (error) {
-      if (!(error instanceof EnvelopeError)) throw error;
-      throw new ChargeRefusedError("payload.transaction", `${error.code}: ${error.message}`);
-    }
+const MINUTE_MS = 60_000;
+
+function refusing<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof EnvelopeError)) throw error;
+    throw new ChargeRefusedError("payload.transaction", error.message, { code: error.code });
   }
 }
 

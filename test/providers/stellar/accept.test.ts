@@ -20,13 +20,14 @@ const request: ChargeRequest = {
   payload: { transaction: envelope },
 };
 
-function refused(field: string, changes: Partial<ChargeRequest>, words: RegExp): void {
+function refused(field: string, changes: Partial<ChargeRequest>, words: RegExp, code?: string): void {
   assert.throws(
     () => acceptor.accept({ ...request, ...changes }, NOW),
     (error: unknown) => {
       assert.ok(error instanceof ChargeRefusedError, String(error));
       assert.equal(error.field, field);
       assert.match(error.message, words);
+      assert.equal(error.facts.code, code);
       return true;
     },
   );
@@ -53,14 +54,25 @@ describe("a charge by a signed transaction", () => {
     }
   });
 
-  it("is refused in the words of what is wrong with its transaction", () => {
-    refused("payload.transaction", { payload: { transaction: "?" } }, /^not_base64: /);
-    refused("payload.transaction", { amount: parseStroops("11") }, /^wrong_amount: expected 11\.0000000/);
+  it("is refused in the words of what is wrong with its transaction, with a code for programs", () => {
+    refused("payload.transaction", { payload: { transaction: "?" } }, /in base64/, "not_base64");
+    const other = { amount: parseStroops("11") };
+    refused("payload.transaction", other, /^expected 11\.0000000/, "wrong_amount");
     const elsewhere = text(transaction([pay("10")], { passphrase: "another network" }));
     refused(
       "payload.transaction",
       { payload: { transaction: elsewhere } },
-      /^wrong_signature: .*another network/,
+      /another network/,
+      "wrong_signature",
     );
+  });
+
+  it("whose time is over is accepted only as one that has applied before, and only if it would have paid", () => {
+    const late = new Date(NOW.getTime() + 3_600_000);
+    const { submission, onlyIfApplied } = acceptor.accept(request, late);
+    assert.equal(submission?.envelope, envelope);
+    assert.equal(onlyIfApplied?.facts.code, "expires_too_soon");
+    assert.equal(acceptor.accept(request, NOW).onlyIfApplied, undefined);
+    assert.throws(() => acceptor.accept({ ...request, amount: parseStroops("11") }, late), /expected 11/);
   });
 });
