@@ -44,7 +44,11 @@ function keepable<T extends { readonly kind: string }>(outcome: T): T | Unknown 
     const fits = typeof providerId === "string" && providerId !== "" && providerId.length <= MAX_PROVIDER_ID;
     if (!fits || providerId.includes("\u0000")) return unknown("the provider's name for it can't be kept");
   }
-  return "detail" in outcome ? { ...outcome, detail: keepableText(String(outcome.detail)) } : outcome;
+  const texts = Object.entries(outcome).filter(([name]) => name === "detail" || name === "sentence");
+  return {
+    ...outcome,
+    ...Object.fromEntries(texts.map(([name, text]) => [name, keepableText(String(text))])),
+  };
 }
 
 function unknown(detail: string): Unknown {

@@ -1,4 +1,4 @@
-import type { ChargeOutcome, FindOutcome, PrepareOutcome } from "../providers/provider.js";
+import type { ChargeOutcome, Declined, FindOutcome, PrepareOutcome } from "../providers/provider.js";
 import type { ChargeEnding } from "../settlement/end-charge.js";
 import { ASK_DELAYS_MS, askDelay, refusedDelay } from "./schedule.js";
 
@@ -23,6 +23,8 @@ export type ChargeCircumstances = {
   readonly asks: number;
   /** In [0, 1), as from Math.random(). */
   readonly random: number;
+  /** What was said the last time that it was sent: of a charge that was never taken, why not. */
+  readonly lastAnswer?: string | null;
 };
 
 /**
@@ -32,13 +34,13 @@ export type ChargeCircumstances = {
  */
 export function judgeAttempt(
   heard: Heard,
-  { status, sends, asks, random }: ChargeCircumstances,
+  { status, sends, asks, random, lastAnswer = null }: ChargeCircumstances,
 ): ChargeVerdict {
   switch (heard.kind) {
     case "succeeded":
       return { kind: "end", ending: { kind: "succeeded", providerId: heard.providerId } };
     case "declined":
-      return { kind: "end", ending: { kind: "failed", code: heard.code, detail: heard.detail } };
+      return { kind: "end", ending: { kind: "failed", code: heard.code, detail: saidOf(heard, lastAnswer) } };
     case "refused": {
       if (status === "unknown") {
         return { kind: "unknown", delayMs: askDelay(asks, random, heard.retryAfterMs) };
@@ -54,6 +56,12 @@ export function judgeAttempt(
     case "absent":
       return { kind: "unknown", delayMs: askDelay(asks, random) };
   }
+}
+
+/** A charge that was left to expire has a reason, and that it expired is not it. */
+function saidOf({ code, detail, sentence = detail }: Declined, lastAnswer: string | null): string {
+  if (code !== "transaction_expired" || lastAnswer === null) return sentence;
+  return `${sentence}; the last time that it was sent, the answer was ${lastAnswer}`;
 }
 
 /** A provider's own idea of when to ask; never so soon that it would be asked without end. */

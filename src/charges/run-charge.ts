@@ -13,6 +13,7 @@ import { callProvider } from "./call-provider.js";
 import { type ChargeClaim, claimCharge } from "./claim-charge.js";
 import { commitName, commitSend, readName } from "./commit-before-sending.js";
 import { type ChargeVerdict, type Heard, isFault, judgeAttempt } from "./judge-attempt.js";
+import { readLastAnswer } from "./read-attempts.js";
 import { type Recorded, recordAttempt } from "./record-attempt.js";
 
 export type Charging = {
@@ -68,7 +69,9 @@ async function decide(charging: Charging, claim: ChargeClaim): Promise<Decided> 
   const { heard, isFault } = await hear(charging, claim);
   // Of an unknown charge the number of sends decides nothing.
   const { status, sends, asks } = claim;
-  const circumstances = { status, sends, asks, random: Math.random() };
+  const isExpired = heard.kind === "declined" && heard.code === "transaction_expired";
+  const lastAnswer = isExpired ? await readLastAnswer(dataSource.manager, claim.id) : null;
+  const circumstances = { status, sends, asks, random: Math.random(), lastAnswer };
   const verdict = judgeAttempt(heard, circumstances);
   const isGivenUp = heard.kind === "refused" && verdict.kind === "end";
   const giveUp = provider.giveUp?.bind(provider);

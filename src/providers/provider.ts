@@ -30,7 +30,13 @@ export type Succeeded = {
 };
 
 /** Final: the provider has not charged and never will under this key. */
-export type Declined = { readonly kind: "declined"; readonly code: FailureCode; readonly detail: string };
+export type Declined = {
+  readonly kind: "declined";
+  readonly code: FailureCode;
+  readonly detail: string;
+  /** What the provider says of it to people and nothing else, where `detail` says more: for the charge and its event. */
+  readonly sentence?: string;
+};
 
 export type InProgress = {
   readonly kind: "in_progress";

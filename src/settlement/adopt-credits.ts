@@ -50,6 +50,8 @@ const PAY = `
   SELECT mine.operation_id, mine.move_index, $3, 0, true
   FROM unnest($1::bigint[], $2::integer[]) AS mine (operation_id, move_index)`;
 
+const HEARD = { from: "its credits were in the books when it was handed in" };
+
 /** Reasons that name no session: nobody else waits for this money. */
 const NOBODYS: ReadonlySet<ExceptionReason> = new Set(["no_memo", "unmatched"]);
 
@@ -75,7 +77,7 @@ export async function adoptCredits(runner: QueryRunner, charge: PaidBefore): Pro
   await runner.query(WITHDRAW, keys);
   await runner.query(CHANGE_OUTCOME, keys);
   await runner.query(PAY, [...keys, charge.id]);
-  const ended = await endCharge(runner, charge.id, { kind: "succeeded", providerId: charge.hash }, null);
+  const ended = await endCharge(runner, charge.id, { kind: "succeeded", providerId: charge.hash }, HEARD);
   if (ended !== "ended") throw new Error(`charge ${charge.id} is new and paid, and can't succeed: ${ended}`);
   return { kind: "adopted" };
 }

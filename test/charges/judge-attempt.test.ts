@@ -29,6 +29,18 @@ describe("what an attempt at a charge means", () => {
     }
   });
 
+  it("a failure is told in the provider's sentence alone; one that was left to expire, with why it was not taken", () => {
+    const detailOf = (heard: Heard, lastAnswer: string | null) => {
+      const verdict = judgeAttempt(heard, { ...unknown, lastAnswer });
+      return verdict.kind === "end" && verdict.ending.kind === "failed" ? verdict.ending.detail : null;
+    };
+    const card = { kind: "declined", code: "card_expired", detail: "402 req_1: It has expired." } as const;
+    expect(detailOf({ ...card, sentence: "It has expired." }, "tx_bad_auth: x")).to.equal("It has expired.");
+    const expired = { kind: "declined", code: "transaction_expired", detail: "in no ledger" } as const;
+    expect(detailOf(expired, null)).to.equal("in no ledger");
+    expect(detailOf(expired, "tx_bad_auth: unsigned")).to.match(/^in no ledger; .* tx_bad_auth: unsigned$/);
+  });
+
   it("a refusal is sent again, five times in all; then the charge has failed", () => {
     const verdicts = [1, 2, 3, 4, 5].map((sends) => judgeAttempt(REFUSED, { ...processing, sends }));
     expect(verdicts.map(({ kind }) => kind)).to.deep.equal(["again", "again", "again", "again", "end"]);

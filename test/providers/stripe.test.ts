@@ -57,6 +57,13 @@ describe("charging through Stripe", () => {
     });
   }
 
+  it("a decline is told in Stripe's sentence alone, and the attempt keeps the facts", async () => {
+    const outcome = await charge(await paying("pm_card_chargeDeclinedExpiredCard"));
+    if (outcome.kind !== "declined") return expect.fail(outcome.kind);
+    expect(outcome.sentence).to.equal("Your card has expired.");
+    expect(outcome.detail).to.match(/^Stripe: 402 expired_card req_\w+: Your card has expired\.$/);
+  });
+
   it("a payment that was declined can't be made to succeed afterwards, by no card and no hand", async () => {
     const order = await paying("pm_card_visa_chargeDeclined");
     expect((await charge(order)).kind).to.equal("declined");

@@ -64,7 +64,7 @@ export class StripeProvider implements Provider {
       case "card":
         return declinedBy(told);
       case "invalid":
-        return { kind: "declined", code: whyInvalid(told), detail: told.detail };
+        return { kind: "declined", code: whyInvalid(told), ...wordsOf(told) };
       case "busy":
         return { ...told, kind: "refused" };
       default:
@@ -156,7 +156,7 @@ export class StripeProvider implements Provider {
     return this.#close(stripe, order, id, {
       kind: "declined",
       code: whyInvalid(told),
-      detail: told.detail,
+      ...wordsOf(told),
     });
   }
 
@@ -213,7 +213,15 @@ function charged(outcome: FindOutcome): ChargeOutcome {
 }
 
 function declinedBy(told: Told & { kind: "card" }): Declined {
-  return { kind: "declined", code: failureCodeOf(told.declineCode, told.code), detail: told.detail };
+  return { kind: "declined", code: failureCodeOf(told.declineCode, told.code), ...wordsOf(told) };
+}
+
+/** Without a sentence of Stripe's the facts are better than nothing. */
+function wordsOf({
+  detail,
+  sentence,
+}: Told & { kind: "card" | "invalid" }): Pick<Declined, "detail" | "sentence"> {
+  return sentence === "" ? { detail } : { detail, sentence };
 }
 
 function whyInvalid({ code, param }: Told & { kind: "invalid" }): Declined["code"] {

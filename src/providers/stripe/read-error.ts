@@ -19,6 +19,8 @@ export type Told =
       readonly code: string | null;
       readonly declineCode: string | null;
       readonly detail: string;
+      /** Stripe's own, alone. */
+      readonly sentence: string;
     }
   | {
       readonly kind: "invalid";
@@ -26,6 +28,7 @@ export type Told =
       readonly code: string | null;
       readonly param: string | null;
       readonly detail: string;
+      readonly sentence: string;
     }
   /** It may have been done, or may still be. */
   | { readonly kind: "unsure"; readonly detail: string };
@@ -38,17 +41,19 @@ export function readError(error: unknown): Told {
   const { statusCode: status = 0, headers } = error;
   const code = error.code ?? null;
   const detail = detailOf(error);
+  const sentence = sentenceOf(error);
   if (status === 429 || code === "rate_limit") {
     // Another request on the same intent is under way, maybe one of ours that nobody waits for any more.
     if (code === "lock_timeout") return { kind: "unsure", detail };
     return { kind: "busy", detail, ...retryAfter(headers) };
   }
   if (status === 401 || status === 403) return { kind: "misconfigured", detail };
-  if (status === 402) return { kind: "card", code, declineCode: error.decline_code || null, detail };
+  if (status === 402)
+    return { kind: "card", code, declineCode: error.decline_code || null, detail, sentence };
   if (status >= 500 && headers?.["idempotent-replayed"] === "true") return { kind: "key_spent", detail };
   if (status === 400 && error.rawType === "idempotency_error") return { kind: "key_spent", detail };
   if (status === 400 || status === 404)
-    return { kind: "invalid", status, code, param: error.param ?? null, detail };
+    return { kind: "invalid", status, code, param: error.param ?? null, detail, sentence };
   return { kind: "unsure", detail };
 }
 
@@ -57,9 +62,14 @@ const SECRET = /\b(?:sk|rk|pk|whsec)_[\w*]+/g;
 
 const MAX_DETAIL = 300;
 
-function detailOf({ statusCode, code, requestId, message, type }: Stripe.errors.StripeError): string {
+function sentenceOf({ message }: Stripe.errors.StripeError): string {
+  return message.replace(SECRET, "(hidden)").slice(0, MAX_DETAIL);
+}
+
+function detailOf(error: Stripe.errors.StripeError): string {
+  const { statusCode, code, requestId, type } = error;
   // What Stripe says of a wrong key names the key.
-  const words = statusCode === 401 ? "" : message.replace(SECRET, "(hidden)");
+  const words = statusCode === 401 ? "" : sentenceOf(error);
   const facts = [statusCode ?? type, code, requestId].filter((fact) => fact !== undefined && fact !== "");
   return `Stripe: ${facts.join(" ")}${words === "" ? "" : `: ${words}`}`.slice(0, MAX_DETAIL);
 }
