@@ -50,7 +50,7 @@ function describe(route: Route): ZodOpenApiOperationObject {
       : { requestBody: { required: true, content: { "application/json": { schema: route.body } } } }),
     responses: {
       [status]: {
-        description: "Done.",
+        description: route.meaning ?? "Done.",
         content:
           route.answer === undefined
             ? { [route.contentType ?? "text/plain"]: { schema: { type: "string" as const } } }

@@ -57,6 +57,8 @@ export type WriteRoute<P, Q, B, A> = Description<P, Q, B> & {
   readonly answer: z.ZodType<A>;
   /** Status of success; 200 by default. */
   readonly status?: 200 | 201 | 202;
+  /** What its success means, where "Done." would be untrue. */
+  readonly meaning?: string;
   /** Where what was made is found (`Location`), told with a repeated answer too. */
   readonly location?: (answer: A) => string;
   /** What must be asked of the outside world first (the network, say). Before the claim, without a transaction. */
@@ -91,6 +93,7 @@ export type Route = {
   readonly contentType?: string;
   readonly noContent?: string;
   readonly status?: number;
+  readonly meaning?: string;
   readonly idempotency?: "required" | "optional";
   readonly location?: (answer: unknown) => string;
   readonly read?: (call: AnyCall, manager: EntityManager) => Promise<Answer<unknown>>;

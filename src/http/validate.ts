@@ -18,7 +18,7 @@ export function validate(
     const unfit = unstorable(value);
     if (unfit !== null) errors.push({ in: where, field: unfit.path.join("."), detail: unfit.detail });
     if (unfit !== null || schema === undefined) return undefined;
-    const result = schema.safeParse(value);
+    const result = schema.safeParse(value, { error: plainWords });
     if (result.success) return result.data;
     errors.push(...result.error.issues.flatMap((issue) => fieldErrors(where, issue)));
     return undefined;
@@ -38,6 +38,35 @@ function fieldErrors(where: FieldError["in"], issue: z.core.$ZodIssue): FieldErr
     }));
   }
   return [{ in: where, field: path.join("."), detail: issue.message }];
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  string: "text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  object: "an object",
+  record: "an object",
+  array: "a list",
+};
+
+/**
+ * For what a schema has no words of its own for: the validator's are about schemas, and whoever reads ours has none.
+ * @returns undefined where the validator's have to do
+ */
+function plainWords(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case "invalid_type": {
+      const must = `it must be ${TYPES[issue.expected] ?? issue.expected}`;
+      return issue.input === undefined ? `it is missing; ${must}` : must;
+    }
+    case "invalid_value":
+      return `one of ${issue.values.join(", ")}`;
+    case "invalid_union":
+      return "it has none of the forms that are taken here";
+    default:
+      return undefined;
+  }
 }
 
 /** Turns `metadata[order]=1` into `{ metadata: { order: "1" } }`, as OpenAPI's deepObject style says it. */

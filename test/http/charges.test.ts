@@ -200,6 +200,11 @@ describe("charges through the API", () => {
       [{ amount: "0.00000001" }, "amount"],
       [{ currency: "eur" }, "currency"],
       [{ currency: "EURO" }, "currency"],
+      [{ currency: "XXX" }, "currency"],
+      [{ currency: "XDR" }, "currency"],
+      [{ amount: "01.5" }, "amount"],
+      [{ amount: "00" }, "amount"],
+      [{ reference: " \t" }, "reference"],
       [{ currency: undefined }, "currency"],
       [{ asset: "native" }, "currency"],
       [{ currency: undefined, asset: "USD:nobody" }, "asset"],
@@ -217,6 +222,19 @@ describe("charges through the API", () => {
     const unkeyed = await post({}, { headers: { "Idempotency-Key": "" } });
     expect(kind(unkeyed)).to.deep.equal([400, "idempotency-key-missing"]);
     expect([await count("charges"), await count("outbox_events")]).to.deep.equal([0, 0]);
+  });
+
+  it("what is wrong is said in words that need no knowledge of our schemas", async () => {
+    const said = ({ body }: ApiAnswer) => body.errors.map(({ detail }: Json) => detail);
+    const list = await api.ask("POST", PATH, { key, body: [1] as never });
+    expect([kind(list), said(list)]).to.deep.equal([[400, "invalid-request"], ["it must be an object"]]);
+    const status = await api.ask("GET", `${PATH}?status=foo`, { key });
+    expect(said(status)).to.deep.equal(["one of pending, processing, unknown, succeeded, failed, cancelled"]);
+    const account = { ...onNetwork(), account: 7 };
+    expect(said(await post(account))).to.deep.equal(["it must be text"]);
+    for (const answer of [await post({ currency: "XXX" }), await post({ reference: " " })]) {
+      expect(said(answer).join()).not.to.match(/invalid|expected|received/i);
+    }
   });
 
   it("what a provider could never charge is refused, with the field, and the key is free for the next try", async () => {

@@ -65,7 +65,22 @@ describe("what Stripe can charge", () => {
       "payload.payment_method",
     );
     expect(refusedField({ payload: { ...payload, customer: "acct_1" } })).to.equal("payload.customer");
-    expect(refusedField({ payload: { ...payload, number: "4242" } })).to.equal("payload");
+    expect(refusedField({ payload: { ...payload, number: "4242" } })).to.equal("payload.number");
+  });
+
+  it("what is wrong with a payload is said for whoever wrote it", () => {
+    const words = (payload: Readonly<Record<string, unknown>>) => {
+      try {
+        STRIPE_ACCEPTOR.accept(request({ payload }), new Date());
+      } catch (error) {
+        return String((error as Error).message);
+      }
+      return "accepted";
+    };
+    expect(words({})).to.equal("send the id of a Stripe PaymentMethod: pm_…");
+    expect(words({ payment_method: 7 })).to.equal("send the id of a Stripe PaymentMethod: pm_…");
+    expect(words({ payment_method: "pm_1", customer: 7 })).to.match(/^send the id of the Stripe Customer/);
+    expect(words({ payment_method: "pm_1", number: "4242" })).to.match(/payment_method and customer/);
   });
 
   it("a decline that nobody has heard of is a decline", () => {

@@ -77,6 +77,11 @@ describe("the Stripe sandbox, through Stripe's own package", () => {
     expect(sandbox.bank.taken("charge-1")).to.have.length(1);
   });
 
+  it("refuses a currency that there is not, as Stripe does", async () => {
+    const error = await failed(stripe.paymentIntents.create({ ...PARAMS, currency: "xyz" }));
+    expect([error.statusCode, error.param]).to.deep.equal([400, "currency"]);
+  });
+
   it("replays the first answer under a key, as it was", async () => {
     const first = await stripe.paymentIntents.create(PARAMS, under("a"));
     await stripe.paymentIntents.cancel(first.id);

@@ -31,6 +31,8 @@ export function chargeRoutes(sources: ChargeSources & Surroundings): Route[] {
       tag: TAG,
       idempotency: "required",
       status: 202,
+      meaning:
+        "Accepted and on record, `pending`: not charged yet. `url`, also in `Location`, is where it is read again. `succeeded` at once where the payer had sent the signed transaction before, and its money is here.",
       body: ChargeRequest,
       answer: Charge,
       location: ({ url }) => url,

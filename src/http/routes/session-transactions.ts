@@ -31,6 +31,8 @@ export function sessionTransactionRoutes(
       body: SignedTransaction,
       answer: HandedInSession,
       status: 202,
+      meaning:
+        "Kept, and on its way to the network: the session is `processing`, or what has become of it since.",
       prepare: ({ params, body }) => readSigned(sources, params.id, body.transaction),
       write: ({ params }, runner, envelope) =>
         takeTransaction(runner, params.id, envelope as ReadEnvelope, sources),

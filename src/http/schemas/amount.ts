@@ -13,6 +13,14 @@ export const PositiveAmount = z
   .transform((text) => parseStroops(text))
   .meta({ example: "12.50", override: { pattern: "^\\d{1,12}(\\.\\d{1,7})?$" } });
 
+/** The same for a charge, without zeros in front: whoever sends those may have meant another sum. */
+export const PlainAmount = z
+  .string({ error: 'an amount is a decimal string, such as "12.50"' })
+  .refine(isPositiveAmount, "an amount is a decimal string greater than 0, with at most 7 decimals")
+  .refine((text) => !/^0\d/.test(text), 'an amount has no zero in front: "1.50", not "01.50"')
+  .transform((text) => parseStroops(text))
+  .meta({ example: "12.50", override: { pattern: "^(0|[1-9]\\d{0,11})(\\.\\d{1,7})?$" } });
+
 function isPositiveAmount(text: string): boolean {
   try {
     return parseStroops(text) > 0n;

@@ -1,16 +1,18 @@
 import { z } from "zod";
 import { ATTEMPT_OUTCOMES } from "../../charges/read-attempts.js";
 import { CHARGE_STATUSES, FAILURE_CODES } from "../../entities/charge.js";
-import { Amount, PositiveAmount } from "./amount.js";
+import { Amount, PlainAmount } from "./amount.js";
 import { Metadata } from "./metadata.js";
-import { Account, AssetText, Id, Moment, Time } from "./values.js";
+import { Account, AssetText, Currency, Id, Moment, Time } from "./values.js";
 
 const REFERENCE_LENGTH = `1 to 200 characters`;
 
 const Reference = z
   .string({ error: `a reference is text of ${REFERENCE_LENGTH}` })
   .min(1, REFERENCE_LENGTH)
-  .max(200, REFERENCE_LENGTH);
+  .max(200, REFERENCE_LENGTH)
+  // Two orders without a number would be one charge.
+  .refine((text) => text === "" || text.trim() !== "", "a reference is more than blanks");
 
 const ProviderName = z
   .string({ error: "a provider's name, such as stripe" })
@@ -67,12 +69,8 @@ export const ChargeAttempt = z
 
 export const ChargeRequest = z
   .strictObject({
-    amount: PositiveAmount,
-    currency: z
-      .string()
-      .regex(/^[A-Z]{3}$/, "a currency is three capital letters (ISO 4217), such as EUR")
-      .optional()
-      .meta({ example: "EUR", description: "ISO 4217. Either this or `asset`." }),
+    amount: PlainAmount,
+    currency: Currency.optional().meta({ example: "EUR", description: "ISO 4217. Either this or `asset`." }),
     asset: AssetText.optional().meta({ description: "Of the network. Either this or `currency`." }),
     account: Account.optional().meta({
       description: "With `asset`. Default: the merchant's account that takes it, where there is only one.",
@@ -84,7 +82,9 @@ export const ChargeRequest = z
     }),
     provider: ProviderName.meta({ example: "stripe" }),
     payload: z.record(z.string(), z.unknown(), { error: "an object: what this provider needs" }).meta({
-      description: "What the provider needs; docs/charges.md says what each does.",
+      description:
+        "What the provider needs. `stripe`: `payment_method` (`pm_…`), and `customer` (`cus_…`) where that one has it. `stellar`: `transaction`, base64 of the TransactionEnvelope that the payer has signed.",
+      examples: [{ payment_method: "pm_card_visa" }, { transaction: "AAAAAgAAAAC…" }],
     }),
     metadata: Metadata,
   })

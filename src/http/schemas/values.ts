@@ -33,6 +33,20 @@ export const AssetText = z
   .transform((text) => parseAsset(text))
   .meta({ example: "native" });
 
+/** Units of account between states: nobody pays in them. */
+const NO_MONEY: ReadonlySet<string> = new Set(["XDR", "XSU"]);
+
+const CURRENCIES: ReadonlySet<string> = new Set(
+  Intl.supportedValuesOf("currency").filter((code) => !NO_MONEY.has(code)),
+);
+
+/** ISO 4217. A mistyped one would be found out by the provider, long after the order was answered. */
+export const Currency = z
+  .string()
+  .regex(/^[A-Z]{3}$/, "a currency is three capital letters (ISO 4217), such as EUR")
+  .refine((code) => CURRENCIES.has(code) || !/^[A-Z]{3}$/.test(code), "there is no such currency in ISO 4217")
+  .meta({ example: "EUR" });
+
 function isAsset(text: string): boolean {
   if (text === "native") return true;
   const [code = "", issuer = ""] = text.split(":");

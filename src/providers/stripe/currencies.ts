@@ -28,17 +28,17 @@ export function minorUnits(currency: string, amount: Stroops): MinorUnits {
     return {
       kind: "refused",
       field: "currency",
-      detail: `${currency} can't be charged through Stripe here.`,
+      detail: `${currency} can't be charged through Stripe here`,
     };
   const { told, real } = decimalsOf(currency);
   if (amount % 10n ** BigInt(7 - real) !== 0n) {
     const most = real === 0 ? "no decimals" : `at most ${real} decimals`;
-    return { kind: "refused", field: "amount", detail: `An amount in ${currency} has ${most}.` };
+    return { kind: "refused", field: "amount", detail: `an amount in ${currency} has ${most}` };
   }
   const minor = amount / 10n ** BigInt(7 - told);
-  if (minor < 1n) return { kind: "refused", field: "amount", detail: "The amount is too small to charge." };
+  if (minor < 1n) return { kind: "refused", field: "amount", detail: "the amount is too small to charge" };
   if (minor > MAX_MINOR)
-    return { kind: "refused", field: "amount", detail: `Stripe charges at most ${MAX_MINOR} minor units.` };
+    return { kind: "refused", field: "amount", detail: `Stripe charges at most ${MAX_MINOR} minor units` };
   return { kind: "minor", amount: Number(minor) };
 }
 
