@@ -31,6 +31,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["customers", sandbox],
   ["demo-key", sandbox],
   ["pay", sandbox],
+  ["sign", async () => (await import("./cli/sign.js")).addSignCommand],
 ]);
 
 const program = new Command("paidonce")

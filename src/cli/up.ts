@@ -182,6 +182,8 @@ async function startEmbedded(ends: Ends): Promise<void> {
       "",
       `  curl -s http://127.0.0.1:${apiPort}/v1/charges -u ${keys.merchant}: -H 'Idempotency-Key: charge-1' -H 'Content-Type: application/json' -d '{"amount":"12.50","currency":"EUR","reference":"order-1","provider":"stripe","payload":{"payment_method":"pm_card_visa"}}'`,
       "",
+      `  Sign a payment, to hand it in for a charge (docs/charges.md):  ./dev sign --to ${account} --amount 12.50`,
+      "",
     ].join("\n"),
   );
 }
