@@ -1,7 +1,7 @@
 /**
  * Named points between the steps that must be safe to die between. In production a checkpoint does nothing.
  * In tests, where PAIDONCE_TEST=1, a process dies at the point that PAIDONCE_CRASH_AT names (`kill -9`, no
- * clean-up) or is paused the first time it comes to the one that PAIDONCE_STOP_AT names (SIGSTOP, as a laptop
+ * clean-up; with `@2` the second time that it comes there) or is paused the first time it comes to the one that PAIDONCE_STOP_AT names (SIGSTOP, as a laptop
  * that sleeps), and a test in the same process can wait for a point or stop there.
  */
 export type Checkpoint =
@@ -44,9 +44,11 @@ export function atCheckpoints(next: Hook | null): void {
 
 function hookOf({ PAIDONCE_CRASH_AT: crashAt, PAIDONCE_STOP_AT: stopAt }: NodeJS.ProcessEnv): Hook | null {
   if (!crashAt && !stopAt) return null;
+  const [crashPoint, time = "1"] = crashAt?.split("@") ?? [];
+  let left = Number(time);
   let stopped = false;
   return (point) => {
-    if (point === crashAt) process.kill(process.pid, "SIGKILL");
+    if (point === crashPoint && --left === 0) process.kill(process.pid, "SIGKILL");
     if (point !== stopAt || stopped) return;
     stopped = true;
     process.kill(process.pid, "SIGSTOP");
