@@ -31,6 +31,7 @@ export type AskOptions = {
   readonly key?: string;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
 };
 
 /** One replica of the API, in this process, on a port of its own, with a Redis connection of its own. */
@@ -77,10 +78,17 @@ export async function startApi(
   };
 }
 
-async function ask(url: string, method: string, path: string, options: AskOptions = {}): Promise<ApiAnswer> {
-  const { key, body, headers = {} } = options;
+/** The same of an API that runs elsewhere. */
+export async function ask(
+  url: string,
+  method: string,
+  path: string,
+  options: AskOptions = {},
+): Promise<ApiAnswer> {
+  const { key, body, headers = {}, signal } = options;
   const response = await fetch(`${url}${path}`, {
     method,
+    ...(signal && { signal }),
     headers: {
       ...(key === undefined ? {} : { Authorization: `Bearer ${key}` }),
       ...(body === undefined ? {} : { "Content-Type": "application/json" }),
@@ -95,7 +103,7 @@ async function ask(url: string, method: string, path: string, options: AskOption
 }
 
 /** A merchant with a key, made through the API. */
-export async function aMerchant(api: TestApi): Promise<{ merchantId: string; key: string }> {
+export async function aMerchant(api: Pick<TestApi, "ask">): Promise<{ merchantId: string; key: string }> {
   const merchant = await api.ask("POST", "/v1/merchants", {
     key: ADMIN_KEY,
     body: { name: "Test merchant" },
