@@ -4,9 +4,10 @@
  * true by src/settlement.
  */
 import type { DataSource } from "typeorm";
+import { backoffDelay, sleep } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
 import type { ChargeId } from "../entities/charge.js";
-import { violatedConstraint } from "../entities/database-errors.js";
+import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
 import type { Provider } from "../providers/provider.js";
 import { settle } from "../settlement/settle.js";
 import { callProvider } from "./call-provider.js";
@@ -50,12 +51,34 @@ export async function runCharge(charging: Charging, id: ChargeId): Promise<Charg
   // What came over the network is settled like everything that came, and ends its charge in the same transaction.
   // Who ends it there has settled it here, or ingest has: both find the other's work done.
   // A replay: what a consumer could not read once would else leave the charge open for ever.
-  if (heard.kind === "succeeded" && heard.movements !== undefined) {
-    await settle(dataSource, heard.movements, { replay: true });
-  }
+  const movements = heard.kind === "succeeded" ? heard.movements : undefined;
+  if (movements !== undefined) await patiently(() => settle(dataSource, movements, { replay: true }));
   await checkpoint("charge.before-record");
-  const recorded = await recordAttempt(dataSource, claim, heard, verdict);
+  const recorded = await patiently(() => recordAttempt(dataSource, claim, heard, verdict));
   return { claim, heard, verdict, recorded, isFault, durationMs: Math.round(performance.now() - begun) };
+}
+
+const TRIES = 6;
+
+/** All of them end well within the lease. */
+const AGAIN = { baseMs: 200, maxMs: 3_000 };
+
+/**
+ * Writes, and again where Postgres was away for a moment or had no connection to spare: what was heard is worth waiting
+ * for, since without it the charge would be unknown until its lease is old.
+ * @param write safe to repeat
+ */
+async function patiently<T>(write: () => Promise<T>): Promise<T> {
+  for (let failures = 0; ; failures++) {
+    try {
+      return await write();
+    } catch (error) {
+      const fault = databaseFault(error);
+      const isPassing = fault === "unavailable" || fault === "conflict";
+      if (!isPassing || failures + 1 >= TRIES) throw error;
+      await sleep(backoffDelay(failures, Math.random(), AGAIN), new AbortController().signal);
+    }
+  }
 }
 
 type Decided = Pick<ChargeAttempted, "heard" | "verdict" | "isFault">;

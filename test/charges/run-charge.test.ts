@@ -106,6 +106,25 @@ describe("an attempt at a charge", () => {
     expect(bank.taken(id)).to.equal(0);
   });
 
+  it("Postgres away for a moment: what was heard is written all the same, and nothing is unknown", async () => {
+    const id = await charge();
+    const lost = Object.assign(new Error("the connection was lost"), { code: "ECONNRESET" });
+    let losses = 2;
+    const provider: Provider = {
+      ...bankProvider(bank.url),
+      charge: async (order, signal) => {
+        atCheckpoints((reached) => {
+          if (reached === "transaction.before-commit" && losses-- > 0) throw lost;
+        });
+        return bankProvider(bank.url).charge(order, signal);
+      },
+    };
+    expect((await run(id, provider))?.recorded).to.deep.equal({ kind: "recorded" });
+    expect(losses).to.equal(-1);
+    expect(await outcomes(id)).to.deep.equal(["charge succeeded"]);
+    expect(await events(id)).to.deep.equal(["charge.succeeded"]);
+  });
+
   for (const fault of ["drop-after", "error-after", "silent"] as const) {
     it(`${fault}: the outcome is unknown, then found, and nothing is sent twice`, async () => {
       const id = await charge();
