@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Horizon, NotFoundError, type Transaction, TransactionFailedError } from "@stellar/stellar-sdk";
+import {
+  type FeeBumpTransaction,
+  type Horizon,
+  NotFoundError,
+  type Transaction,
+  TransactionFailedError,
+} from "@stellar/stellar-sdk";
 
 export type Submitted = { readonly hash: string; readonly ledger: number };
 
@@ -17,7 +23,10 @@ const BAD_SEQ_ATTEMPTS = 10;
  * twice, and before any verdict is believed the hash is looked up: tx_bad_seq can mean that it already applied.
  * @throws Error with the result codes when the network refused it
  */
-export async function submitUntilKnown(server: Horizon.Server, transaction: Transaction): Promise<Submitted> {
+export async function submitUntilKnown(
+  server: Horizon.Server,
+  transaction: Transaction | FeeBumpTransaction,
+): Promise<Submitted> {
   const hash = Buffer.from(transaction.hash()).toString("hex");
   let last: unknown;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {

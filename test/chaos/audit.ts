@@ -6,6 +6,7 @@ import { CLI } from "../support/role-process.js";
 import type { Books } from "./books.js";
 import type { DriverLedger, NetworkCredit } from "./ledger.js";
 import type { Scene } from "./scene.js";
+import type { Shop } from "./shop.js";
 
 const run = promisify(execFile);
 
@@ -25,13 +26,19 @@ export type Audited = {
   readonly differences: readonly string[];
 };
 
+/** What is audited, and what is known to differ. */
+type Audits = Pick<Scene, "databaseUrl" | "redis" | "sandbox"> & {
+  readonly street: { readonly shops: readonly Pick<Shop, "account">[] };
+  readonly ledger: Pick<DriverLedger, "poison">;
+};
+
 /**
  * Runs `paidonce audit` as an operator does, for each account.
  * @param to the newest ledger: without it, an audit that a fault interrupted would go on, and end where it wanted to
  * @throws Error when it could not finish
  */
 export async function auditAll(
-  { databaseUrl, redis, sandbox, street, ledger }: Scene,
+  { databaseUrl, redis, sandbox, street, ledger }: Audits,
   to: LedgerSequence,
 ): Promise<Audited[]> {
   const env = {

@@ -6,6 +6,7 @@ import { POLITE } from "./ear.js";
 import { writable } from "./faults/postgres.js";
 import type { Scene } from "./scene.js";
 import { killQuietly, onRedis } from "./servers.js";
+import type { Shop } from "./shop.js";
 import type { World } from "./world.js";
 
 const LOOK_EVERY_MS = 250;
@@ -30,6 +31,11 @@ const LEFT = `
          (SELECT count(*) FROM checkout_sessions WHERE status = 'processing')::int AS processing,
          (SELECT count(*) FROM webhook_deliveries WHERE state IN ('pending', 'sending'))::int AS undelivered`;
 
+/** Where to look for what is under way. */
+type Watched = Pick<Scene, "dataSource" | "redis"> & {
+  readonly street: { readonly shops: readonly Pick<Shop, "account">[] };
+};
+
 /** Ends every fault, whatever state it was left in; a server that does not answer is started again. */
 export async function endAllFaults(world: World): Promise<void> {
   world.links.openAll();
@@ -37,9 +43,14 @@ export async function endAllFaults(world: World): Promise<void> {
   await world.sandbox.clearFaults();
   for (const server of [world.servers.redis, ...world.servers.locks]) killQuietly(server.pid, "SIGCONT");
   for (const member of world.fleet.members) member.signal("SIGCONT");
-  await Promise.all([world.servers.redis, ...world.servers.locks].map(revive));
-  await revivePostgres(world);
+  await reviveServers(world);
   await writable(world);
+}
+
+/** Starts again what does not answer. */
+export async function reviveServers({ servers }: Pick<World, "servers">): Promise<void> {
+  await Promise.all([servers.redis, ...servers.locks].map(revive));
+  await revivePostgres(servers);
 }
 
 async function revive(server: RedisServer): Promise<void> {
@@ -47,7 +58,7 @@ async function revive(server: RedisServer): Promise<void> {
 }
 
 /** One that recovers from a crash answers after a while, and must be left to it. */
-async function revivePostgres({ servers: { postgres } }: World): Promise<void> {
+async function revivePostgres({ postgres }: World["servers"]): Promise<void> {
   const deadline = performance.now() + RECOVERED_WITHIN_MS;
   while (performance.now() < deadline) {
     const client = new pg.Client({ connectionString: postgres.url, connectionTimeoutMillis: 5_000 });
@@ -89,8 +100,9 @@ export async function comeToRest(
   }
 }
 
-async function whatIsLeft(
-  { dataSource, redis: server, street }: Scene,
+/** @returns what is under way, in words; empty when the system is at rest */
+export async function whatIsLeft(
+  { dataSource, redis: server, street }: Watched,
   last: ReadonlyMap<string, bigint>,
 ): Promise<string[]> {
   const left: string[] = [];

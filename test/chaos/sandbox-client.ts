@@ -34,6 +34,15 @@ export class SandboxClient {
     return (await this.#post<{ id: number }>("/sandbox/faults", { action: "add", fault })).id;
   }
 
+  /** @returns the rules that hold now, each with how often it can still be met */
+  async listFaults(): Promise<{ id: number; left: number | null }[]> {
+    return (
+      await this.#post<{ faults: { id: number; left: number | null }[] }>("/sandbox/faults", {
+        action: "list",
+      })
+    ).faults;
+  }
+
   async clearFault(id: number): Promise<void> {
     await this.#post("/sandbox/faults", { action: "clear", id });
   }

@@ -101,7 +101,7 @@ function kill(role: RoleName, times: number, seen: string): Fault {
 }
 
 /** One that runs, and that no long pause holds already: its kill would undo the pause. */
-function victim(world: World, role: RoleName, dice: Dice): Member {
+export function victim(world: Pick<World, "fleet">, role: RoleName, dice: Dice): Member {
   const running = dice.shuffled(world.fleet.of(role)).filter(({ isRunning }) => isRunning);
   const member = running.find(({ isPaused }) => !isPaused) ?? running[0];
   if (member === undefined) throw new Error(`no ${role} runs`);
@@ -119,7 +119,8 @@ async function leader(world: World, dice: Dice): Promise<Member> {
   return world.fleet.of("ingest").find((member) => member.pid === pid) ?? victim(world, "ingest", dice);
 }
 
-async function pause(member: Member, ms: number, signal: AbortSignal): Promise<void> {
+/** SIGSTOP for so long, then SIGCONT. @throws Error when another fault has ended it meanwhile */
+export async function pause(member: Member, ms: number, signal: AbortSignal): Promise<void> {
   const { pid } = member;
   if (!member.signal("SIGSTOP")) throw new Error(`${member.spec.title} was not running`);
   await wait(ms, signal);

@@ -1,0 +1,128 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { askOnce, askUntilTold, bodyOf, cancelCharge, type Wish } from "./ask.js";
+import { Endings } from "./endings.js";
+import type { StormOrder } from "./orders.js";
+import { Payers, type Signed } from "./payers.js";
+import type { Ordered, Told } from "./verdict.js";
+import type { StormShop, StormWorld } from "./world.js";
+
+/** Clients that wait for an answer at the same time, at the most. */
+const AT_ONCE = 48;
+
+/** Carries the orders out: so many a second, and never more at once than the service answers. */
+export class StormLoad {
+  readonly ordered: Ordered[] = [];
+  readonly counts = { cancelled: 0, "too late to cancel": 0 };
+  readonly payers: Payers;
+  readonly #endings: Endings;
+  readonly #stopping = new AbortController();
+  /** What payers still do, when the client has its answer. */
+  readonly #aside = new Set<Promise<unknown>>();
+
+  constructor(
+    private readonly world: StormWorld,
+    private readonly orders: readonly StormOrder[],
+    /** A second. */
+    private readonly rate: number,
+  ) {
+    this.payers = new Payers(world.sandbox.url, world.payers, world.stranger);
+    this.#endings = new Endings(world.dataSource);
+  }
+
+  /** Resolves when each order has its answer, or has none for minutes. @param onProgress told of how many have one */
+  async run(onProgress: (done: number) => void): Promise<void> {
+    this.#endings.start();
+    const startedAt = performance.now();
+    let next = 0;
+    const client = async () => {
+      for (let i = next++; i < this.orders.length && !this.#stopping.signal.aborted; i = next++) {
+        const order = this.orders[i];
+        if (order === undefined) return;
+        const at = startedAt + (i * 1_000) / this.rate;
+        if (at > performance.now()) await this.#wait(at - performance.now());
+        this.ordered.push(await this.#carryOut(order));
+        onProgress(this.ordered.length);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, client));
+  }
+
+  /** Resolves when no payer sends anything any more: their charges have ended. */
+  async settled(): Promise<void> {
+    while (this.#aside.size > 0) await Promise.all(this.#aside);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#endings.stop();
+  }
+
+  async #carryOut(order: StormOrder): Promise<Ordered> {
+    const shop = this.world.shops[order.shop];
+    if (shop === undefined) throw new Error(`no shop ${order.shop}`);
+    const { reference, provider, amount, manner, paying } = order;
+    const more = {
+      hasLeft: manner === "leaves",
+      paysAnyway: provider === "stellar" && (paying === "payer first" || paying === "although cancelled"),
+    };
+    const told = { reference, provider, amount, ...more };
+    if (provider === "stripe") return { ...told, answers: await this.#ask(order, shop, null) };
+    const payer = await this.payers.take();
+    const signed = await this.payers.sign(payer, order, shop.account);
+    const first = paying === "payer first" ? this.payers.send(signed) : undefined;
+    const answers = await this.#ask(order, shop, signed);
+    const isAccepted = answers.some(({ kind }) => kind !== "refused");
+    const pays = Promise.all([first, isAccepted ? this.#pay(order, signed) : undefined]);
+    const over = Promise.all([
+      pays,
+      isAccepted || answers.length === 0 ? this.#endings.of(reference) : undefined,
+    ]).then(() => this.payers.giveBack(payer));
+    this.#aside.add(over);
+    void over.finally(() => this.#aside.delete(over));
+    return { ...told, answers };
+  }
+
+  async #pay({ paying, reference }: StormOrder, signed: Signed): Promise<void> {
+    if (paying === "payer too" || paying === "although cancelled") await this.payers.send(signed);
+    if (paying === "bumped") await this.payers.bump(signed, reference);
+  }
+
+  async #ask(order: StormOrder, shop: StormShop, signed: Signed | null): Promise<readonly Told[]> {
+    const { number, reference, manner, patienceMs } = order;
+    const { apis } = this.world;
+    const wish: Wish = { shop, key: reference, body: bodyOf(order, shop, signed?.envelope ?? null) };
+    const ask = (first: number, one = wish) => askUntilTold(apis, one, first, this.#stopping.signal);
+    const hangUp = () => askOnce(apis[number % 2] ?? "", wish, AbortSignal.timeout(patienceMs));
+    switch (manner) {
+      case "patient":
+        return told(await ask(number));
+      case "twice at once":
+        return told(...(await Promise.all([ask(0), ask(1)])));
+      case "gives up and repeats":
+        return told(await hangUp(), await ask(number + 1));
+      case "under two keys":
+        return told(...(await Promise.all([ask(0), ask(1, { ...wish, key: `${reference}-again` })])));
+      case "leaves":
+        return told(await hangUp());
+      case "cancels": {
+        const answer = await ask(number);
+        if (answer?.kind === "accepted") await this.#cancel(wish, answer.chargeId);
+        return told(answer);
+      }
+    }
+  }
+
+  async #cancel(wish: Wish, chargeId: string): Promise<void> {
+    const isCancelled = await cancelCharge(this.world.apis, wish, chargeId, this.#stopping.signal);
+    if (isCancelled === true) this.counts.cancelled++;
+    if (isCancelled === false) this.counts["too late to cancel"]++;
+  }
+
+  async #wait(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+  }
+}
+
+function told(...answers: readonly (Told | null)[]): Told[] {
+  return answers.filter((answer) => answer !== null);
+}
