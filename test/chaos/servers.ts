@@ -101,7 +101,8 @@ export async function onRedis<T>(server: RedisServer, ask: (client: Redis) => Pr
   }
 }
 
-async function childrenOf(parent: number): Promise<number[]> {
+/** Processes whose parent it is, `ps` itself where it is ours. */
+export async function childrenOf(parent: number): Promise<number[]> {
   const { stdout } = await run("ps", ["-A", "-o", "pid=,ppid="]);
   return stdout
     .trim()

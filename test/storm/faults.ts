@@ -148,7 +148,10 @@ function kill(role: RoleName, times: number): StormFault {
     times,
     // Not waited for until it is back: the others must do without it.
     run: async (world, dice) => {
-      victim(world, role, dice).signal("SIGKILL");
+      const member = victim(world, role, dice);
+      // Its successor would not be paused.
+      if (member.isPaused) throw new Error("all are paused");
+      member.signal("SIGKILL");
     },
   };
 }

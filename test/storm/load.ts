@@ -6,8 +6,11 @@ import { Payers, type Signed } from "./payers.js";
 import type { Ordered, Told } from "./verdict.js";
 import type { StormShop, StormWorld } from "./world.js";
 
-/** Clients that wait for an answer at the same time, at the most. */
-const AT_ONCE = 48;
+/** Clients of each provider that wait for an answer at the same time, at the most. */
+const AT_ONCE = 24;
+
+/** Servers that lag behind tell a payer's last number but one: three ledgers, and some more. */
+const LAG_MS = 1_500;
 
 /** Carries the orders out: so many a second, and never more at once than the service answers. */
 export class StormLoad {
@@ -33,18 +36,22 @@ export class StormLoad {
   async run(onProgress: (done: number) => void): Promise<void> {
     this.#endings.start();
     const startedAt = performance.now();
-    let next = 0;
-    const client = async () => {
-      for (let i = next++; i < this.orders.length && !this.#stopping.signal.aborted; i = next++) {
-        const order = this.orders[i];
-        if (order === undefined) return;
-        const at = startedAt + (i * 1_000) / this.rate;
+    // Apart: where no payer is free, cards are charged all the same.
+    const lines = Map.groupBy(this.orders, ({ provider }) => provider);
+    const client = async (line: Iterator<StormOrder, undefined>) => {
+      for (let { value: order } = line.next(); order !== undefined; { value: order } = line.next()) {
+        const at = startedAt + (order.number * 1_000) / this.rate;
         if (at > performance.now()) await this.#wait(at - performance.now());
+        if (this.#stopping.signal.aborted) return;
         this.ordered.push(await this.#carryOut(order));
         onProgress(this.ordered.length);
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, client));
+    const clients = [...lines.values()].flatMap((orders) => {
+      const line = orders.values();
+      return Array.from({ length: AT_ONCE }, () => client(line));
+    });
+    await Promise.all(clients);
   }
 
   /** Resolves when no payer sends anything any more: their charges have ended. */
@@ -76,7 +83,10 @@ export class StormLoad {
     const over = Promise.all([
       pays,
       isAccepted || answers.length === 0 ? this.#endings.of(reference) : undefined,
-    ]).then(() => this.payers.giveBack(payer));
+    ]).then(async () => {
+      await this.#wait(LAG_MS);
+      this.payers.giveBack(payer);
+    });
     this.#aside.add(over);
     void over.finally(() => this.#aside.delete(over));
     return { ...told, answers };

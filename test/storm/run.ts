@@ -5,6 +5,7 @@
 import { writeFile } from "node:fs/promises";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { Ends } from "../chaos/ends.js";
+import { leftRunning } from "./left-running.js";
 import { PROVIDERS, type ProviderName } from "./orders.js";
 import { isGreen, toMarkdown } from "./report.js";
 import { runStorm } from "./storm.js";
@@ -78,6 +79,10 @@ async function main(options: Options): Promise<void> {
   } finally {
     await ends[Symbol.asyncDispose]();
   }
+  const left = await leftRunning();
+  if (left.length === 0) return;
+  process.stderr.write(`storm: still running: ${left.join(", ")}\n`);
+  process.exitCode = 1;
 }
 
 function plain(_name: string, value: unknown): unknown {

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { Ends } from "../chaos/ends.js";
+import { leftRunning } from "./left-running.js";
 import { PROVIDERS } from "./orders.js";
 import { isGreen, toMarkdown } from "./report.js";
 import { runStorm } from "./storm.js";
@@ -21,6 +22,7 @@ describe(`a storm of ${CHARGES} charges, seed ${SEED}`, function () {
   afterEach(() => ends[Symbol.asyncDispose]());
 
   it("G6: whatever was killed, paused or flushed, whatever the providers did: charged once at the most, and the books say so", async () => {
+    const before = await leftRunning();
     const lines: string[] = [];
     const command = `./dev storm --charges ${CHARGES} --seed ${SEED} --rate ${RATE}`;
     const report = await runStorm(
@@ -46,5 +48,7 @@ describe(`a storm of ${CHARGES} charges, seed ${SEED}`, function () {
     ).to.be.at.least(CHARGES / 3);
     const done = report.faults.filter(({ times }) => times > 0);
     expect(done.length, story).to.be.at.least(15);
+    await ends[Symbol.asyncDispose]();
+    expect(await leftRunning(before), "processes left").to.deep.equal([]);
   });
 });

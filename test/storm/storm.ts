@@ -26,7 +26,7 @@ export type StormOptions = {
 };
 
 /** So many can pay at the same time; each signs its next transaction when its last one has ended. */
-const MOST_PAYERS = 400;
+const MOST_PAYERS = 800;
 
 const TELL_EVERY = 1_000;
 
