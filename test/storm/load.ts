@@ -9,6 +9,14 @@ import type { StormShop, StormWorld } from "./world.js";
 /** Clients of each provider that wait for an answer at the same time, at the most. */
 const AT_ONCE = 24;
 
+/**
+ * More than two workers make at the same time. Beyond that they would only be later and later, and what payers have
+ * signed would expire before anybody sends it.
+ */
+const MOST_OPEN = 500;
+
+const LOOK_EVERY_MS = 100;
+
 /** Servers that lag behind tell a payer's last number but one: three ledgers, and some more. */
 const LAG_MS = 1_500;
 
@@ -42,6 +50,8 @@ export class StormLoad {
       for (let { value: order } = line.next(); order !== undefined; { value: order } = line.next()) {
         const at = startedAt + (order.number * 1_000) / this.rate;
         if (at > performance.now()) await this.#wait(at - performance.now());
+        while (this.#endings.open > MOST_OPEN && !this.#stopping.signal.aborted)
+          await this.#wait(LOOK_EVERY_MS);
         if (this.#stopping.signal.aborted) return;
         this.ordered.push(await this.#carryOut(order));
         onProgress(this.ordered.length);
