@@ -68,13 +68,13 @@ export async function networkCredits({ sandbox, shops }: StormWorld): Promise<Ne
 async function leftOver(world: StormWorld): Promise<string[]> {
   const { dataSource, servers, shops } = world;
   const open: { status: string; n: number }[] = await dataSource.query(OPEN);
+  if (open.length > 0) return open.map(({ status, n }) => `${n} charges ${status}`);
   // After the charges: what comes later, no charge waits for.
   const last = new Map<string, bigint>();
   for (const { account, operationId } of await networkCredits(world)) {
     last.set(account, maximum(operationId, last.get(account)));
   }
-  const rest = await whatIsLeft({ dataSource, redis: servers.redis, street: { shops } }, last);
-  return [...open.map(({ status, n }) => `${n} charges ${status}`), ...rest];
+  return whatIsLeft({ dataSource, redis: servers.redis, street: { shops } }, last);
 }
 
 function maximum(a: bigint, b: bigint | undefined): bigint {
