@@ -11,7 +11,7 @@ const SEED = Number(process.env.STORM_SEED || 11);
 const CHARGES = 300;
 
 /** A small machine that runs other tests meanwhile must manage it too. */
-const RATE = 30;
+const RATE = 25;
 
 /** Waits for conditions alone: on a slow machine it takes longer, and is no less right. */
 const DEADLINE_MS = 600_000;

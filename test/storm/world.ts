@@ -31,7 +31,7 @@ const ROLES: readonly (readonly [RoleName, number])[] = [
   ["consume", 1],
 ];
 
-export const SHOPS = 5;
+export const SHOPS = 4;
 
 const LEDGER_MS = 300;
 
