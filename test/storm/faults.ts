@@ -106,7 +106,7 @@ export class StormCourse {
     const faults = FAULTS.filter(({ long }) => !(short && long === true)).map((fault) =>
       short ? { ...fault, times: 1 } : fault,
     );
-    const pace = short ? { leastGapMs: 200, mostGapMs: 900 } : { leastGapMs: 2_500, mostGapMs: 6_500 };
+    const pace = short ? { leastGapMs: 200, mostGapMs: 900 } : { leastGapMs: 4_000, mostGapMs: 10_000 };
     for (const step of schedule(seed, faults, pace)) {
       if (signal.aborted || (short && step.number > faults.length)) break;
       await wait(step.gapMs, signal);
