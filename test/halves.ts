@@ -13,7 +13,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "fresh-clone": 115,
   "chaos/sabotage": 80,
   "processes/kill-ingest": 55,
-  "storm/short": 45,
+  "storm/short": 60,
   "processes/kill-consumer": 38,
   "processes/pause": 35,
   "interleavings/pairs": 75,

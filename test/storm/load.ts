@@ -13,7 +13,7 @@ const AT_ONCE = 24;
  * More than two workers make at the same time. Beyond that they would only be later and later, and what payers have
  * signed would expire before anybody sends it.
  */
-const MOST_OPEN = 200;
+const MOST_OPEN = 300;
 
 const LOOK_EVERY_MS = 100;
 
