@@ -6,7 +6,7 @@ export type ChargeAttempt = {
   /** `charge`: the provider was told to charge. `ask`: it was asked first. `told`: somebody told us, unasked. */
   readonly kind: "charge" | "ask" | "told";
   readonly startedAt: Date;
-  /** Null while it is under way, and where its process died after others had ended the charge; of a lost one, when it was given up. */
+  /** Null while it is under way; of a lost one, when it was given up. */
   readonly endedAt: Date | null;
   readonly outcome: AttemptOutcome | null;
   readonly detail: string | null;

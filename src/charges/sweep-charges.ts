@@ -31,6 +31,13 @@ const LOST = `
   FROM unnest($1::uuid[], $2::integer[]) AS stale (id, attempt)
   WHERE a.charge_id = stale.id AND a.attempt = stale.attempt AND a.outcome IS NULL`;
 
+/** Of charges that others have ended meanwhile: nobody holds them any more, and nobody writes how the attempt ended. */
+const LOST_OF_ENDED = `
+  UPDATE charge_attempts a SET ended_at = now(), outcome = 'lost'
+  FROM charges c
+  WHERE a.ended_at IS NULL AND a.started_at <= now() - make_interval(secs => $1)
+    AND c.id = a.charge_id AND c.ended_at IS NOT NULL`;
+
 type Stale = { readonly id: ChargeId; readonly attempts: number; readonly status: ChargeStatus };
 
 /**
@@ -51,7 +58,9 @@ export async function sweepCharges(dataSource: DataSource, staleSeconds: number)
   for (;;) {
     const count = await inSerializableTransaction(dataSource, (runner) => sweepBatch(runner, staleSeconds));
     swept += count;
-    if (count < BATCH) return swept;
+    if (count === BATCH) continue;
+    await dataSource.query(LOST_OF_ENDED, [staleSeconds]);
+    return swept;
   }
 }
 

@@ -106,6 +106,28 @@ describe("an attempt at a charge", () => {
     expect(bank.taken(id)).to.equal(0);
   });
 
+  it("an attempt whose worker died after others had ended the charge is called lost", async () => {
+    const id = await charge();
+    const dies: Provider = {
+      ...bankProvider(bank.url),
+      charge: async () => {
+        await inSerializableTransaction(database.dataSource, (runner) =>
+          endCharge(runner, id, { kind: "succeeded", providerId: "hash" }, { from: "test" }),
+        );
+        atCheckpoints((reached) => {
+          if (reached === "charge.before-record") throw new Error("killed");
+        });
+        return { kind: "succeeded", providerId: "hash" };
+      },
+    };
+    await run(id, dies).catch(() => undefined);
+    atCheckpoints(null);
+    expect(await outcomes(id)).to.deep.equal(["charge …", "told succeeded"]);
+    await database.dataSource.query("UPDATE charge_attempts SET started_at = now() - interval '1 day'");
+    await sweep();
+    expect(await outcomes(id)).to.deep.equal(["charge lost", "told succeeded"]);
+  });
+
   it("Postgres away for a moment: what was heard is written all the same, and nothing is unknown", async () => {
     const id = await charge();
     const lost = Object.assign(new Error("the connection was lost"), { code: "ECONNRESET" });

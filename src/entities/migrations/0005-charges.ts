@@ -120,6 +120,10 @@ export class Charges5 implements MigrationInterface {
         CONSTRAINT charge_attempts_outcome_known CHECK (outcome IN
           ('succeeded', 'declined', 'refused', 'unknown', 'in_progress', 'absent', 'lost'))
       )`);
+    // As long as the list of attempts that are under way.
+    await runner.query(
+      `CREATE INDEX charge_attempts_open ON charge_attempts (started_at) WHERE ended_at IS NULL`,
+    );
   }
 
   /** What no code may do, whatever it believes: leave an end, go back, or write under a lease that is over. */
