@@ -1,7 +1,10 @@
 import type { Benchmark } from "./benchmark.js";
+import { contention } from "./contention.js";
+import { replicas } from "./replicas.js";
+import { throughput } from "./throughput.js";
 
 /** Every benchmark, in the order they run. */
-export const BENCHMARKS: readonly Benchmark[] = [];
+export const BENCHMARKS: readonly Benchmark[] = [throughput, replicas, contention];
 
 /** @throws RangeError when there is no benchmark of that name */
 export function benchmarkCalled(name: string): Benchmark {

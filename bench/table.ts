@@ -31,7 +31,8 @@ export function resultTable(result: Result): string {
 
 function figureRow(figure: Figure, all: readonly Figure[]): string[] {
   const { runs, min, median, max } = noiseOf(figure.runs);
-  return [figure.name, figure.unit, ...[median, min, max].map(round), String(runs), ratio(figure, all)];
+  const name = figure.how === undefined ? figure.name : `${figure.name} (${figure.how})`;
+  return [name, figure.unit, ...[median, min, max].map(round), String(runs), ratio(figure, all)];
 }
 
 function ratio({ runs, besides }: Figure, all: readonly Figure[]): string {

@@ -11,6 +11,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "chaos/short": 120,
   "contrast/contrast": 38,
   "fresh-clone": 115,
+  "bench/tiny": 35,
   "chaos/sabotage": 80,
   "processes/kill-ingest": 55,
   "storm/short": 60,

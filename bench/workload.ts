@@ -1,0 +1,133 @@
+import { Keypair } from "@stellar/stellar-sdk";
+import type { DataSource } from "typeorm";
+import { v7 as uuidv7 } from "uuid";
+import { NATIVE } from "../src/stellar/asset.js";
+import type { AccountId, Credit, TransactionHash } from "../src/stellar/credit.js";
+import { idMemo } from "../src/stellar/memo.js";
+import { toOperationId } from "../src/stellar/operation-id.js";
+import { toStroops } from "../src/stellar/stroops.js";
+
+export type WorkloadOptions = {
+  readonly payments: number;
+  readonly accounts?: number;
+  /** Which session the i-th payment is for, from 0 on. By default each has one of its own. */
+  readonly sessionOf?: (payment: number) => number;
+};
+
+/** Sessions that wait in a database, and the credits that will pay them. */
+export type Workload = {
+  readonly accounts: readonly AccountId[];
+  readonly merchantId: string;
+  readonly credits: readonly Credit[];
+  /** How many of the credits pay a session; the rest are duplicates. */
+  readonly paying: number;
+};
+
+const AMOUNT = toStroops(100_000_000n);
+const PAYER = "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA";
+const CLOSED_AT = new Date("2026-11-01T12:00:00Z");
+
+/** As many as Stellar's ledgers held on a busy day; the ids need only ascend. */
+const PER_LEDGER = 100;
+
+/** UUIDv7 as the service makes them, so that the index is filled in the same order. */
+const OPEN_SESSIONS = `
+  INSERT INTO checkout_sessions (id, merchant_id, account, memo_key, asset, amount, expires_at)
+  SELECT uuidv7(), $1, ($2::text[])[1 + n % $3::integer], 'id:' || n, 'native', $4, '2030-01-01T00:00:00Z'
+  FROM generate_series(0, $5::integer - 1) AS n`;
+
+/** Opens the sessions and makes the credits. Nothing is in Redis yet. */
+export async function openWorkload(dataSource: DataSource, options: WorkloadOptions): Promise<Workload> {
+  const { payments, accounts: count = 1, sessionOf = (payment: number) => payment } = options;
+  const { accounts, merchantId } = await watchAccounts(dataSource, count);
+  const sessions = new Set<number>();
+  const credits = Array.from({ length: payments }, (_, i) => {
+    const session = sessionOf(i);
+    sessions.add(session);
+    return creditOf(i, session, accounts[session % count] ?? ("" as AccountId));
+  });
+  const most = [...sessions].reduce((highest, session) => Math.max(highest, session), 0);
+  await dataSource.query(OPEN_SESSIONS, [merchantId, accounts, count, AMOUNT.toString(), most + 1]);
+  await settleDown(dataSource);
+  return { accounts, merchantId, credits, paying: sessions.size };
+}
+
+/** Merchant and accounts, watched from the beginning of time. */
+export async function watchAccounts(
+  dataSource: DataSource,
+  count: number,
+): Promise<{ accounts: AccountId[]; merchantId: string }> {
+  const merchantId = uuidv7();
+  const accounts = Array.from({ length: count }, () => Keypair.random().publicKey() as AccountId);
+  await dataSource.query("INSERT INTO merchants (id, name) VALUES ($1, 'Bench')", [merchantId]);
+  await dataSource.query(
+    "INSERT INTO stream_cursors (account, starting_cursor, watermark) SELECT a, 0, 0 FROM unnest($1::text[]) a",
+    [accounts],
+  );
+  await dataSource.query(
+    "INSERT INTO receiving_accounts (account, merchant_id, assets) SELECT a, $2, ARRAY[$3] FROM unnest($1::text[]) a",
+    [accounts, merchantId, NATIVE],
+  );
+  return { accounts, merchantId };
+}
+
+/** What was loaded is on disk and known to the planner: a checkpoint in the middle would measure the loading. */
+export async function settleDown(dataSource: DataSource): Promise<void> {
+  await dataSource.query("VACUUM ANALYZE checkout_sessions");
+  await dataSource.query("CHECKPOINT");
+}
+
+function creditOf(i: number, session: number, account: AccountId): Credit {
+  const operationId = toOperationId(60_000_000 + Math.floor(i / PER_LEDGER), 1 + (i % PER_LEDGER), 1);
+  const transactionHash = operationId.toString(16).padStart(64, "c") as TransactionHash;
+  return {
+    kind: "credit",
+    operationId,
+    moveIndex: 0,
+    account,
+    transactionHash,
+    innerHash: null,
+    from: PAYER,
+    asset: NATIVE,
+    amount: AMOUNT,
+    muxed: null,
+    memo: idMemo(String(session)),
+    closedAt: CLOSED_AT,
+    record: recordOf(operationId.toString(), transactionHash, account, session),
+  };
+}
+
+/** About 1 KB, as Horizon serves a payment with its transaction. */
+function recordOf(id: string, hash: string, account: string, memo: number): string {
+  return JSON.stringify({
+    id,
+    paging_token: id,
+    transaction_successful: true,
+    source_account: PAYER,
+    type: "payment",
+    type_i: 1,
+    created_at: "2026-11-01T12:00:00Z",
+    transaction_hash: hash,
+    transaction: {
+      id: hash,
+      hash,
+      successful: true,
+      ledger: 60_000_000,
+      created_at: "2026-11-01T12:00:00Z",
+      source_account: PAYER,
+      source_account_sequence: id,
+      fee_account: PAYER,
+      fee_charged: "100",
+      max_fee: "100",
+      operation_count: 1,
+      memo_type: "id",
+      memo: String(memo),
+      signatures: [`${hash}AAAAAAAAAAAAAAAAAAAAAA==`],
+      preconditions: { timebounds: { min_time: "0", max_time: "1793534460" } },
+    },
+    asset_type: "native",
+    from: PAYER,
+    to: account,
+    amount: "10.0000000",
+  });
+}
