@@ -1,5 +1,8 @@
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import pg from "pg";
 import type { DataSource, QueryRunner } from "typeorm";
+import { paymentConfirmed } from "../src/settlement/events.js";
 import { findSessions } from "../src/settlement/find-sessions.js";
 import { type DecidedMovement, recordOutcomes } from "../src/settlement/record-outcomes.js";
 import { settle } from "../src/settlement/settle.js";
@@ -13,22 +16,44 @@ import { openWorkload } from "./workload.js";
 /** Of both below, as many as the service settles in one transaction. */
 const BATCH = 200;
 
+const PLAIN = fileURLToPath(new URL("../../bench/sql/set-wise.sql", import.meta.url));
+
 const SERIALIZATION_FAILURE = "40001";
 
 type Statement = { readonly name: string; readonly text: string; values: unknown[] };
 
 export type CeilingOptions = { readonly payments: number; readonly connections: number };
 
+/** What is sent for a batch, made before anything is measured. */
+type Maker = (dataSource: DataSource, batch: readonly Credit[], merchantId: string) => Promise<Statement[]>;
+
 /**
- * The set-wise statement alone: the very text and parameters that settlement sends, made beforehand, prepared, each in a
- * serializable transaction of its own; nothing is read, decided or decoded. No settlement in batches of this size can be faster.
+ * The set-wise statement alone: the very text and parameters that settlement sends, prepared, each batch in a serializable
+ * transaction of its own; nothing is read, decided or decoded.
  * @returns payments per second
  */
-export async function measureStatement(servers: Servers, options: CeilingOptions): Promise<number> {
+export function measureStatement(servers: Servers, options: CeilingOptions): Promise<number> {
+  return measureStatements(servers, options, ourStatements);
+}
+
+/** The same with the plainest statement that writes the same rows: no settlement in such batches can be faster. */
+export async function measurePlain(servers: Servers, options: CeilingOptions): Promise<number> {
+  const text = await readFile(PLAIN, "utf8");
+  return measureStatements(servers, options, (dataSource, batch, merchantId) =>
+    plainStatements(text, dataSource, batch, merchantId),
+  );
+}
+
+async function measureStatements(
+  servers: Servers,
+  options: CeilingOptions,
+  make: Maker,
+): Promise<number> {
   await using database = await servers.database();
-  const { credits } = await openWorkload(database.dataSource, options);
+  const { credits, merchantId } = await openWorkload(database.dataSource, options);
   const batches = batchesOf(credits);
-  const statements = await Promise.all(batches.map((batch) => statementsOf(database.dataSource, batch)));
+  const statements: Statement[][] = [];
+  for (const batch of batches) statements.push(await make(database.dataSource, batch, merchantId));
   const clients = Array.from(
     { length: options.connections },
     () => new pg.Client({ connectionString: database.url }),
@@ -36,11 +61,8 @@ export async function measureStatement(servers: Servers, options: CeilingOptions
   await Promise.all(clients.map((client) => client.connect()));
   try {
     const pace = await shareOut(batches, clients, (client, index) => commit(client, statements[index] ?? []));
-    await checkRows(
-      database.dataSource,
-      { credits: credits.length, payments: credits.length },
-      "the statement alone",
-    );
+    const expected = { credits: credits.length, payments: credits.length };
+    await checkRows(database.dataSource, expected, "the statement alone");
     return pace;
   } finally {
     await Promise.all(clients.map((client) => client.end()));
@@ -67,22 +89,56 @@ function batchesOf(credits: readonly Credit[]): Credit[][] {
 }
 
 /** What settlement would send for a batch that pays all its sessions, caught on its way to the database. */
-async function statementsOf(dataSource: DataSource, batch: readonly Credit[]): Promise<Statement[]> {
-  const sessions = await findSessions(dataSource.manager, batch, { lock: false });
-  const decided = batch.map((movement): DecidedMovement => {
-    const session = sessions.of(movement);
-    if (session === null) throw new Error("a credit of the benchmark has no session");
-    return { movement, outcome: { kind: "payment", sessionId: session.id, surplus: toStroops(0n) } };
-  });
+async function ourStatements(dataSource: DataSource, batch: readonly Credit[]): Promise<Statement[]> {
+  const decided = (await withSessions(dataSource, batch)).map(
+    ({ credit, sessionId }): DecidedMovement => ({
+      movement: credit,
+      outcome: { kind: "payment", sessionId, surplus: toStroops(0n) },
+    }),
+  );
   const caught: Statement[] = [];
   const runner = {
     query: async (text: string, values: unknown[] = []) => {
-      caught.push({ name: `statement-${caught.length}`, text, values });
+      caught.push({ name: `ours-${caught.length}`, text, values });
       return [];
     },
   };
   await recordOutcomes(runner as unknown as QueryRunner, decided, () => null);
   return caught;
+}
+
+async function plainStatements(
+  text: string,
+  dataSource: DataSource,
+  batch: readonly Credit[],
+  merchantId: string,
+): Promise<Statement[]> {
+  const rows = (await withSessions(dataSource, batch)).map(({ credit, sessionId }) => ({
+    credit,
+    sessionId,
+    event: paymentConfirmed(credit, sessionId, toStroops(0n)),
+  }));
+  const [first] = batch;
+  const values = [
+    rows.map(({ credit }) => credit.operationId.toString()),
+    rows.map(({ sessionId }) => sessionId),
+    rows.map(({ credit }) => credit.memo),
+    rows.map(({ credit }) => credit.transactionHash),
+    rows.map(({ credit }) => credit.record),
+    rows.map(({ event }) => event.id),
+    rows.map(({ event }) => event.body),
+    ...[first?.account, first?.from, first?.amount.toString(), first?.closedAt.toISOString(), merchantId],
+  ];
+  return [{ name: "plain", text, values }];
+}
+
+async function withSessions(dataSource: DataSource, batch: readonly Credit[]) {
+  const sessions = await findSessions(dataSource.manager, batch, { lock: false });
+  return batch.map((credit) => {
+    const session = sessions.of(credit);
+    if (session === null) throw new Error("a credit of the benchmark has no session");
+    return { credit, sessionId: session.id };
+  });
 }
 
 /** Serializable, like all that settles: on several connections some of it conflicts and is sent again. */

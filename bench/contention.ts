@@ -3,8 +3,8 @@ import { medianOf } from "./noise.js";
 import { measureOurs } from "./ours.js";
 import { Servers } from "./servers.js";
 
-const PAYMENTS = { tiny: 200, usual: 10_000, full: 50_000 } as const;
-const RUNS = { tiny: 1, usual: 3, full: 3 } as const;
+const PAYMENTS = { tiny: 200, usual: 10_000, full: 24_000 } as const;
+const RUNS = { tiny: 1, usual: 2, full: 2 } as const;
 
 /** More than one: what hits the same session then comes to several at once. */
 const PROCESSES = { tiny: 1, usual: 2, full: 2 } as const;

@@ -20,8 +20,8 @@ export async function describeMachine(): Promise<Machine> {
     // Above 0.5 somebody else is at work here, and the figures are theirs too.
     "load before": (loadavg()[0] ?? 0).toFixed(2),
     node: process.version,
-    redis: await wordsOf(process.env.REDIS_SERVER ?? "redis-server", ["--version"], /v=(\S+)/),
-    pgbench: await wordsOf(process.env.PGBENCH ?? "pgbench", ["--version"], /(\d[\d.]+)/),
+    redis: await wordsOf(process.env.REDIS_SERVER || "redis-server", ["--version"], /v=(\S+)/),
+    pgbench: await wordsOf(process.env.PGBENCH || "pgbench", ["--version"], /(\d[\d.]+)/),
     packages: await packages(),
     commit: await commit(),
     date: new Date().toISOString().slice(0, 10),
