@@ -44,11 +44,7 @@ export async function measurePlain(servers: Servers, options: CeilingOptions): P
   );
 }
 
-async function measureStatements(
-  servers: Servers,
-  options: CeilingOptions,
-  make: Maker,
-): Promise<number> {
+async function measureStatements(servers: Servers, options: CeilingOptions, make: Maker): Promise<number> {
   await using database = await servers.database();
   const { credits, merchantId } = await openWorkload(database.dataSource, options);
   const batches = batchesOf(credits);
