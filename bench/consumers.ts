@@ -9,6 +9,7 @@ import { freePort } from "../src/machine/free-port.js";
 import { SANDBOX_PASSPHRASE } from "../src/sandbox/network.js";
 import type { AccountId } from "../src/stellar/credit.js";
 import { CLI, isPaused } from "../test/support/role-process.js";
+import { startAll } from "./start-all.js";
 import { backlog, inHand } from "./streams.js";
 
 export type RoleOptions = {
@@ -100,15 +101,27 @@ export async function consumersAtTheStart(
 ): Promise<Role[]> {
   const env = { ...options.env, PAIDONCE_TEST: "1", PAIDONCE_STOP_AT: "consumer.after-read" };
   const starting = Array.from({ length: count }, () => Role.start("consume", { ...options, env }));
-  const roles = await Promise.all(starting);
-  for (;;) {
-    const paused = await Promise.all(roles.map(({ pid }) => isPaused(pid)));
-    if (paused.every((is) => is)) return roles;
-    // Others have taken everything: this one has nothing to stop at.
-    if ((await inHand(redis, accounts)) === (await backlog(redis, accounts))) return roles;
-    if (roles.some((role) => role.hasEnded)) throw new Error("a consumer ended before it began");
-    await sleep(20);
+  const roles = await startAll(starting, (role) => role.stop());
+  try {
+    while (!(await standAtTheStart(roles, redis, accounts))) await sleep(20);
+    return roles;
+  } catch (error) {
+    // One that is stopped would outlive even this process.
+    await Promise.all(roles.map((role) => role.stop()));
+    throw error;
   }
+}
+
+async function standAtTheStart(
+  roles: readonly Role[],
+  redis: Redis,
+  accounts: readonly AccountId[],
+): Promise<boolean> {
+  if (roles.some((role) => role.hasEnded)) throw new Error("a consumer ended before it began");
+  const paused = await Promise.all(roles.map(({ pid }) => isPaused(pid)));
+  if (paused.every((is) => is)) return true;
+  // Or others have taken everything, and this one has nothing to stop at.
+  return (await inHand(redis, accounts)) === (await backlog(redis, accounts));
 }
 
 export async function figuresOf(roles: readonly Role[]): Promise<ConsumerFigures> {

@@ -7,6 +7,7 @@ import type { Credit } from "../../src/stellar/credit.js";
 import { checkRows } from "../check-rows.js";
 import { paceOf } from "../pace.js";
 import type { Servers } from "../servers.js";
+import { startAll } from "../start-all.js";
 import { openWorkload } from "../workload.js";
 import { BULLMQ_QUEUE, TEXTBOOK_GROUP, TEXTBOOK_STREAM } from "./names.js";
 import type { Message } from "./one-payment.js";
@@ -67,7 +68,8 @@ export async function measurePeer(servers: Servers, peer: Peer, load: PeerLoad):
   redis.disconnect();
   await peer.fill(redisUrl, credits.map(messageOf));
   const task = { databaseUrl: database.url, redisUrl, concurrency: load.concurrency };
-  const started = await Promise.all(Array.from({ length: load.processes }, () => start(peer, task)));
+  const starting = Array.from({ length: load.processes }, () => start(peer, task));
+  const started = await startAll(starting, ({ child }) => end(child));
   try {
     for (const { child } of started) child.send("go");
     const pace = await paceOf(credits.length, () => {
