@@ -1,10 +1,11 @@
 import type { Benchmark } from "./benchmark.js";
 import { contention } from "./contention.js";
+import { latency } from "./latency.js";
 import { replicas } from "./replicas.js";
 import { throughput } from "./throughput.js";
 
 /** Every benchmark, in the order they run. */
-export const BENCHMARKS: readonly Benchmark[] = [throughput, replicas, contention];
+export const BENCHMARKS: readonly Benchmark[] = [throughput, latency, replicas, contention];
 
 /** @throws RangeError when there is no benchmark of that name */
 export function benchmarkCalled(name: string): Benchmark {
