@@ -1,11 +1,12 @@
 import type { Benchmark } from "./benchmark.js";
 import { contention } from "./contention.js";
+import { growth } from "./growth.js";
 import { latency } from "./latency.js";
 import { replicas } from "./replicas.js";
 import { throughput } from "./throughput.js";
 
 /** Every benchmark, in the order they run. */
-export const BENCHMARKS: readonly Benchmark[] = [throughput, latency, replicas, contention];
+export const BENCHMARKS: readonly Benchmark[] = [throughput, latency, growth, replicas, contention];
 
 /** @throws RangeError when there is no benchmark of that name */
 export function benchmarkCalled(name: string): Benchmark {
