@@ -1,3 +1,4 @@
+import { api } from "./api.js";
 import type { Benchmark } from "./benchmark.js";
 import { contention } from "./contention.js";
 import { growth } from "./growth.js";
@@ -6,7 +7,7 @@ import { replicas } from "./replicas.js";
 import { throughput } from "./throughput.js";
 
 /** Every benchmark, in the order they run. */
-export const BENCHMARKS: readonly Benchmark[] = [throughput, latency, growth, replicas, contention];
+export const BENCHMARKS: readonly Benchmark[] = [throughput, latency, growth, replicas, contention, api];
 
 /** @throws RangeError when there is no benchmark of that name */
 export function benchmarkCalled(name: string): Benchmark {
