@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import autocannon from "autocannon";
 import type { DataSource } from "typeorm";
 import { v4 as uuidv4 } from "uuid";
@@ -22,7 +23,11 @@ const CONNECTIONS = 64;
 
 const SESSION = { amount: "10.5", asset: "native", metadata: { order: "1001" } };
 
+const TRIED_AGAIN = "tried again per 1,000";
+
 type Task = "create" | "read";
+
+type Found = { perSecond: number[]; p99: number[]; cpu: number[]; rolledBack: number[] };
 
 /** A server that is asked, and what it has answered. */
 type Side = {
@@ -31,7 +36,7 @@ type Side = {
   readonly pid: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly dataSource: DataSource;
-  readonly found: Record<Task, { perSecond: number[]; p99: number[]; cpu: number[] }>;
+  readonly found: Record<Task, Found>;
   created: number;
 };
 
@@ -98,7 +103,7 @@ function aSide(
   dataSource: DataSource,
   headers: Side["headers"],
 ): Side {
-  const nothing = () => ({ perSecond: [], p99: [], cpu: [] });
+  const nothing = (): Found => ({ perSecond: [], p99: [], cpu: [], rolledBack: [] });
   return { name, url, pid, dataSource, headers, found: { create: nothing(), read: nothing() }, created: 0 };
 }
 
@@ -108,6 +113,7 @@ async function load(side: Side, task: Task, seconds: number, counts: boolean): P
   let next = 0;
   const path = "/v1/checkout/sessions";
   const cpuBefore = KNOWS_COSTS ? await cpuSecondsOf(side.pid) : 0;
+  const rolledBackBefore = await rolledBack(side.dataSource);
   const result = await autocannon({
     url: side.url,
     connections: CONNECTIONS,
@@ -146,7 +152,19 @@ async function load(side: Side, task: Task, seconds: number, counts: boolean): P
   const found = side.found[task];
   found.perSecond.push(result["2xx"] / result.duration);
   found.p99.push(result.latency.p99);
-  if (KNOWS_COSTS) found.cpu.push(((await cpuSecondsOf(side.pid)) - cpuBefore) / (result["2xx"] / 1_000));
+  const thousands = result["2xx"] / 1_000;
+  found.rolledBack.push(((await rolledBack(side.dataSource)) - rolledBackBefore) / thousands);
+  if (KNOWS_COSTS) found.cpu.push(((await cpuSecondsOf(side.pid)) - cpuBefore) / thousands);
+}
+
+/** Transactions that did not commit so far: those that ran into another one and were tried again. */
+async function rolledBack(dataSource: DataSource): Promise<number> {
+  // Backends hand their counts over once a second.
+  await sleep(1_100);
+  const [row] = await dataSource.query(
+    "SELECT xact_rollback AS count FROM pg_stat_database WHERE datname = current_database()",
+  );
+  return Number(row.count);
 }
 
 async function someIds(dataSource: DataSource): Promise<string[]> {
@@ -178,13 +196,14 @@ function tell(report: Report, ours: Side, theirs: Side): void {
       const figure = (what: string, unit: string, runs: readonly number[]) => {
         if (runs.length === 0) return;
         const name = (of: Side) => `${task}, ${what}, ${of.name}`;
-        const besides = side === theirs ? {} : { besides: name(theirs) };
+        const besides = side === theirs || what === TRIED_AGAIN ? {} : { besides: name(theirs) };
         report.figure({ name: name(side), unit, runs, ...besides });
       };
-      const { perSecond, p99, cpu } = side.found[task];
+      const { perSecond, p99, cpu, rolledBack } = side.found[task];
       figure("throughput", "requests/s", perSecond);
       figure("p99", "ms", p99);
       figure("processor per 1,000", "s", cpu);
+      if (task === "create" && side === ours) figure(TRIED_AGAIN, "transactions", rolledBack);
     }
   }
   report.chart({

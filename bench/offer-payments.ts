@@ -1,10 +1,8 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { build, type Histogram } from "hdr-histogram-js";
 import type { DataSource } from "typeorm";
-import { createEndpoint } from "../src/webhooks/endpoints.js";
 import { endRoles } from "../test/support/role-process.js";
 import { plainRedis } from "../test/support/stream.js";
 import { timetable } from "./open-loop.js";
@@ -12,7 +10,7 @@ import { BenchReceiver } from "./receiver.js";
 import { networkRoad, type Road, type Seen, streamRoad } from "./roads.js";
 import { startRole, stopRole } from "./roles.js";
 import type { Servers } from "./servers.js";
-import { openSessions } from "./stock.js";
+import { openShops, untilTold } from "./shops.js";
 
 export type Offer = {
   readonly perSecond: number;
@@ -56,11 +54,7 @@ export async function offerPayments(servers: Servers, offer: Offer): Promise<Lat
     await redis.flushall();
     await using road = await openRoad(servers, database.dataSource, offer);
     const times = timetable(offer.perSecond, offer.seconds + WARM_UP_SECONDS, offer.seed);
-    for (const owner of road.owners) {
-      const settings = { url: receiver.url, description: "", eventTypes: null };
-      await createEndpoint(database.dataSource.manager, owner.merchantId, settings);
-    }
-    await openAll(database.dataSource, road, times.length);
+    await openShops(database.dataSource, road, times.length, receiver.url);
     const stamps = join(folder, "stamps");
     const place = { databaseUrl: database.url, redisUrl: servers.redis.url };
     const [consume] = await Promise.all([
@@ -69,7 +63,7 @@ export async function offerPayments(servers: Servers, offer: Offer): Promise<Lat
       ...(road.horizonUrl === null ? [] : [startRole("ingest", { ...place, horizonUrl: road.horizonUrl })]),
     ]);
     const seen = await road.offer(times);
-    await told(database.dataSource, times.length);
+    await untilTold(database.dataSource, times.length, WAIT_MS);
     const waitedUntil = process.hrtime.bigint();
     await stopRole(consume);
     const acknowledged = readStamps(await readFile(stamps, "utf8"));
@@ -87,35 +81,6 @@ function openRoad({ redis }: Servers, dataSource: DataSource, offer: Offer): Pro
   return offer.ledgerMs === null
     ? streamRoad(dataSource, redis.url, offer.merchants)
     : networkRoad(dataSource, offer.merchants, offer.ledgerMs);
-}
-
-/** The n-th session belongs to the owner that the n-th payment goes to. */
-async function openAll(
-  dataSource: DataSource,
-  { owners, memoKind: kind }: Road,
-  count: number,
-): Promise<void> {
-  for (const [i, owner] of owners.entries()) {
-    await openSessions(dataSource, owner, { from: 1, to: count + 1, kind, of: [i, owners.length] });
-  }
-}
-
-const PROGRESS = `
-  SELECT (SELECT count(*) FROM payments)::integer AS paid,
-         (SELECT count(*) FROM webhook_deliveries WHERE state = 'delivered')::integer AS told`;
-
-/** @throws Error when payments stay unsettled */
-async function told(dataSource: DataSource, count: number): Promise<void> {
-  const deadline = performance.now() + WAIT_MS;
-  for (;;) {
-    const [{ paid, told }]: [{ paid: number; told: number }] = await dataSource.query(PROGRESS);
-    if (told === count) return;
-    if (performance.now() > deadline) {
-      if (paid !== count) throw new Error(`${paid} of ${count} payments were settled in time`);
-      return;
-    }
-    await sleep(200);
-  }
 }
 
 /** The event of each payment, by the payment's entry. @throws Error unless each session is paid once, and told of once */

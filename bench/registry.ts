@@ -1,13 +1,14 @@
 import { api } from "./api.js";
 import type { Benchmark } from "./benchmark.js";
 import { contention } from "./contention.js";
+import { cost } from "./cost.js";
 import { growth } from "./growth.js";
 import { latency } from "./latency.js";
 import { replicas } from "./replicas.js";
 import { throughput } from "./throughput.js";
 
 /** Every benchmark, in the order they run. */
-export const BENCHMARKS: readonly Benchmark[] = [throughput, latency, growth, replicas, contention, api];
+export const BENCHMARKS: readonly Benchmark[] = [throughput, latency, growth, replicas, contention, cost, api];
 
 /** @throws RangeError when there is no benchmark of that name */
 export function benchmarkCalled(name: string): Benchmark {
