@@ -26,13 +26,14 @@ export type Past = {
   readonly withPayments: number;
 };
 
+/** One a second, the newest some minutes ago: what came in lately is counted by the status. */
 const LOAD_SESSIONS = `
   INSERT INTO checkout_sessions (id, merchant_id, account, memo_key, asset, amount, status, expires_at, paid_at,
                                  created_at, has_payment)
-  SELECT uuidv7(make_interval(secs => -100 - ($4 - n))), $1, $2, ${MEMO_OF.id}, '${NATIVE}', ${PRICE}, 'paid',
-         at + interval '1 day', at, at, true
+  SELECT uuidv7(-age), $1, $2, ${MEMO_OF.id}, '${NATIVE}', ${PRICE}, 'paid',
+         now() - age + interval '1 day', now() - age, now() - age, true
   FROM generate_series($3::bigint + 1, $3::bigint + $4::bigint) AS n,
-       LATERAL (SELECT now() - make_interval(secs => 100 + ($4 - n)) AS at) AS times`;
+       LATERAL (SELECT make_interval(secs => 600 + $3::bigint + $4::bigint - n) AS age) AS ages`;
 
 /** One operation for each, in ledgers before the benchmark's own. */
 const OPERATION = `(((${LEDGER - 100_000} + n / 1000) << 32) | ((1 + n % 1000) << 12) | 1)`;

@@ -11,15 +11,19 @@ type Plan = {
   readonly backlogs: readonly [small: number, large: number];
   /** Of either, so many are settled while the memory is watched. */
   readonly settled: number;
+  /** Who is watched beside the consumer. */
+  readonly beside: readonly RoleName[];
   readonly perSecond: number;
   readonly seconds: number;
   readonly runs: number;
 };
 
+const ALL = ["ingest", "work", "api"] as const;
+
 const PLANS: Readonly<Record<Scale, Plan>> = {
-  tiny: { backlogs: [300, 10_000], settled: 200, perSecond: 50, seconds: 1, runs: 1 },
-  usual: { backlogs: [10_000, 100_000], settled: 5_000, perSecond: 200, seconds: 10, runs: 1 },
-  full: { backlogs: [20_000, 1_000_000], settled: 15_000, perSecond: 400, seconds: 15, runs: 2 },
+  tiny: { backlogs: [300, 10_000], settled: 200, beside: [], perSecond: 50, seconds: 1, runs: 1 },
+  usual: { backlogs: [10_000, 100_000], settled: 5_000, beside: ALL, perSecond: 200, seconds: 10, runs: 1 },
+  full: { backlogs: [20_000, 1_000_000], settled: 15_000, beside: ALL, perSecond: 400, seconds: 15, runs: 2 },
 };
 
 /** Of memory with the large backlog beside that with the small one: what a garbage collector makes of the same work. */
@@ -31,7 +35,7 @@ export const cost: Benchmark = {
   name: "cost",
   measures: "What a payment costs: bytes in Redis and Postgres, memory and processor time of each role.",
   run: async (scale, report) => {
-    const { backlogs, settled, perSecond, seconds, runs } = PLANS[scale];
+    const { backlogs, settled, beside, perSecond, seconds, runs } = PLANS[scale];
     await using servers = await Servers.start();
     await servers.describe(report);
     const costs: PaymentCost[] = [];
@@ -43,7 +47,7 @@ export const cost: Benchmark = {
     const held: Backlog[] = [];
     for (const entries of backlogs) {
       report.say(`a backlog of ${inWords(entries)} entries`);
-      held.push(await holdBacklog(servers, entries, settled));
+      held.push(await holdBacklog(servers, entries, settled, beside));
     }
     tellBacklogs(report, held);
     report.setting(

@@ -26,10 +26,16 @@ export type Backlog = {
 const LOOK_EVERY_MS = 100;
 
 /**
- * Fills one account's stream, starts every role on it, and watches their memory until `settled` of it are settled.
+ * Fills one account's stream, starts a consumer on it, and watches its memory until `settled` of it are settled.
+ * @param beside roles that are there meanwhile, and watched too
  * @throws Error where an entry was lost or counted twice
  */
-export async function holdBacklog(servers: Servers, entries: number, settled: number): Promise<Backlog> {
+export async function holdBacklog(
+  servers: Servers,
+  entries: number,
+  settled: number,
+  beside: readonly RoleName[],
+): Promise<Backlog> {
   await using database = await servers.database();
   const { dataSource } = database;
   // Ledgers before those of the backlog: the account is watched from there.
@@ -50,9 +56,7 @@ export async function holdBacklog(servers: Servers, entries: number, settled: nu
     };
     const env = { PORT: String(await freePort()) };
     // The consumer last: what it settles is what the others are watched for.
-    const others = await Promise.all(
-      (["ingest", "work", "api"] as const).map((it) => startRole(it, place, { env })),
-    );
+    const others = await Promise.all(beside.map((it) => startRole(it, place, { env })));
     const consume = await startRole("consume", place);
     const resident = await watchMemory([...others, consume], async () => {
       return entries - (await backlog(redis, [owner.account])) >= settled;

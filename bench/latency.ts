@@ -8,11 +8,12 @@ type Plan = {
   readonly rates: readonly number[];
   readonly seconds: number;
   readonly runs: number;
-  readonly ledger: { readonly perSecond: number; readonly ms: number; readonly seconds: number };
+  /** Null where `cost` already proves that payments come through the network. */
+  readonly ledger: { readonly perSecond: number; readonly ms: number; readonly seconds: number } | null;
 };
 
 const PLANS: Readonly<Record<Scale, Plan>> = {
-  tiny: { rates: [50], seconds: 0.5, runs: 1, ledger: { perSecond: 50, ms: 500, seconds: 0.5 } },
+  tiny: { rates: [50], seconds: 0.5, runs: 1, ledger: null },
   usual: { rates: [50, 500, 2_000], seconds: 5, runs: 1, ledger: { perSecond: 500, ms: 5_000, seconds: 10 } },
   full: { rates: [50, 500, 2_000], seconds: 12, runs: 3, ledger: { perSecond: 500, ms: 5_000, seconds: 15 } },
 };
@@ -38,10 +39,11 @@ export const latency: Benchmark = {
     );
     report.setting("merchants", `${MERCHANTS}, each with one account and one webhook endpoint`);
     const steady = rates.map((perSecond) => ({ perSecond, seconds, ledgerMs: null }));
-    const burst = { perSecond: ledger.perSecond, seconds: ledger.seconds, ledgerMs: ledger.ms };
+    const burst =
+      ledger === null ? [] : [{ perSecond: ledger.perSecond, seconds: ledger.seconds, ledgerMs: ledger.ms }];
     const found = new Map<string, Latencies[]>();
     for (let run = 1; run <= runs; run++) {
-      for (const offer of [...steady, burst]) {
+      for (const offer of [...steady, ...burst]) {
         report.say(`run ${run} of ${runs}: ${nameOf(offer)}`);
         const latencies = await offerPayments(servers, { ...offer, merchants: MERCHANTS, seed: run });
         found.set(nameOf(offer), [...(found.get(nameOf(offer)) ?? []), latencies]);

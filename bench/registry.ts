@@ -8,7 +8,15 @@ import { replicas } from "./replicas.js";
 import { throughput } from "./throughput.js";
 
 /** Every benchmark, in the order they run. */
-export const BENCHMARKS: readonly Benchmark[] = [throughput, latency, growth, replicas, contention, cost, api];
+export const BENCHMARKS: readonly Benchmark[] = [
+  throughput,
+  latency,
+  growth,
+  replicas,
+  contention,
+  cost,
+  api,
+];
 
 /** @throws RangeError when there is no benchmark of that name */
 export function benchmarkCalled(name: string): Benchmark {
