@@ -2,7 +2,7 @@
  * `./dev bench`: measures, prints a table in Markdown on standard output and what it is doing on standard error. Exit code
  * 0 whatever the figures are, 1 when a benchmark could not run or found wrong rows.
  */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command } from "commander";
 import { isMet, type Scale } from "./benchmark.js";
@@ -10,10 +10,11 @@ import { drawChart } from "./chart.js";
 import { collect, type Result } from "./collect.js";
 import { describeMachine } from "./machine.js";
 import { noiseOf } from "./noise.js";
+import { type Measured, withResults } from "./performance-page.js";
 import { BENCHMARKS, benchmarkCalled } from "./registry.js";
 import { machineTable, resultTable } from "./table.js";
 
-type Options = { tiny?: true; full?: true; json?: string; svgDir?: string; list?: true };
+type Options = { tiny?: true; full?: true; json?: string; svgDir?: string; docs?: string; list?: true };
 
 const program = new Command("./dev bench")
   .description("measures how fast the service is and what it costs, beside peers on the same machine")
@@ -22,17 +23,22 @@ const program = new Command("./dev bench")
   .option("--full", "as published: more payments and more runs, on a machine that does nothing else")
   .option("--json <file>", "write everything that was measured there")
   .option("--svg-dir <folder>", "draw the charts there")
+  .option("--docs <file>", "measure nothing: put what --json wrote there into docs/performance.md")
   .option("--list", "say which benchmarks there are")
   .showHelpAfterError()
   .action(main);
 
 await program.parseAsync();
 
-async function main(names: string[], { tiny, full, json, svgDir, list }: Options): Promise<void> {
+const PAGE = "docs/performance.md";
+const PICTURES = "docs/images";
+
+async function main(names: string[], { tiny, full, json, svgDir, docs, list }: Options): Promise<void> {
   if (list) {
     for (const { name, measures } of BENCHMARKS) process.stdout.write(`${name}: ${measures}\n`);
     return;
   }
+  if (docs !== undefined) return writeDocs(JSON.parse(await readFile(docs, "utf8")));
   const chosen = names.length === 0 ? BENCHMARKS : names.map(named);
   const scale: Scale = tiny ? "tiny" : full ? "full" : "usual";
   const machine = await describeMachine();
@@ -67,7 +73,12 @@ function told(result: Result) {
   };
 }
 
-async function drawAll({ charts }: Result, folder: string): Promise<void> {
+async function writeDocs(measured: Measured): Promise<void> {
+  await writeFile(PAGE, withResults(await readFile(PAGE, "utf8"), measured));
+  for (const result of measured.results) await drawAll(result, PICTURES, "bench-");
+}
+
+async function drawAll({ charts }: Pick<Result, "charts">, folder: string, prefix = ""): Promise<void> {
   await mkdir(folder, { recursive: true });
-  for (const chart of charts) await writeFile(join(folder, `${chart.file}.svg`), drawChart(chart));
+  for (const chart of charts) await writeFile(join(folder, `${prefix}${chart.file}.svg`), drawChart(chart));
 }

@@ -12,10 +12,13 @@ export function machineTable(machine: Machine, scale: Scale): string {
 
 /** What one benchmark found, in Markdown: figures with their noise and ratios, goals, and what others publish. */
 export function resultTable(result: Result): string {
-  const { name, measures, seconds, figures, goals, published, settings, notes, checked } = result;
+  return `## ${result.name}\n\n${resultBody(result)}`;
+}
+
+/** The same without its heading, for a page that has one. */
+export function resultBody(result: Result): string {
+  const { measures, seconds, figures, goals, published, settings, notes, checked } = result;
   return [
-    `## ${name}`,
-    "",
     `${measures} Took ${seconds} s.`,
     "",
     ...table(
