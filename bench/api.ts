@@ -16,7 +16,7 @@ import { type BenchDatabase, Servers } from "./servers.js";
 const PLANS: Readonly<Record<Scale, { seconds: number; warmUp: number; rounds: number }>> = {
   tiny: { seconds: 1, warmUp: 0, rounds: 1 },
   usual: { seconds: 5, warmUp: 2, rounds: 1 },
-  full: { seconds: 8, warmUp: 3, rounds: 3 },
+  full: { seconds: 6, warmUp: 3, rounds: 3 },
 };
 
 const CONNECTIONS = 64;

@@ -26,7 +26,7 @@ type Plan = {
 const PLANS: Readonly<Record<Scale, Plan>> = {
   tiny: { sizes: [100, 1_000], payments: 200, rounds: 1 },
   usual: { sizes: [10_000, 1_000_000], payments: 10_000, rounds: 3 },
-  full: { sizes: [10_000, 1_000_000, 10_000_000], payments: 20_000, rounds: 5 },
+  full: { sizes: [10_000, 1_000_000, 10_000_000], payments: 20_000, rounds: 4 },
 };
 
 /** So many of the newest sessions have their payment too: ten million of those would not fit in the time. */
