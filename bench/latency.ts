@@ -82,7 +82,9 @@ function tell(report: Report, name: string, all: readonly Latencies[]): void {
   const untold = all.reduce((sum, one) => sum + one.untold, 0);
   report.checked(`${name}: ${payments} payments measured, each session paid once and told of in one event`);
   if (untold > 0)
-    report.note(`${name}: ${untold} of ${payments} webhooks had not come ${WAIT_MS / 1_000} s after the last payment.`);
+    report.note(
+      `${name}: ${untold} of ${payments} webhooks had not come ${WAIT_MS / 1_000} s after the last payment.`,
+    );
 }
 
 function setGoals(report: Report, all: readonly Latencies[]): void {
