@@ -16,6 +16,9 @@ import { machineTable, resultTable } from "./table.js";
 
 type Options = { tiny?: true; full?: true; json?: string; svgDir?: string; docs?: string; list?: true };
 
+const PAGE = "docs/performance.md";
+const PICTURES = "docs/images";
+
 const program = new Command("./dev bench")
   .description("measures how fast the service is and what it costs, beside peers on the same machine")
   .argument("[name...]", "which benchmarks; all when none is named")
@@ -29,9 +32,6 @@ const program = new Command("./dev bench")
   .action(main);
 
 await program.parseAsync();
-
-const PAGE = "docs/performance.md";
-const PICTURES = "docs/images";
 
 async function main(names: string[], { tiny, full, json, svgDir, docs, list }: Options): Promise<void> {
   if (list) {
