@@ -31,16 +31,30 @@ export class NamedSessions {
   }
 }
 
+const COLUMNS = "s.id, s.account, s.memo_key, s.asset, s.amount, s.status, s.expires_at, s.grace_seconds";
+
+/**
+ * By the index, one reference after the other: a join of the whole list is planned as a scan of all sessions until there
+ * are very many of them. That costs more than the rest of the settlement, and every change of any session would conflict
+ * with it.
+ */
 const SELECT_NAMED = `
-  SELECT s.id, s.account, s.memo_key, s.asset, s.amount, s.status, s.expires_at, s.grace_seconds
+  SELECT s.*
   FROM unnest($1::text[], $2::text[]) AS named (account, memo_key)
-  JOIN checkout_sessions s USING (account, memo_key)`;
+  CROSS JOIN LATERAL (
+    SELECT ${COLUMNS} FROM checkout_sessions s
+    WHERE s.account = named.account AND s.memo_key = named.memo_key OFFSET 0) AS s`;
 
 /**
  * In id order, so that two replicas with the same sessions wait for each other instead of deadlocking.
  * NO KEY: the inserts that refer to a session must not wait for one that only changes its status.
  */
-const LOCK_IN_ORDER = `ORDER BY s.id FOR NO KEY UPDATE OF s`;
+const LOCK_NAMED = `
+  WITH named AS MATERIALIZED (${SELECT_NAMED} ORDER BY s.id)
+  SELECT locked.*
+  FROM named
+  CROSS JOIN LATERAL (
+    SELECT ${COLUMNS} FROM checkout_sessions s WHERE s.id = named.id FOR NO KEY UPDATE OF s) AS locked`;
 
 /**
  * Finds the sessions that `movements` name, in one query.
@@ -59,7 +73,7 @@ export async function findSessions(
     }
   }
   if (wanted.size === 0) return new NamedSessions([]);
-  const rows: SessionRow[] = await manager.query(lock ? `${SELECT_NAMED} ${LOCK_IN_ORDER}` : SELECT_NAMED, [
+  const rows: SessionRow[] = await manager.query(lock ? LOCK_NAMED : SELECT_NAMED, [
     [...wanted.values()].map((reference) => reference.account),
     [...wanted.values()].map((reference) => reference.key),
   ]);
