@@ -15,21 +15,35 @@ import {
 } from "./consumer-group.js";
 import { type SettlingParts, settleDeliveries } from "./settle-deliveries.js";
 import { sweep } from "./sweep.js";
+import { takeBatch } from "./take-batch.js";
+import { takingTurns } from "./taking-turns.js";
 
-export type ConsumerOptions = SettlingParts & {
+export type ConsumerOptions = Omit<SettlingParts, "turns"> & {
   /** A connection of its own for blocking reads. */
   readonly blocking: Redis;
   /** Unique in the group, for ever: two processes under one name would mix up their pending entries. */
   readonly name: string;
+  /** Entries of one transaction at the most. */
   readonly batch: number;
+  /** Batches in hand at the same time at the most; of their transactions one runs. */
+  readonly inFlight?: number;
   readonly claimIdleMs: number;
   readonly maxDeliveries: number;
   /** How long a read waits for new entries; also how long a stop can take at rest. */
   readonly blockMs?: number;
 };
 
-/** Wait before entries are tried again whose sessions another replica holds. */
-const CONTENDED_PAUSE_MS = 25;
+/**
+ * While Postgres works on one batch this process decodes and locks the next and acknowledges the last: with one alone
+ * each of the two waits for the other.
+ */
+const IN_FLIGHT = 2;
+
+/**
+ * How long a read waits while there is something in hand: entries whose sessions another replica holds are tried again,
+ * and a batch that failed is seen, at the latest after this.
+ */
+const IN_HAND_PAUSE_MS = 25;
 
 /** New accounts are noticed within this time. */
 const REFRESH_ACCOUNTS_MS = 2_000;
@@ -37,20 +51,27 @@ const REFRESH_ACCOUNTS_MS = 2_000;
 /** Longest pause between tries while a server is away. */
 const MAX_OUTAGE_PAUSE_MS = 2_000;
 
+/** Entries that are being settled. `ended` never rejects. */
+type Batch = { readonly deliveries: readonly Delivery[]; readonly ended: Promise<void> };
+
 /**
  * One replica of the consumer group. The loop: read what is there, settle it in one transaction, acknowledge,
- * repeat; batches grow with load by themselves. Everything it holds in memory is also pending in Redis, and
- * everything in Redis can be fetched from Horizon again.
+ * repeat, with a second batch on its way meanwhile; batches grow with load by themselves. Everything it holds in
+ * memory is also pending in Redis, and everything in Redis can be fetched from Horizon again.
  */
 export class Consumer {
   readonly #options: ConsumerOptions;
+  readonly #turns = takingTurns();
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
   #accounts: AccountId[] = [];
   #accountsReadAt = Number.NEGATIVE_INFINITY;
   #sweptAt = Number.NEGATIVE_INFINITY;
-  /** Read but not settled: contended, or caught in an outage. */
-  #inHand: Delivery[] = [];
+  /** Read and not begun: the next batch, contended entries, what an outage has put back. */
+  #waiting: Delivery[] = [];
+  readonly #inFlight = new Set<Batch>();
+  /** What a batch has thrown since the loop last looked. */
+  #fault: unknown = null;
   #inHandSince = 0;
   #failures = 0;
 
@@ -62,7 +83,7 @@ export class Consumer {
     this.#running ??= this.#run();
   }
 
-  /** Stops reading, finishes the batch in hand, acknowledges it, and leaves the group if nothing is pending. */
+  /** Stops reading, finishes what is in hand, acknowledges it, and leaves the group if nothing is pending. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
@@ -77,15 +98,26 @@ export class Consumer {
         await this.#refreshAccounts();
         await this.#sweepWhenDue();
         await this.#readMore();
-        await this.#settleInHand();
-        this.#failures = 0;
+        this.#beginBatches();
+        await this.#untilRoom();
+        await this.#keepClaim();
+        if (this.#inHand === 0) this.#failures = 0;
       } catch (error) {
         await this.#standBack(error);
       }
     }
-    // What is in hand: one more try, and if a server is away, another replica takes it over.
-    const tries = Math.ceil(this.#inHand.length / this.#options.batch);
-    for (let i = 0; i < tries; i++) await this.#settleInHand().catch(() => undefined);
+    await this.#finish();
+  }
+
+  /** What is in hand: one more try, and if a server is away, another replica takes it over. */
+  async #finish(): Promise<void> {
+    await this.#untilEnded();
+    this.#fault = null;
+    const tries = Math.ceil(this.#waiting.length / this.#options.batch);
+    for (let i = 0; i < tries; i++) {
+      this.#beginBatches();
+      await this.#untilEnded();
+    }
   }
 
   async #refreshAccounts(): Promise<void> {
@@ -111,11 +143,10 @@ export class Consumer {
 
   async #readMore(): Promise<void> {
     const { blocking, name, batch, blockMs = 2_000 } = this.#options;
-    const room = batch - this.#inHand.length;
+    const room = batch - this.#waiting.length;
     if (room <= 0) return;
     if (this.#accounts.length === 0) return sleep(blockMs / 4, this.#stopping.signal);
-    // With entries in hand the wait is only as long as theirs.
-    const wait = this.#inHand.length > 0 ? CONTENDED_PAUSE_MS : blockMs;
+    const wait = this.#inHand > 0 ? IN_HAND_PAUSE_MS : blockMs;
     try {
       this.#hold(await readNew(blocking, name, this.#accounts, room, wait));
     } catch (error) {
@@ -123,36 +154,88 @@ export class Consumer {
       if (error instanceof Error && error.message === "Command timed out") blocking.disconnect(true);
       throw error;
     }
-    if (this.#inHand.length > 0) await checkpoint("consumer.after-read");
+    if (this.#waiting.length > 0) await checkpoint("consumer.after-read");
   }
 
-  async #settleInHand(): Promise<void> {
-    if (this.#inHand.length === 0) return;
-    // A read brings up to one batch of each stream: many accounts must not become one huge transaction.
-    const batch = this.#inHand.slice(0, this.#options.batch);
-    const { setAside } = await settleDeliveries(this.#options, batch);
-    // Taken out only now that it is done: whatever was thrown before, the batch is still in hand.
-    this.#inHand = [...this.#inHand.slice(batch.length), ...setAside];
-    if (this.#inHand.length > 0) await this.#keepClaim();
+  /** A read brings up to one batch of each stream: many accounts must not become one huge transaction. */
+  #beginBatches(): void {
+    const { batch: size, inFlight = IN_FLIGHT } = this.#options;
+    while (this.#inFlight.size < inFlight) {
+      const underWay = [...this.#inFlight].flatMap(({ deliveries }) => deliveries);
+      const { batch, rest } = takeBatch(this.#waiting, underWay, size);
+      if (batch.length === 0) return;
+      this.#waiting = rest;
+      const begun: Batch = {
+        deliveries: batch,
+        ended: this.#settle(batch).then((setAside) => this.#end(begun, setAside)),
+      };
+      this.#inFlight.add(begun);
+    }
+  }
+
+  /** @returns what was not settled; never throws */
+  async #settle(batch: readonly Delivery[]): Promise<readonly Delivery[]> {
+    try {
+      const { setAside } = await settleDeliveries({ ...this.#options, turns: this.#turns }, batch);
+      this.#failures = 0;
+      return setAside;
+    } catch (error) {
+      this.#fault ??= error;
+      return batch;
+    }
+  }
+
+  #end(batch: Batch, left: readonly Delivery[]): void {
+    this.#inFlight.delete(batch);
+    // To the front, where nothing of its sessions can overtake it.
+    this.#waiting.unshift(...left);
+    // The loop may be waiting for more entries. What was left is tried again at the loop's pace.
+    if (left.length === 0 && this.#fault === null) this.#beginBatches();
+  }
+
+  /** Waits, where the next batch is full and can't begin, until one ends. @throws what a batch has thrown */
+  async #untilRoom(): Promise<void> {
+    if (this.#inFlight.size > 0 && this.#waiting.length >= this.#options.batch) {
+      await Promise.race([...this.#inFlight].map(({ ended }) => ended));
+    }
+    if (this.#fault !== null) throw this.#fault;
+  }
+
+  async #untilEnded(): Promise<void> {
+    while (this.#inFlight.size > 0) await Promise.all([...this.#inFlight].map(({ ended }) => ended));
+  }
+
+  get #inHand(): number {
+    let entries = this.#waiting.length;
+    for (const { deliveries } of this.#inFlight) entries += deliveries.length;
+    return entries;
   }
 
   #hold(deliveries: readonly Delivery[]): void {
     if (deliveries.length === 0) return;
-    if (this.#inHand.length === 0) this.#inHandSince = performance.now();
-    const known = new Set(this.#inHand.map(idOf));
-    this.#inHand.push(...deliveries.filter((delivery) => !known.has(idOf(delivery))));
+    if (this.#inHand === 0) this.#inHandSince = performance.now();
+    const known = new Set(this.#everythingInHand().map(idOf));
+    this.#waiting.push(...deliveries.filter((delivery) => !known.has(idOf(delivery))));
+  }
+
+  #everythingInHand(): Delivery[] {
+    return [...[...this.#inFlight].flatMap(({ deliveries }) => deliveries), ...this.#waiting];
   }
 
   /** Tells Redis that the entries in hand are being worked on, so that they don't count as abandoned. */
   async #keepClaim(): Promise<void> {
+    if (this.#inHand === 0) return;
     if (performance.now() - this.#inHandSince < this.#options.claimIdleMs / 3) return;
     this.#inHandSince = performance.now();
-    await holdOn(this.#options.redis, this.#options.name, this.#inHand);
+    await holdOn(this.#options.redis, this.#options.name, this.#everythingInHand());
   }
 
   /** After a failure: says what it means, once per outage, and waits before the next round. */
   async #standBack(error: unknown): Promise<void> {
     const { logger, redis } = this.#options;
+    // One outage is one failure, however many batches it caught.
+    await this.#untilEnded();
+    this.#fault = null;
     this.#failures++;
     if (isNoGroupError(error)) {
       logger.warn("the consumer group is gone: Redis lost its data; making it again");
@@ -166,7 +249,7 @@ export class Consumer {
           : error instanceof LockUnavailableError
             ? "no lock quorum and LOCKS=required; waiting"
             : "the batch failed; it is tried again";
-      logger.error({ err: error, inHand: this.#inHand.length }, what);
+      logger.error({ err: error, inHand: this.#inHand }, what);
     }
     await this.#keepClaim().catch(() => undefined);
     await sleep(Math.min(MAX_OUTAGE_PAUSE_MS, 20 * 2 ** this.#failures), this.#stopping.signal);

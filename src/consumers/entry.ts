@@ -68,6 +68,16 @@ export function traceOf([, fields]: RawEntry): TraceParent | null {
   return null;
 }
 
+/** The memo and the muxed id that the entry carries, as they stand: what names its session, read or not. */
+export function referencesOf([, fields]: RawEntry): string[] {
+  const raw = fields ?? [];
+  const references: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (raw[i] === "memo" || raw[i] === "muxed") references.push(raw[i + 1] ?? "");
+  }
+  return references;
+}
+
 /** @throws when Redis gives an id that is none of ours; entries that others added still have `<int>-<int>` */
 export function parseEntryId(id: string): Pick<Movement, "operationId" | "moveIndex"> {
   const [operationId, moveIndex] = id.split("-");

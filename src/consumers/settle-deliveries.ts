@@ -4,7 +4,7 @@ import type { DataSource } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
 import type { SessionLocks } from "../locks/session-locks.js";
 import { findSessions } from "../settlement/find-sessions.js";
-import { type Settlement, settle } from "../settlement/settle.js";
+import { type Settlement, type SettleOptions, settle } from "../settlement/settle.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
 import { inSpan, type TraceParent } from "../tracing.js";
 import { ringOutbox } from "../webhooks/outbox-bell.js";
@@ -12,6 +12,7 @@ import { acknowledge, type Delivery } from "./consumer-group.js";
 import { decodeEntry, traceOf } from "./entry.js";
 import type { SettlementObserver } from "./observers.js";
 import { logSettlement } from "./settlement-log.js";
+import type { Turns } from "./taking-turns.js";
 
 export type SettlingParts = {
   readonly redis: Redis;
@@ -19,6 +20,11 @@ export type SettlingParts = {
   readonly locks: SessionLocks;
   readonly logger: Logger;
   readonly observer?: SettlementObserver;
+  /**
+   * Where several batches are in flight: lets one transaction run at a time. Two would conflict nearly always, since a
+   * session that becomes paid writes into the index pages by which others are found, and a conflict costs a whole batch.
+   */
+  readonly turns?: Turns;
 };
 
 /** More traces than this are not shown in one batch: a span for each is work too. */
@@ -71,14 +77,16 @@ async function settleBatch(
     };
     const ready = new Set(movements.filter(isReady));
     const traces = new Map(decoded.map(({ delivery, movement }) => [movement, traceOf(delivery.entry)]));
-    const settlements = await settle(parts.dataSource, [...ready], {
+    const options: SettleOptions = {
       traceOf: (movement) => traces.get(movement) ?? null,
       signal: grant.signal,
       onConflict: (error) => {
         parts.observer?.conflict();
         parts.logger.debug({ err: error }, "transaction conflict, trying again");
       },
-    });
+    };
+    const transact = () => settle(parts.dataSource, [...ready], options);
+    const settlements = await (parts.turns === undefined ? transact() : parts.turns(transact));
     await checkpoint("consumer.after-commit");
     return { settlements, ready };
   });
