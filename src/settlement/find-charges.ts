@@ -1,5 +1,6 @@
 import type { EntityManager } from "typeorm";
 import type { Charge, ChargeId, ChargeStatus } from "../entities/charge.js";
+import { runPrepared } from "../entities/prepared.js";
 import type { AccountId, Credit, Movement, TransactionHash } from "../stellar/credit.js";
 import type { DecidableCharge } from "./decide.js";
 
@@ -29,13 +30,16 @@ export function handedInHash(
  * By both primary keys, one hash after the other: a join of the whole list would be planned as a scan of all submissions
  * until there are very many of them, and every acceptance would then conflict with every settlement.
  */
-const SELECT_HANDED_IN = `
+const FIND_HANDED_IN = {
+  name: "find_handed_in_charges",
+  text: `
   SELECT named.hash, charge.*
   FROM unnest($1::text[]) AS named (hash)
   CROSS JOIN LATERAL (
     SELECT c.id, c.account, c.asset, c.status
     FROM submissions s JOIN charges c ON c.id = s.charge_id
-    WHERE s.hash = named.hash OFFSET 0) AS charge`;
+    WHERE s.hash = named.hash OFFSET 0) AS charge`,
+};
 
 /**
  * In id order, and always after the sessions: two who settle the same charges wait for each other. One that has changed
@@ -59,7 +63,7 @@ export async function findCharges(
     movements.flatMap((movement) => (movement.kind === "credit" ? handedInHash(movement) : [])),
   );
   if (hashes.size === 0) return new HandedInCharges([]);
-  const rows: Row[] = await manager.query(SELECT_HANDED_IN, [[...hashes]]);
+  const rows = await runPrepared<Row>(manager, FIND_HANDED_IN, [[...hashes]]);
   if (lock && rows.length > 0) await manager.query(LOCK_IN_ORDER, [rows.map(({ id }) => id)]);
   return new HandedInCharges(rows);
 }

@@ -1,5 +1,6 @@
 import type { EntityManager } from "typeorm";
 import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
+import { runPrepared } from "../entities/prepared.js";
 import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId, Credit, Movement } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
@@ -45,16 +46,21 @@ const SELECT_NAMED = `
     SELECT ${COLUMNS} FROM checkout_sessions s
     WHERE s.account = named.account AND s.memo_key = named.memo_key OFFSET 0) AS s`;
 
+const FIND_NAMED = { name: "find_named_sessions", text: SELECT_NAMED };
+
 /**
  * In id order, so that two replicas with the same sessions wait for each other instead of deadlocking.
  * NO KEY: the inserts that refer to a session must not wait for one that only changes its status.
  */
-const LOCK_NAMED = `
+const LOCK_NAMED = {
+  name: "lock_named_sessions",
+  text: `
   WITH named AS MATERIALIZED (${SELECT_NAMED} ORDER BY s.id)
   SELECT locked.*
   FROM named
   CROSS JOIN LATERAL (
-    SELECT ${COLUMNS} FROM checkout_sessions s WHERE s.id = named.id FOR NO KEY UPDATE OF s) AS locked`;
+    SELECT ${COLUMNS} FROM checkout_sessions s WHERE s.id = named.id FOR NO KEY UPDATE OF s) AS locked`,
+};
 
 /**
  * Finds the sessions that `movements` name, in one query.
@@ -73,7 +79,7 @@ export async function findSessions(
     }
   }
   if (wanted.size === 0) return new NamedSessions([]);
-  const rows: SessionRow[] = await manager.query(lock ? LOCK_NAMED : SELECT_NAMED, [
+  const rows = await runPrepared<SessionRow>(manager, lock ? LOCK_NAMED : FIND_NAMED, [
     [...wanted.values()].map((reference) => reference.account),
     [...wanted.values()].map((reference) => reference.key),
   ]);

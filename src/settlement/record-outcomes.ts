@@ -1,4 +1,5 @@
 import type { QueryRunner } from "typeorm";
+import { runPrepared } from "../entities/prepared.js";
 import type { Credit, Movement } from "../stellar/credit.js";
 import type { TraceParent } from "../tracing.js";
 import type { Outcome } from "./decide.js";
@@ -13,7 +14,9 @@ export type DecidedMovement = { readonly movement: Movement; readonly outcome: O
  * `recorded` is the claim. A credit that is already there is not returned, and everything below it is joined
  * to what was: a redelivered credit changes nothing at all, whatever was decided about it this time.
  */
-const RECORD = `
+const RECORD = {
+  name: "record_outcomes",
+  text: `
   WITH decided AS (
     SELECT * FROM unnest(
       $1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
@@ -59,7 +62,8 @@ const RECORD = `
     ORDER BY fresh.operation_id, fresh.move_index
     ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_subject DO NOTHING
   )
-  SELECT operation_id::text || '-' || move_index::text AS key FROM recorded`;
+  SELECT operation_id::text || '-' || move_index::text AS key FROM recorded`,
+};
 
 /**
  * Writes credits with what was decided about them: payments, exceptions, sessions, outbox events, and the ends of the
@@ -74,10 +78,8 @@ export async function recordOutcomes(
   batch: readonly DecidedMovement[],
   traceOf: (movement: Movement) => TraceParent | null,
 ): Promise<Set<string>> {
-  const rows: { key: string }[] = await runner.query(
-    RECORD,
-    columns(batch.map((decided) => toRow(decided, traceOf(decided.movement)))),
-  );
+  const values = columns(batch.map((decided) => toRow(decided, traceOf(decided.movement))));
+  const rows = await runPrepared<{ key: string }>(runner.manager, RECORD, values);
   const fresh = new Set(rows.map((row) => row.key));
   await endPaidCharges(runner, batch, fresh);
   return fresh;

@@ -146,10 +146,12 @@ export function openGate(): Gate {
 export function clientBehind(gate: Gate, rewrite: (sql: string) => string): unknown {
   return class GatedClient extends BareClient {
     override query(...args: unknown[]): unknown {
-      const [sql, ...rest] = args;
-      if (typeof sql !== "string") return super.query(...args);
+      const [statement, ...rest] = args;
+      const sql = typeof statement === "string" ? statement : textOfPrepared(statement);
+      if (sql === null) return super.query(...args);
       const sent = rewrite(sql);
-      const run = () => super.query(sent, ...rest) as Promise<unknown>;
+      const again = typeof statement === "string" ? sent : { ...(statement as object), text: sent };
+      const run = () => super.query(again, ...rest) as Promise<unknown>;
       // TypeORM waits for promises; a callback is the pool's own.
       if (rest.some((arg) => typeof arg === "function") || isPartOfBegin(sql)) return run();
       return gate.passStatement(this, sent, run);
@@ -166,6 +168,12 @@ export type BareClient = {
   once(event: "end", listener: () => void): unknown;
 };
 const BareClient = pg.Client as unknown as new (...args: unknown[]) => BareClient;
+
+/** The text of a prepared statement; null for what answers by itself, as a cursor does. */
+function textOfPrepared(statement: unknown): string | null {
+  if (typeof statement !== "object" || statement === null || "submit" in statement) return null;
+  return "text" in statement && typeof statement.text === "string" ? statement.text : null;
+}
 
 /** It comes right after START TRANSACTION, and neither takes a snapshot: nothing of another lane can matter between them. */
 function isPartOfBegin(sql: string): boolean {
