@@ -10,6 +10,7 @@ import { Faces2 } from "./migrations/0002-faces.js";
 import { Proof3 } from "./migrations/0003-proof.js";
 import { Recovery4 } from "./migrations/0004-recovery.js";
 import { Charges5 } from "./migrations/0005-charges.js";
+import { Speed6 } from "./migrations/0006-speed.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -56,7 +57,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       WebhookEndpoint,
       Charge,
     ],
-    migrations: [Spine1, Faces2, Proof3, Recovery4, Charges5],
+    migrations: [Spine1, Faces2, Proof3, Recovery4, Charges5, Speed6],
     migrationsTableName: "migrations",
     synchronize: false,
     logging: false,

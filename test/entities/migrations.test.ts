@@ -6,6 +6,101 @@ import { Spine1 } from "../../src/entities/migrations/0001-spine.js";
 import { newAccount } from "../support/books.js";
 import { connect, createEmptyDatabase, type EmptyDatabase } from "../support/database.js";
 
+const [HASH, ISSUER] = ["0123456789abcdef".repeat(4), `G${"A7".repeat(27)}Z`];
+
+/** Constraint, column, the pattern that it was before, and texts on both sides of it. */
+const REPLACED: readonly [string, string, string, readonly string[]][] = [
+  [
+    "credits_transaction_hash_form",
+    "transaction_hash",
+    "^[0-9a-f]{64}$",
+    [
+      HASH,
+      "",
+      HASH.slice(1),
+      `${HASH}0`,
+      HASH.toUpperCase(),
+      `${HASH.slice(1)}g`,
+      `${HASH}\n`,
+      `${HASH.slice(1)}é`,
+    ],
+  ],
+  [
+    "sessions_memo_key_canonical",
+    "memo_key",
+    "^(text:([0-9a-f]{2}){1,28}|hash:[0-9a-f]{64}|(id|muxed):(0|[1-9][0-9]{0,19}))$",
+    [
+      ...[
+        "",
+        ":",
+        "id",
+        "id:",
+        "id:0",
+        "id:00",
+        "id:07",
+        "id:7",
+        "id:70",
+        "id:-1",
+        "id: 1",
+        "id:1\n",
+        "id:1:1",
+        "ID:1",
+      ],
+      ...[
+        "id:12345678901234567890",
+        "id:123456789012345678901",
+        "muxed:",
+        "muxed:0",
+        "muxed:01",
+        "muxed:9",
+        "mux:9",
+      ],
+      ...["text:", "text:a", "text:ab", "text:abc", "text:AB", "text:zz", "text:a:", "text:é1", " text:ab"],
+      ...[`text:${"0".repeat(56)}`, `text:${"0".repeat(57)}`, `text:${"0".repeat(58)}`],
+      ...[
+        `hash:${HASH}`,
+        `hash:${HASH}0`,
+        `hash:${HASH.slice(1)}`,
+        `hash:${HASH.toUpperCase()}`,
+        `hash${HASH}:`,
+      ],
+    ],
+  ],
+  [
+    "sessions_asset_has_issuer",
+    "asset",
+    "^(native|[a-zA-Z0-9]{1,12}:G[A-Z2-7]{55})$",
+    [
+      ...[
+        "native",
+        "",
+        "Native",
+        "native:",
+        ":",
+        `:${ISSUER}`,
+        `USDC:${ISSUER}`,
+        `a:${ISSUER}`,
+        `usdc9:${ISSUER}`,
+      ],
+      ...[
+        `ABCDEFGHIJKL:${ISSUER}`,
+        `ABCDEFGHIJKLM:${ISSUER}`,
+        `US C:${ISSUER}`,
+        `USDC:${ISSUER}A`,
+        `USDC:${ISSUER.slice(1)}A`,
+      ],
+      ...[
+        `USDC:${ISSUER.slice(1)}`,
+        `USDC:${ISSUER.toLowerCase()}`,
+        `USDC::${ISSUER}`,
+        `USDC:${ISSUER.slice(0, 55)}1`,
+        "USDC",
+      ],
+      ...[`USDC:${ISSUER}\n`, `USDÉ:${ISSUER}`],
+    ],
+  ],
+];
+
 describe("migrations", () => {
   let database: EmptyDatabase;
 
@@ -42,6 +137,27 @@ describe("migrations", () => {
       expect(told).to.deep.equal({ id: event, merchant_id: merchant, subject: session, position: null });
       const accounts = await now.query("SELECT account, merchant_id, assets FROM receiving_accounts");
       expect(accounts).to.deep.equal([{ account, merchant_id: merchant, assets: ["native"] }]);
+    } finally {
+      await now.destroy();
+    }
+  });
+
+  it("replaced patterns by checks that take and refuse the same", async () => {
+    await migrate(database.url);
+    const now = await connect(database.url);
+    try {
+      for (const [constraint, column, pattern, texts] of REPLACED) {
+        const [{ expression }] = await now.query(
+          "SELECT pg_get_expr(conbin, conrelid) AS expression FROM pg_constraint WHERE conname = $1",
+          [constraint],
+        );
+        const judged: { text: string; before: boolean; now: boolean }[] = await now.query(
+          `SELECT ${column} AS text, ${column} ~ $2 AS before, ${expression} AS now FROM unnest($1::text[]) AS t (${column})`,
+          [texts, pattern],
+        );
+        for (const row of judged) expect(row.now, `${constraint}: ${row.text}`).to.equal(row.before);
+        expect(new Set(judged.map((row) => row.now)).size, constraint).to.equal(2);
+      }
     } finally {
       await now.destroy();
     }
