@@ -86,6 +86,7 @@ function draw(all: Frame, title: string): string {
   bar(all, 0, 0);
   const height = TOP + (depth + 1) * ROW + 10;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="monospace" font-size="10">
+<title>${escaped(title)}</title>
 <rect width="100%" height="100%" fill="#fff"/><text x="4" y="22" font-size="15">${escaped(title)}</text>
 ${bars.join("\n")}
 </svg>
