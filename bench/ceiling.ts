@@ -94,12 +94,15 @@ async function ourStatements(dataSource: DataSource, batch: readonly Credit[]): 
   );
   const caught: Statement[] = [];
   const runner = {
-    query: async (text: string, values: unknown[] = []) => {
-      caught.push({ name: `ours-${caught.length}`, text, values });
-      return [];
-    },
+    connect: async () => ({
+      query: async (statement: Statement) => {
+        caught.push(statement);
+        return { rows: [] };
+      },
+    }),
   };
-  await recordOutcomes(runner as unknown as QueryRunner, decided, () => null);
+  const caughtBy = { ...runner, manager: { queryRunner: runner } };
+  await recordOutcomes(caughtBy as unknown as QueryRunner, decided, () => null);
   return caught;
 }
 
