@@ -1,4 +1,5 @@
 import "reflect-metadata";
+import pg from "pg";
 import { DataSource } from "typeorm";
 import { ApiKey } from "./api-key.js";
 import { Charge } from "./charge.js";
@@ -35,6 +36,18 @@ export type DatabaseSettings = {
 /** How long to wait for a connection before the database counts as unavailable. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
+/**
+ * Always has somebody who listens. The pool takes its own listener off a connection that it hands out, and TypeORM puts its
+ * on a moment later: a server that dies in between, with its last words in the same packet, would end the process. What
+ * the error means is said by the next query on the connection.
+ */
+class HeardClient extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    this.on("error", () => undefined);
+  }
+}
+
 /** The connection pool and entities of one process. Call `initialize()` before use, `destroy()` at the end. */
 export function createDataSource(settings: DatabaseSettings): DataSource {
   const timeout = settings.statementTimeoutMs ?? 5_000;
@@ -66,6 +79,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
     // Without this a connection that dies while idle in the pool is an unhandled error and ends the process.
     poolErrorHandler: () => undefined,
     extra: {
+      Client: HeardClient,
       statement_timeout: timeout,
       idle_in_transaction_session_timeout: timeout,
       // A client that waits for ever on a dead peer would hold its entries for ever.
