@@ -1,4 +1,3 @@
-import { Worker as BullWorker, Queue } from "bullmq";
 import { type BreakerOptions, Breakers } from "../charges/breakers.js";
 import { type DueCharge, findDueCharges } from "../charges/find-due-charges.js";
 import { type ChargeAttempted, runCharge } from "../charges/run-charge.js";
@@ -9,13 +8,11 @@ import { recordFinding } from "../recovery/findings-log.js";
 import { inSpan } from "../tracing.js";
 import { ringOutbox } from "../webhooks/outbox-bell.js";
 import { contradicted, logAttempt } from "./charge-log.js";
-import { CHARGE_QUEUE, PREFIX, type QueueContext } from "./queues.js";
+import { type DueJob, QueueWorker } from "./queue-worker.js";
+import { CHARGE_QUEUE, type QueueContext } from "./queues.js";
 
 /** Calls of one worker at once. They mostly wait: the database sees each for a moment before and after. */
 const CONCURRENCY = 256;
-
-/** How long this worker trusts that a job it has enqueued is still there. */
-const TRUSTED_MS = 1_000;
 
 type Job = Omit<DueCharge, "attempts">;
 
@@ -43,18 +40,14 @@ export type ChargeOptions = {
  */
 export class ChargeQueue {
   readonly #context: QueueContext & ChargeOptions;
-  readonly #queue: Queue<Job>;
-  readonly #worker: BullWorker<Job>;
+  readonly #jobs: QueueWorker<Job>;
   readonly #breakers: Breakers;
-  /** Jobs that this worker has enqueued since a moment ago: without them each attempt would write all again. */
-  readonly #enqueued = new Set<string>();
-  #trustedUntil = 0;
   /** Attempts that are under way: their outcome is written whatever becomes of Redis. */
   readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(context: QueueContext & ChargeOptions) {
     this.#context = context;
-    const { telemetry, providers, observer, logger } = context;
+    const { providers, observer, logger } = context;
     this.#breakers = new Breakers(providers.keys(), {
       ...context.breakers,
       onChange: (provider, isOpen) => {
@@ -64,55 +57,34 @@ export class ChargeQueue {
       },
     });
     for (const provider of providers.keys()) observer?.breaker(provider, false);
-    this.#queue = new Queue(CHARGE_QUEUE, {
-      connection: context.forQueues,
-      prefix: PREFIX,
-      ...(telemetry && { telemetry }),
+    this.#jobs = new QueueWorker(CHARGE_QUEUE, context, {
+      run: (job) => this.#track(this.#run(job.data)),
       // One that failed and stayed would keep its id, and its charge could not be enqueued any more.
-      defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
-    });
-    this.#worker = new BullWorker(CHARGE_QUEUE, (job) => this.#track(this.#run(job.data)), {
-      connection: context.forWorkers,
-      prefix: PREFIX,
-      ...(telemetry && { telemetry }),
-      autorun: false,
-      concurrency: CONCURRENCY,
+      jobs: { removeOnComplete: true, removeOnFail: true },
       // A job whose worker died is run again however often that was.
-      maxStalledCount: Number.MAX_SAFE_INTEGER,
-    });
-    // One line per fault is written by the connections; without listeners these would end the process.
-    this.#queue.on("error", () => undefined);
-    this.#worker.on("error", () => undefined);
-    this.#worker.on("failed", (job, error) => {
-      logger.error(
-        { err: error, charge: job?.data.id },
-        "a job for a charge failed; the relay brings it back",
-      );
+      worker: { concurrency: CONCURRENCY, maxStalledCount: Number.MAX_SAFE_INTEGER },
+      onFailed: (job, error) =>
+        logger.error(
+          { err: error, charge: job?.data.id },
+          "a job for a charge failed; the relay brings it back",
+        ),
     });
   }
 
   readonly name = CHARGE_QUEUE;
-  #hasEnded = false;
 
   isRunning(): boolean {
-    return !this.#hasEnded;
+    return this.#jobs.isRunning();
   }
 
   start(): void {
-    const { logger } = this.#context;
-    void this.#worker
-      .run()
-      .catch((error: unknown) => logger.error({ err: error, queue: CHARGE_QUEUE }, "the job worker ended"))
-      .finally(() => {
-        this.#hasEnded = true;
-      });
+    this.#jobs.start();
   }
 
   /** Waits for the calls that are under way, and for their outcome to be written, whether or not Redis is there. */
   async stop(isAway: boolean): Promise<void> {
-    await this.#worker.close(isAway);
+    await this.#jobs.stop(isAway);
     await Promise.all(this.#underWay);
-    await this.#queue.close();
   }
 
   /**
@@ -122,15 +94,7 @@ export class ChargeQueue {
    */
   async enqueueDue(merchantId?: string): Promise<void> {
     const due = await findDueCharges(this.#context.dataSource, this.#breakers.admitted(), merchantId);
-    const now = performance.now();
-    if (now > this.#trustedUntil) {
-      this.#enqueued.clear();
-      this.#trustedUntil = now + TRUSTED_MS;
-    }
-    const jobs = due.map(toJob).filter(({ opts }) => !this.#enqueued.has(opts.jobId));
-    if (jobs.length === 0) return;
-    for (const { opts } of jobs) this.#enqueued.add(opts.jobId);
-    await this.#queue.addBulk(jobs);
+    await this.#jobs.enqueue(due.map(toJob));
   }
 
   /** Takes back what dead workers held. @returns how many charges */
@@ -191,6 +155,6 @@ export class ChargeQueue {
   }
 }
 
-function toJob({ attempts, ...data }: DueCharge): { name: string; data: Job; opts: { jobId: string } } {
+function toJob({ attempts, ...data }: DueCharge): DueJob<Job> {
   return { name: "charge", data, opts: { jobId: `${data.id}.${attempts}` } };
 }

@@ -1,5 +1,5 @@
-import { Worker as BullWorker, Queue } from "bullmq";
-import { PREFIX, type QueueContext, RUNS_KEY } from "./queues.js";
+import { QueueWorker } from "./queue-worker.js";
+import { type QueueContext, RUNS_KEY } from "./queues.js";
 
 /** Schedules are put back this often: a Redis that lost its data has lost them too. */
 const RESCHEDULE_MS = 30_000;
@@ -28,36 +28,21 @@ export type ScheduledQueueOptions = QueueContext & {
 /** A queue of jobs that run on a schedule, each run in one of the replicas. */
 export class ScheduledQueue {
   readonly #options: ScheduledQueueOptions;
-  readonly #queue: Queue;
-  readonly #worker: BullWorker;
+  readonly #jobs: QueueWorker<unknown>;
   /** Schedules that are to be written from scratch, and have not been yet. */
   readonly #doubted = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
-  #hasEnded = false;
 
   constructor(options: ScheduledQueueOptions) {
     this.#options = options;
-    const { name, forQueues, forWorkers, telemetry } = options;
-    this.#queue = new Queue(name, {
-      connection: forQueues,
-      prefix: PREFIX,
-      ...(telemetry && { telemetry }),
-      defaultJobOptions: { removeOnComplete: { count: 100 }, removeOnFail: { count: 1_000 } },
-    });
-    this.#worker = new BullWorker(name, (job) => this.#run(job.name), {
-      connection: forWorkers,
-      prefix: PREFIX,
-      ...(telemetry && { telemetry }),
-      autorun: false,
-    });
-    // One line per fault is written by the connections; without listeners these would end the process.
-    this.#queue.on("error", () => undefined);
-    this.#worker.on("error", () => undefined);
-    this.#worker.on("failed", (job, error) => {
-      options.logger.warn(
-        { err: error, job: job?.name },
-        `job ${job?.name} failed; it runs again on schedule`,
-      );
+    this.#jobs = new QueueWorker(options.name, options, {
+      run: (job) => this.#run(job.name),
+      jobs: { removeOnComplete: { count: 100 }, removeOnFail: { count: 1_000 } },
+      onFailed: (job, error) =>
+        options.logger.warn(
+          { err: error, job: job?.name },
+          `job ${job?.name} failed; it runs again on schedule`,
+        ),
     });
   }
 
@@ -66,7 +51,7 @@ export class ScheduledQueue {
   }
 
   isRunning(): boolean {
-    return !this.#hasEnded;
+    return this.#jobs.isRunning();
   }
 
   /**
@@ -78,32 +63,26 @@ export class ScheduledQueue {
     // Not waited for: while Redis is away this lasts as long, and the process must be able to stop meanwhile.
     void this.#schedule();
     this.#timer = setInterval(() => this.#schedule(), this.#options.rescheduleMs ?? RESCHEDULE_MS);
-    const { logger, name } = this.#options;
-    void this.#worker
-      .run()
-      .catch((error: unknown) => logger.error({ err: error, queue: name }, "the job worker ended"))
-      .finally(() => {
-        this.#hasEnded = true;
-      });
+    this.#jobs.start();
   }
 
   /** @param isAway Redis can't be reached: the job in hand can't be finished there, and is left for a repetition */
   async stop(isAway: boolean): Promise<void> {
     clearInterval(this.#timer);
-    await this.#worker.close(isAway);
-    await this.#queue.close();
+    await this.#jobs.stop(isAway);
   }
 
   /** Idempotent: an existing schedule with the same interval is left as it is, unless it is doubted. */
   async #schedule(): Promise<void> {
+    const { queue } = this.#jobs;
     try {
       for (const [name, { every }] of Object.entries(this.#options.jobs)) {
         if (this.#doubted.has(name)) {
-          await this.#queue.removeJobScheduler(name);
+          await queue.removeJobScheduler(name);
           // Not again with the next repetition: that would remove what this one writes.
           this.#doubted.delete(name);
         }
-        await this.#queue.upsertJobScheduler(name, { every }, { name });
+        await queue.upsertJobScheduler(name, { every }, { name });
       }
     } catch (error) {
       this.#options.logger.warn({ err: error }, "can't write the job schedules; trying again");

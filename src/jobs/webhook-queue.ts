@@ -1,18 +1,15 @@
-import { Worker as BullWorker, Queue } from "bullmq";
 import { inSpan } from "../tracing.js";
 import type { DeliveryKey } from "../webhooks/claim-delivery.js";
 import { type Attempted, type Delivering, deliver } from "../webhooks/deliver.js";
 import { type Due, findDue } from "../webhooks/find-due.js";
-import { PREFIX, type QueueContext, WEBHOOK_QUEUE } from "./queues.js";
+import { type DueJob, QueueWorker } from "./queue-worker.js";
+import { type QueueContext, WEBHOOK_QUEUE } from "./queues.js";
 
 /** Requests of one worker at once. They mostly wait: the database sees each for a moment before and after. */
 const CONCURRENCY = 100;
 
 /** Dead letters that stay to be seen in the queue; the rows keep all of them. */
 const SHOWN_DEAD = 1_000;
-
-/** How long this worker trusts that a job it has enqueued is still there. */
-const TRUSTED_MS = 1_000;
 
 type Job = DeliveryKey & Pick<Due, "trace">;
 
@@ -27,57 +24,32 @@ class DeadLetterError extends Error {
  */
 export class WebhookQueue {
   readonly #context: QueueContext & Delivering;
-  readonly #queue: Queue<Job>;
-  readonly #worker: BullWorker<Job>;
-  /** Jobs that this worker has enqueued since a moment ago: without them each attempt would write all again. */
-  readonly #enqueued = new Set<string>();
-  #trustedUntil = 0;
+  readonly #jobs: QueueWorker<Job>;
 
   constructor(context: QueueContext & Delivering) {
     this.#context = context;
-    const { telemetry } = context;
-    this.#queue = new Queue(WEBHOOK_QUEUE, {
-      connection: context.forQueues,
-      prefix: PREFIX,
-      ...(telemetry && { telemetry }),
-      defaultJobOptions: { removeOnComplete: true, removeOnFail: { count: SHOWN_DEAD } },
-    });
-    this.#worker = new BullWorker(WEBHOOK_QUEUE, (job) => this.#run(job.data), {
-      connection: context.forWorkers,
-      prefix: PREFIX,
-      ...(telemetry && { telemetry }),
-      autorun: false,
-      concurrency: CONCURRENCY,
+    this.#jobs = new QueueWorker(WEBHOOK_QUEUE, context, {
+      run: (job) => this.#run(job.data),
+      jobs: { removeOnComplete: true, removeOnFail: { count: SHOWN_DEAD } },
       // A job whose worker died is run again however often that was. One that failed for it would keep its id,
       // and its delivery could not be enqueued any more.
-      maxStalledCount: Number.MAX_SAFE_INTEGER,
+      worker: { concurrency: CONCURRENCY, maxStalledCount: Number.MAX_SAFE_INTEGER },
     });
-    // One line per fault is written by the connections; without listeners these would end the process.
-    this.#queue.on("error", () => undefined);
-    this.#worker.on("error", () => undefined);
   }
 
   readonly name = WEBHOOK_QUEUE;
-  #hasEnded = false;
 
   isRunning(): boolean {
-    return !this.#hasEnded;
+    return this.#jobs.isRunning();
   }
 
   start(): void {
-    const { logger } = this.#context;
-    void this.#worker
-      .run()
-      .catch((error: unknown) => logger.error({ err: error, queue: WEBHOOK_QUEUE }, "the job worker ended"))
-      .finally(() => {
-        this.#hasEnded = true;
-      });
+    this.#jobs.start();
   }
 
   /** Waits for the requests that are under way, unless Redis is away. */
   async stop(isAway: boolean): Promise<void> {
-    await this.#worker.close(isAway);
-    await this.#queue.close();
+    await this.#jobs.stop(isAway);
   }
 
   /**
@@ -87,15 +59,7 @@ export class WebhookQueue {
    */
   async enqueueDue(endpointId?: string): Promise<void> {
     const due = await findDue(this.#context.dataSource, endpointId);
-    const now = performance.now();
-    if (now > this.#trustedUntil) {
-      this.#enqueued.clear();
-      this.#trustedUntil = now + TRUSTED_MS;
-    }
-    const jobs = due.map(toJob).filter(({ opts }) => !this.#enqueued.has(opts.jobId));
-    if (jobs.length === 0) return;
-    for (const { opts } of jobs) this.#enqueued.add(opts.jobId);
-    await this.#queue.addBulk(jobs);
+    await this.#jobs.enqueue(due.map(toJob));
   }
 
   /** Never fails but for a dead letter: a job that failed would keep its id from being enqueued again. */
@@ -140,11 +104,7 @@ export class WebhookQueue {
   }
 }
 
-function toJob({ eventId, endpointId, round, trace }: Due): {
-  name: string;
-  data: Job;
-  opts: { jobId: string };
-} {
+function toJob({ eventId, endpointId, round, trace }: Due): DueJob<Job> {
   return {
     name: "deliver",
     data: { eventId, endpointId, trace },

@@ -1,0 +1,85 @@
+import { Worker as BullWorker, type Job, type JobsOptions, Queue, type WorkerOptions } from "bullmq";
+import { PREFIX, type QueueContext } from "./queues.js";
+
+/** A job that asks to look at a row. Its id says which, and since when: a job of an earlier time can't stand for it. */
+export type DueJob<Data> = {
+  readonly name: string;
+  readonly data: Data;
+  readonly opts: { readonly jobId: string };
+};
+
+export type QueueWorkerOptions<Data> = {
+  readonly run: (job: Job<Data>) => Promise<unknown>;
+  /** What becomes of jobs that are done. */
+  readonly jobs: Pick<JobsOptions, "removeOnComplete" | "removeOnFail">;
+  readonly worker?: Pick<WorkerOptions, "concurrency" | "maxStalledCount">;
+  readonly onFailed?: (job: Job<Data> | undefined, error: Error) => void;
+};
+
+/** How long this worker trusts that a job it has enqueued is still there. */
+const TRUSTED_MS = 1_000;
+
+/** A queue of BullMQ and this process's worker on it, on the connections that all queues of a process share. */
+export class QueueWorker<Data> {
+  readonly queue: Queue<Data, unknown, string>;
+  readonly #worker: BullWorker<Data, unknown, string>;
+  readonly #context: QueueContext;
+  #hasEnded = false;
+  /** Jobs that were enqueued here since a moment ago: without them each look would write all again. */
+  readonly #enqueued = new Set<string>();
+  #trustedUntil = 0;
+
+  constructor(
+    readonly name: string,
+    context: QueueContext,
+    { run, jobs, worker, onFailed }: QueueWorkerOptions<Data>,
+  ) {
+    this.#context = context;
+    const { forQueues, forWorkers, telemetry } = context;
+    const shared = { prefix: PREFIX, ...(telemetry && { telemetry }) };
+    this.queue = new Queue(name, { ...shared, connection: forQueues, defaultJobOptions: jobs });
+    this.#worker = new BullWorker(name, run, {
+      ...shared,
+      ...worker,
+      connection: forWorkers,
+      autorun: false,
+    });
+    // One line per fault is written by the connections; without listeners these would end the process.
+    this.queue.on("error", () => undefined);
+    this.#worker.on("error", () => undefined);
+    if (onFailed !== undefined) this.#worker.on("failed", onFailed);
+  }
+
+  isRunning(): boolean {
+    return !this.#hasEnded;
+  }
+
+  start(): void {
+    const { logger } = this.#context;
+    void this.#worker
+      .run()
+      .catch((error: unknown) => logger.error({ err: error, queue: this.name }, "the job worker ended"))
+      .finally(() => {
+        this.#hasEnded = true;
+      });
+  }
+
+  /** @param isAway Redis can't be reached: jobs in hand can't be finished there, and are left for a repetition */
+  async stop(isAway: boolean): Promise<void> {
+    await this.#worker.close(isAway);
+    await this.queue.close();
+  }
+
+  /** Enqueues what is due. What has its job there already, by the job's id, is not enqueued again. */
+  async enqueue(due: readonly DueJob<Data>[]): Promise<void> {
+    const now = performance.now();
+    if (now > this.#trustedUntil) {
+      this.#enqueued.clear();
+      this.#trustedUntil = now + TRUSTED_MS;
+    }
+    const jobs = due.filter(({ opts }) => !this.#enqueued.has(opts.jobId));
+    if (jobs.length === 0) return;
+    for (const { opts } of jobs) this.#enqueued.add(opts.jobId);
+    await this.queue.addBulk(jobs as Parameters<typeof this.queue.addBulk>[0]);
+  }
+}
