@@ -73,7 +73,7 @@ export async function watchAccounts(
 
 /** What was loaded is on disk and known to the planner: a checkpoint in the middle would measure the loading. */
 export async function settleDown(dataSource: DataSource): Promise<void> {
-  await dataSource.query("VACUUM ANALYZE checkout_sessions");
+  await dataSource.query("VACUUM ANALYZE checkout_sessions, unsettled_sessions");
   await dataSource.query("CHECKPOINT");
 }
 

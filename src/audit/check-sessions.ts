@@ -14,11 +14,17 @@ const OF_PAYMENTS = `
   GROUP BY p.session_id, s.status
   HAVING s.status <> 'paid' OR count(o.id) <> 1`;
 
-/** From the session to its payment: what says paid although nothing has paid it. */
+/** From the session to its payment: what says paid although nothing has paid it. Every session is looked at. */
 const OF_SESSIONS = `
   SELECT s.id, s.status, s.paid_at
   FROM checkout_sessions s
-  WHERE s.account = $1 AND s.status = 'paid' AND ($2::timestamptz IS NULL OR s.paid_at > $2)
+  WHERE s.account = $1 AND s.status = 'paid' AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.session_id = s.id)`;
+
+/** The same of those that an earlier audit has not seen, as the list of what contradicts itself has them. */
+const OF_NEW_SESSIONS = `
+  SELECT s.id, s.status, s.paid_at
+  FROM unsettled_sessions u JOIN checkout_sessions s ON s.id = u.session_id
+  WHERE u.account = $1 AND u.status = 'paid' AND s.status = 'paid' AND s.paid_at > $2::timestamptz
     AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.session_id = s.id)`;
 
 /** From the event to the payment. */
@@ -45,7 +51,9 @@ export async function checkSessions(
     OF_PAYMENTS,
     range,
   );
-  const ofSessions: { id: string; paid_at: Date }[] = await manager.query(OF_SESSIONS, [account, since]);
+  const ofSessions: { id: string; paid_at: Date }[] = await (since === null
+    ? manager.query(OF_SESSIONS, [account])
+    : manager.query(OF_NEW_SESSIONS, [account, since]));
   const ofEvents: { id: string }[] = await manager.query(OF_EVENTS, [account, since]);
   const difference = (kind: DifferenceKind, subject: string, detail: string) => ({ kind, subject, detail });
   return [

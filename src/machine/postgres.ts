@@ -36,6 +36,17 @@ const SETTINGS: Readonly<Record<string, string>> = {
   // What is committed has happened: durability is the product. Tests that kill no machine may switch it off.
   fsync: "on",
   synchronous_commit: "on",
+  // Settlements at the same time must not take each other for a conflict. Postgres remembers what a serializable transaction
+  // has read row by row only up to these limits, then page by page, then as the whole table: by default from the third
+  // row of a page and the 33rd of a table on, and a batch reads hundreds. Takes 60 MB of shared memory, where needed.
+  max_pred_locks_per_transaction: "1024",
+  max_pred_locks_per_page: "64",
+  // After a checkpoint the first change of each page logs the page whole. With Postgres' own 1 GB a busy service would
+  // reach a checkpoint every minute or two, and write most of its log for that.
+  max_wal_size: "4GB",
+  checkpoint_timeout: "15min",
+  // Indexes of a day's payments fit; 128 MB is from when machines had less.
+  shared_buffers: "256MB",
   // A row reads the same wherever the server stands.
   timezone: "UTC",
   log_timezone: "UTC",

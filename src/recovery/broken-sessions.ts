@@ -31,19 +31,20 @@ const COLUMNS = `
  */
 const DRAWN = `ORDER BY md5(s.id::text || $1::text) LIMIT ${PER_RUN}`;
 
+const BROKEN = `
+  SELECT ${COLUMNS}
+  FROM unsettled_sessions u
+  JOIN checkout_sessions s ON s.id = u.session_id
+  JOIN stream_cursors c ON c.account = s.account`;
+
 /** Led by the partial index on what is processing, oldest first. */
 export const PROCESSING_TOO_LONG = `
-  SELECT ${COLUMNS} FROM checkout_sessions s JOIN stream_cursors c USING (account)
-  WHERE s.status = 'processing' AND s.processing_since < now() - make_interval(secs => $2) ${DRAWN}`;
+  ${BROKEN} WHERE u.status = 'processing' AND u.processing_since < now() - make_interval(secs => $2) ${DRAWN}`;
 
 /** Led by the partial index on what contradicts itself. */
-export const PAID_WITHOUT_PAYMENT = `
-  SELECT ${COLUMNS} FROM checkout_sessions s JOIN stream_cursors c USING (account)
-  WHERE s.contradictory AND s.status = 'paid' ${DRAWN}`;
+export const PAID_WITHOUT_PAYMENT = `${BROKEN} WHERE u.status = 'paid' AND NOT u.has_payment ${DRAWN}`;
 
-export const PAYMENT_WITHOUT_PAID = `
-  SELECT ${COLUMNS} FROM checkout_sessions s JOIN stream_cursors c USING (account)
-  WHERE s.contradictory AND s.status <> 'paid' ${DRAWN}`;
+export const PAYMENT_WITHOUT_PAID = `${BROKEN} WHERE u.status <> 'paid' AND u.has_payment ${DRAWN}`;
 
 /** @param query one of the three above */
 export async function readBroken(run: Run, query: string): Promise<BrokenSession[]> {

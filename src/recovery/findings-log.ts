@@ -55,7 +55,7 @@ const CLOSE_GONE = `
 /** A search that is over must not keep a later one from reading the same pages. */
 const FORGET_SEARCHES = `
   DELETE FROM recovery_searches r USING checkout_sessions s
-  WHERE s.id = r.session_id AND NOT (s.status = 'processing' OR (s.contradictory AND s.status = 'paid'))`;
+  WHERE s.id = r.session_id AND NOT (s.status = 'processing' OR (s.status = 'paid' AND NOT s.has_payment))`;
 
 /**
  * Whoever wrote with the triggers off has made the note about a payment wrong, and hidden the contradiction. An audit

@@ -20,7 +20,9 @@ export async function acceptHole(
   reason: string,
 ): Promise<HistoryHole | null> {
   return inSerializableTransaction(dataSource, async ({ manager }) => {
-    const { watermark } = await manager.findOneByOrFail(StreamCursor, { account });
+    // Locked: of two at once the second would otherwise run into the first one's row, which is no conflict to retry.
+    const lock = { mode: "pessimistic_write" } as const;
+    const { watermark } = await manager.findOneOrFail(StreamCursor, { where: { account }, lock });
     const missingTo = endOfLedger((elder - 1) as LedgerSequence);
     if (watermark >= missingTo) return null;
     const hole = {

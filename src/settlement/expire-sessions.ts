@@ -16,10 +16,8 @@ const BATCH = 500;
 const DUE = `
   SELECT s.id, s.merchant_id, s.expires_at
   FROM stream_cursors c
-  JOIN checkout_sessions s ON s.account = c.account
-  WHERE s.status = 'pending'
-    AND s.expires_at < c.settled_through
-    AND s.expires_at + make_interval(secs => s.grace_seconds) < c.settled_through
+  JOIN unsettled_sessions u ON u.account = c.account AND u.status = 'pending' AND u.last_moment < c.settled_through
+  JOIN checkout_sessions s ON s.id = u.session_id AND s.status = 'pending'
   ORDER BY s.id
   LIMIT ${BATCH}
   FOR NO KEY UPDATE OF s SKIP LOCKED`;

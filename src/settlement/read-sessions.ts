@@ -43,28 +43,36 @@ const BY_IDS = withMoney(`SELECT * FROM checkout_sessions WHERE id = ANY ($1::uu
 /**
  * Times are compared as they are shown, in milliseconds: whoever asks from the last one it saw gets no repetition.
  * Whoever looks for metadata looks among the sessions that have any: the index holds no others.
- * @param of the merchant, in the form that leads Postgres to the right index
  */
-const list = (of: string, order: string) =>
-  withMoney(`
-    SELECT * FROM checkout_sessions
-    WHERE ${of}
-      AND ($2::uuid IS NULL OR id < $2)
-      AND ($3::text IS NULL OR status = $3)
-      AND ($4::timestamptz IS NULL OR (id >= $5::uuid AND date_trunc('milliseconds', created_at) > $4))
-      AND ($6::timestamptz IS NULL OR (id <= $7::uuid AND date_trunc('milliseconds', created_at) < $6))
-      AND ($8::jsonb IS NULL OR (metadata @> $8 AND metadata <> '{}'))
-    ORDER BY ${order}
-    LIMIT $9`);
+const CONDITIONS = `
+      ($2::uuid IS NULL OR s.id < $2)
+      AND ($3::text IS NULL OR s.status = $3)
+      AND ($4::timestamptz IS NULL OR (s.id >= $5::uuid AND date_trunc('milliseconds', s.created_at) > $4))
+      AND ($6::timestamptz IS NULL OR (s.id <= $7::uuid AND date_trunc('milliseconds', s.created_at) < $6))
+      AND ($8::jsonb IS NULL OR (s.metadata @> $8 AND s.metadata <> '{}'))`;
 
 /**
  * A range of one merchant: of an equality Postgres would know that the merchant is no part of the order, and would
  * then walk the primary key backwards through every other merchant's sessions.
  */
-const LIST = list("merchant_id BETWEEN $1 AND $1", "merchant_id DESC, id DESC");
+const LIST = withMoney(`
+    SELECT s.* FROM checkout_sessions s
+    WHERE s.merchant_id BETWEEN $1 AND $1 AND ${CONDITIONS}
+    ORDER BY s.merchant_id DESC, s.id DESC
+    LIMIT $9`);
 
-/** Merchant, status and id are an index of their own. */
-const LIST_BY_STATUS = list("merchant_id = $1", "id DESC");
+/** By the tables that list sessions by where they stand. A paid one is unsettled only until recovery has seen it. */
+const LIST_BY_STATUS = withMoney(`
+    SELECT s.*
+    FROM (
+      SELECT session_id FROM settled_sessions WHERE merchant_id = $1 AND $3::text = 'paid' AND ($2::uuid IS NULL OR session_id < $2)
+      UNION ALL
+      SELECT session_id FROM unsettled_sessions WHERE merchant_id = $1 AND status = $3 AND ($2::uuid IS NULL OR session_id < $2)
+    ) AS listed
+    JOIN checkout_sessions s ON s.id = listed.session_id
+    WHERE ${CONDITIONS}
+    ORDER BY listed.session_id DESC
+    LIMIT $9`);
 
 /** Reads sessions of any merchant; those that don't exist are absent. */
 export async function readSessions(
@@ -97,17 +105,21 @@ export async function listSessions(
   limit: number,
 ): Promise<SessionWithMoney[]> {
   const { merchantId, status, createdAfter, createdBefore, metadata } = filter;
-  const rows: SessionRow[] = await manager.query(status === undefined ? LIST : LIST_BY_STATUS, [
-    merchantId,
-    before,
-    status ?? null,
-    createdAfter?.toISOString() ?? null,
-    idAround(createdAfter, "before"),
-    createdBefore?.toISOString() ?? null,
-    idAround(createdBefore, "after"),
-    metadata === undefined || Object.keys(metadata).length === 0 ? null : JSON.stringify(metadata),
-    limit,
-  ]);
+  const hasMetadata = metadata !== undefined && Object.keys(metadata).length > 0;
+  const rows: SessionRow[] = await manager.query(
+    status === undefined || hasMetadata ? LIST : LIST_BY_STATUS,
+    [
+      merchantId,
+      before,
+      status ?? null,
+      createdAfter?.toISOString() ?? null,
+      idAround(createdAfter, "before"),
+      createdBefore?.toISOString() ?? null,
+      idAround(createdBefore, "after"),
+      hasMetadata ? JSON.stringify(metadata) : null,
+      limit,
+    ],
+  );
   return rows.map(fromRow);
 }
 

@@ -24,8 +24,8 @@ type Counts = {
 
 /** Each count is served by a partial index over the open work, whatever the history. */
 const COUNTS = `
-  SELECT (SELECT count(*) FROM checkout_sessions WHERE status = 'pending') AS pending,
-         (SELECT count(*) FROM checkout_sessions WHERE status = 'processing') AS processing,
+  SELECT (SELECT count(*) FROM unsettled_sessions WHERE status = 'pending') AS pending,
+         (SELECT count(*) FROM unsettled_sessions WHERE status = 'processing') AS processing,
          (SELECT count(*) FROM payment_exceptions e WHERE reason = 'unreadable' AND NOT EXISTS (
             SELECT FROM exception_verdicts v WHERE v.operation_id = e.operation_id AND v.move_index = e.move_index
           )) AS unreadable,

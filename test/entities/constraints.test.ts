@@ -157,6 +157,16 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
   ["sessions_memo_key_canonical", "a memo in a form that no credit has", set("memo_key = 'id:007'")],
   ["sessions_asset_has_issuer", "a token of no issuer", set("asset = 'USDC'")],
   ["sessions_grace_in_range", "a grace without end", set("grace_seconds = 2592001")],
+  [
+    "unsettled_once",
+    "a session that is unsettled twice",
+    "INSERT INTO unsettled_sessions SELECT * FROM unsettled_sessions",
+  ],
+  [
+    "settled_once",
+    "a session that is settled twice",
+    `INSERT INTO settled_sessions VALUES ('${MERCHANT}', '${SESSION}'), ('${MERCHANT}', '${SESSION}')`,
+  ],
   ["sessions_submitted_hash_form", "a hash that is none", set("submitted_hash = 'abc'")],
   [
     "credits_operation_id_positive",
