@@ -11,7 +11,7 @@ import { medianOf } from "./noise.js";
 import { startBareKoa } from "./peers/start-bare-koa.js";
 import { cpuSecondsOf, KNOWS_COSTS } from "./process-cost.js";
 import { startRole } from "./roles.js";
-import { type BenchDatabase, Servers } from "./servers.js";
+import type { BenchDatabase, Servers } from "./servers.js";
 
 const PLANS: Readonly<Record<Scale, { seconds: number; warmUp: number; rounds: number }>> = {
   tiny: { seconds: 1, warmUp: 0, rounds: 1 },
@@ -44,9 +44,8 @@ export const api: Benchmark = {
   name: "api",
   measures:
     "Creating sessions and reading their status over HTTP, beside a bare Koa route with the same INSERT.",
-  run: async (scale, report) => {
+  run: async (scale, report, servers) => {
     const { seconds, warmUp, rounds } = PLANS[scale];
-    await using servers = await Servers.start();
     await servers.describe(report);
     await using ourDatabase = await servers.database();
     await using theirDatabase = await servers.database();

@@ -4,6 +4,7 @@
  * src/ or test/ imports from here but the test that runs every benchmark in its tiny form.
  */
 import type { Chart } from "./chart.js";
+import type { Servers } from "./servers.js";
 
 /** `tiny` proves in seconds that a benchmark still works, and measures nothing; `full` is what is published. */
 export type Scale = "tiny" | "usual" | "full";
@@ -14,10 +15,11 @@ export type Benchmark = {
   /** What it measures, in one sentence, for the table and `--list`. */
   readonly measures: string;
   /**
-   * Starts what it needs, measures, checks that what was written is right, and stops what it started.
+   * Starts what it needs beside the servers, measures, checks that what was written is right, and stops what it started.
+   * @param servers for it alone meanwhile
    * @throws Error where the rows are wrong: a figure about wrong rows is no figure
    */
-  run(scale: Scale, report: Report): Promise<void>;
+  run(scale: Scale, report: Report, servers: Servers): Promise<void>;
 };
 
 /** A number that was measured several times. */

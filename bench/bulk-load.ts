@@ -36,8 +36,7 @@ const LOAD_SESSIONS = `
        LATERAL (SELECT make_interval(secs => 600 + $3::bigint + $4::bigint - n) AS age) AS ages`;
 
 /** No trigger lists what is loaded. */
-const LIST_SESSIONS =
-  "INSERT INTO settled_sessions SELECT merchant_id, id FROM checkout_sessions ORDER BY id";
+const LIST_SESSIONS = "INSERT INTO paid_sessions SELECT merchant_id, id FROM checkout_sessions ORDER BY id";
 
 /** One operation for each, in ledgers before the benchmark's own. */
 const OPERATION = `(((${LEDGER - 100_000} + n / 1000) << 32) | ((1 + n % 1000) << 12) | 1)`;
@@ -91,9 +90,7 @@ export async function loadPast(
     await withoutIndexes(runner, "outbox_events", () => runner.query(LOAD_EVENTS, [withPayments]));
     await runner.query("RESET session_replication_role");
     // Without it the first readers would write: each row is marked as committed by whoever sees it first.
-    await runner.query(
-      "VACUUM (ANALYZE) checkout_sessions, settled_sessions, credits, payments, outbox_events",
-    );
+    await runner.query("VACUUM (ANALYZE) checkout_sessions, paid_sessions, credits, payments, outbox_events");
     await runner.query("CHECKPOINT");
   } finally {
     await runner.release();

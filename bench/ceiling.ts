@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import type { DataSource, QueryRunner } from "typeorm";
 import { paymentConfirmed } from "../src/settlement/events.js";
-import { findSessions } from "../src/settlement/find-sessions.js";
+import { nameSessions } from "../src/settlement/find-sessions.js";
 import { type DecidedMovement, recordOutcomes } from "../src/settlement/record-outcomes.js";
 import { settle } from "../src/settlement/settle.js";
 import type { Credit } from "../src/stellar/credit.js";
@@ -14,7 +14,7 @@ import type { Servers } from "./servers.js";
 import { openWorkload } from "./workload.js";
 
 /** Of both below, as many as the service settles in one transaction. */
-const BATCH = 200;
+const BATCH = 400;
 
 const PLAIN = fileURLToPath(new URL("../../bench/sql/set-wise.sql", import.meta.url));
 
@@ -132,7 +132,7 @@ async function plainStatements(
 }
 
 async function withSessions(dataSource: DataSource, batch: readonly Credit[]) {
-  const sessions = await findSessions(dataSource.manager, batch, { lock: false });
+  const sessions = await nameSessions(dataSource.manager, batch);
   return batch.map((credit) => {
     const session = sessions.of(credit);
     if (session === null) throw new Error("a credit of the benchmark has no session");

@@ -1,5 +1,6 @@
 import type { Benchmark, Figure, Goal, Published, Report, Scale } from "./benchmark.js";
 import type { Chart } from "./chart.js";
+import type { Servers } from "./servers.js";
 
 /** Everything that one benchmark found. */
 export type Result = {
@@ -22,6 +23,7 @@ export type Result = {
 export async function collect(
   benchmark: Benchmark,
   scale: Scale,
+  servers: Servers,
   say: (line: string) => void,
 ): Promise<Result> {
   const { name, measures } = benchmark;
@@ -45,7 +47,7 @@ export async function collect(
     say: (line) => say(`${name}: ${line}`),
   };
   const startedAt = performance.now();
-  await benchmark.run(scale, report);
+  await benchmark.run(scale, report, servers);
   const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
   if (figures.length === 0) throw new Error(`${name} measured nothing`);
   if (checked.length === 0) throw new Error(`${name} did not check what it wrote`);

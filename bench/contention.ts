@@ -1,7 +1,6 @@
 import type { Benchmark } from "./benchmark.js";
 import { medianOf } from "./noise.js";
 import { measureOurs } from "./ours.js";
-import { Servers } from "./servers.js";
 
 const PAYMENTS = { tiny: 200, usual: 10_000, full: 24_000 } as const;
 const RUNS = { tiny: 1, usual: 2, full: 2 } as const;
@@ -28,8 +27,7 @@ export const contention: Benchmark = {
   name: "contention",
   measures:
     "Payments per second by 2 consumer processes when sessions are paid more than once, against payments that are all of their own.",
-  run: async (scale, report) => {
-    await using servers = await Servers.start();
+  run: async (scale, report, servers) => {
     await servers.describe(report);
     const env = scale === "tiny" ? { CONSUMER_BATCH: "20" } : {};
     const results = CASES.map(({ name }) => ({ name, pace: [] as number[], how: "" }));

@@ -4,7 +4,6 @@ import { medianOf } from "./noise.js";
 import { type PaymentCost, payForPayments } from "./pay-for-payments.js";
 import { KNOWS_COSTS } from "./process-cost.js";
 import type { RoleName } from "./roles.js";
-import { Servers } from "./servers.js";
 
 type Plan = {
   /** Entries that wait in the stream: the roles' memory must be the same with the last as with the first. */
@@ -34,9 +33,8 @@ const MIB = 2 ** 20;
 export const cost: Benchmark = {
   name: "cost",
   measures: "What a payment costs: bytes in Redis and Postgres, memory and processor time of each role.",
-  run: async (scale, report) => {
+  run: async (scale, report, servers) => {
     const { backlogs, settled, beside, perSecond, seconds, runs } = PLANS[scale];
-    await using servers = await Servers.start();
     await servers.describe(report);
     const costs: PaymentCost[] = [];
     for (let run = 1; run <= runs; run++) {

@@ -11,7 +11,7 @@ import type { Benchmark, Report, Scale } from "./benchmark.js";
 import { loadPast } from "./bulk-load.js";
 import { medianOf } from "./noise.js";
 import { paceOf } from "./pace.js";
-import { type BenchDatabase, Servers } from "./servers.js";
+import type { BenchDatabase, Servers } from "./servers.js";
 import { creditOf, type Owner, openSessions } from "./stock.js";
 import { backlog, fillStreams } from "./streams.js";
 
@@ -55,9 +55,8 @@ type Site = {
 export const growth: Benchmark = {
   name: "growth",
   measures: "What years of sessions in the table cost those that are paid today.",
-  run: async (scale, report) => {
+  run: async (scale, report, servers) => {
     const { sizes, payments, rounds } = PLANS[scale];
-    await using servers = await Servers.start();
     await servers.describe(report);
     const sites: Site[] = [];
     try {
@@ -79,7 +78,7 @@ export const growth: Benchmark = {
     }
     tell(report, sites);
     report.setting("payments in each round", payments);
-    report.setting("consumer", "one, in the benchmark's process, batches of 200, locks on");
+    report.setting("consumer", "one, in the benchmark's process, batches of 400, locks on");
     report.note(
       `Sizes take turns in each round. Up to ${inWords(WITH_PAYMENTS)} sessions have their credit, payment and event too; of ten million the newest have. Loaded with the indexes away, which were built again as the migrations make them.`,
     );
@@ -118,7 +117,7 @@ async function settleSome(servers: Servers, site: Site, payments: number): Promi
     await fillStreams(redis, credits);
     await database.dataSource.query("CHECKPOINT");
     const consumer = startConsumer(servers.redis.url, database.dataSource, {
-      batch: 200,
+      batch: 400,
       claimIdleMs: 30_000,
       leaseMs: 10_000,
     });

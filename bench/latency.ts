@@ -2,7 +2,6 @@ import type { Histogram } from "hdr-histogram-js";
 import type { Benchmark, Report, Scale } from "./benchmark.js";
 import { medianOf } from "./noise.js";
 import { type Latencies, type Offer, offerPayments, WAIT_MS } from "./offer-payments.js";
-import { Servers } from "./servers.js";
 
 type Plan = {
   readonly rates: readonly number[];
@@ -29,9 +28,8 @@ export const latency: Benchmark = {
   name: "latency",
   measures:
     "How long a payment takes from when it is seen until it is committed, and until its webhook is at the merchant's.",
-  run: async (scale, report) => {
+  run: async (scale, report, servers) => {
     const { rates, seconds, runs, ledger } = PLANS[scale];
-    await using servers = await Servers.start();
     await servers.describe(report);
     report.setting(
       "processes",

@@ -1,7 +1,7 @@
 import type { Benchmark, Report, Scale } from "./benchmark.js";
 import { medianOf } from "./noise.js";
 import { measureOurs, type OursOptions, type OursResult } from "./ours.js";
-import { Servers } from "./servers.js";
+import type { Servers } from "./servers.js";
 import { slowCommit } from "./slow-commit.js";
 
 const PAYMENTS = {
@@ -28,8 +28,7 @@ export const replicas: Benchmark = {
   name: "replicas",
   measures:
     "Payments per second by 1, 2, 4 and 8 consumer processes on one stream and on 8, and what stands in their way.",
-  run: async (scale, report) => {
-    await using servers = await Servers.start();
+  run: async (scale, report, servers) => {
     await servers.describe(report);
     report.setting("entries in a transaction, with the delay", DELAYED_BATCH);
     const processes = PROCESSES[scale];

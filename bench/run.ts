@@ -12,6 +12,7 @@ import { describeMachine } from "./machine.js";
 import { noiseOf } from "./noise.js";
 import { type Measured, withResults } from "./performance-page.js";
 import { BENCHMARKS, benchmarkCalled } from "./registry.js";
+import { Servers } from "./servers.js";
 import { machineTable, resultTable } from "./table.js";
 
 type Options = { tiny?: true; full?: true; json?: string; svgDir?: string; docs?: string; list?: true };
@@ -45,7 +46,9 @@ async function main(names: string[], { tiny, full, json, svgDir, docs, list }: O
   const results: Result[] = [];
   process.stdout.write(`${machineTable(machine, scale)}\n`);
   for (const benchmark of chosen) {
-    const result = await collect(benchmark, scale, (line) => process.stderr.write(`${line}\n`));
+    // New ones for each: what one benchmark leaves behind is no part of the next.
+    await using servers = await Servers.start();
+    const result = await collect(benchmark, scale, servers, (line) => process.stderr.write(`${line}\n`));
     results.push(result);
     process.stdout.write(`\n${resultTable(result)}\n`);
     // After each one: a machine that gives up in the third has the first two on record.

@@ -6,7 +6,7 @@ import { medianOf } from "./noise.js";
 import { measureOurs } from "./ours.js";
 import { BULLMQ, measurePeer, type Peer, TEXTBOOK } from "./peers/measure-peer.js";
 import { hasPgbench, measurePgbench } from "./pgbench.js";
-import { Servers } from "./servers.js";
+import type { Servers } from "./servers.js";
 
 /** The set-wise ways, and the ways one by one, each long enough at its own pace. */
 const PAYMENTS = {
@@ -28,8 +28,7 @@ export const throughput: Benchmark = {
   name: "throughput",
   measures:
     "Payments per second from the stream to committed and acknowledged, with Redlock, TypeORM and everything else on, beside peers.",
-  run: async (scale, report) => {
-    await using servers = await Servers.start();
+  run: async (scale, report, servers) => {
     await servers.describe(report);
     const bests = await atTheirBest(await contenders(servers, scale, report), RUNS[scale], report.say);
     for (const best of bests) {

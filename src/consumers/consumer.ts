@@ -16,16 +16,15 @@ import {
 import { type SettlingParts, settleDeliveries } from "./settle-deliveries.js";
 import { sweep } from "./sweep.js";
 import { takeBatch } from "./take-batch.js";
-import { takingTurns } from "./taking-turns.js";
 
-export type ConsumerOptions = Omit<SettlingParts, "turns"> & {
+export type ConsumerOptions = SettlingParts & {
   /** A connection of its own for blocking reads. */
   readonly blocking: Redis;
   /** Unique in the group, for ever: two processes under one name would mix up their pending entries. */
   readonly name: string;
   /** Entries of one transaction at the most. */
   readonly batch: number;
-  /** Batches in hand at the same time at the most; of their transactions one runs. */
+  /** Batches in hand at the same time at the most. */
   readonly inFlight?: number;
   readonly claimIdleMs: number;
   readonly maxDeliveries: number;
@@ -34,10 +33,10 @@ export type ConsumerOptions = Omit<SettlingParts, "turns"> & {
 };
 
 /**
- * While Postgres works on one batch this process decodes and locks the next and acknowledges the last: with one alone
- * each of the two waits for the other.
+ * While Postgres works on one batch, or waits for the disk, this process decodes and locks the next and acknowledges the
+ * last: with one alone each of the two waits for the other.
  */
-const IN_FLIGHT = 2;
+const IN_FLIGHT = 3;
 
 /**
  * How long a read waits while there is something in hand: entries whose sessions another replica holds are tried again,
@@ -56,12 +55,11 @@ type Batch = { readonly deliveries: readonly Delivery[]; readonly ended: Promise
 
 /**
  * One replica of the consumer group. The loop: read what is there, settle it in one transaction, acknowledge,
- * repeat, with a second batch on its way meanwhile; batches grow with load by themselves. Everything it holds in
+ * repeat, with the next ones on their way meanwhile; batches grow with load by themselves. Everything it holds in
  * memory is also pending in Redis, and everything in Redis can be fetched from Horizon again.
  */
 export class Consumer {
   readonly #options: ConsumerOptions;
-  readonly #turns = takingTurns();
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
   #accounts: AccountId[] = [];
@@ -176,7 +174,7 @@ export class Consumer {
   /** @returns what was not settled; never throws */
   async #settle(batch: readonly Delivery[]): Promise<readonly Delivery[]> {
     try {
-      const { setAside } = await settleDeliveries({ ...this.#options, turns: this.#turns }, batch);
+      const { setAside } = await settleDeliveries(this.#options, batch);
       this.#failures = 0;
       return setAside;
     } catch (error) {

@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
 import type { SessionLocks } from "../locks/session-locks.js";
-import { findSessions } from "../settlement/find-sessions.js";
+import { nameSessions } from "../settlement/find-sessions.js";
 import { type Settlement, type SettleOptions, settle } from "../settlement/settle.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
 import { inSpan, type TraceParent } from "../tracing.js";
@@ -12,7 +12,6 @@ import { acknowledge, type Delivery } from "./consumer-group.js";
 import { decodeEntry, traceOf } from "./entry.js";
 import type { SettlementObserver } from "./observers.js";
 import { logSettlement } from "./settlement-log.js";
-import type { Turns } from "./taking-turns.js";
 
 export type SettlingParts = {
   readonly redis: Redis;
@@ -20,11 +19,6 @@ export type SettlingParts = {
   readonly locks: SessionLocks;
   readonly logger: Logger;
   readonly observer?: SettlementObserver;
-  /**
-   * Where several batches are in flight: lets one transaction run at a time. Two would conflict nearly always, since a
-   * session that becomes paid writes into the index pages by which others are found, and a conflict costs a whole batch.
-   */
-  readonly turns?: Turns;
 };
 
 /** More traces than this are not shown in one batch: a span for each is work too. */
@@ -66,7 +60,7 @@ async function settleBatch(
   parts.observer?.batch(deliveries.length);
   const movements = decoded.map(({ movement }) => movement);
   // Outside the transaction: only to know which locks to take. Settlement looks again, under row locks.
-  const sessions = await findSessions(parts.dataSource.manager, movements, { lock: false });
+  const sessions = await nameSessions(parts.dataSource.manager, movements);
   const sessionOf = (movement: Movement) => (movement.kind === "credit" ? sessions.of(movement) : null);
 
   const { settlements, ready } = await parts.locks.hold(sessions.ids(), async (grant) => {
@@ -85,8 +79,7 @@ async function settleBatch(
         parts.logger.debug({ err: error }, "transaction conflict, trying again");
       },
     };
-    const transact = () => settle(parts.dataSource, [...ready], options);
-    const settlements = await (parts.turns === undefined ? transact() : parts.turns(transact));
+    const settlements = await settle(parts.dataSource, [...ready], options);
     await checkpoint("consumer.after-commit");
     return { settlements, ready };
   });

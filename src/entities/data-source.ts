@@ -13,6 +13,7 @@ import { Recovery4 } from "./migrations/0004-recovery.js";
 import { Charges5 } from "./migrations/0005-charges.js";
 import { Speed6 } from "./migrations/0006-speed.js";
 import { Settled7 } from "./migrations/0007-settled.js";
+import { References8 } from "./migrations/0008-references.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -71,7 +72,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       WebhookEndpoint,
       Charge,
     ],
-    migrations: [Spine1, Faces2, Proof3, Recovery4, Charges5, Speed6, Settled7],
+    migrations: [Spine1, Faces2, Proof3, Recovery4, Charges5, Speed6, Settled7, References8],
     migrationsTableName: "migrations",
     synchronize: false,
     logging: false,

@@ -1,3 +1,4 @@
+import { sleep } from "../backoff.js";
 import { inSpan } from "../tracing.js";
 import type { DeliveryKey } from "../webhooks/claim-delivery.js";
 import { type Attempted, type Delivering, deliver } from "../webhooks/deliver.js";
@@ -13,6 +14,9 @@ const SHOWN_DEAD = 1_000;
 
 type Job = DeliveryKey & Pick<Due, "trace">;
 
+/** How long after a look for what an endpoint is due the next one may begin. */
+const LOOK_GAP_MS = 5;
+
 /** Ends the job as failed, which is where Bull Board shows dead letters. */
 class DeadLetterError extends Error {
   override readonly name = "DeadLetterError";
@@ -25,6 +29,9 @@ class DeadLetterError extends Error {
 export class WebhookQueue {
   readonly #context: QueueContext & Delivering;
   readonly #jobs: QueueWorker<Job>;
+  /** Endpoints that are being looked after, and whether something has ended since the look began. */
+  readonly #looking = new Map<string, { again: boolean }>();
+  readonly #stopping = new AbortController();
 
   constructor(context: QueueContext & Delivering) {
     this.#context = context;
@@ -49,6 +56,7 @@ export class WebhookQueue {
 
   /** Waits for the requests that are under way, unless Redis is away. */
   async stop(isAway: boolean): Promise<void> {
+    this.#stopping.abort();
     await this.#jobs.stop(isAway);
   }
 
@@ -80,12 +88,31 @@ export class WebhookQueue {
     });
     if (attempted === null) return;
     this.#say(attempted);
-    // The endpoint has room for the next one now: without this line it would wait for the relay, which looks again
-    // in a second whether or not this succeeds.
-    await this.enqueueDue(key.endpointId).catch(() => undefined);
+    void this.#lookAfter(key.endpointId);
     if (attempted.recorded && attempted.verdict.state === "dead") {
       throw new DeadLetterError(`${attempted.claim.url}: ${wordsOf(attempted)}`);
     }
+  }
+
+  /**
+   * The endpoint has room for the next one now: without this it would wait for the relay, which looks again in a second
+   * whether or not this succeeds. Deliveries that end together ask once: a look for each would cost the database more
+   * than the deliveries.
+   */
+  async #lookAfter(endpointId: string): Promise<void> {
+    const underWay = this.#looking.get(endpointId);
+    if (underWay !== undefined) {
+      underWay.again = true;
+      return;
+    }
+    const look = { again: true };
+    this.#looking.set(endpointId, look);
+    while (look.again && !this.#stopping.signal.aborted) {
+      look.again = false;
+      await this.enqueueDue(endpointId).catch(() => undefined);
+      await sleep(LOOK_GAP_MS, this.#stopping.signal);
+    }
+    this.#looking.delete(endpointId);
   }
 
   #say(attempted: Attempted): void {

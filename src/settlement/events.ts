@@ -1,4 +1,3 @@
-import { v5 as uuidv5 } from "uuid";
 import type { SessionId } from "../entities/checkout-session.js";
 import type { EventType } from "../entities/outbox-event.js";
 import type { ExceptionReason } from "../entities/payment-exception.js";
@@ -7,13 +6,7 @@ import { creditKeyText } from "../stellar/credit.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
 import type { CreditFacts, VerdictWord } from "./credit-facts.js";
 import type { Outcome } from "./decide.js";
-
-/**
- * Event ids are UUIDv5 in this namespace, of the event's type and subject: the same payment gives the same
- * event id in every replica and after Postgres was rebuilt, which is what a receiver deduplicates by (G5).
- * Never change it.
- */
-const EVENT_NAMESPACE = "6f1f3f0e-6a55-4d0c-9d3b-0f8a3a6c2b51";
+import { eventIdOf } from "./event-id.js";
 
 /** What a merchant is told, ready for the outbox. */
 export type Event = {
@@ -27,7 +20,7 @@ export type Event = {
 
 /** Builds an event. The same type and subject give the same id, for ever. */
 export function eventOf(type: EventType, subject: string, data: Readonly<Record<string, unknown>>): Event {
-  const id = uuidv5(`${type} ${subject}`, EVENT_NAMESPACE);
+  const id = eventIdOf(`${type} ${subject}`);
   return { id, type, subject, body: JSON.stringify({ id, type, data }) };
 }
 

@@ -1,17 +1,21 @@
 import type { EntityManager } from "typeorm";
-import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
-import { runPrepared } from "../entities/prepared.js";
+import type { CheckoutSession, SessionId, SessionStatus } from "../entities/checkout-session.js";
+import { type PreparedStatement, runPrepared } from "../entities/prepared.js";
+import { textArray } from "../entities/text-array.js";
 import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId, Credit, Movement } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
 import { toStroops } from "../stellar/stroops.js";
 import type { DecidableSession } from "./decide.js";
 
-/** The sessions that a batch of credits names, by account and memo. */
-export class NamedSessions {
-  readonly #byReference = new Map<string, DecidableSession>();
+/** What names a session: an account and a memo on it. */
+type Named = Pick<CheckoutSession, "id" | "account" | "memoKey">;
 
-  constructor(rows: Iterable<DecidableSession & { readonly memoKey: MemoKey }>) {
+/** The sessions that a batch of credits names, by account and memo. */
+export class NamedSessions<S extends Named> {
+  readonly #byReference = new Map<string, S>();
+
+  constructor(rows: Iterable<S>) {
     for (const row of rows) this.#byReference.set(reference(row.account, row.memoKey), row);
   }
 
@@ -19,7 +23,7 @@ export class NamedSessions {
    * The session that a credit is for. The muxed id goes first: it belongs to the operation, while the memo
    * is shared by all operations of the transaction, so that one transaction can pay two sessions.
    */
-  of(credit: Credit): DecidableSession | null {
+  of(credit: Credit): S | null {
     for (const key of memoKeys(credit)) {
       const session = this.#byReference.get(reference(credit.account, key));
       if (session !== undefined) return session;
@@ -32,21 +36,23 @@ export class NamedSessions {
   }
 }
 
-const COLUMNS = "s.id, s.account, s.memo_key, s.asset, s.amount, s.status, s.expires_at, s.grace_seconds";
+/** What `sessionOfRow` reads, of `checkout_sessions s`. */
+export const SESSION_COLUMNS =
+  "s.id, s.account, s.memo_key, s.asset, s.amount, s.status, s.expires_at, s.grace_seconds";
 
 /**
  * By the index, one reference after the other: a join of the whole list is planned as a scan of all sessions until there
  * are very many of them. That costs more than the rest of the settlement, and every change of any session would conflict
  * with it.
  */
-const SELECT_NAMED = `
+const selectNamed = (columns: string) => `
   SELECT s.*
   FROM unnest($1::text[], $2::text[]) AS named (account, memo_key)
   CROSS JOIN LATERAL (
-    SELECT ${COLUMNS} FROM checkout_sessions s
+    SELECT ${columns} FROM checkout_sessions s
     WHERE s.account = named.account AND s.memo_key = named.memo_key OFFSET 0) AS s`;
 
-const FIND_NAMED = { name: "find_named_sessions", text: SELECT_NAMED };
+const NAME = { name: "name_sessions", text: selectNamed("s.id, s.account, s.memo_key") };
 
 /**
  * In id order, so that two replicas with the same sessions wait for each other instead of deadlocking.
@@ -55,22 +61,37 @@ const FIND_NAMED = { name: "find_named_sessions", text: SELECT_NAMED };
 const LOCK_NAMED = {
   name: "lock_named_sessions",
   text: `
-  WITH named AS MATERIALIZED (${SELECT_NAMED} ORDER BY s.id)
+  WITH named AS MATERIALIZED (${selectNamed("s.id")} ORDER BY s.id)
   SELECT locked.*
   FROM named
   CROSS JOIN LATERAL (
-    SELECT ${COLUMNS} FROM checkout_sessions s WHERE s.id = named.id FOR NO KEY UPDATE OF s) AS locked`,
+    SELECT ${SESSION_COLUMNS} FROM checkout_sessions s WHERE s.id = named.id FOR NO KEY UPDATE OF s) AS locked`,
 };
 
-/**
- * Finds the sessions that `movements` name, in one query.
- * @param lock inside a transaction: lock the rows until it ends
- */
-export async function findSessions(
+/** Tells which sessions `movements` name, in one query: nothing of them that could be old by the time it is read. */
+export async function nameSessions(
   manager: EntityManager,
   movements: readonly Movement[],
-  { lock }: { lock: boolean },
-): Promise<NamedSessions> {
+): Promise<NamedSessions<Named>> {
+  const rows = await run<Pick<SessionRow, "id" | "account" | "memo_key">>(manager, NAME, movements);
+  return new NamedSessions(rows.map(({ id, account, memo_key: memoKey }) => ({ id, account, memoKey })));
+}
+
+/** Finds the sessions that `movements` name, inside a transaction, and locks their rows until it ends. */
+export async function lockSessions(
+  manager: EntityManager,
+  movements: readonly Movement[],
+): Promise<NamedSessions<DecidableSession & { readonly memoKey: MemoKey }>> {
+  const rows = await run<SessionRow>(manager, LOCK_NAMED, movements);
+  return new NamedSessions(rows.map(sessionOfRow));
+}
+
+/** @param statement takes accounts and memos */
+async function run<Row>(
+  manager: EntityManager,
+  statement: PreparedStatement,
+  movements: readonly Movement[],
+): Promise<Row[]> {
   const wanted = new Map<string, { account: AccountId; key: MemoKey }>();
   for (const movement of movements) {
     if (movement.kind !== "credit") continue;
@@ -78,12 +99,12 @@ export async function findSessions(
       wanted.set(reference(movement.account, key), { account: movement.account, key });
     }
   }
-  if (wanted.size === 0) return new NamedSessions([]);
-  const rows = await runPrepared<SessionRow>(manager, lock ? LOCK_NAMED : FIND_NAMED, [
-    [...wanted.values()].map((reference) => reference.account),
-    [...wanted.values()].map((reference) => reference.key),
+  if (wanted.size === 0) return [];
+  const references = [...wanted.values()];
+  return runPrepared<Row>(manager, statement, [
+    textArray(references.map(({ account }) => account)),
+    textArray(references.map(({ key }) => key)),
   ]);
-  return new NamedSessions(rows.map(sessionOfRow));
 }
 
 /** A session as `decide` needs it, in columns. */

@@ -3,7 +3,7 @@ import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
 import { toStroops } from "../stellar/stroops.js";
 import { FACT_COLUMNS, type FactRow, factsOf } from "./credit-facts.js";
 import { paymentConfirmed } from "./events.js";
-import { findSessions } from "./find-sessions.js";
+import { nameSessions } from "./find-sessions.js";
 import { tell } from "./tell.js";
 import type { ReadCredit } from "./turn-into-payment.js";
 
@@ -44,7 +44,7 @@ export async function markPaid(runner: QueryRunner, id: SessionId): Promise<Mark
   const credit = readCreditOf(payment, id);
   const { asset, closedAt } = credit;
   const told = { ...credit, kind: "credit", innerHash: null, record: "" } as const;
-  const named = (await findSessions(runner.manager, [told], { lock: false })).of(told);
+  const named = (await nameSessions(runner.manager, [told])).of(told);
   if (named?.id !== id || asset !== session.asset) {
     return { kind: "unfit", why: "its payment is of a credit that does not name it" };
   }

@@ -13,7 +13,7 @@ import {
 import { currentTrace, type TraceParent } from "../tracing.js";
 import { type DecidableCharge, type DecidableSession, decide, type Outcome } from "./decide.js";
 import { findCharges } from "./find-charges.js";
-import { findSessions } from "./find-sessions.js";
+import { lockSessions, nameSessions } from "./find-sessions.js";
 import { forgetUnreadable } from "./forget-unreadable.js";
 import { type RecordedOutcome, readRecorded } from "./read-recorded.js";
 import { type DecidedMovement, recordOutcomes } from "./record-outcomes.js";
@@ -91,7 +91,7 @@ async function settleAlone(
   if (movement.kind === "unreadable") throw refusal;
   if (violatedConstraint(refusal) === "payments_one_per_session") {
     // The session has a payment although its status says otherwise: this credit is a second one.
-    const sessions = await findSessions(dataSource.manager, [movement], { lock: false });
+    const sessions = await nameSessions(dataSource.manager, [movement]);
     return settleTogether(dataSource, [movement], options, new Set(sessions.ids()));
   }
   return settleTogether(dataSource, [asUnreadable(movement, refusal)], options, new Set());
@@ -140,7 +140,7 @@ async function decideAndRecord(
 ): Promise<DecidedMovement[]> {
   if (movements.length === 0) return [];
   if (replay) await forgetUnreadable(runner, movements);
-  const sessions = await findSessions(runner.manager, movements, { lock: true });
+  const sessions = await lockSessions(runner.manager, movements);
   await checkpoint("settlement.after-session-lock");
   const charges = await findCharges(runner.manager, movements, { lock: true });
   const named = (credit: Credit) => ({ session: sessions.of(credit), charge: charges.of(credit) });

@@ -7,7 +7,7 @@ import { currentTrace } from "../tracing.js";
 import type { VerdictWord } from "./credit-facts.js";
 import { type DecidableSession, decide } from "./decide.js";
 import { findCharges } from "./find-charges.js";
-import { findSessions, type SessionRow, sessionOfRow } from "./find-sessions.js";
+import { nameSessions, type SessionRow, sessionOfRow } from "./find-sessions.js";
 import { recordOutcomes } from "./record-outcomes.js";
 import { turnIntoPayment } from "./turn-into-payment.js";
 
@@ -55,7 +55,7 @@ export async function supplyPayment(runner: QueryRunner, id: SessionId, credit: 
   if (verdict === "refund" || verdict === "dismiss")
     return { kind: "unfit", why: `its verdict is ${verdict}` };
   // The muxed id goes before the memo, as for a live payment: what names another session is that one's.
-  const named = (await findSessions(runner.manager, [credit], { lock: false })).of(credit);
+  const named = (await nameSessions(runner.manager, [credit])).of(credit);
   if (named?.id !== id) return { kind: "unfit", why: `it names session ${named?.id}` };
   const outcome = decide({ ...session, status: "pending" }, credit, charge);
   if (outcome.kind === "charge_payment") return { kind: "unfit", why: `it pays charge ${outcome.chargeId}` };

@@ -158,14 +158,14 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
   ["sessions_asset_has_issuer", "a token of no issuer", set("asset = 'USDC'")],
   ["sessions_grace_in_range", "a grace without end", set("grace_seconds = 2592001")],
   [
-    "unsettled_once",
-    "a session that is unsettled twice",
+    "unsettled_listed_once",
+    "a session that is listed as unsettled twice",
     "INSERT INTO unsettled_sessions SELECT * FROM unsettled_sessions",
   ],
   [
-    "settled_once",
-    "a session that is settled twice",
-    `INSERT INTO settled_sessions VALUES ('${MERCHANT}', '${SESSION}'), ('${MERCHANT}', '${SESSION}')`,
+    "paid_listed_once",
+    "a session that is listed as paid twice",
+    `INSERT INTO paid_sessions VALUES ('${MERCHANT}', '${SESSION}'), ('${MERCHANT}', '${SESSION}')`,
   ],
   ["sessions_submitted_hash_form", "a hash that is none", set("submitted_hash = 'abc'")],
   [
@@ -194,11 +194,6 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "a payment that nobody could read",
     credit("9", "0", ", outcome", ", 'payment'"),
   ],
-  [
-    "credits_account_is_watched",
-    "a credit of an account that is not ours",
-    `UPDATE credits SET account = '${newAccount()}' WHERE operation_id = 3`,
-  ],
   ["payments_surplus_not_negative", "a payment that was too little", payment(2, OTHER, -1)],
   ["payments_session_exists", "a payment of no session", payment(2, uuidv7())],
   [
@@ -220,12 +215,6 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     exception(3, "no_memo", `'${SESSION}'`),
   ],
   ["outbox_type_known", "news that nobody reads", event("payment.maybe", OTHER)],
-  ["outbox_session_exists", "news of no session", event("session.expired", uuidv7())],
-  [
-    "outbox_merchant_exists",
-    "news for nobody",
-    event("session.expired", OTHER, { merchant_id: `'${uuidv7()}'` }),
-  ],
   ["outbox_position_unique", "two events in one place", event("session.expired", OTHER, { position: "1" })],
   [
     "cursors_watermark_from_start",
@@ -542,6 +531,63 @@ const TRANSITIONS_REFUSED: typeof REFUSED = [
   ],
 ];
 
+const STRANGER = uuidv7();
+const forStranger = `INSERT INTO merchants (id, name) VALUES ('${STRANGER}', 'Stranger');
+  ${event("webhook.test", "e/1", { merchant_id: `'${STRANGER}'`, session_id: "NULL" })}`;
+const ofUnwatched = `INSERT INTO stream_cursors (account, starting_cursor, watermark) VALUES ('${UNWATCHED}', 0, 0);
+  INSERT INTO credits (operation_id, move_index, outcome, account, record) VALUES (9, 0, 'exception', '${UNWATCHED}', '{}')`;
+
+/** References that triggers hold instead of foreign keys, in both directions. */
+const STRANGERS_REFUSED: typeof REFUSED = [
+  [
+    "credits_account_is_watched",
+    "a credit of an account that is not ours",
+    `INSERT INTO credits (operation_id, move_index, outcome, account, record) VALUES (8, 0, 'exception', '${ACCOUNT}', '{}'),
+       (9, 0, 'exception', '${UNWATCHED}', '{}')`,
+  ],
+  [
+    "credits_account_is_watched",
+    "a credit that moves to an account that is not ours",
+    `UPDATE credits SET account = '${UNWATCHED}' WHERE operation_id = 3`,
+  ],
+  [
+    "credits_account_is_watched",
+    "to stop watching an account that credits came to",
+    `${ofUnwatched}; DELETE FROM stream_cursors WHERE account = '${UNWATCHED}'`,
+  ],
+  [
+    "credits_account_is_watched",
+    "to call an account another one",
+    `${ofUnwatched}; UPDATE stream_cursors SET account = '${newAccount()}' WHERE account = '${UNWATCHED}'`,
+  ],
+  ["outbox_session_exists", "news of no session", event("session.expired", uuidv7())],
+  [
+    "outbox_session_exists",
+    "news that move to no session",
+    `UPDATE outbox_events SET session_id = '${uuidv7()}', subject = session_id, type = 'webhook.test' WHERE id = '${EVENT}'`,
+  ],
+  [
+    "outbox_session_exists",
+    "to delete a session that was told of",
+    `${event("session.expired", OTHER)}; DELETE FROM checkout_sessions WHERE id = '${OTHER}'`,
+  ],
+  [
+    "outbox_merchant_exists",
+    "news for nobody",
+    event("session.expired", OTHER, { merchant_id: `'${uuidv7()}'` }),
+  ],
+  [
+    "outbox_merchant_exists",
+    "news that move to nobody",
+    `UPDATE outbox_events SET merchant_id = '${uuidv7()}' WHERE id = '${EVENT}'`,
+  ],
+  [
+    "outbox_merchant_exists",
+    "to delete a merchant who was told",
+    `${forStranger}; DELETE FROM merchants WHERE id = '${STRANGER}'`,
+  ],
+];
+
 describe("constraints: the backstop, with every lock off", () => {
   let database: TestDatabase;
   let runner: QueryRunner;
@@ -558,7 +604,12 @@ describe("constraints: the backstop, with every lock off", () => {
   beforeEach(() => runner.startTransaction());
   afterEach(() => runner.rollbackTransaction());
 
-  for (const [constraint, what, sql] of [...REFUSED, ...CHARGES_REFUSED, ...TRANSITIONS_REFUSED]) {
+  for (const [constraint, what, sql] of [
+    ...REFUSED,
+    ...CHARGES_REFUSED,
+    ...TRANSITIONS_REFUSED,
+    ...STRANGERS_REFUSED,
+  ]) {
     it(`${constraint} refuses ${what}`, async () => {
       const error: unknown = await runner.query(sql).then(
         () => null,

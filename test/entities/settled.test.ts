@@ -6,12 +6,12 @@ import { createTestDatabase, type TestDatabase } from "../support/database.js";
 
 /** Sessions that no list has, that the wrong one has, or that a list has otherwise than they are. */
 const WRONG = `
-  SELECT s.id, s.status, s.has_payment, u.status AS unsettled_status, d.session_id IS NOT NULL AS settled
+  SELECT s.id, s.status, s.has_payment, u.status AS unsettled_status, d.session_id IS NOT NULL AS listed_as_paid
   FROM checkout_sessions s
   FULL JOIN unsettled_sessions u ON u.session_id = s.id
-  FULL JOIN settled_sessions d ON d.session_id = s.id
+  FULL JOIN paid_sessions d ON d.session_id = s.id
   WHERE s.id IS NULL
-     OR (s.status = 'paid' AND s.has_payment) IS DISTINCT FROM (d.session_id IS NOT NULL)
+     OR (s.status = 'paid') IS DISTINCT FROM (d.session_id IS NOT NULL)
      OR (s.status = 'paid' AND s.has_payment) IS DISTINCT FROM (u.session_id IS NULL)
      OR (d.session_id IS NOT NULL AND d.merchant_id <> s.merchant_id)
      OR (u.session_id IS NOT NULL
@@ -45,10 +45,10 @@ const BY_HAND: readonly (readonly [what: string, statement: string])[] = [
     `UPDATE payments SET session_id = ${ONE} WHERE session_id = ${PAID}`,
   ],
   ["deletes a session", `DELETE FROM checkout_sessions WHERE id = ${ONE}`],
-  ["deletes all there is", "TRUNCATE merchants, stream_cursors CASCADE"],
+  ["deletes all there is", "TRUNCATE merchants, stream_cursors, credits CASCADE"],
 ];
 
-describe("settled and unsettled sessions", () => {
+describe("paid and unsettled sessions", () => {
   let database: TestDatabase;
 
   beforeEach(async () => {
@@ -67,14 +67,14 @@ describe("settled and unsettled sessions", () => {
 
   const listed = async () => {
     const [row] = await database.dataSource.query(`
-      SELECT (SELECT count(*)::int FROM settled_sessions) AS settled,
+      SELECT (SELECT count(*)::int FROM paid_sessions) AS paid,
              (SELECT count(*)::int FROM unsettled_sessions) AS unsettled`);
     return row;
   };
 
   it("are listed as they are, once each, from creation to payment", async () => {
     expect(await database.dataSource.query(WRONG)).to.deep.equal([]);
-    expect(await listed()).to.deep.equal({ settled: 2, unsettled: 4 });
+    expect(await listed()).to.deep.equal({ paid: 2, unsettled: 4 });
   });
 
   for (const [what, statement] of BY_HAND) {

@@ -46,7 +46,7 @@ export class Race {
   /** Some statements look at every account there is: with thousands of them a schedule would take seconds. */
   async #scene(): Promise<Scene> {
     if (++scenes % SCENES_KEPT === 0) {
-      await this.dataSource.query("TRUNCATE merchants, stream_cursors CASCADE");
+      await this.dataSource.query("TRUNCATE merchants, stream_cursors, credits CASCADE");
     }
     return this.stage(this.dataSource);
   }

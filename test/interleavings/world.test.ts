@@ -52,7 +52,7 @@ describe("a whole world, step by step", () => {
 
   async function play(commands: Iterable<fc.AsyncCommand<ReturnType<World["model"]>, Real>>): Promise<void> {
     // Recovery looks at every account there is: one world at a time.
-    await database.dataSource.query("TRUNCATE merchants, stream_cursors CASCADE");
+    await database.dataSource.query("TRUNCATE merchants, stream_cursors, credits CASCADE");
     const servers = { dataSource: database.dataSource, redis, stage, payer };
     const world = await World.open(servers, SESSIONS);
     const model = world.model();

@@ -1,8 +1,8 @@
 import type { MigrationInterface, QueryRunner } from "typeorm";
 
 /**
- * Sessions that are settled and sessions that are not, in tables of their own: what becomes paid touches no index that
- * another settlement reads.
+ * Sessions that are paid and sessions that are not settled, listed in tables of their own: what becomes paid touches no
+ * index that another settlement reads.
  * Locks: ACCESS EXCLUSIVE on checkout_sessions while both tables are filled: seconds per million rows. Consumers wait
  * meanwhile, and retry.
  */
@@ -24,7 +24,7 @@ export class Settled7 implements MigrationInterface {
   async #tables(runner: QueryRunner): Promise<void> {
     await runner.query(`
       CREATE TABLE unsettled_sessions (
-        session_id uuid CONSTRAINT unsettled_once PRIMARY KEY,
+        session_id uuid CONSTRAINT unsettled_listed_once PRIMARY KEY,
         merchant_id uuid NOT NULL,
         account text NOT NULL,
         status text NOT NULL,
@@ -34,15 +34,15 @@ export class Settled7 implements MigrationInterface {
         processing_since timestamptz
       ) WITH (autovacuum_vacuum_scale_factor = 0.02)`);
     await runner.query(`
-      CREATE TABLE settled_sessions (
+      CREATE TABLE paid_sessions (
         merchant_id uuid NOT NULL,
         session_id uuid NOT NULL,
-        CONSTRAINT settled_once PRIMARY KEY (merchant_id, session_id)
+        CONSTRAINT paid_listed_once PRIMARY KEY (merchant_id, session_id)
       )`);
     await runner.query(`
       INSERT INTO unsettled_sessions SELECT ${UNSETTLED_COLUMNS} FROM checkout_sessions WHERE NOT (${IS_SETTLED}) ORDER BY id`);
     await runner.query(`
-      INSERT INTO settled_sessions SELECT merchant_id, id FROM checkout_sessions WHERE ${IS_SETTLED} ORDER BY id`);
+      INSERT INTO paid_sessions SELECT merchant_id, id FROM checkout_sessions WHERE status = 'paid' ORDER BY id`);
     await runner.query(
       "CREATE INDEX unsettled_by_status ON unsettled_sessions (merchant_id, status, session_id)",
     );
@@ -57,7 +57,7 @@ export class Settled7 implements MigrationInterface {
     await runner.query(
       "CREATE INDEX unsettled_contradictory ON unsettled_sessions (session_id) WHERE has_payment OR status = 'paid'",
     );
-    await runner.query("ANALYZE unsettled_sessions, settled_sessions");
+    await runner.query("ANALYZE unsettled_sessions, paid_sessions");
   }
 
   /**
@@ -73,14 +73,14 @@ export class Settled7 implements MigrationInterface {
         IF TG_OP = 'UPDATE' THEN
           DELETE FROM unsettled_sessions
           WHERE session_id = ANY (ARRAY(SELECT id FROM changed WHERE ${IS_SETTLED}));
-          DELETE FROM settled_sessions
-          WHERE session_id = ANY (ARRAY(SELECT id FROM changed WHERE NOT (${IS_SETTLED})))
-            AND merchant_id = ANY (ARRAY(SELECT merchant_id FROM changed WHERE NOT (${IS_SETTLED})));
+          DELETE FROM paid_sessions
+          WHERE session_id = ANY (ARRAY(SELECT id FROM changed WHERE status <> 'paid'))
+            AND merchant_id = ANY (ARRAY(SELECT merchant_id FROM changed WHERE status <> 'paid'));
         END IF;
-        INSERT INTO settled_sessions SELECT merchant_id, id FROM changed WHERE ${IS_SETTLED} ORDER BY id
-        ON CONFLICT ON CONSTRAINT settled_once DO NOTHING;
+        INSERT INTO paid_sessions SELECT merchant_id, id FROM changed WHERE status = 'paid' ORDER BY id
+        ON CONFLICT ON CONSTRAINT paid_listed_once DO NOTHING;
         INSERT INTO unsettled_sessions SELECT ${UNSETTLED_COLUMNS} FROM changed WHERE NOT (${IS_SETTLED}) ORDER BY id
-        ON CONFLICT ON CONSTRAINT unsettled_once DO UPDATE
+        ON CONFLICT ON CONSTRAINT unsettled_listed_once DO UPDATE
         SET status = excluded.status, has_payment = excluded.has_payment, last_moment = excluded.last_moment,
             processing_since = excluded.processing_since;
         RETURN NULL;
@@ -97,10 +97,10 @@ export class Settled7 implements MigrationInterface {
       CREATE FUNCTION unlist_sessions() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN
         IF TG_OP = 'TRUNCATE' THEN
-          TRUNCATE unsettled_sessions, settled_sessions;
+          TRUNCATE unsettled_sessions, paid_sessions;
         ELSE
           DELETE FROM unsettled_sessions WHERE session_id = OLD.id;
-          DELETE FROM settled_sessions WHERE merchant_id = OLD.merchant_id AND session_id = OLD.id;
+          DELETE FROM paid_sessions WHERE merchant_id = OLD.merchant_id AND session_id = OLD.id;
         END IF;
         RETURN NULL;
       END $$`);

@@ -6,5 +6,10 @@ export * from "../../../src/settlement/find-sessions.js";
 
 replaceModule(import.meta.resolve("../../../src/settlement/find-sessions.js"), import.meta.url);
 
-export const findSessions: typeof original.findSessions = (manager, movements) =>
-  original.findSessions(manager, movements, { lock: false });
+const READ = `SELECT ${original.SESSION_COLUMNS} FROM checkout_sessions s WHERE s.id = ANY ($1::uuid[])`;
+
+export const lockSessions: typeof original.lockSessions = async (manager, movements) => {
+  const named = await original.nameSessions(manager, movements);
+  const rows: original.SessionRow[] = await manager.query(READ, [named.ids()]);
+  return new original.NamedSessions(rows.map(original.sessionOfRow));
+};
