@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { sleep } from "../backoff.js";
+import { sleep, within } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
 import { databaseFault } from "../entities/database-errors.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
@@ -39,6 +39,12 @@ export type ConsumerOptions = SettlingParts & {
 const IN_FLIGHT = 3;
 
 /**
+ * Entries that are worth a transaction beside another one. Fewer wait until that has ended, a few milliseconds, and are
+ * settled together: at a moderate rate many small transactions would take the processor from each other.
+ */
+const WORTH_ANOTHER = 32;
+
+/**
  * How long a read waits while there is something in hand: entries whose sessions another replica holds are tried again,
  * and a batch that failed is seen, at the latest after this.
  */
@@ -71,6 +77,8 @@ export class Consumer {
   /** What a batch has thrown since the loop last looked. */
   #fault: unknown = null;
   #inHandSince = 0;
+  /** How many entries the last read has brought. */
+  #lastRead = 0;
   #failures = 0;
 
   constructor(options: ConsumerOptions) {
@@ -146,7 +154,9 @@ export class Consumer {
     if (this.#accounts.length === 0) return sleep(blockMs / 4, this.#stopping.signal);
     const wait = this.#inHand > 0 ? IN_HAND_PAUSE_MS : blockMs;
     try {
-      this.#hold(await readNew(blocking, name, this.#accounts, room, wait));
+      const deliveries = await readNew(blocking, name, this.#accounts, room, wait);
+      this.#lastRead = deliveries.length;
+      this.#hold(deliveries);
     } catch (error) {
       // The answer is late or the socket is dead, and a dead one would hang every time: take a new one.
       if (error instanceof Error && error.message === "Command timed out") blocking.disconnect(true);
@@ -161,7 +171,8 @@ export class Consumer {
     while (this.#inFlight.size < inFlight) {
       const underWay = [...this.#inFlight].flatMap(({ deliveries }) => deliveries);
       const { batch, rest } = takeBatch(this.#waiting, underWay, size);
-      if (batch.length === 0) return;
+      if (batch.length === 0 || (this.#inFlight.size > 0 && batch.length < Math.min(size, WORTH_ANOTHER)))
+        return;
       this.#waiting = rest;
       const begun: Batch = {
         deliveries: batch,
@@ -191,10 +202,15 @@ export class Consumer {
     if (left.length === 0 && this.#fault === null) this.#beginBatches();
   }
 
-  /** Waits, where the next batch is full and can't begin, until one ends. @throws what a batch has thrown */
+  /**
+   * Waits until a batch ends, where the next one is full and can't begin; and for a moment where the streams were as good
+   * as read out: what comes meanwhile is read together. @throws what a batch has thrown
+   */
   async #untilRoom(): Promise<void> {
-    if (this.#inFlight.size > 0 && this.#waiting.length >= this.#options.batch) {
-      await Promise.race([...this.#inFlight].map(({ ended }) => ended));
+    const ended = [...this.#inFlight].map((batch) => batch.ended);
+    if (ended.length > 0) {
+      if (this.#waiting.length >= this.#options.batch) await Promise.race(ended);
+      else if (this.#lastRead < WORTH_ANOTHER) await within(IN_HAND_PAUSE_MS, Promise.race(ended), undefined);
     }
     if (this.#fault !== null) throw this.#fault;
   }

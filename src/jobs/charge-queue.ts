@@ -94,7 +94,7 @@ export class ChargeQueue {
    */
   async enqueueDue(merchantId?: string): Promise<void> {
     const due = await findDueCharges(this.#context.dataSource, this.#breakers.admitted(), merchantId);
-    await this.#jobs.enqueue(due.map(toJob));
+    await this.#jobs.enqueue(due, jobIdOf, (all) => all.map(toJob));
   }
 
   /** Takes back what dead workers held. @returns how many charges */
@@ -156,5 +156,9 @@ export class ChargeQueue {
 }
 
 function toJob({ attempts, ...data }: DueCharge): DueJob<Job> {
-  return { name: "charge", data, opts: { jobId: `${data.id}.${attempts}` } };
+  return { name: "charge", data, opts: { jobId: jobIdOf({ id: data.id, attempts }) } };
+}
+
+function jobIdOf({ id, attempts }: Pick<DueCharge, "id" | "attempts">): string {
+  return `${id}.${attempts}`;
 }

@@ -8,6 +8,7 @@ import type { HorizonClient } from "../horizon/client.js";
 import { recover } from "../recovery/recover.js";
 import type { RecoveryParts } from "../recovery/repair.js";
 import { expireSessions } from "../settlement/expire-sessions.js";
+import { deliveryBooks } from "../webhooks/deliver.js";
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
 import { guardedAgent } from "../webhooks/guarded-agent.js";
 import { numberEvents } from "../webhooks/number-events.js";
@@ -85,6 +86,7 @@ export class JobEngine {
     this.#agent = guardedAgent(options.webhooks ?? { allowPrivate: false });
     this.#webhooks = new WebhookQueue({
       ...context,
+      books: deliveryBooks(dataSource),
       dispatcher: this.#agent,
       ...(webhookTimeoutMs && { timeoutMs: webhookTimeoutMs }),
     });

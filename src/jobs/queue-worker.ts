@@ -16,7 +16,7 @@ export type QueueWorkerOptions<Data> = {
   readonly onFailed?: (job: Job<Data> | undefined, error: Error) => void;
 };
 
-/** How long this worker trusts that a job it has enqueued is still there. */
+/** How long this worker trusts that what it has enqueued is still there. */
 const TRUSTED_MS = 1_000;
 
 /** A queue of BullMQ and this process's worker on it, on the connections that all queues of a process share. */
@@ -25,7 +25,7 @@ export class QueueWorker<Data> {
   readonly #worker: BullWorker<Data, unknown, string>;
   readonly #context: QueueContext;
   #hasEnded = false;
-  /** Jobs that were enqueued here since a moment ago: without them each look would write all again. */
+  /** What was enqueued here since a moment ago: without it each look would write all again. */
   readonly #enqueued = new Set<string>();
   #trustedUntil = 0;
 
@@ -70,16 +70,24 @@ export class QueueWorker<Data> {
     await this.queue.close();
   }
 
-  /** Enqueues what is due. What has its job there already, by the job's id, is not enqueued again. */
-  async enqueue(due: readonly DueJob<Data>[]): Promise<void> {
+  /**
+   * Enqueues what is due, but for what was enqueued here a moment ago. A job that is there already, by its id, is not
+   * enqueued again.
+   * @param idOf names what is due, and since when
+   */
+  async enqueue<Due>(
+    due: readonly Due[],
+    idOf: (one: Due) => string,
+    toJobs: (due: readonly Due[]) => readonly DueJob<Data>[],
+  ): Promise<void> {
     const now = performance.now();
     if (now > this.#trustedUntil) {
       this.#enqueued.clear();
       this.#trustedUntil = now + TRUSTED_MS;
     }
-    const jobs = due.filter(({ opts }) => !this.#enqueued.has(opts.jobId));
-    if (jobs.length === 0) return;
-    for (const { opts } of jobs) this.#enqueued.add(opts.jobId);
-    await this.queue.addBulk(jobs as Parameters<typeof this.queue.addBulk>[0]);
+    const unknown = due.filter((one) => !this.#enqueued.has(idOf(one)));
+    if (unknown.length === 0) return;
+    for (const one of unknown) this.#enqueued.add(idOf(one));
+    await this.queue.addBulk(toJobs(unknown) as Parameters<typeof this.queue.addBulk>[0]);
   }
 }

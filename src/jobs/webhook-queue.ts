@@ -6,13 +6,17 @@ import { type Due, findDue } from "../webhooks/find-due.js";
 import { type DueJob, QueueWorker } from "./queue-worker.js";
 import { type QueueContext, WEBHOOK_QUEUE } from "./queues.js";
 
-/** Requests of one worker at once. They mostly wait: the database sees each for a moment before and after. */
+/** Jobs of one worker at once. They mostly wait: the database sees each for a moment before and after. */
 const CONCURRENCY = 100;
 
 /** Dead letters that stay to be seen in the queue; the rows keep all of them. */
 const SHOWN_DEAD = 1_000;
 
-type Job = DeliveryKey & Pick<Due, "trace">;
+type Job = DeliveryKey &
+  Pick<Due, "trace"> & {
+    /** Others to the same endpoint that are sent at the same time. */
+    readonly more?: readonly (Pick<DeliveryKey, "eventId"> & Pick<Due, "trace">)[];
+  };
 
 /** How long after a look for what an endpoint is due the next one may begin. */
 const LOOK_GAP_MS = 5;
@@ -62,16 +66,29 @@ export class WebhookQueue {
 
   /**
    * Enqueues what is due. A delivery whose job is there already is not enqueued again: the job's id is made of event
-   * and endpoint.
+   * and endpoint. What an endpoint gets for the first time shares a job, which costs more than what is done in it; what
+   * has failed before has one of its own, since it can become a dead letter.
    * @param endpointId that one's alone; every endpoint's by default
    */
   async enqueueDue(endpointId?: string): Promise<void> {
     const due = await findDue(this.#context.dataSource, endpointId);
-    await this.#jobs.enqueue(due.map(toJob));
+    await this.#jobs.enqueue(due, jobIdOf, toJobs);
   }
 
   /** Never fails but for a dead letter: a job that failed would keep its id from being enqueued again. */
-  async #run({ trace, ...key }: Job): Promise<void> {
+  async #run({ more = [], ...first }: Job): Promise<void> {
+    const { endpointId } = first;
+    const all = [first, ...more.map((other) => ({ ...other, endpointId }))];
+    const attempts = await Promise.all(all.map((delivery) => this.#deliver(delivery)));
+    for (const attempted of attempts) {
+      if (attempted?.recorded && attempted.verdict.state === "dead") {
+        throw new DeadLetterError(`${attempted.claim.url}: ${wordsOf(attempted)}`);
+      }
+    }
+  }
+
+  /** Never throws. @returns null when nothing was sent, or nobody knows what came of it */
+  async #deliver({ trace, ...key }: Omit<Job, "more">): Promise<Attempted | null> {
     const { logger } = this.#context;
     const facts = { event: key.eventId, endpoint: key.endpointId };
     const attempted = await inSpan(
@@ -86,12 +103,10 @@ export class WebhookQueue {
       logger.warn({ err: error, ...key }, "a webhook attempt was cut short; the relay brings it back");
       return null;
     });
-    if (attempted === null) return;
+    if (attempted === null) return null;
     this.#say(attempted);
     void this.#lookAfter(key.endpointId);
-    if (attempted.recorded && attempted.verdict.state === "dead") {
-      throw new DeadLetterError(`${attempted.claim.url}: ${wordsOf(attempted)}`);
-    }
+    return attempted;
   }
 
   /**
@@ -131,12 +146,27 @@ export class WebhookQueue {
   }
 }
 
-function toJob({ eventId, endpointId, round, trace }: Due): DueJob<Job> {
+function toJobs(due: readonly Due[]): DueJob<Job>[] {
+  const [fresh, retries] = [due.filter((one) => one.fresh), due.filter((one) => !one.fresh)];
+  const together = Map.groupBy(fresh, ({ endpointId }) => endpointId);
+  return [...retries.map((delivery) => [delivery]), ...together.values()].flatMap(([first, ...others]) =>
+    first === undefined ? [] : toJob(first, others),
+  );
+}
+
+/** @param others to the same endpoint */
+function toJob(first: Due, others: readonly Due[]): DueJob<Job> {
+  const { eventId, endpointId, trace } = first;
+  const more = others.map((other) => ({ eventId: other.eventId, trace: other.trace }));
   return {
     name: "deliver",
-    data: { eventId, endpointId, trace },
-    opts: { jobId: `${eventId}.${endpointId}.${round}` },
+    data: { eventId, endpointId, trace, ...(more.length > 0 && { more }) },
+    opts: { jobId: jobIdOf(first) },
   };
+}
+
+function jobIdOf({ eventId, endpointId, round }: Due): string {
+  return `${eventId}.${endpointId}.${round}`;
 }
 
 function wordsOf({ answer }: Attempted): string {

@@ -1,4 +1,5 @@
 import type { DataSource } from "typeorm";
+import { runPrepared } from "../entities/prepared.js";
 
 /** One event's way to one endpoint: names the row, and the job. */
 export type DeliveryKey = { readonly eventId: string; readonly endpointId: string };
@@ -27,13 +28,18 @@ export type Claim = DeliveryKey & {
 /**
  * One statement decides, whatever the queue believes: the delivery is due, its endpoint takes it now, and nothing
  * before it in its session is still open. Two workers that claim at once: the second one waits for the row, finds
- * it `sending`, and gets nothing.
+ * it `sending`, and gets nothing. Of one session's deliveries that are asked for together the first one is claimed.
  */
-const CLAIM = `
-  WITH claimed AS (
+const CLAIM = {
+  name: "claim_deliveries",
+  text: `
+  WITH asked AS (
+    SELECT DISTINCT event_id, endpoint_id FROM unnest($1::uuid[], $2::uuid[]) AS a (event_id, endpoint_id)
+    ORDER BY event_id, endpoint_id
+  ), claimed AS (
     UPDATE webhook_deliveries d SET state = 'sending', sending_since = now(), attempts = d.attempts + 1
-    FROM webhook_endpoints e
-    WHERE d.event_id = $1 AND d.endpoint_id = $2 AND e.id = d.endpoint_id
+    FROM asked a JOIN webhook_endpoints e ON e.id = a.endpoint_id
+    WHERE d.event_id = a.event_id AND d.endpoint_id = a.endpoint_id
       AND e.status = 'active' AND e.deleted_at IS NULL AND (e.not_before IS NULL OR e.not_before <= now())
       AND (d.state = 'pending' AND d.next_attempt_at <= now()
         OR d.state = 'sending' AND d.sending_since <= now() - make_interval(secs => ${TAKEN_OVER_AFTER_S}))
@@ -43,14 +49,17 @@ const CLAIM = `
     RETURNING d.event_id, d.endpoint_id, d.attempts, d.attempts - d.attempts_before AS schedule_attempt,
               e.failures, e.url
   )
-  SELECT claimed.attempts, claimed.schedule_attempt, claimed.failures, claimed.url, o.body, ARRAY(
+  SELECT claimed.*, o.body, ARRAY(
     SELECT secret FROM webhook_secrets s
     WHERE s.endpoint_id = claimed.endpoint_id AND (s.expires_at IS NULL OR s.expires_at > now())
     ORDER BY s.expires_at DESC NULLS FIRST
   ) AS secrets
-  FROM claimed JOIN outbox_events o ON o.id = claimed.event_id`;
+  FROM claimed JOIN outbox_events o ON o.id = claimed.event_id`,
+};
 
 type Row = {
+  event_id: string;
+  endpoint_id: string;
   attempts: number;
   schedule_attempt: number;
   failures: number;
@@ -60,13 +69,28 @@ type Row = {
 };
 
 /**
- * Takes a delivery, for one attempt. Committed before anything is sent: an attempt that nobody ever hears of again
+ * Takes deliveries, for one attempt each. Committed before anything is sent: an attempt that nobody ever hears of again
  * has been counted.
- * @returns null when there is nothing to send now: done, not due, held by another, waiting for its turn, or paused
+ * @param keys the same one more than once where two jobs of a process ask for it: only the first of them gets it
+ * @returns for each, null when there is nothing to send now: done, not due, held by another, waiting for its turn, or
+ *   paused
  */
-export async function claimDelivery(dataSource: DataSource, key: DeliveryKey): Promise<Claim | null> {
-  const [row]: Row[] = await dataSource.query(CLAIM, [key.eventId, key.endpointId]);
-  if (row === undefined) return null;
-  const { attempts, schedule_attempt, ...rest } = row;
-  return { ...key, ...rest, attempt: attempts, scheduleAttempt: schedule_attempt };
+export async function claimDeliveries(
+  dataSource: DataSource,
+  keys: readonly DeliveryKey[],
+): Promise<(Claim | null)[]> {
+  const rows = await runPrepared<Row>(dataSource.manager, CLAIM, [
+    keys.map(({ eventId }) => eventId),
+    keys.map(({ endpointId }) => endpointId),
+  ]);
+  const claimed = new Map(rows.map((row) => [`${row.event_id} ${row.endpoint_id}`, row]));
+  return keys.map(({ eventId, endpointId }) => {
+    const row = claimed.get(`${eventId} ${endpointId}`);
+    if (row === undefined) return null;
+    // Without this line whoever asks second, in the same statement, would send it too.
+    claimed.delete(`${eventId} ${endpointId}`);
+    const { attempts, schedule_attempt, failures, url, body, secrets } = row;
+    const claim = { eventId, endpointId, failures, url, body, secrets };
+    return { ...claim, attempt: attempts, scheduleAttempt: schedule_attempt };
+  });
 }

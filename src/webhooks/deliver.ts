@@ -1,14 +1,31 @@
 import type { DataSource } from "typeorm";
 import type { Dispatcher } from "undici";
 import { checkpoint } from "../checkpoints.js";
-import { type Claim, claimDelivery, type DeliveryKey } from "./claim-delivery.js";
-import { recordAttempt } from "./record-attempt.js";
-import { judge, type Verdict } from "./retry-schedule.js";
-import { type LoggedAnswer, sendRequest } from "./send-request.js";
+import { type Claim, claimDeliveries, type DeliveryKey } from "./claim-delivery.js";
+import { type Outcome, recordAttempts } from "./record-attempt.js";
+import { judge } from "./retry-schedule.js";
+import { sendRequest } from "./send-request.js";
 import { signedHeaders } from "./sign.js";
+import { together } from "./together.js";
+
+/** Where deliveries are claimed, and what came of them is written. */
+export type DeliveryBooks = {
+  /** Null when there is nothing to send now. */
+  claim(key: DeliveryKey): Promise<Claim | null>;
+  /** False when another worker had taken the delivery over meanwhile. */
+  record(outcome: Outcome): Promise<boolean>;
+};
+
+/** One for a process: what its deliveries ask at about the same time is asked together. */
+export function deliveryBooks(dataSource: DataSource): DeliveryBooks {
+  return {
+    claim: together((keys: readonly DeliveryKey[]) => claimDeliveries(dataSource, keys)),
+    record: together((outcomes: readonly Outcome[]) => recordAttempts(dataSource, outcomes)),
+  };
+}
 
 export type Delivering = {
-  readonly dataSource: DataSource;
+  readonly books: DeliveryBooks;
   /** Made by `guardedAgent`: nothing else keeps requests from private addresses. */
   readonly dispatcher: Dispatcher;
   /** For tests; 15 s by default. */
@@ -16,10 +33,7 @@ export type Delivering = {
 };
 
 /** One attempt, as it ended. */
-export type Attempted = {
-  readonly claim: Claim;
-  readonly answer: LoggedAnswer;
-  readonly verdict: Verdict;
+export type Attempted = Outcome & {
   /** False when another worker had taken the delivery over meanwhile. */
   readonly recorded: boolean;
 };
@@ -31,10 +45,10 @@ export type Attempted = {
  * @throws the database's error
  */
 export async function deliver(
-  { dataSource, dispatcher, timeoutMs }: Delivering,
+  { books, dispatcher, timeoutMs }: Delivering,
   key: DeliveryKey,
 ): Promise<Attempted | null> {
-  const claim = await claimDelivery(dataSource, key);
+  const claim = await books.claim(key);
   if (claim === null) return null;
   await checkpoint("webhook.before-send");
   const { url, body } = claim;
@@ -47,5 +61,5 @@ export async function deliver(
     now: new Date(),
     random: Math.random(),
   });
-  return { claim, answer, verdict, recorded: await recordAttempt(dataSource, claim, answer, verdict) };
+  return { claim, answer, verdict, recorded: await books.record({ claim, answer, verdict }) };
 }

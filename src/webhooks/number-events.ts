@@ -4,6 +4,7 @@
  */
 import type { DataSource, QueryRunner } from "typeorm";
 import { violatedConstraint } from "../entities/database-errors.js";
+import { runPrepared } from "../entities/prepared.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
 
 /** Events numbered in one transaction, at the most. */
@@ -22,7 +23,9 @@ const ANY_UNNUMBERED = `SELECT EXISTS (SELECT FROM outbox_events WHERE position 
  * A test event is for its endpoint alone, whatever that endpoint's filter says. What is told of one charge is delivered
  * in order as what is told of one session is: in a delivery the charge's id stands in the session's place.
  */
-const NUMBER = `
+const NUMBER = {
+  name: "number_events",
+  text: `
   WITH fresh AS (
     SELECT id, row_number() OVER (ORDER BY written) + (SELECT coalesce(max(position), 0) FROM outbox_events) AS place
     FROM (SELECT id, written FROM outbox_events WHERE position IS NULL ORDER BY written LIMIT ${BATCH}) AS unnumbered
@@ -39,7 +42,8 @@ const NUMBER = `
                ELSE e.event_types IS NULL OR n.type = ANY (e.event_types) END
     ON CONFLICT ON CONSTRAINT deliveries_one_per_endpoint DO NOTHING
   )
-  SELECT count(*)::integer AS count FROM numbered`;
+  SELECT count(*)::integer AS count FROM numbered`,
+};
 
 /**
  * Gives every committed event its place among all events, and each endpoint that wants it a delivery, in one
@@ -69,6 +73,6 @@ async function numberBatch(dataSource: DataSource): Promise<number> {
 }
 
 async function number(runner: QueryRunner): Promise<number> {
-  const [{ count }]: [{ count: number }] = await runner.query(NUMBER);
-  return count;
+  const [row] = await runPrepared<{ count: number }>(runner.manager, NUMBER, []);
+  return row?.count ?? 0;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 
 /** Nothing is said in it: whoever listens looks into the outbox. */
@@ -11,8 +12,12 @@ export function ringOutbox(redis: Redis): void {
   void redis.publish(CHANNEL, "").catch(() => undefined);
 }
 
+/** A busy service rings all the time: what comes in so many milliseconds is looked at together. */
+const LOOK_GAP_MS = 40;
+
 /**
- * Calls `look` whenever somebody has rung, once at a time: rings that come meanwhile are one more look.
+ * Calls `look` whenever somebody has rung, once at a time: rings that come meanwhile, and a moment after, are one more
+ * look.
  * @param connection for this alone: a connection that listens can do nothing else
  */
 export function onOutboxRing(connection: Redis, look: () => Promise<unknown>): void {
@@ -27,6 +32,7 @@ export function onOutboxRing(connection: Redis, look: () => Promise<unknown>): v
       rangAgain = false;
       // The relay's own schedule tries again, and says what is wrong.
       await look().catch(() => undefined);
+      await sleep(LOOK_GAP_MS);
     } while (rangAgain);
     isLooking = false;
   };

@@ -3,7 +3,7 @@ import { Webhook } from "standardwebhooks";
 import type { Agent } from "undici";
 import { atCheckpoints } from "../../src/checkpoints.js";
 import { settle } from "../../src/settlement/settle.js";
-import { deliver } from "../../src/webhooks/deliver.js";
+import { deliver, deliveryBooks } from "../../src/webhooks/deliver.js";
 import {
   deleteEndpoint,
   findEndpoint,
@@ -56,7 +56,7 @@ describe("a delivery", () => {
   });
 
   const send = (key: { eventId: string; endpointId: string }, timeoutMs = 5_000) =>
-    deliver({ dataSource: database.dataSource, dispatcher: agent, timeoutMs }, key);
+    deliver({ books: deliveryBooks(database.dataSource), dispatcher: agent, timeoutMs }, key);
 
   /** Sends all that is due, one after the other, until nothing is. */
   const sendAll = async () => {
@@ -217,6 +217,61 @@ describe("a delivery", () => {
     const results = await Promise.all(Array.from({ length: 20 }, () => send(key)));
     expect(results.filter((result) => result !== null)).to.have.length(1);
     expect(ids()).to.deep.equal([eventId]);
+  });
+
+  it("is claimed once: of two jobs of a process that ask in one statement, one sends", async () => {
+    const endpoint = await anEndpoint(database.dataSource, owner.merchantId, receiver.url);
+    const key = { eventId: await anEvent(), endpointId: endpoint.id };
+    const other = { eventId: await anEvent(), endpointId: endpoint.id };
+    const books = deliveryBooks(database.dataSource);
+    const asked = [key, other, key, other, key];
+    const results = await Promise.all(asked.map((one) => deliver({ books, dispatcher: agent }, one)));
+    expect(results.map((result) => result !== null)).to.deep.equal([true, true, false, false, false]);
+    expect(ids()).to.have.members([key.eventId, other.eventId]);
+  });
+
+  it("order: asked for in one statement, what is told of a session still waits for its turn", async () => {
+    const { dataSource } = database;
+    const endpoint = await anEndpoint(dataSource, owner.merchantId, receiver.url);
+    const session = await aStoredSession(dataSource, owner);
+    const events: string[] = [];
+    for (let i = 0; i < 3; i++) events.push(await tell(dataSource, owner.merchantId, session));
+    await numberEvents(dataSource);
+    const books = deliveryBooks(dataSource);
+    const sendThem = () =>
+      Promise.all(
+        [...events]
+          .reverse()
+          .map((eventId) => deliver({ books, dispatcher: agent }, { eventId, endpointId: endpoint.id })),
+      );
+    await sendThem();
+    expect(ids()).to.deep.equal(events.slice(0, 1));
+    await sendThem();
+    expect(ids()).to.deep.equal(events.slice(0, 2));
+  });
+
+  it("of several that end together, one success makes the endpoint trusted again; else all failures count", async () => {
+    const { dataSource } = database;
+    const endpoint = await anEndpoint(dataSource, owner.merchantId, receiver.url);
+    const failures = async () => {
+      const [row] = await dataSource.query("SELECT failures FROM webhook_endpoints");
+      return row.failures;
+    };
+    const events = [await anEvent(), await anEvent(), await anEvent()];
+    const sendThem = () => {
+      const books = deliveryBooks(dataSource);
+      return Promise.all(
+        events.map((eventId) => deliver({ books, dispatcher: agent }, { eventId, endpointId: endpoint.id })),
+      );
+    };
+    receiver.reply = status(500);
+    await sendThem();
+    expect(await failures()).to.equal(3);
+    await skipWaiting(dataSource);
+    receiver.reply = (response, { id }) => response.writeHead(id === events[1] ? 200 : 500).end();
+    await sendThem();
+    expect(await failures()).to.equal(0);
+    expect(await states()).to.have.members(["delivered", "pending", "pending"]);
   });
 
   it("left in sending is taken over after a minute, as the next attempt, with the same id and bytes", async () => {
