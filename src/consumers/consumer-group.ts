@@ -87,18 +87,20 @@ export async function claimIdle(
 
 /**
  * Acknowledges and deletes in one step. Deleted without acknowledgement would be pending for ever;
- * acknowledged without deletion would hold back the watermark for ever.
+ * acknowledged without deletion would hold back the watermark for ever. The streams are asked at the same time.
  */
 export async function acknowledge(redis: Redis, deliveries: readonly Delivery[]): Promise<void> {
-  for (const [account, ids] of idsByAccount(deliveries)) {
-    const key = streamKey(account);
-    const results = await redis
-      .multi()
-      .xack(key, GROUP, ...ids)
-      .xdel(key, ...ids)
-      .exec();
-    for (const [error] of results ?? []) if (error !== null && !isNoGroupError(error)) throw error;
-  }
+  await Promise.all(
+    [...idsByAccount(deliveries)].map(async ([account, ids]) => {
+      const key = streamKey(account);
+      const results = await redis
+        .multi()
+        .xack(key, GROUP, ...ids)
+        .xdel(key, ...ids)
+        .exec();
+      for (const [error] of results ?? []) if (error !== null && !isNoGroupError(error)) throw error;
+    }),
+  );
 }
 
 /** A name goes only when it holds nothing: removing it would drop its pending entries in silence. */
