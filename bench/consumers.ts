@@ -112,6 +112,9 @@ export async function consumersAtTheStart(
   }
 }
 
+/** Between a consumer's read and its stop. */
+const STOPS_WITHIN_MS = 1_000;
+
 async function standAtTheStart(
   roles: readonly Role[],
   redis: Redis,
@@ -120,8 +123,12 @@ async function standAtTheStart(
   if (roles.some((role) => role.hasEnded)) throw new Error("a consumer ended before it began");
   const paused = await Promise.all(roles.map(({ pid }) => isPaused(pid)));
   if (paused.every((is) => is)) return true;
-  // Or others have taken everything, and this one has nothing to stop at.
-  return (await inHand(redis, accounts)) === (await backlog(redis, accounts));
+  // Or others have taken everything, and this one has nothing to stop at. Whoever has read the last entries needs a moment
+  // to stop: told to go on before that, it would stand for ever.
+  const isTaken = async () => (await inHand(redis, accounts)) === (await backlog(redis, accounts));
+  if (!(await isTaken())) return false;
+  await sleep(STOPS_WITHIN_MS);
+  return isTaken();
 }
 
 export async function figuresOf(roles: readonly Role[]): Promise<ConsumerFigures> {

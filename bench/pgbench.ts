@@ -46,7 +46,7 @@ export async function measurePgbench(
     const { stdout } = await run(PGBENCH, [
       ...["--no-vacuum", "--protocol=prepared", `--file=${script}`, "--max-tries=100"],
       // `n` is each client's own count of its transactions.
-      ...["-D", "n=-1", "-D", `clients=${connections}`],
+      ...["-D", "n=0", "-D", `clients=${connections}`],
       ...[
         "-c",
         String(connections),

@@ -11,8 +11,8 @@ import type { Servers } from "./servers.js";
 /** The set-wise ways, and the ways one by one, each long enough at its own pace. */
 const PAYMENTS = {
   tiny: { sets: 300, ones: 40, catchUp: 60 },
-  usual: { sets: 20_000, ones: 4_000, catchUp: 5_000 },
-  full: { sets: 50_000, ones: 8_000, catchUp: 15_000 },
+  usual: { sets: 20_000, ones: 2_000, catchUp: 5_000 },
+  full: { sets: 50_000, ones: 3_000, catchUp: 15_000 },
 } as const;
 
 const RUNS = { tiny: 1, usual: 3, full: 3 } as const;

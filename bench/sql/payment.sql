@@ -1,6 +1,5 @@
 -- One payment as one serializable transaction, sequential checks and all: what a service does that settles payments one by
 -- one, with nothing around it. pgbench runs it; bench/pgbench.ts says with which variables.
-\set n :n + 1
 \set i :n * :clients + :client_id
 \set operation 4000000000000 + :i
 BEGIN ISOLATION LEVEL SERIALIZABLE;
@@ -11,3 +10,5 @@ INSERT INTO payments (operation_id, move_index, session_id, surplus, noted) VALU
 UPDATE checkout_sessions SET status = 'paid', paid_at = '2026-11-01T12:00:00Z', processing_since = NULL, submitted_max_time = NULL, has_payment = true WHERE id = :session;
 INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body) VALUES (gen_random_uuid(), 'payment.confirmed', :merchant, :session, :session, :body);
 COMMIT;
+-- At the end: a transaction that is tried again begins the script anew, and must be about the same payment.
+\set n :n + 1

@@ -57,7 +57,11 @@ const REFRESH_ACCOUNTS_MS = 2_000;
 const MAX_OUTAGE_PAUSE_MS = 2_000;
 
 /** Entries that are being settled. `ended` never rejects. */
-type Batch = { readonly deliveries: readonly Delivery[]; readonly ended: Promise<void> };
+type Batch = {
+  readonly deliveries: readonly Delivery[];
+  readonly begunAt: number;
+  readonly ended: Promise<void>;
+};
 
 /**
  * One replica of the consumer group. The loop: read what is there, settle it in one transaction, acknowledge,
@@ -171,15 +175,20 @@ export class Consumer {
     while (this.#inFlight.size < inFlight) {
       const underWay = [...this.#inFlight].flatMap(({ deliveries }) => deliveries);
       const { batch, rest } = takeBatch(this.#waiting, underWay, size);
-      if (batch.length === 0 || (this.#inFlight.size > 0 && batch.length < Math.min(size, WORTH_ANOTHER)))
-        return;
+      if (batch.length === 0 || (batch.length < Math.min(size, WORTH_ANOTHER) && this.#endsSoon())) return;
       this.#waiting = rest;
       const begun: Batch = {
         deliveries: batch,
+        begunAt: performance.now(),
         ended: this.#settle(batch).then((setAside) => this.#end(begun, setAside)),
       };
       this.#inFlight.add(begun);
     }
+  }
+
+  /** Whether a few entries do better to wait for what is in flight: not for a batch that is held up. */
+  #endsSoon(): boolean {
+    return [...this.#inFlight].some(({ begunAt }) => performance.now() - begunAt < IN_HAND_PAUSE_MS);
   }
 
   /** @returns what was not settled; never throws */
