@@ -5,6 +5,7 @@ import type { DataSource } from "typeorm";
 import { createDataSource } from "../src/entities/data-source.js";
 import { type PostgresServer, startPostgres } from "../src/machine/postgres.js";
 import { type RedisServer, startRedis } from "../src/machine/redis.js";
+import { databaseUrl, onServer } from "../test/support/database.js";
 import type { Report } from "./benchmark.js";
 
 const run = promisify(execFile);
@@ -103,20 +104,4 @@ const DURABILITY_AND_CHANGED = `
 async function fileSystemOf(folder: string): Promise<string> {
   const { stdout } = await run("df", ["-PT", folder]).catch(() => ({ stdout: "" }));
   return stdout.trim().split("\n").at(-1)?.split(/\s+/)[1] ?? "unknown";
-}
-
-function databaseUrl(server: string, name: string): string {
-  const url = new URL(server);
-  url.pathname = `/${name}`;
-  return url.href;
-}
-
-async function onServer(url: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
 }

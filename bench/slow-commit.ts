@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
+import { listenBefore } from "../test/support/cutting-proxy.js";
 
 /** What node-postgres sends to commit: a simple query of its own. */
 const COMMIT = Buffer.from("COMMIT\0");
@@ -33,13 +34,8 @@ export async function slowCommit(
       inOrder(ms, (data) => upstream.write(data)),
     );
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const url = new URL(databaseUrl);
-  url.hostname = "127.0.0.1";
-  url.port = String((server.address() as AddressInfo).port);
   return {
-    url: url.href,
+    url: await listenBefore(databaseUrl, server),
     [Symbol.asyncDispose]: async () => {
       for (const socket of open) socket.destroy();
       server.close();

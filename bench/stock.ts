@@ -62,9 +62,14 @@ export async function openSessions(
 
 /** The payment of the n-th session, as ingest would have read it now. n is at most 1,048,575. */
 export function creditOf(n: number, account: AccountId, closedAt: Date): Credit {
-  const operationId = toOperationId(LEDGER, n, 1);
+  return creditAt({ operationId: toOperationId(LEDGER, n, 1), account, memo: memoOf(n), closedAt });
+}
+
+type Paying = Pick<Credit, "operationId" | "account" | "closedAt"> & { readonly memo: MemoKey };
+
+/** A payment of the price, as ingest reads one. @param memo of kind `id` */
+export function creditAt({ operationId, account, memo, closedAt }: Paying): Credit {
   const transactionHash = operationId.toString(16).padStart(64, "0") as TransactionHash;
-  const memo = memoOf(n);
   return {
     kind: "credit",
     operationId,
@@ -84,7 +89,7 @@ export function creditOf(n: number, account: AccountId, closedAt: Date): Credit 
 
 const PAYER = "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA";
 
-type Recorded = Pick<Credit, "operationId" | "transactionHash" | "account" | "closedAt"> & { memo: MemoKey };
+type Recorded = Paying & Pick<Credit, "transactionHash">;
 
 /** As Horizon serves a payment with `join=transactions`, without what ingest drops: about 1 KB. */
 function recordOf({ operationId, transactionHash, account, closedAt, memo }: Recorded): string {

@@ -58,6 +58,14 @@ async function contenders(servers: Servers, scale: Scale, report: Report): Promi
   const few = scale === "tiny";
   const connections = (counts: readonly number[]) => (few ? counts.slice(0, 1) : counts);
   const inConnections = (count: number) => `${count} ${count === 1 ? "connection" : "connections"}`;
+  const setWise = (name: string, measure: typeof measurePlain, say: (count: number) => string) =>
+    contender({
+      name,
+      choices: connections([1, 2, 4]),
+      say,
+      measure: (count, payments) => measure(servers, { payments, connections: count }),
+      payments: sets,
+    });
   const batches = few ? { CONSUMER_BATCH: "20" } : {};
   const all = [
     contender({
@@ -75,27 +83,9 @@ async function contenders(servers: Servers, scale: Scale, report: Report): Promi
       measure: (_, payments) => measureCatchUp(servers, payments),
       payments: catchUp,
     }),
-    contender({
-      name: CEILING,
-      choices: connections([1, 2, 4]),
-      say: inConnections,
-      measure: (count, payments) => measurePlain(servers, { payments, connections: count }),
-      payments: sets,
-    }),
-    contender({
-      name: STATEMENT,
-      choices: connections([1, 2, 4]),
-      say: inConnections,
-      measure: (count, payments) => measureStatement(servers, { payments, connections: count }),
-      payments: sets,
-    }),
-    contender({
-      name: "settle alone",
-      choices: connections([1, 2, 4]),
-      say: (count) => `${count} at once`,
-      measure: (count, payments) => measureSettle(servers, { payments, connections: count }),
-      payments: sets,
-    }),
+    setWise(CEILING, measurePlain, inConnections),
+    setWise(STATEMENT, measureStatement, inConnections),
+    setWise("settle alone", measureSettle, (count) => `${count} at once`),
     peer(servers, TEXTBOOK, ones, few),
     peer(servers, BULLMQ, ones, few),
   ];

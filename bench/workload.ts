@@ -2,10 +2,10 @@ import { Keypair } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { NATIVE } from "../src/stellar/asset.js";
-import type { AccountId, Credit, TransactionHash } from "../src/stellar/credit.js";
+import type { AccountId, Credit } from "../src/stellar/credit.js";
 import { idMemo } from "../src/stellar/memo.js";
 import { toOperationId } from "../src/stellar/operation-id.js";
-import { toStroops } from "../src/stellar/stroops.js";
+import { creditAt, LEDGER, PRICE } from "./stock.js";
 
 export type WorkloadOptions = {
   readonly payments: number;
@@ -23,8 +23,6 @@ export type Workload = {
   readonly paying: number;
 };
 
-const AMOUNT = toStroops(100_000_000n);
-const PAYER = "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA";
 const CLOSED_AT = new Date("2026-11-01T12:00:00Z");
 
 /** As many as Stellar's ledgers held on a busy day; the ids need only ascend. */
@@ -44,10 +42,10 @@ export async function openWorkload(dataSource: DataSource, options: WorkloadOpti
   const credits = Array.from({ length: payments }, (_, i) => {
     const session = sessionOf(i);
     sessions.add(session);
-    return creditOf(i, session, accounts[session % count] ?? ("" as AccountId));
+    return creditFor(i, session, accounts[session % count] ?? ("" as AccountId));
   });
   const most = [...sessions].reduce((highest, session) => Math.max(highest, session), 0);
-  await dataSource.query(OPEN_SESSIONS, [merchantId, accounts, count, AMOUNT.toString(), most + 1]);
+  await dataSource.query(OPEN_SESSIONS, [merchantId, accounts, count, PRICE.toString(), most + 1]);
   await settleDown(dataSource);
   return { accounts, merchantId, credits, paying: sessions.size };
 }
@@ -77,57 +75,8 @@ export async function settleDown(dataSource: DataSource): Promise<void> {
   await dataSource.query("CHECKPOINT");
 }
 
-function creditOf(i: number, session: number, account: AccountId): Credit {
-  const operationId = toOperationId(60_000_000 + Math.floor(i / PER_LEDGER), 1 + (i % PER_LEDGER), 1);
-  const transactionHash = operationId.toString(16).padStart(64, "c") as TransactionHash;
-  return {
-    kind: "credit",
-    operationId,
-    moveIndex: 0,
-    account,
-    transactionHash,
-    innerHash: null,
-    from: PAYER,
-    asset: NATIVE,
-    amount: AMOUNT,
-    muxed: null,
-    memo: idMemo(String(session)),
-    closedAt: CLOSED_AT,
-    record: recordOf(operationId.toString(), transactionHash, account, session),
-  };
-}
-
-/** About 1 KB, as Horizon serves a payment with its transaction. */
-function recordOf(id: string, hash: string, account: string, memo: number): string {
-  return JSON.stringify({
-    id,
-    paging_token: id,
-    transaction_successful: true,
-    source_account: PAYER,
-    type: "payment",
-    type_i: 1,
-    created_at: "2026-11-01T12:00:00Z",
-    transaction_hash: hash,
-    transaction: {
-      id: hash,
-      hash,
-      successful: true,
-      ledger: 60_000_000,
-      created_at: "2026-11-01T12:00:00Z",
-      source_account: PAYER,
-      source_account_sequence: id,
-      fee_account: PAYER,
-      fee_charged: "100",
-      max_fee: "100",
-      operation_count: 1,
-      memo_type: "id",
-      memo: String(memo),
-      signatures: [`${hash}AAAAAAAAAAAAAAAAAAAAAA==`],
-      preconditions: { timebounds: { min_time: "0", max_time: "1793534460" } },
-    },
-    asset_type: "native",
-    from: PAYER,
-    to: account,
-    amount: "10.0000000",
-  });
+/** The i-th payment, for a session of this number. */
+function creditFor(i: number, session: number, account: AccountId): Credit {
+  const operationId = toOperationId(LEDGER + Math.floor(i / PER_LEDGER), 1 + (i % PER_LEDGER), 1);
+  return creditAt({ operationId, account, memo: idMemo(String(session)), closedAt: CLOSED_AT });
 }

@@ -39,16 +39,7 @@ await program.parseAsync();
 
 async function main(options: Options): Promise<void> {
   const ends = new Ends();
-  let isInterrupted = false;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      // Whoever asks twice does not want to wait: nothing outlives this process all the same.
-      if (isInterrupted) process.exit(130);
-      isInterrupted = true;
-      process.stderr.write(`chaos: ${signal}: ending everything\n`);
-      void ends[Symbol.asyncDispose]().finally(() => process.exit(130));
-    });
-  }
+  const interrupted = ends.onSignals("chaos");
   const startedAt = performance.now();
   const say = (line: string) => {
     const at = ((performance.now() - startedAt) / 1000).toFixed(0).padStart(4);
@@ -70,7 +61,7 @@ async function main(options: Options): Promise<void> {
     process.exitCode = isGreen(report) ? 0 : 1;
   } catch (error) {
     // What fails while all is being ended is no failure of its own.
-    if (isInterrupted) return;
+    if (interrupted.aborted) return;
     process.stderr.write(`chaos: the driver failed: ${error instanceof Error ? error.stack : error}\n`);
     process.exitCode = 2;
   } finally {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
 /** Postgres' answer to a COMMIT that has happened: CommandComplete with this tag. */
 const COMMITTED = "COMMIT\0";
@@ -44,13 +44,8 @@ export async function loseCommitAnswers(databaseUrl: string, answers: number): P
       client.write(data);
     });
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const url = new URL(databaseUrl);
-  url.hostname = "127.0.0.1";
-  url.port = String((server.address() as AddressInfo).port);
   return {
-    url: url.href,
+    url: await listenBefore(databaseUrl, server),
     cuts: () => cuts,
     stop: async () => {
       server.close();
@@ -58,4 +53,14 @@ export async function loseCommitAnswers(databaseUrl: string, answers: number): P
       await once(server, "close");
     },
   };
+}
+
+/** Lets `server` listen on a free port. @returns the database's URL with that port in place of its own */
+export async function listenBefore(databaseUrl: string, server: Server): Promise<string> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const url = new URL(databaseUrl);
+  url.hostname = "127.0.0.1";
+  url.port = String((server.address() as AddressInfo).port);
+  return url.href;
 }

@@ -77,7 +77,8 @@ export async function createEmptyDatabase(): Promise<EmptyDatabase> {
   };
 }
 
-function databaseUrl(server: string, name: string): string {
+/** The URL of another database on the same server. */
+export function databaseUrl(server: string, name: string): string {
   const url = new URL(server);
   url.pathname = `/${name}`;
   return url.href;
@@ -88,7 +89,8 @@ export async function connect(url: string): Promise<DataSource> {
   return createDataSource({ url, applicationName: "test" }).initialize();
 }
 
-async function onServer(url: string, statement: string): Promise<void> {
+/** Runs one statement on a connection of its own. */
+export async function onServer(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
