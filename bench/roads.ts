@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
 import { appendEntries, NO_TAIL, type Tail } from "../src/consumers/append-entries.js";
-import { connectRedis } from "../src/consumers/redis-connections.js";
+import { connectRedis } from "../src/redis/connect.js";
 import { appendPaymentsUnchecked } from "../src/sandbox/bulk.js";
 import { creditKeyText } from "../src/stellar/credit.js";
 import { formatStroops } from "../src/stellar/stroops.js";

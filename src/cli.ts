@@ -19,6 +19,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["status", async () => (await import("./cli/status.js")).addStatusCommand],
   ["watch", watch],
   ["accept-hole", watch],
+  ["shards", async () => (await import("./cli/shards.js")).addShardsCommand],
   ["dead-letters", async () => (await import("./cli/dead-letters.js")).addDeadLettersCommand],
   ["audit", async () => (await import("./cli/audit.js")).addAuditCommand],
   ["recover", async () => (await import("./cli/recover.js")).addRecoverCommand],

@@ -22,7 +22,12 @@ const wholeNumber = (minimum: number, maximum: number) => {
 };
 
 const REDIS = ["redis:", "rediss:"];
-const redisUrl = url(REDIS, "redis://127.0.0.1:6379");
+
+const urlList = (protocols: readonly string[], isCount: (count: number) => boolean, wanted: string) =>
+  z
+    .string({ error: wanted })
+    .transform((text) => text.split(",").map((part) => part.trim()))
+    .refine((urls) => isCount(urls.length) && urls.every((part) => isUrl(part, protocols)), wanted);
 
 /** What `paidonce hash-password` prints: log2 of N, r, p, salt, hash. No `$`, which shells and compose files expand. */
 const SCRYPT_TEXT = /^scrypt:\d{1,2}:\d{1,2}:\d{1,2}:[\w-]{22,}:[\w-]{43}$/;
@@ -36,7 +41,26 @@ export const environment = z.object({
     ["postgres:", "postgresql:"],
     "postgres://user:password@127.0.0.1:5432/paidonce",
   ).describe("Postgres, where every payment is made true. A primary, never a standby."),
-  REDIS_URL: redisUrl.describe("The Redis that holds the streams and job queues. It may lose everything."),
+  REDIS_URL: urlList(
+    REDIS,
+    (count) => count > 0,
+    "a URL that starts with redis:// or rediss://, such as redis://127.0.0.1:6379",
+  ).describe(
+    "The Redis that holds the streams and job queues. It may lose everything. Of a cluster some of its nodes, of sentinels each one, separated by commas; user and password of the first hold for all.",
+  ),
+  REDIS_TOPOLOGY: z
+    .enum(["single", "cluster", "sentinel"])
+    .default("single")
+    .describe(
+      "What REDIS_URL names: one server (`single`), nodes of a Redis Cluster (`cluster`), or the sentinels that know the server (`sentinel`).",
+    ),
+  REDIS_SENTINEL_MASTER: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "The name by which the sentinels know the server. Only, and always, with REDIS_TOPOLOGY=sentinel.",
+    ),
   HORIZON_URL: url(["http:", "https:"], "https://horizon.stellar.org").describe(
     "The Horizon server to watch.",
   ),
@@ -51,13 +75,11 @@ export const environment = z.object({
     .describe(
       "What to do when the lock servers have no quorum: carry on with the database alone (`optional`), wait (`required`); or take no locks at all (`off`). All three are safe.",
     ),
-  LOCK_REDIS_URLS: z
-    .string()
-    .transform((text) => text.split(",").map((part) => part.trim()))
-    .refine(
-      (urls) => [1, 3, 5].includes(urls.length) && urls.every((part) => isUrl(part, REDIS)),
-      "one, three or five URLs that start with redis:// or rediss://, separated by commas",
-    )
+  LOCK_REDIS_URLS: urlList(
+    REDIS,
+    (count) => [1, 3, 5].includes(count),
+    "one, three or five URLs that start with redis:// or rediss://, separated by commas",
+  )
     .optional()
     .describe("Independent Redis servers for Redlock, separated by commas. Default: REDIS_URL alone."),
   LOCK_LEASE_MS: wholeNumber(1_000, 600_000)
@@ -248,13 +270,32 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   throw new ConfigError([...problems.values()]);
 }
 
-/** @throws ConfigError where one of two variables is set that say nothing alone */
+/** @throws ConfigError where variables don't fit together that are right alone */
 function together(config: Config): Config {
-  const { SEP7_SIGNING_SECRET: secret, SEP7_ORIGIN_DOMAIN: domain } = config;
-  if ((secret === undefined) === (domain === undefined)) return config;
+  const problems = [...sep7Problems(config), ...redisProblems(config)];
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+function sep7Problems({ SEP7_SIGNING_SECRET: secret, SEP7_ORIGIN_DOMAIN: domain }: Config): string[] {
+  if ((secret === undefined) === (domain === undefined)) return [];
   const missing = secret === undefined ? "SEP7_SIGNING_SECRET" : "SEP7_ORIGIN_DOMAIN";
   const given = secret === undefined ? "SEP7_ORIGIN_DOMAIN" : "SEP7_SIGNING_SECRET";
-  throw new ConfigError([`${missing}: got nothing, wants a value, because ${given} is set`]);
+  return [`${missing}: got nothing, wants a value, because ${given} is set`];
+}
+
+function redisProblems({ REDIS_URL, REDIS_TOPOLOGY, REDIS_SENTINEL_MASTER }: Config): string[] {
+  const isSentinel = REDIS_TOPOLOGY === "sentinel";
+  if (REDIS_TOPOLOGY === "single" && REDIS_URL.length > 1) {
+    return [`REDIS_URL: got ${REDIS_URL.length} URLs, wants one, or REDIS_TOPOLOGY=cluster or sentinel`];
+  }
+  if (isSentinel && REDIS_SENTINEL_MASTER === undefined) {
+    return ["REDIS_SENTINEL_MASTER: got nothing, wants a value, because REDIS_TOPOLOGY is sentinel"];
+  }
+  if (!isSentinel && REDIS_SENTINEL_MASTER !== undefined) {
+    return ["REDIS_TOPOLOGY: wants sentinel, because REDIS_SENTINEL_MASTER is set"];
+  }
+  return [];
 }
 
 function wants(issue: z.core.$ZodIssue): string {

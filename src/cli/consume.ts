@@ -3,18 +3,18 @@ import type { Command } from "commander";
 import { v4 as uuidv4 } from "uuid";
 import type { Config } from "../config.js";
 import { Consumer } from "../consumers/consumer.js";
-import { connectBlockingRedis, connectRedis } from "../consumers/redis-connections.js";
 import { createLogger } from "../logging.js";
 import { consumerMetrics } from "../metrics/consumer-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
+import { connectRedis } from "../redis/connect.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
 import { openLocks } from "./open-locks.js";
+import { BLOCK_MS, openReader } from "./open-reader.js";
+import { redisTarget } from "./redis-target.js";
 import { runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
-
-const BLOCK_MS = 2_000;
 
 export function addConsumeCommand(program: Command): void {
   program
@@ -29,14 +29,14 @@ async function consume(config: Config): Promise<void> {
   const logger = createLogger(config, "consume").child({ consumer: name });
   const tracing = await startTracing(config, "consume");
   const dataSource = await openDatabase(config, "consume", logger);
-  const redis = connectRedis(config.REDIS_URL, "paidonce-consume", logger);
-  const blocking = connectBlockingRedis(config.REDIS_URL, "paidonce-consume-read", logger, BLOCK_MS);
+  const redis = connectRedis(redisTarget(config), "paidonce-consume", logger);
+  const reading = openReader(redisTarget(config), name, logger);
   const registry = createRegistry();
   const metrics = consumerMetrics(registry);
   const { locks, close: closeLocks } = await openLocks(config, logger, metrics.locksAsked);
   const consumer = new Consumer({
     redis,
-    blocking,
+    reader: reading.reader,
     dataSource,
     locks,
     logger,
@@ -62,9 +62,8 @@ async function consume(config: Config): Promise<void> {
   await runRole(logger, consumer, [
     () => observed.stop(),
     () => tracing.stop(),
-    () => {
-      for (const connection of [redis, blocking]) connection.disconnect();
-    },
+    () => redis.disconnect(),
+    reading.close,
     closeLocks,
     () => dataSource.destroy(),
   ]);

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { exhume } from "../consumers/dead-letters.js";
-import { connectRedis } from "../consumers/redis-connections.js";
 import { HorizonClient } from "../horizon/client.js";
 import { readOperation } from "../horizon/read-page.js";
 import { createLogger } from "../logging.js";
+import { connectRedis } from "../redis/connect.js";
 import type { Outcome } from "../settlement/decide.js";
 import { listUnreadable, type UnreadableCredit } from "../settlement/list-unreadable.js";
 import type { RecordedOutcome } from "../settlement/read-recorded.js";
@@ -12,6 +12,7 @@ import { creditKeyText } from "../stellar/credit.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
+import { redisTarget } from "./redis-target.js";
 
 export function addDeadLettersCommand(program: Command): void {
   const command = program
@@ -94,7 +95,7 @@ async function open() {
   const config = await readEnvironment();
   const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "dead-letters");
   const dataSource = await openDatabaseNow(config, "dead-letters");
-  const redis = connectRedis(config.REDIS_URL, "paidonce-dead-letters", logger);
+  const redis = connectRedis(redisTarget(config), "paidonce-dead-letters", logger);
   const horizon = new HorizonClient({ url: config.HORIZON_URL });
   const close = async () => {
     redis.disconnect();

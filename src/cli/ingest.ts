@@ -1,15 +1,16 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { Ingest } from "../consumers/ingest.js";
-import { connectRedis } from "../consumers/redis-connections.js";
 import { HorizonClient } from "../horizon/client.js";
 import { NetworkView } from "../horizon/network-view.js";
 import { createLogger } from "../logging.js";
 import { ingestMetrics } from "../metrics/ingest-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
+import { connectRedis } from "../redis/connect.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
+import { redisTarget } from "./redis-target.js";
 import { runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
 
@@ -22,7 +23,7 @@ export function addIngestCommand(program: Command): void {
       const logger = createLogger(config, "ingest");
       const tracing = await startTracing(config, "ingest");
       const dataSource = await openDatabase(config, "ingest", logger);
-      const redis = connectRedis(config.REDIS_URL, "paidonce-ingest", logger);
+      const redis = connectRedis(redisTarget(config), "paidonce-ingest", logger);
       const horizon = new HorizonClient({ url: config.HORIZON_URL });
       const network = new NetworkView(horizon, config.NETWORK_PASSPHRASE);
       const registry = createRegistry();

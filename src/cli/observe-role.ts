@@ -1,15 +1,15 @@
 import type { AddressInfo } from "node:net";
-import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { Config } from "../config.js";
 import { serveMetrics } from "../metrics/registry.js";
+import type { RedisClient } from "../redis/client.js";
 import { startHeartbeat } from "../status/heartbeat.js";
 
 export type ObservedRole = {
   readonly config: Config;
   readonly logger: Logger;
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly role: string;
   readonly name: string;
   readonly registry: Registry;

@@ -1,8 +1,9 @@
-import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
-import { connectLockServer } from "../consumers/redis-connections.js";
 import { SessionLocks, type SessionLocksOptions } from "../locks/session-locks.js";
+import type { RedisClient } from "../redis/client.js";
+import { connectLockServer } from "../redis/connect.js";
+import { redisTarget } from "./redis-target.js";
 
 /** A server that says neither yes nor no, such as one that loads its data, holds up nothing for longer. */
 const KNOWN_WITHIN_MS = 2_000;
@@ -33,14 +34,14 @@ export async function openLocks(
  * Connections to the lock servers; none with locks off.
  * @returns when each is there, or known not to be: they queue nothing, so whoever asked before would find no quorum
  */
-export async function openLockServers(config: Config, logger: Logger): Promise<Redis[]> {
-  const urls = config.LOCKS === "off" ? [] : (config.LOCK_REDIS_URLS ?? [config.REDIS_URL]);
-  const servers = urls.map((url) => connectLockServer(url, logger));
+export async function openLockServers(config: Config, logger: Logger): Promise<RedisClient[]> {
+  const targets = config.LOCKS === "off" ? [] : (config.LOCK_REDIS_URLS ?? [redisTarget(config)]);
+  const servers = targets.map((target) => connectLockServer(target, logger));
   await Promise.all(servers.map(untilKnown));
   return servers;
 }
 
-function untilKnown(server: Redis): Promise<void> {
+function untilKnown(server: RedisClient): Promise<void> {
   return new Promise((resolve) => {
     const known = () => {
       clearTimeout(timer);

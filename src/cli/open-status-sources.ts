@@ -2,10 +2,11 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
 import type { Config } from "../config.js";
-import { connectRedis } from "../consumers/redis-connections.js";
 import { createDataSource } from "../entities/data-source.js";
+import { connectRedis } from "../redis/connect.js";
 import type { StatusSources } from "../status/collect-status.js";
 import { openLockServers } from "./open-locks.js";
+import { redisTarget } from "./redis-target.js";
 
 /** Connections for reading the status. What can't be reached is left so: that is what the status says. */
 export async function openStatusSources(
@@ -20,7 +21,7 @@ export async function openStatusSources(
   });
   const closing = new AbortController();
   const connecting = await connectWhenThere(dataSource, logger, closing.signal);
-  const redis = connectRedis(config.REDIS_URL, `paidonce-${role}`, logger);
+  const redis = connectRedis(redisTarget(config), `paidonce-${role}`, logger);
   const lockServers = await openLockServers(config, logger);
   return {
     dataSource,

@@ -1,12 +1,13 @@
 import type { Command } from "commander";
-import { connectRedis } from "../consumers/redis-connections.js";
 import { HorizonClient } from "../horizon/client.js";
 import { createLogger } from "../logging.js";
 import { type RecoveryReport, recover } from "../recovery/recover.js";
+import { connectRedis } from "../redis/connect.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openLocks } from "./open-locks.js";
+import { redisTarget } from "./redis-target.js";
 
 export function addRecoverCommand(program: Command): void {
   program
@@ -22,7 +23,7 @@ export function addRecoverCommand(program: Command): void {
       // The report says it all; a log between its lines would only be in the way.
       const logger = createLogger({ ...config, LOG_LEVEL: "silent" }, "recover");
       const dataSource = await openDatabaseNow(config, "recover");
-      const redis = connectRedis(config.REDIS_URL, "paidonce-recover", logger);
+      const redis = connectRedis(redisTarget(config), "paidonce-recover", logger);
       const { locks, close } = await openLocks(config, logger);
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort(new Error("interrupted; what was put right stays so")));

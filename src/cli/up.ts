@@ -82,7 +82,7 @@ async function up(embedded: boolean): Promise<void> {
 async function startOnServers(ends: Ends): Promise<void> {
   const config = await readEnvironment();
   say(
-    `Postgres ${redactUrl(config.DATABASE_URL)}, Redis ${redactUrl(config.REDIS_URL)}, Horizon ${config.HORIZON_URL}`,
+    `Postgres ${redactUrl(config.DATABASE_URL)}, Redis ${config.REDIS_URL.map(redactUrl).join(", ")}, Horizon ${config.HORIZON_URL}`,
   );
   await migrate(config.DATABASE_URL);
   const supervisor = supervise(ends);

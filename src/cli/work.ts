@@ -1,17 +1,18 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { connectRedis } from "../consumers/redis-connections.js";
 import { HorizonClient } from "../horizon/client.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
 import { chargeMetrics } from "../metrics/charge-metrics.js";
 import { recoveryMetrics } from "../metrics/recovery-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
+import { connectJobsRedis, connectRedis } from "../redis/connect.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabase } from "./open-database.js";
 import { openLocks } from "./open-locks.js";
+import { redisTarget } from "./redis-target.js";
 import { runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
 
@@ -25,7 +26,7 @@ export function addWorkCommand(program: Command): void {
       const tracing = await startTracing(config, "work");
       const dataSource = await openDatabase(config, "work", logger);
       const registry = createRegistry();
-      const redis = connectRedis(config.REDIS_URL, "paidonce-work-heartbeat", logger);
+      const redis = connectRedis(redisTarget(config), "paidonce-work-heartbeat", logger);
       const { locks, close: closeLocks } = await openLocks(config, logger);
       const horizon = new HorizonClient({ url: config.HORIZON_URL });
       const onFinding = recoveryMetrics(registry);
@@ -50,12 +51,7 @@ export function addWorkCommand(program: Command): void {
           onFinding,
         },
         webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
-        connect: (name) =>
-          connectRedis(config.REDIS_URL, name, logger, {
-            // BullMQ's own rule: its blocking commands wait as long as they must.
-            maxRetriesPerRequest: null,
-            commandTimeout: undefined,
-          }),
+        connect: (name) => connectJobsRedis(redisTarget(config), name, logger),
       });
       const observed = await observeRole({
         config,

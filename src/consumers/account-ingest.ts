@@ -1,4 +1,3 @@
-import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { backoffDelay, sleep } from "../backoff.js";
@@ -9,17 +8,20 @@ import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
 import type { NetworkView } from "../horizon/network-view.js";
 import { UNSAID_LAG_MS } from "../horizon/reach.js";
 import { readPage } from "../horizon/read-page.js";
-import { type AccountId, compareKeys } from "../stellar/credit.js";
+import type { RedisClient } from "../redis/client.js";
+import type { AccountId } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
-import { inSpan } from "../tracing.js";
-import { appendEntries, NO_TAIL, readPosition, type Tail } from "./append-entries.js";
+import { NO_TAIL, readPositions, type Tail } from "./append-entries.js";
+import { appendPage, type Tails } from "./append-page.js";
 import type { Bell } from "./bell.js";
+import { removeFormer } from "./change-shards.js";
 import { parseEntryId } from "./entry.js";
 import type { IngestObserver } from "./observers.js";
+import { streamsOf } from "./shards.js";
 import { advanceWatermark, haltAccount, readCursor, type Scanned } from "./watermark.js";
 
 export type IngestParts = {
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly dataSource: DataSource;
   readonly horizon: HorizonClient;
   readonly network: NetworkView;
@@ -43,8 +45,13 @@ const TRIMMED_AT_ONCE = 20_000;
 
 const RETRY = { baseMs: 200, maxMs: 10_000 };
 
-/** Where the leader stands: it has appended everything up to `cursor`, and the stream ends at `tail`. */
-type Standing = { cursor: OperationId; tail: Tail };
+/** Where the leader stands: it has appended everything up to `cursor`, and the streams end at `tails`. */
+type Standing = {
+  cursor: OperationId;
+  tails: Tails;
+  /** How many streams there were before, where those are still to be removed. */
+  readonly formerShards: number | null;
+};
 
 /** Stopped with an alarm: going on would skip credits. */
 class HaltedError extends Error {
@@ -69,12 +76,15 @@ export async function ingestAccount(
   while (!signal.aborted) {
     try {
       const standing = await resume(parts, account, signal);
-      logger.info({ cursor: standing.cursor, tail: standing.tail }, "ingest follows the account");
+      logger.info(
+        { cursor: standing.cursor, tails: [...standing.tails.values()] },
+        "ingest follows the account",
+      );
       await follow(parts, account, standing, bell, signal, () => {
         failures = 0;
       });
       if (signal.aborted) return;
-      logger.warn("the stream's tail is not where this leader left it; starting again from there");
+      logger.warn("the streams are not as this leader left them; starting again from what they say");
     } catch (error) {
       if (signal.aborted) return;
       await waitOut(parts, account, error, failures++, signal);
@@ -82,15 +92,25 @@ export async function ingestAccount(
   }
 }
 
-/** Finds where to go on: the larger of the stream's tail and the watermark, if the server reaches back to it. */
+/**
+ * Finds where to go on: after the stream that ends first, or the watermark where that is further, if the server reaches
+ * back to it. Streams that are new, since their number was changed, begin at the watermark.
+ */
 async function resume(parts: IngestParts, account: AccountId, signal: AbortSignal): Promise<Standing> {
-  const { tail } = await readPosition(parts.redis, account);
-  const { watermark } = await readCursor(parts.dataSource.manager, account);
-  // One before the tail's operation: if an append broke off between two of its moves, the rest comes again.
-  const reached = tail === NO_TAIL ? 0n : parseEntryId(tail).operationId - 1n;
-  const cursor = (reached > watermark ? reached : watermark) as OperationId;
+  const { watermark, shards, formerShards } = await readCursor(parts.dataSource.manager, account);
+  const positions = await readPositions(parts.redis, streamsOf(account, shards));
+  const tails = new Map(positions.map(({ stream, tail }) => [stream, tail]));
+  const cursor = positions
+    .map(({ tail }) => (tail === NO_TAIL ? 0n : beforeTail(tail)))
+    .map((reached) => (reached > watermark ? reached : watermark))
+    .reduce((a, b) => (a < b ? a : b)) as OperationId;
   await refuseHole(parts, account, cursor, signal);
-  return { cursor, tail };
+  return { cursor, tails, formerShards };
+}
+
+/** One before the tail's operation: if an append broke off between two of its moves, the rest comes again. */
+function beforeTail(tail: Tail): bigint {
+  return parseEntryId(tail).operationId - 1n;
 }
 
 /**
@@ -114,11 +134,11 @@ async function refuseHole(
   throw new HaltedError(why);
 }
 
-/** Appends page after page. Returns when the stream turned out to end somewhere else. */
+/** Appends page after page. Returns when a stream turned out to end somewhere else, or there are other streams now. */
 async function follow(
   parts: IngestParts,
   account: AccountId,
-  { cursor, tail }: Standing,
+  { cursor, tails, formerShards }: Standing,
   bell: Bell,
   signal: AbortSignal,
   onProgress: () => void,
@@ -129,18 +149,11 @@ async function follow(
     const page = await readPage(parts.horizon, account, cursor, PAGE_LIMIT, signal);
     // After the page: what was missing from it can only have been missing before.
     await refuseHole(parts, account, cursor, signal);
-    const known = parseEntryId(tail);
-    const fresh = page.movements.filter((movement) => tail === NO_TAIL || compareKeys(movement, known) > 0);
-    if (fresh.length > 0) {
-      await checkpoint("ingest.before-append");
-      const after = tail;
-      const facts = { account, entries: fresh.length };
-      const answer = await inSpan("ingest append", { kind: "producer", facts }, ({ parent }) =>
-        appendEntries(parts.redis, account, after, fresh, parent),
-      );
-      if (!answer.appended) return;
-      tail = answer.tail;
-      parts.observer?.appended(fresh.length);
+    const appended = await appendPage(parts.redis, tails, page, () => checkpoint("ingest.before-append"));
+    if (appended === null) return;
+    tails = appended.tails;
+    if (appended.entries > 0) {
+      parts.observer?.appended(appended.entries);
       await checkpoint("ingest.after-append");
     }
     cursor = page.cursor;
@@ -148,8 +161,12 @@ async function follow(
     const through = page.isLast ? page.latestLedger : null;
     parts.observer?.read(account, through === null ? cursor : endOfLedger(through));
     const scanned = page.isLast ? scannedBy(page.latestLedger, view) : null;
-    if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tail, scanned))) return;
-    if (page.isLast && !(await rest(parts, account, tail, scanned, bell, signal))) return;
+    if (page.isLast && formerShards !== null) {
+      await removeFormer(parts.redis, parts.dataSource, account, formerShards);
+      formerShards = null;
+    }
+    if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tails, scanned))) return;
+    if (page.isLast && !(await rest(parts, account, tails, scanned, bell, signal))) return;
   }
 }
 
@@ -170,7 +187,7 @@ function scannedBy(through: LedgerSequence | null, root: HorizonRoot): Scanned {
 async function rest(
   parts: IngestParts,
   account: AccountId,
-  tail: Tail,
+  tails: Tails,
   scanned: Scanned | null,
   bell: Bell,
   signal: AbortSignal,
@@ -178,7 +195,7 @@ async function rest(
   const until = performance.now() + parts.pollMs;
   while (!signal.aborted && performance.now() < until) {
     if (await bell.wait(Math.min(WATERMARK_EVERY_MS, parts.pollMs), signal)) return true;
-    if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tail, scanned))) return false;
+    if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tails, scanned))) return false;
   }
   return true;
 }

@@ -1,16 +1,24 @@
-import type { Redis } from "ioredis";
-import type { AccountId, Movement } from "../stellar/credit.js";
+import type { RedisClient } from "../redis/client.js";
+import type { Movement } from "../stellar/credit.js";
+import type { OperationId } from "../stellar/operation-id.js";
 import type { TraceParent } from "../tracing.js";
 import { encodeEntry, entryId, type RawEntry, TRACE_FIELD } from "./entry.js";
-import { streamKey } from "./stream-keys.js";
+import { GROUP, type StreamName, streamKey } from "./stream-keys.js";
 
-/** The id of the newest entry ever added to a stream, `0-0` where there is none. Deleting entries keeps it. */
+/**
+ * The id of the newest entry ever added to a stream, or the mark up to which it was read; `0-0` where there is none.
+ * Deleting entries keeps it.
+ */
 export type Tail = string & { readonly kind: "tail" };
 
 export const NO_TAIL = "0-0" as Tail;
 
+/** After every move that an operation can have: a tail with this index is no entry, but says that all of it was read. */
+const READ_THROUGH = 4_294_967_295;
+
 /**
- * KEYS[1] stream; ARGV: expected tail, then for each entry its id, the number of its fields' texts, and those.
+ * KEYS[1] stream; ARGV: expected tail, the mark to set after the batch or nothing, the group; then for each entry its id,
+ * the number of its fields' texts, and those.
  *
  * The batch goes in only if the stream still ends where the batch begins. Two leaders, a failover that lost
  * the last second, a flush: each moves the tail, the append is refused, and the caller fetches again from
@@ -25,35 +33,46 @@ const APPEND = `
     end
   end
   if tail ~= ARGV[1] then return {0, tail} end
-  local i = 2
+  local i = 4
   while i <= #ARGV do
     local fields = tonumber(ARGV[i + 1])
     tail = redis.call('XADD', KEYS[1], ARGV[i], unpack(ARGV, i + 2, i + 1 + fields))
     i = i + 2 + fields
   end
+  if ARGV[2] ~= '' then
+    if redis.call('EXISTS', KEYS[1]) == 0 then
+      redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[3], '0', 'MKSTREAM')
+    end
+    redis.call('XSETID', KEYS[1], ARGV[2])
+    tail = ARGV[2]
+  end
   return {1, tail}`;
 
 /**
- * Appends movements to their account's stream, if the stream's tail is the one that they were fetched after.
+ * Appends movements to a stream, if the stream's tail is the one that they were fetched after.
  * @param expected the tail when the movements were fetched
  * @param movements ascending, all after `expected`
  * @param traceParent goes along with each entry, where there is one: beside the credit, never part of it
+ * @param readThrough every movement of the stream's up to this operation is in it once these are: of several streams the
+ *   quiet ones must say so too, or a new leader would have to read again from where each of them heard something last
  * @returns whether they were appended, and the tail now
  */
 export async function appendEntries(
-  redis: Redis,
-  account: AccountId,
+  redis: RedisClient,
+  stream: StreamName,
   expected: Tail,
   movements: readonly Movement[],
   traceParent: TraceParent | null = null,
+  readThrough: OperationId | null = null,
 ): Promise<{ appended: boolean; tail: Tail }> {
   const trace = traceParent === null ? [] : [TRACE_FIELD, traceParent];
-  const args: (string | number)[] = [expected];
+  const mark = readThrough === null ? "" : `${readThrough}-${READ_THROUGH}`;
+  const args: (string | number)[] = [expected, mark, GROUP];
   for (const movement of movements) {
     const fields = [...encodeEntry(movement), ...trace];
     args.push(entryId(movement), fields.length, ...fields);
   }
-  const [appended, tail] = (await redis.eval(APPEND, 1, streamKey(account), ...args)) as [number, Tail];
+  const [appended, tail] = (await redis.eval(APPEND, 1, streamKey(stream), ...args)) as [number, Tail];
   return { appended: appended === 1, tail };
 }
 
@@ -65,8 +84,8 @@ export type StreamPosition = {
 };
 
 /** Reads tail and oldest entry at one instant. A stream that is not there stands at the beginning. */
-export async function readPosition(redis: Redis, account: AccountId): Promise<StreamPosition> {
-  const key = streamKey(account);
+export async function readPosition(redis: RedisClient, stream: StreamName): Promise<StreamPosition> {
+  const key = streamKey(stream);
   let info: unknown[];
   try {
     info = (await redis.xinfo("STREAM", key)) as unknown[];
@@ -82,4 +101,12 @@ export async function readPosition(redis: Redis, account: AccountId): Promise<St
     tail: String(fields.get("last-generated-id")) as Tail,
     oldest: Array.isArray(first) ? (first as RawEntry) : null,
   };
+}
+
+/** Where each of several streams stands, each read at one instant of its own. */
+export async function readPositions(
+  redis: RedisClient,
+  streams: readonly StreamName[],
+): Promise<(StreamPosition & { readonly stream: StreamName })[]> {
+  return Promise.all(streams.map(async (stream) => ({ stream, ...(await readPosition(redis, stream)) })));
 }

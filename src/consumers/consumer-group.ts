@@ -1,10 +1,9 @@
-import type { Redis } from "ioredis";
-import type { AccountId } from "../stellar/credit.js";
+import type { RedisClient } from "../redis/client.js";
 import type { RawEntry } from "./entry.js";
-import { GROUP, streamKey } from "./stream-keys.js";
+import { GROUP, type StreamName, streamKey } from "./stream-keys.js";
 
-/** An entry with the account whose stream it came from. */
-export type Delivery = { readonly account: AccountId; readonly entry: RawEntry };
+/** An entry with the stream that it came from. */
+export type Delivery = { readonly stream: StreamName; readonly entry: RawEntry };
 
 /** A claimed entry: how often it has been delivered so far tells whether it is poison. */
 export type ClaimedDelivery = Delivery & { readonly deliveries: number };
@@ -13,9 +12,9 @@ export type ClaimedDelivery = Delivery & { readonly deliveries: number };
  * Makes sure that the group exists. From 0: a group made after a Redis restart must see what ingest has
  * already put back, and reading a settled credit again costs nothing.
  */
-export async function ensureGroup(redis: Redis, account: AccountId): Promise<void> {
+export async function ensureGroup(redis: RedisClient, stream: StreamName): Promise<void> {
   try {
-    await redis.xgroup("CREATE", streamKey(account), GROUP, "0", "MKSTREAM");
+    await redis.xgroup("CREATE", streamKey(stream), GROUP, "0", "MKSTREAM");
   } catch (error) {
     if (!(error instanceof Error && error.message.startsWith("BUSYGROUP"))) throw error;
   }
@@ -26,18 +25,18 @@ export function isNoGroupError(error: unknown): boolean {
 }
 
 /**
- * Waits for new entries of any of the accounts, at most `blockMs`, and takes up to `count` of each.
+ * Waits for new entries of any of the streams, at most `blockMs`, and takes up to `count` of each.
  * @throws the NOGROUP error where one of the groups is gone, see `isNoGroupError`
  */
 export async function readNew(
-  redis: Redis,
+  redis: RedisClient,
   consumer: string,
-  accounts: readonly AccountId[],
+  streams: readonly StreamName[],
   count: number,
   blockMs: number,
 ): Promise<Delivery[]> {
-  const accountOf = new Map(accounts.map((account) => [streamKey(account), account]));
-  const keys = [...accountOf.keys()];
+  const streamOf = new Map(streams.map((stream) => [streamKey(stream), stream]));
+  const keys = [...streamOf.keys()];
   const reply = (await redis.xreadgroup(
     "GROUP",
     GROUP,
@@ -51,8 +50,8 @@ export async function readNew(
     ...keys.map(() => ">"),
   )) as [string, RawEntry[]][] | null;
   return (reply ?? []).flatMap(([key, entries]) => {
-    const account = accountOf.get(key);
-    return account === undefined ? [] : entries.map((entry) => ({ account, entry }));
+    const stream = streamOf.get(key);
+    return stream === undefined ? [] : entries.map((entry) => ({ stream, entry }));
   });
 }
 
@@ -61,13 +60,13 @@ export async function readNew(
  * pending entry is never redelivered by itself; without this it would wait for ever.
  */
 export async function claimIdle(
-  redis: Redis,
+  redis: RedisClient,
   consumer: string,
-  account: AccountId,
+  stream: StreamName,
   minIdleMs: number,
   count: number,
 ): Promise<ClaimedDelivery[]> {
-  const key = streamKey(account);
+  const key = streamKey(stream);
   const [, claimed] = (await redis.xautoclaim(key, GROUP, consumer, minIdleMs, "0-0", "COUNT", count)) as [
     string,
     RawEntry[],
@@ -82,17 +81,17 @@ export async function claimIdle(
     number,
   ][];
   const deliveries = new Map(pending.map(([id, , , times]) => [id, times]));
-  return claimed.map((entry) => ({ account, entry, deliveries: deliveries.get(entry[0]) ?? 1 }));
+  return claimed.map((entry) => ({ stream, entry, deliveries: deliveries.get(entry[0]) ?? 1 }));
 }
 
 /**
  * Acknowledges and deletes in one step. Deleted without acknowledgement would be pending for ever;
  * acknowledged without deletion would hold back the watermark for ever. The streams are asked at the same time.
  */
-export async function acknowledge(redis: Redis, deliveries: readonly Delivery[]): Promise<void> {
+export async function acknowledge(redis: RedisClient, deliveries: readonly Delivery[]): Promise<void> {
   await Promise.all(
-    [...idsByAccount(deliveries)].map(async ([account, ids]) => {
-      const key = streamKey(account);
+    [...idsByStream(deliveries)].map(async ([stream, ids]) => {
+      const key = streamKey(stream);
       const results = await redis
         .multi()
         .xack(key, GROUP, ...ids)
@@ -111,9 +110,13 @@ const REMOVE_IDLE_CONSUMER = `
   return 1`;
 
 /** Removes a consumer's name from the group if nothing is pending under it. */
-export async function removeConsumer(redis: Redis, account: AccountId, consumer: string): Promise<boolean> {
+export async function removeConsumer(
+  redis: RedisClient,
+  stream: StreamName,
+  consumer: string,
+): Promise<boolean> {
   try {
-    return (await redis.eval(REMOVE_IDLE_CONSUMER, 1, streamKey(account), GROUP, consumer)) === 1;
+    return (await redis.eval(REMOVE_IDLE_CONSUMER, 1, streamKey(stream), GROUP, consumer)) === 1;
   } catch (error) {
     if (isNoGroupError(error) || String(error).includes("no such key")) return false;
     throw error;
@@ -121,8 +124,12 @@ export async function removeConsumer(redis: Redis, account: AccountId, consumer:
 }
 
 /** Names in the group that hold nothing and have been silent for `idleMs`. */
-export async function idleConsumers(redis: Redis, account: AccountId, idleMs: number): Promise<string[]> {
-  const rows = (await redis.xinfo("CONSUMERS", streamKey(account), GROUP).catch((error: unknown) => {
+export async function idleConsumers(
+  redis: RedisClient,
+  stream: StreamName,
+  idleMs: number,
+): Promise<string[]> {
+  const rows = (await redis.xinfo("CONSUMERS", streamKey(stream), GROUP).catch((error: unknown) => {
     if (isNoGroupError(error) || String(error).includes("no such key")) return [];
     throw error;
   })) as unknown[][];
@@ -134,11 +141,11 @@ export async function idleConsumers(redis: Redis, account: AccountId, idleMs: nu
 
 /** Ids of entries that nobody has touched for `idleMs`, those delivered too often left out; takes none over. */
 export async function listAbandoned(
-  redis: Redis,
-  account: AccountId,
+  redis: RedisClient,
+  stream: StreamName,
   { idleMs, maxDeliveries, count }: { idleMs: number; maxDeliveries: number; count: number },
 ): Promise<string[]> {
-  const rows = await redis.xpending(streamKey(account), GROUP, "IDLE", idleMs, "-", "+", count);
+  const rows = await redis.xpending(streamKey(stream), GROUP, "IDLE", idleMs, "-", "+", count);
   return (rows as [id: string, consumer: string, idle: number, deliveries: number][])
     .filter(([, , , deliveries]) => deliveries <= maxDeliveries)
     .map(([id]) => id);
@@ -149,21 +156,21 @@ export async function listAbandoned(
  * bring them nearer to the dead letters.
  */
 export async function takeOver(
-  redis: Redis,
+  redis: RedisClient,
   consumer: string,
-  account: AccountId,
+  stream: StreamName,
   ids: readonly string[],
   idleMs: number,
 ): Promise<Delivery[]> {
   if (ids.length === 0) return [];
-  const key = streamKey(account);
+  const key = streamKey(stream);
   const taken = await redis.call("XCLAIM", key, GROUP, consumer, idleMs, ...ids, "JUSTID");
   const pipeline = redis.pipeline();
   for (const id of taken as string[]) pipeline.xrange(key, id, id);
   const found = (await pipeline.exec()) ?? [];
   return found.flatMap(([error, entries]) => {
     if (error !== null) throw error;
-    return (entries as RawEntry[]).map((entry) => ({ account, entry }));
+    return (entries as RawEntry[]).map((entry) => ({ stream, entry }));
   });
 }
 
@@ -194,22 +201,26 @@ const RECOVER_ORPHAN = `
   return id`;
 
 /** @returns the id of the orphaned entry that the group was set back for, or null */
-export async function recoverOrphan(redis: Redis, account: AccountId): Promise<string | null> {
-  return (await redis.eval(RECOVER_ORPHAN, 1, streamKey(account), GROUP)) as string | null;
+export async function recoverOrphan(redis: RedisClient, stream: StreamName): Promise<string | null> {
+  return (await redis.eval(RECOVER_ORPHAN, 1, streamKey(stream), GROUP)) as string | null;
 }
 
 /** Resets the idle time of entries that this consumer still works on. JUSTID: it does not count as a delivery. */
-export async function holdOn(redis: Redis, consumer: string, deliveries: readonly Delivery[]): Promise<void> {
-  for (const [account, ids] of idsByAccount(deliveries)) {
-    await redis.call("XCLAIM", streamKey(account), GROUP, consumer, "0", ...ids, "JUSTID");
+export async function holdOn(
+  redis: RedisClient,
+  consumer: string,
+  deliveries: readonly Delivery[],
+): Promise<void> {
+  for (const [stream, ids] of idsByStream(deliveries)) {
+    await redis.call("XCLAIM", streamKey(stream), GROUP, consumer, "0", ...ids, "JUSTID");
   }
 }
 
-function idsByAccount(deliveries: readonly Delivery[]): Map<AccountId, string[]> {
-  const idsOf = new Map<AccountId, string[]>();
-  for (const { account, entry } of deliveries) {
-    const ids = idsOf.get(account);
-    if (ids === undefined) idsOf.set(account, [entry[0]]);
+function idsByStream(deliveries: readonly Delivery[]): Map<StreamName, string[]> {
+  const idsOf = new Map<StreamName, string[]>();
+  for (const { stream, entry } of deliveries) {
+    const ids = idsOf.get(stream);
+    if (ids === undefined) idsOf.set(stream, [entry[0]]);
     else ids.push(entry[0]);
   }
   return idsOf;

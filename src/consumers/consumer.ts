@@ -1,25 +1,18 @@
-import type { Redis } from "ioredis";
 import { sleep, within } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
 import { databaseFault } from "../entities/database-errors.js";
-import { watchedAccounts } from "../entities/watched-accounts.js";
 import { LockLostError, LockUnavailableError } from "../locks/errors.js";
-import type { AccountId } from "../stellar/credit.js";
-import {
-  type Delivery,
-  ensureGroup,
-  holdOn,
-  isNoGroupError,
-  readNew,
-  removeConsumer,
-} from "./consumer-group.js";
+import { type Delivery, ensureGroup, holdOn, isNoGroupError, removeConsumer } from "./consumer-group.js";
 import { type SettlingParts, settleDeliveries } from "./settle-deliveries.js";
+import type { StreamName } from "./stream-keys.js";
+import type { StreamReader } from "./stream-reader.js";
 import { sweep } from "./sweep.js";
 import { takeBatch } from "./take-batch.js";
+import { watchedStreams } from "./watched-streams.js";
 
 export type ConsumerOptions = SettlingParts & {
-  /** A connection of its own for blocking reads. */
-  readonly blocking: Redis;
+  /** Reads under `name`. */
+  readonly reader: StreamReader;
   /** Unique in the group, for ever: two processes under one name would mix up their pending entries. */
   readonly name: string;
   /** Entries of one transaction at the most. */
@@ -50,8 +43,8 @@ const WORTH_ANOTHER = 32;
  */
 const IN_HAND_PAUSE_MS = 25;
 
-/** New accounts are noticed within this time. */
-const REFRESH_ACCOUNTS_MS = 2_000;
+/** New accounts and new shards are noticed within this time. */
+const REFRESH_STREAMS_MS = 2_000;
 
 /** Longest pause between tries while a server is away. */
 const MAX_OUTAGE_PAUSE_MS = 2_000;
@@ -72,8 +65,8 @@ export class Consumer {
   readonly #options: ConsumerOptions;
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
-  #accounts: AccountId[] = [];
-  #accountsReadAt = Number.NEGATIVE_INFINITY;
+  #streams: readonly StreamName[] = [];
+  #streamsReadAt = Number.NEGATIVE_INFINITY;
   #sweptAt = Number.NEGATIVE_INFINITY;
   /** Read and not begun: the next batch, contended entries, what an outage has put back. */
   #waiting: Delivery[] = [];
@@ -97,15 +90,15 @@ export class Consumer {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
-    for (const account of this.#accounts) {
-      await removeConsumer(this.#options.redis, account, this.#options.name).catch(() => false);
+    for (const stream of this.#streams) {
+      await removeConsumer(this.#options.redis, stream, this.#options.name).catch(() => false);
     }
   }
 
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       try {
-        await this.#refreshAccounts();
+        await this.#refreshStreams();
         await this.#sweepWhenDue();
         await this.#readMore();
         this.#beginBatches();
@@ -122,6 +115,7 @@ export class Consumer {
   /** What is in hand: one more try, and if a server is away, another replica takes it over. */
   async #finish(): Promise<void> {
     await this.#untilEnded();
+    this.#hold(await this.#options.reader.finish());
     this.#fault = null;
     const tries = Math.ceil(this.#waiting.length / this.#options.batch);
     for (let i = 0; i < tries; i++) {
@@ -130,14 +124,15 @@ export class Consumer {
     }
   }
 
-  async #refreshAccounts(): Promise<void> {
-    if (performance.now() - this.#accountsReadAt < REFRESH_ACCOUNTS_MS) return;
-    const accounts = await watchedAccounts(this.#options.dataSource.manager);
-    for (const account of accounts.filter((known) => !this.#accounts.includes(known))) {
-      await ensureGroup(this.#options.redis, account);
+  async #refreshStreams(): Promise<void> {
+    if (performance.now() - this.#streamsReadAt < REFRESH_STREAMS_MS) return;
+    const streams = await watchedStreams(this.#options.dataSource.manager);
+    const known = new Set(this.#streams);
+    for (const stream of streams.filter((each) => !known.has(each))) {
+      await ensureGroup(this.#options.redis, stream);
     }
-    this.#accounts = accounts;
-    this.#accountsReadAt = performance.now();
+    this.#streams = streams;
+    this.#streamsReadAt = performance.now();
   }
 
   /** Takes over what dead replicas left, twice in each claim time. */
@@ -145,27 +140,21 @@ export class Consumer {
     const { claimIdleMs, name, maxDeliveries, batch } = this.#options;
     if (performance.now() - this.#sweptAt < claimIdleMs / 2) return;
     this.#sweptAt = performance.now();
-    for (const account of this.#accounts) {
+    for (const stream of this.#streams) {
       const options = { consumer: name, claimIdleMs, maxDeliveries, count: batch };
-      this.#hold(await sweep(this.#options, account, options));
+      this.#hold(await sweep(this.#options, stream, options));
     }
   }
 
   async #readMore(): Promise<void> {
-    const { blocking, name, batch, blockMs = 2_000 } = this.#options;
+    const { reader, batch, blockMs = 2_000 } = this.#options;
     const room = batch - this.#waiting.length;
     if (room <= 0) return;
-    if (this.#accounts.length === 0) return sleep(blockMs / 4, this.#stopping.signal);
+    if (this.#streams.length === 0) return sleep(blockMs / 4, this.#stopping.signal);
     const wait = this.#inHand > 0 ? IN_HAND_PAUSE_MS : blockMs;
-    try {
-      const deliveries = await readNew(blocking, name, this.#accounts, room, wait);
-      this.#lastRead = deliveries.length;
-      this.#hold(deliveries);
-    } catch (error) {
-      // The answer is late or the socket is dead, and a dead one would hang every time: take a new one.
-      if (error instanceof Error && error.message === "Command timed out") blocking.disconnect(true);
-      throw error;
-    }
+    const deliveries = await reader.read(this.#streams, room, wait);
+    this.#lastRead = deliveries.length;
+    this.#hold(deliveries);
     if (this.#waiting.length > 0) await checkpoint("consumer.after-read");
   }
 
@@ -262,7 +251,7 @@ export class Consumer {
     this.#failures++;
     if (isNoGroupError(error)) {
       logger.warn("the consumer group is gone: Redis lost its data; making it again");
-      for (const account of this.#accounts) await ensureGroup(redis, account).catch(() => undefined);
+      for (const stream of this.#streams) await ensureGroup(redis, stream).catch(() => undefined);
     } else if (error instanceof LockLostError) {
       logger.warn({ err: error }, "lock lost in the middle; the batch is tried again");
     } else if (this.#failures === 1) {
@@ -279,6 +268,6 @@ export class Consumer {
   }
 }
 
-function idOf({ account, entry }: Delivery): string {
-  return `${account} ${entry[0]}`;
+function idOf({ stream, entry }: Delivery): string {
+  return `${stream} ${entry[0]}`;
 }

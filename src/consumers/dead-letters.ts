@@ -1,10 +1,12 @@
-import type { Redis } from "ioredis";
 import type { DataSource } from "typeorm";
+import type { RedisClient } from "../redis/client.js";
 import { settle } from "../settlement/settle.js";
+import type { AccountId } from "../stellar/credit.js";
 import { parseOperationId } from "../stellar/operation-id.js";
-import type { ClaimedDelivery } from "./consumer-group.js";
+import { acknowledge, type ClaimedDelivery } from "./consumer-group.js";
 import { parseEntryId, type RawEntry } from "./entry.js";
-import { deadLetterKey, GROUP, streamKey } from "./stream-keys.js";
+import { accountOf } from "./shards.js";
+import { deadLetterKey } from "./stream-keys.js";
 
 /** How much of an entry is kept with its exception. */
 const KEPT_CHARS = 64 * 1024;
@@ -18,29 +20,28 @@ const KEPT_CHARS = 64 * 1024;
  * @returns false if it turned out to be settled long ago, and was only never acknowledged
  */
 export async function bury(
-  redis: Redis,
+  redis: RedisClient,
   dataSource: DataSource,
   delivery: ClaimedDelivery,
 ): Promise<{ buried: boolean; why: string }> {
-  const { account, entry, deliveries } = delivery;
+  const { stream, entry, deliveries } = delivery;
   const [id, fields] = entry;
   const why = `delivered ${deliveries} times and never settled`;
   const [settlement] = await settle(dataSource, [
     {
       kind: "unreadable",
       ...parseEntryId(id),
-      account,
+      account: accountOf(stream),
       transactionHash: null,
       why,
       record: keptRecord(entry),
     },
   ]);
   const buried = settlement?.kind === "recorded";
-  const moved = redis.multi();
-  if (buried) moved.xadd(deadLetterKey(account), "*", "entry", id, "why", why, ...(fields ?? []));
-  const key = streamKey(account);
-  const results = await moved.xack(key, GROUP, id).xdel(key, id).exec();
-  for (const [error] of results ?? []) if (error !== null) throw error;
+  if (buried) {
+    await redis.xadd(deadLetterKey(accountOf(stream)), "*", "entry", id, "why", why, ...(fields ?? []));
+  }
+  await acknowledge(redis, [delivery]);
   return { buried, why };
 }
 
@@ -51,11 +52,7 @@ function keptRecord([, fields]: RawEntry): string {
 }
 
 /** Removes an entry from the dead letters: it was replayed, and Postgres has the rest. */
-export async function exhume(
-  redis: Redis,
-  account: Parameters<typeof streamKey>[0],
-  id: string,
-): Promise<void> {
+export async function exhume(redis: RedisClient, account: AccountId, id: string): Promise<void> {
   parseOperationId(id.split("-")[0]);
   const key = deadLetterKey(account);
   const entries = await redis.xrange(key, "-", "+");

@@ -1,5 +1,5 @@
-import type { Redis } from "ioredis";
 import { v4 as uuidv4 } from "uuid";
+import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
 import { leaderKey } from "./stream-keys.js";
 
@@ -20,7 +20,7 @@ const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call
  * @returns whether `lead` ran
  */
 export async function withLeadership(
-  redis: Redis,
+  redis: RedisClient,
   account: AccountId,
   name: string,
   outer: AbortSignal,

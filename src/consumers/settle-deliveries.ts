@@ -1,8 +1,8 @@
-import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
 import type { SessionLocks } from "../locks/session-locks.js";
+import type { RedisClient } from "../redis/client.js";
 import { nameSessions } from "../settlement/find-sessions.js";
 import { type Settlement, type SettleOptions, settle } from "../settlement/settle.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
@@ -12,9 +12,10 @@ import { acknowledge, type Delivery } from "./consumer-group.js";
 import { decodeEntry, traceOf } from "./entry.js";
 import type { SettlementObserver } from "./observers.js";
 import { logSettlement } from "./settlement-log.js";
+import { accountOf } from "./shards.js";
 
 export type SettlingParts = {
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly dataSource: DataSource;
   readonly locks: SessionLocks;
   readonly logger: Logger;
@@ -55,7 +56,7 @@ async function settleBatch(
 ): Promise<{ settlements: Settlement[]; setAside: Delivery[] }> {
   const decoded = deliveries.map((delivery) => ({
     delivery,
-    movement: decodeEntry(delivery.account, delivery.entry),
+    movement: decodeEntry(accountOf(delivery.stream), delivery.entry),
   }));
   parts.observer?.batch(deliveries.length);
   const movements = decoded.map(({ movement }) => movement);
@@ -63,7 +64,7 @@ async function settleBatch(
   const sessions = await nameSessions(parts.dataSource.manager, movements);
   const sessionOf = (movement: Movement) => (movement.kind === "credit" ? sessions.of(movement) : null);
 
-  const { settlements, ready } = await parts.locks.hold(sessions.ids(), async (grant) => {
+  const { settlements, ready } = await parts.locks.hold(sessions.all(), async (grant) => {
     await checkpoint("consumer.after-lock");
     const isReady = (movement: Movement) => {
       const session = sessionOf(movement);

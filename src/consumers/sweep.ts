@@ -1,4 +1,3 @@
-import type { AccountId } from "../stellar/credit.js";
 import {
   type ClaimedDelivery,
   claimIdle,
@@ -9,6 +8,7 @@ import {
 } from "./consumer-group.js";
 import { bury } from "./dead-letters.js";
 import type { SettlingParts } from "./settle-deliveries.js";
+import type { StreamName } from "./stream-keys.js";
 
 export type SweepOptions = {
   readonly consumer: string;
@@ -27,14 +27,14 @@ const FORGET_AFTER_CLAIM_TIMES = 20;
  */
 export async function sweep(
   parts: SettlingParts,
-  account: AccountId,
+  stream: StreamName,
   options: SweepOptions,
 ): Promise<ClaimedDelivery[]> {
   const { redis, logger } = parts;
-  await ensureGroup(redis, account);
+  await ensureGroup(redis, stream);
   // While Postgres is away nobody can settle: claiming would only count deliveries towards the dead letters.
   await parts.dataSource.query("SELECT 1");
-  const claimed = await claimIdle(redis, options.consumer, account, options.claimIdleMs, options.count);
+  const claimed = await claimIdle(redis, options.consumer, stream, options.claimIdleMs, options.count);
   const alive: ClaimedDelivery[] = [];
   for (const delivery of claimed) {
     if (delivery.deliveries <= options.maxDeliveries) {
@@ -42,18 +42,18 @@ export async function sweep(
       continue;
     }
     const { buried, why } = await bury(redis, parts.dataSource, delivery);
-    if (buried) logger.error({ account, entry: delivery.entry[0], why }, "entry moved to the dead letters");
+    if (buried) logger.error({ stream, entry: delivery.entry[0], why }, "entry moved to the dead letters");
   }
   if (alive.length > 0)
-    logger.warn({ account, entries: alive.length }, "took over entries of a dead consumer");
-  const orphan = await recoverOrphan(redis, account);
+    logger.warn({ stream, entries: alive.length }, "took over entries of a dead consumer");
+  const orphan = await recoverOrphan(redis, stream);
   if (orphan !== null) {
-    logger.warn({ account, entry: orphan }, "an entry was lost to the group; reading the stream again");
+    logger.warn({ stream, entry: orphan }, "an entry was lost to the group; reading the stream again");
   }
   const silentMs = options.claimIdleMs * FORGET_AFTER_CLAIM_TIMES;
-  for (const name of await idleConsumers(redis, account, silentMs)) {
-    if (name !== options.consumer && (await removeConsumer(redis, account, name))) {
-      logger.info({ account, consumer: name }, "removed a consumer that is gone and holds nothing");
+  for (const name of await idleConsumers(redis, stream, silentMs)) {
+    if (name !== options.consumer && (await removeConsumer(redis, stream, name))) {
+      logger.info({ stream, consumer: name }, "removed a consumer that is gone and holds nothing");
     }
   }
   return alive;

@@ -1,5 +1,6 @@
 import type { Delivery } from "./consumer-group.js";
 import { referencesOf } from "./entry.js";
+import { accountOf } from "./shards.js";
 
 /**
  * Divides what waits into the next batch and the rest. Batches in flight at the same time share no session: the later of
@@ -31,6 +32,6 @@ export function takeBatch(
   return { batch, rest };
 }
 
-function namedBy({ account, entry }: Delivery): string[] {
-  return referencesOf(entry).map((reference) => `${account} ${reference}`);
+function namedBy({ stream, entry }: Delivery): string[] {
+  return referencesOf(entry).map((reference) => `${accountOf(stream)} ${reference}`);
 }

@@ -1,10 +1,12 @@
-import type { Redis } from "ioredis";
 import type { DataSource, EntityManager } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
+import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, type OperationId } from "../stellar/operation-id.js";
-import { NO_TAIL, readPosition, type StreamPosition, type Tail } from "./append-entries.js";
+import { NO_TAIL, readPositions, type StreamPosition } from "./append-entries.js";
+import type { Tails } from "./append-page.js";
 import { parseEntryId } from "./entry.js";
+import { streamsOf } from "./shards.js";
 
 /** How far Horizon's history is known to be read, and when that ledger closed. */
 export type Scanned = {
@@ -44,6 +46,21 @@ export function provenProgress(position: StreamPosition, scanned: Scanned | null
   return { watermark: end > tail ? end : tail, settledThrough: closed };
 }
 
+/** What several streams prove together: of each account every credit is in one of them. */
+export function provenByAll(positions: readonly StreamPosition[], scanned: Scanned | null): Progress {
+  return positions
+    .map((position) => provenProgress(position, scanned))
+    .reduce((a, b) => ({
+      watermark: a.watermark < b.watermark ? a.watermark : b.watermark,
+      settledThrough: earlier(a.settledThrough, b.settledThrough),
+    }));
+}
+
+/** What one of the two does not know is not known of both. */
+function earlier(a: Date | null, b: Date | null): Date | null {
+  return a === null || b === null ? null : a < b ? a : b;
+}
+
 function closeTime(fields: readonly string[]): Date | null {
   for (let i = 0; i + 1 < fields.length; i += 2) {
     if (fields[i] !== "closed_at") continue;
@@ -55,30 +72,34 @@ function closeTime(fields: readonly string[]): Date | null {
 
 /** Only upwards: a leader that was paused must not take back what its successor proved. */
 const ADVANCE = `
-  UPDATE stream_cursors
-  SET watermark = GREATEST(watermark, $2::bigint),
-      settled_through = GREATEST(settled_through, $3::timestamptz),
-      halted_because = NULL, halted_at = NULL
-  WHERE account = $1
-    AND (watermark < $2::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)`;
+  WITH advanced AS (
+    UPDATE stream_cursors
+    SET watermark = GREATEST(watermark, $2::bigint),
+        settled_through = GREATEST(settled_through, $3::timestamptz),
+        halted_because = NULL, halted_at = NULL
+    WHERE account = $1
+      AND (watermark < $2::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)
+  )
+  SELECT shards FROM stream_cursors WHERE account = $1`;
 
 /**
- * Moves the account's watermark to what the stream proves.
- * @param tail the caller's last append; a stream that ends elsewhere proves nothing to it
- * @returns false if the stream has another tail by now
+ * Moves the account's watermark to what its streams prove.
+ * @param tails the caller's last appends; a stream that ends elsewhere proves nothing to it
+ * @returns false if a stream has another tail by now, or the account has another number of streams
  */
 export async function advanceWatermark(
-  redis: Redis,
+  redis: RedisClient,
   dataSource: DataSource,
   account: AccountId,
-  tail: Tail,
+  tails: Tails,
   scanned: Scanned | null,
 ): Promise<boolean> {
-  const position = await readPosition(redis, account);
-  if (position.tail !== tail) return false;
-  const { watermark, settledThrough } = provenProgress(position, scanned);
-  await dataSource.query(ADVANCE, [account, watermark.toString(), settledThrough?.toISOString() ?? null]);
-  return true;
+  const positions = await readPositions(redis, [...tails.keys()]);
+  if (positions.some(({ stream, tail }) => tail !== tails.get(stream))) return false;
+  const { watermark, settledThrough } = provenByAll(positions, scanned);
+  const values = [account, watermark.toString(), settledThrough?.toISOString() ?? null];
+  const [row]: { shards: number }[] = await dataSource.query(ADVANCE, values);
+  return row?.shards === tails.size;
 }
 
 /** A halt stays: only a leader can know that it is over. */
@@ -91,15 +112,16 @@ const ADVANCE_UNLED = `UPDATE stream_cursors SET watermark = GREATEST(watermark,
  * @returns where it was and where it is; null where it need not move
  */
 export async function advanceUnled(
-  redis: Redis,
+  redis: RedisClient,
   dataSource: DataSource,
   account: AccountId,
   dryRun: boolean,
 ): Promise<{ from: OperationId; to: OperationId } | null> {
-  const { watermark: from } = await readCursor(dataSource.manager, account);
-  const { oldest, tail } = await readPosition(redis, account);
-  if (tail === NO_TAIL) return null;
-  const to = (parseEntryId(oldest?.[0] ?? tail).operationId - 1n) as OperationId;
+  const { watermark: from, shards } = await readCursor(dataSource.manager, account);
+  const positions = await readPositions(redis, streamsOf(account, shards));
+  if (positions.some(({ tail }) => tail === NO_TAIL)) return null;
+  const proven = positions.map(({ oldest, tail }) => parseEntryId(oldest?.[0] ?? tail).operationId - 1n);
+  const to = proven.reduce((a, b) => (a < b ? a : b)) as OperationId;
   if (to <= from) return null;
   if (!dryRun) await dataSource.query(ADVANCE_UNLED, [account, to.toString()]);
   return { from, to };

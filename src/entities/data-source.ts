@@ -14,6 +14,7 @@ import { Charges5 } from "./migrations/0005-charges.js";
 import { Speed6 } from "./migrations/0006-speed.js";
 import { Settled7 } from "./migrations/0007-settled.js";
 import { References8 } from "./migrations/0008-references.js";
+import { Shards10 } from "./migrations/0010-shards.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -72,7 +73,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       WebhookEndpoint,
       Charge,
     ],
-    migrations: [Spine1, Faces2, Proof3, Recovery4, Charges5, Speed6, Settled7, References8],
+    migrations: [Spine1, Faces2, Proof3, Recovery4, Charges5, Speed6, Settled7, References8, Shards10],
     migrationsTableName: "migrations",
     synchronize: false,
     logging: false,

@@ -30,4 +30,12 @@ export class StreamCursor {
 
   @Column("timestamptz", { name: "halted_at", nullable: true })
   haltedAt!: Date | null;
+
+  /** Into how many streams its credits are spread, by hash of the memo. */
+  @Column("integer")
+  shards!: number;
+
+  /** Into how many they were before, while those streams may still be there; null otherwise. */
+  @Column("integer", { name: "former_shards", nullable: true })
+  formerShards!: number | null;
 }

@@ -1,6 +1,6 @@
-import type { Redis } from "ioredis";
 import type { Context } from "koa";
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
+import type { RedisClient } from "../redis/client.js";
 import type { Caller } from "./caller.js";
 import { Problem } from "./problem.js";
 
@@ -21,7 +21,7 @@ export type RateLimit = (context: Context, caller: Caller) => Promise<void>;
  * protects us, and must not be a reason to answer nobody.
  * @returns a check that throws Problem `rate-limited`
  */
-export function rateLimit(redis: Redis, limits: RateLimits): RateLimit {
+export function rateLimit(redis: RedisClient, limits: RateLimits): RateLimit {
   const limiter = (name: string, points: number) =>
     new RateLimiterRedis({
       storeClient: redis,

@@ -1,6 +1,6 @@
-import type { Redis } from "ioredis";
 import type { Context } from "koa";
 import { inSerializableTransaction } from "../entities/serializable.js";
+import type { RedisClient } from "../redis/client.js";
 import { ringOutbox } from "../webhooks/outbox-bell.js";
 import { jsonBody } from "./body.js";
 import { type Caller, type CallerSources, callerOf, requireAccess } from "./caller.js";
@@ -17,7 +17,7 @@ import type { RateLimit } from "./rate-limit.js";
 import type { Answer, AnyCall, Route } from "./route.js";
 import { nestedQuery, validate } from "./validate.js";
 
-export type RouteSources = CallerSources & { readonly redis: Redis; readonly rateLimit: RateLimit };
+export type RouteSources = CallerSources & { readonly redis: RedisClient; readonly rateLimit: RateLimit };
 
 /** Owner of the admin's idempotency keys. */
 const NIL_UUID = "00000000-0000-0000-0000-000000000000";

@@ -1,4 +1,3 @@
-import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import type { Agent } from "undici";
@@ -7,6 +6,7 @@ import { within } from "../backoff.js";
 import type { HorizonClient } from "../horizon/client.js";
 import { recover } from "../recovery/recover.js";
 import type { RecoveryParts } from "../recovery/repair.js";
+import type { RedisClient } from "../redis/client.js";
 import { expireSessions } from "../settlement/expire-sessions.js";
 import { deliveryBooks } from "../webhooks/deliver.js";
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
@@ -34,7 +34,7 @@ export type EngineOptions = {
   readonly dataSource: DataSource;
   readonly logger: Logger;
   /** Makes a connection as BullMQ wants it: without a limit of retries, and without a time-out for commands. */
-  readonly connect: (name: string) => Redis;
+  readonly connect: (name: string) => RedisClient;
   /** What audits read the network from; without it there are none. */
   readonly horizon?: HorizonClient;
   /** Where webhooks may go; by default to the internet alone. */
@@ -65,7 +65,7 @@ export type Recovering = Pick<
 export class JobEngine {
   /** For liveness. */
   readonly scheduled: readonly ScheduledRuns[];
-  readonly #connections: readonly Redis[];
+  readonly #connections: readonly RedisClient[];
   readonly #agent: Agent;
   readonly #listen: () => void;
   readonly #stopping = new AbortController();

@@ -1,5 +1,5 @@
-import type { Redis } from "ioredis";
 import { within } from "../backoff.js";
+import type { RedisClient } from "../redis/client.js";
 import { PREFIX, RUNS_KEY } from "./queues.js";
 
 /** A job that nobody has run for so many of its intervals stands, and not before a minute has passed. */
@@ -25,7 +25,7 @@ export type Watched = {
 
 export type LivenessOptions = {
   /** A connection of its own. */
-  readonly probe: Redis;
+  readonly probe: RedisClient;
   /** How long nothing may happen, in milliseconds, for tests. */
   readonly standingMs?: number;
   /** In milliseconds, for tests; `performance.now` by default. */
@@ -90,7 +90,7 @@ export class Liveness {
 }
 
 /** @throws Error the first that Redis gave */
-async function readRuns(probe: Redis, queues: ReadonlySet<string>): Promise<Runs> {
+async function readRuns(probe: RedisClient, queues: ReadonlySet<string>): Promise<Runs> {
   const pipeline = probe.pipeline().hgetall(RUNS_KEY);
   for (const queue of queues) pipeline.hexists(`${PREFIX}:${queue}:meta`, "paused");
   const [counts, ...paused] = ((await pipeline.exec()) ?? []).map(([error, answer]) => {

@@ -1,7 +1,7 @@
 import type { Telemetry } from "bullmq";
-import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
+import type { RedisClient } from "../redis/client.js";
 
 /** All of BullMQ's keys, in one hash tag, as a Redis Cluster needs it. */
 export const PREFIX = "{paidonce:jobs}";
@@ -35,9 +35,9 @@ export type QueueContext = {
   readonly dataSource: DataSource;
   readonly logger: Logger;
   /** For commands. Shared by all queues of the process. */
-  readonly forQueues: Redis;
+  readonly forQueues: RedisClient;
   /** For taking jobs; BullMQ makes a blocking connection of its own from it. */
-  readonly forWorkers: Redis;
+  readonly forWorkers: RedisClient;
   /** Carries traces from whoever adds a job to whoever runs it; none by default. */
   readonly telemetry?: Telemetry | undefined;
 };

@@ -2,10 +2,11 @@
  * src/jobs: work in the background, on BullMQ. A job may run twice at once or not at all for a while (a stalled
  * worker, a flushed Redis): each must be safe to repeat, and nothing may depend on a job's data being kept.
  */
-import type { Redis } from "ioredis";
+
 import { sleep, within } from "../backoff.js";
 import type { Finding } from "../recovery/finding.js";
 import { recordFinding } from "../recovery/findings-log.js";
+import type { RedisClient } from "../redis/client.js";
 import { type EngineOptions, JobEngine } from "./engine.js";
 import { Liveness, nextRestart, type Restarts } from "./liveness.js";
 
@@ -23,7 +24,7 @@ export type WorkerOptions = EngineOptions & {
 /** One replica of the job worker. Any number may run; each run of a job goes to one of them. */
 export class Worker {
   readonly #options: WorkerOptions;
-  readonly #probe: Redis;
+  readonly #probe: RedisClient;
   readonly #liveness: Liveness;
   readonly #stopping = new AbortController();
   /** Null while one is being replaced by the next. */

@@ -1,5 +1,5 @@
-import type { Redis } from "ioredis";
 import Redlock, { ExecutionError, type Lock, ResourceLockedError } from "redlock";
+import type { RedisClient } from "../redis/client.js";
 import { LockContendedError, LockUnavailableError } from "./errors.js";
 
 /**
@@ -15,7 +15,7 @@ const DRIFT = 0.01;
 export class LeaseService {
   readonly #redlock: Redlock;
 
-  constructor(servers: readonly Redis[]) {
+  constructor(servers: readonly RedisClient[]) {
     // No retries in here: the caller knows whether to wait, to go on with less, or to go on without.
     this.#redlock = new Redlock(servers, { retryCount: 0, driftFactor: DRIFT });
   }

@@ -1,6 +1,7 @@
-import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { SessionId } from "../entities/checkout-session.js";
+import { isCluster, type RedisClient } from "../redis/client.js";
+import type { AccountId } from "../stellar/credit.js";
 import { LockContendedError, LockLostError, LockUnavailableError } from "./errors.js";
 import { type Lease, LeaseService } from "./redlock-adapter.js";
 
@@ -13,7 +14,7 @@ export type LockMode = "optional" | "required" | "off";
 
 export type SessionLocksOptions = {
   /** One, three or five independent servers. May be empty only with mode `off`. */
-  readonly servers: readonly Redis[];
+  readonly servers: readonly RedisClient[];
   readonly mode: LockMode;
   /** How long a lock outlives its holder, in milliseconds. */
   readonly leaseMs: number;
@@ -24,6 +25,9 @@ export type SessionLocksOptions = {
 
 /** All that was asked for, some or none of it since others hold the rest, or no server to ask. */
 export type LockResult = "acquired" | "contended" | "no_quorum";
+
+/** A session to be locked, and the account that it is paid on. */
+export type Lockable = { readonly id: SessionId; readonly account: AccountId };
 
 /** What the work runs under. */
 export type Grant = {
@@ -76,23 +80,24 @@ export class SessionLocks {
   }
 
   /**
-   * Runs `work` while holding the locks of as many of `ids` as nobody else holds, extends them while it
+   * Runs `work` while holding the locks of as many of `sessions` as nobody else holds, extends them while it
    * runs, and releases them after. Whatever `work` throws is thrown on, never hidden by a failed release.
    *
    * @throws LockUnavailableError in mode `required`, when no quorum answers; `work` has not run then
    */
-  async hold<T>(ids: readonly SessionId[], work: (grant: Grant) => Promise<T>): Promise<T> {
+  async hold<T>(sessions: readonly Lockable[], work: (grant: Grant) => Promise<T>): Promise<T> {
+    const ids = sessions.map(({ id }) => id);
     if (this.#leases === null || ids.length === 0) return work(without(ids));
     if (this.#isPaused()) {
       if (this.#options.mode === "required") throw new LockUnavailableError(this.#outage?.reason ?? "");
       return work(without(ids));
     }
-    let lease: Lease | null;
+    let leases: Lease[];
     let held: Set<SessionId>;
     const askedAt = performance.now();
     const tell = (result: LockResult) => this.#options.onAsked?.(result, performance.now() - askedAt);
     try {
-      ({ lease, held } = await this.#acquire(this.#leases, ids));
+      ({ leases, held } = await this.#acquire(this.#leases, sessions));
     } catch (error) {
       if (!(error instanceof LockUnavailableError)) throw error;
       this.#noteOutage(error);
@@ -105,41 +110,58 @@ export class SessionLocks {
     this.#acquired += held.size;
     this.#contended += contended.size;
     tell(contended.size === 0 ? "acquired" : "contended");
-    if (lease === null) return work({ held, contended, signal: new AbortController().signal });
-    const upkeep = keepAlive(lease, this.#options.leaseMs);
+    const upkeep = leases.map((lease) => keepAlive(lease, this.#options.leaseMs));
     try {
-      return await work({ held, contended, signal: upkeep.signal });
+      return await work({ held, contended, signal: AbortSignal.any(upkeep.map(({ signal }) => signal)) });
     } finally {
-      upkeep.stop();
-      await lease.release();
+      for (const { stop } of upkeep) stop();
+      await Promise.all(leases.map((lease) => lease.release()));
     }
   }
 
+  /** All at once from a server that holds every key; from a cluster in one go for each account, whose keys share a slot. */
   async #acquire(
-    leases: LeaseService,
-    ids: readonly SessionId[],
-  ): Promise<{ lease: Lease | null; held: Set<SessionId> }> {
-    let wanted = [...ids];
+    service: LeaseService,
+    sessions: readonly Lockable[],
+  ): Promise<{ leases: Lease[]; held: Set<SessionId> }> {
+    const isSpread = this.#options.servers.some(isCluster);
+    const groups = isSpread ? [...Map.groupBy(sessions, ({ account }) => account).values()] : [sessions];
+    const answers = await Promise.allSettled(groups.map((group) => this.#acquireTogether(service, group)));
+    const granted = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+    const leases = granted.flatMap(({ lease }) => lease ?? []);
+    const refused = answers.find((answer) => answer.status === "rejected");
+    if (refused !== undefined) {
+      await Promise.all(leases.map((lease) => lease.release()));
+      throw refused.reason;
+    }
+    return { leases, held: new Set(granted.flatMap(({ held }) => held)) };
+  }
+
+  async #acquireTogether(
+    service: LeaseService,
+    sessions: readonly Lockable[],
+  ): Promise<{ lease: Lease | null; held: SessionId[] }> {
+    let wanted = [...sessions];
     for (let round = 0; round < MAX_ROUNDS && wanted.length > 0; round++) {
       try {
-        const lease = await leases.acquire(wanted.map(lockKey), this.#options.leaseMs);
+        const lease = await service.acquire(wanted.map(lockKey), this.#options.leaseMs);
         this.#noteRecovery();
-        return { lease, held: new Set(wanted) };
+        return { lease, held: wanted.map(({ id }) => id) };
       } catch (error) {
         if (!(error instanceof LockContendedError)) throw error;
         this.#noteRecovery();
         wanted = await this.#withoutHeld(wanted);
       }
     }
-    return { lease: null, held: new Set() };
+    return { lease: null, held: [] };
   }
 
-  /** Which of `ids` no server holds a key for: a hint that saves rounds, wrong at worst by a moment. */
-  async #withoutHeld(ids: readonly SessionId[]): Promise<SessionId[]> {
+  /** Which of `sessions` no server holds a key for: a hint that saves rounds, wrong at worst by a moment. */
+  async #withoutHeld(sessions: readonly Lockable[]): Promise<Lockable[]> {
     const answers = await Promise.allSettled(
-      this.#options.servers.map((server) => server.mget(ids.map(lockKey))),
+      this.#options.servers.map((server) => server.mget(sessions.map(lockKey))),
     );
-    return ids.filter((_, index) =>
+    return sessions.filter((_, index) =>
       answers.every((answer) => answer.status === "rejected" || answer.value[index] === null),
     );
   }
@@ -172,9 +194,12 @@ export class SessionLocks {
   }
 }
 
-/** One hash tag for all: several keys go into one script, which a Redis Cluster runs in one slot only. */
-export function lockKey(id: SessionId): string {
-  return `{paidonce:lock}:${id}`;
+/**
+ * In the slot of the account's own keys: all locks of a batch from one stream go into one script, which a Redis Cluster
+ * runs in one slot only. Not in a shard's: replicas that know different numbers of shards must still exclude each other.
+ */
+export function lockKey({ id, account }: Lockable): string {
+  return `paidonce:{${account}}:lock:${id}`;
 }
 
 function without(ids: readonly SessionId[]): Grant {

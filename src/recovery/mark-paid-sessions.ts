@@ -11,8 +11,8 @@ import { type Run, repairSession } from "./repair.js";
  * @throws the database's error; what was done until then holds
  */
 export async function markPaidSessions(run: Run): Promise<void> {
-  await eachOf(run, await readBroken(run, PAYMENT_WITHOUT_PAID), ({ id, status }) =>
-    repairSession(run, id, async (runner) => {
+  await eachOf(run, await readBroken(run, PAYMENT_WITHOUT_PAID), ({ id, account, status }) =>
+    repairSession(run, { id, account }, async (runner) => {
       const marking = await markPaid(runner, id);
       if (marking.kind === "nothing_to_do") return null;
       const found = { kind: "payment_without_paid", before: { status } } as const;

@@ -1,16 +1,15 @@
-import type { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { DataSource, QueryRunner } from "typeorm";
-import type { SessionId } from "../entities/checkout-session.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
 import type { HorizonClient } from "../horizon/client.js";
-import type { SessionLocks } from "../locks/session-locks.js";
+import type { Lockable, SessionLocks } from "../locks/session-locks.js";
+import type { RedisClient } from "../redis/client.js";
 import type { Finding } from "./finding.js";
 import { type Novelty, recordFinding } from "./findings-log.js";
 
 export type RecoveryParts = {
   readonly dataSource: DataSource;
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly horizon: HorizonClient;
   /** The network that Horizon must serve: another one knows none of our transactions. */
   readonly passphrase: string;
@@ -91,11 +90,11 @@ export function note(run: Run, finding: Finding, novelty: Novelty): Finding | nu
 /** Runs `work` under the session's lock. Where a consumer or another recovery holds it, the next run looks again. */
 export async function withSession<T>(
   run: Run,
-  id: SessionId,
+  session: Lockable,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T | null> {
-  return run.locks.hold([id], async ({ contended, signal }) => {
-    if (contended.has(id)) {
+  return run.locks.hold([session], async ({ contended, signal }) => {
+    if (contended.has(session.id)) {
       run.waiting++;
       return null;
     }
@@ -106,8 +105,8 @@ export async function withSession<T>(
 /** A repair under the session's lock that needs nothing before it. */
 export async function repairSession(
   run: Run,
-  id: SessionId,
+  session: Lockable,
   work: (runner: QueryRunner) => Promise<Finding | null>,
 ): Promise<void> {
-  await withSession(run, id, (signal) => repair(run, work, signal));
+  await withSession(run, session, (signal) => repair(run, work, signal));
 }

@@ -43,7 +43,7 @@ async function askByHash(
   before: HorizonRoot,
 ): Promise<void> {
   const { horizon, signal } = run;
-  const { id, account, submittedMaxTime: maxTime, payableAfter: after } = session;
+  const { account, submittedMaxTime: maxTime, payableAfter: after } = session;
   const answer = await readTransaction(horizon, account, hash, signal);
   const roots = { before, after: answer.kind === "absent" ? await horizon.root(signal) : before };
   const judgement = judgeSubmission({ maxTime, after }, answer, roots);
@@ -56,7 +56,7 @@ async function askByHash(
     result_code: answer.kind === "failed" ? answer.resultCode : null,
     horizon_ledger: answer.kind === "absent" ? answer.latestLedger : before.historyLatestLedger,
   };
-  await withSession(run, id, async (signal) => {
+  await withSession(run, session, async (signal) => {
     const found = { session, evidence, signal };
     if (judgement.kind === "ask_person") return askPerson(run, found, judgement.why);
     if (judgement.kind === "roll_back") return rollBack(run, found, judgement.resultCode, judgement.why);
@@ -83,7 +83,7 @@ async function searchByMemo(run: Run, account: AccountId, sessions: readonly Bro
       searched_through: through.toString(),
       horizon_ledger: horizonLedger,
     };
-    await withSession(run, session.id, async (signal) => {
+    await withSession(run, session, async (signal) => {
       const found = { session, evidence, signal };
       // What names the session and does not pay it (too little, say) has its place now, and the search counts on.
       if (credits.length > 0 && (await settleCredits(run, found, credits)) === "paid") return;

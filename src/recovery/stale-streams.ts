@@ -7,10 +7,10 @@ import {
   takeOver,
 } from "../consumers/consumer-group.js";
 import { settleDeliveries } from "../consumers/settle-deliveries.js";
-import { leaderKey } from "../consumers/stream-keys.js";
+import { leaderKey, type StreamName } from "../consumers/stream-keys.js";
+import { watchedStreams } from "../consumers/watched-streams.js";
 import { advanceUnled } from "../consumers/watermark.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
-import type { AccountId } from "../stellar/credit.js";
 import { eachOf } from "./each-of.js";
 import { type Run, repair } from "./repair.js";
 
@@ -25,10 +25,10 @@ const BATCHES = 50;
  * Consumers sweep too, far sooner; this is for when none of them is left to do it.
  */
 export async function sweepStreams(run: Run): Promise<void> {
-  await eachOf(run, await watchedAccounts(run.dataSource.manager), async (account) => {
+  await eachOf(run, await watchedStreams(run.dataSource.manager), async (stream) => {
     try {
-      await settleAbandoned(run, account);
-      await removeNames(run, account);
+      await settleAbandoned(run, stream);
+      await removeNames(run, stream);
     } catch (error) {
       // Nothing was ever read from this stream, or Redis lost it: then nothing is pending in it.
       if (!isNoGroupError(error)) throw error;
@@ -36,28 +36,28 @@ export async function sweepStreams(run: Run): Promise<void> {
   });
 }
 
-async function settleAbandoned(run: Run, account: AccountId): Promise<void> {
+async function settleAbandoned(run: Run, stream: StreamName): Promise<void> {
   const { redis } = run;
   const name = `recovery-${run.id}`;
   const limits = { idleMs: run.afterSeconds * 1000, maxDeliveries: run.maxDeliveries, count: BATCH };
   const settled: string[] = [];
-  if (run.dryRun) settled.push(...(await listAbandoned(redis, account, limits)));
+  if (run.dryRun) settled.push(...(await listAbandoned(redis, stream, limits)));
   try {
     for (let i = 0; !run.dryRun && i < BATCHES; i++) {
-      const ids = await listAbandoned(redis, account, limits);
-      const taken = await takeOver(redis, name, account, ids, limits.idleMs);
+      const ids = await listAbandoned(redis, stream, limits);
+      const taken = await takeOver(redis, name, stream, ids, limits.idleMs);
       if (taken.length === 0) break;
       const { setAside } = await settleDeliveries(run, taken);
       run.waiting += setAside.length;
       settled.push(...taken.filter((delivery) => !setAside.includes(delivery)).map(({ entry }) => entry[0]));
     }
   } finally {
-    if (!run.dryRun) await removeConsumer(redis, account, name);
+    if (!run.dryRun) await removeConsumer(redis, stream, name);
   }
-  const orphan = run.dryRun ? null : await recoverOrphan(redis, account);
+  const orphan = run.dryRun ? null : await recoverOrphan(redis, stream);
   if (orphan !== null) {
     run.logger.warn(
-      { account, entry: orphan },
+      { stream, entry: orphan },
       "recovery: an entry was lost to the group; consumers read it again",
     );
   }
@@ -65,7 +65,7 @@ async function settleAbandoned(run: Run, account: AccountId): Promise<void> {
   if (first === undefined) return;
   await repair(run, async () => ({
     kind: "entries_abandoned",
-    subject: account,
+    subject: stream,
     action: "settled",
     detail: `${settled.length} stream entries were in the hands of consumers that are gone: is \`paidonce consume\` running?`,
     evidence: { entries: settled.slice(0, 20), count: settled.length },
@@ -74,15 +74,15 @@ async function settleAbandoned(run: Run, account: AccountId): Promise<void> {
   }));
 }
 
-async function removeNames(run: Run, account: AccountId): Promise<void> {
+async function removeNames(run: Run, stream: StreamName): Promise<void> {
   const removed: string[] = [];
-  for (const name of await idleConsumers(run.redis, account, run.afterSeconds * 1000)) {
-    if (run.dryRun || (await removeConsumer(run.redis, account, name))) removed.push(name);
+  for (const name of await idleConsumers(run.redis, stream, run.afterSeconds * 1000)) {
+    if (run.dryRun || (await removeConsumer(run.redis, stream, name))) removed.push(name);
   }
   if (removed.length === 0) return;
   await repair(run, async () => ({
     kind: "consumers_gone",
-    subject: account,
+    subject: stream,
     action: "removed",
     detail: `${removed.length} consumers are gone and hold nothing: their names are removed from the group`,
     evidence: { consumers: removed },

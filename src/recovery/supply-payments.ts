@@ -18,7 +18,7 @@ export async function supplyPayments(run: Run): Promise<void> {
     await eachOf(run, sessions, (session) => {
       const found = search.of(session, session.paidAt ?? new Date());
       const ledger = search.root.historyLatestLedger;
-      return withSession(run, session.id, (signal) => supplyOne(run, session, found, ledger, signal));
+      return withSession(run, session, (signal) => supplyOne(run, session, found, ledger, signal));
     });
   });
 }

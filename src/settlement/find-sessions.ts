@@ -31,8 +31,12 @@ export class NamedSessions<S extends Named> {
     return null;
   }
 
+  all(): S[] {
+    return [...this.#byReference.values()];
+  }
+
   ids(): SessionId[] {
-    return [...this.#byReference.values()].map((session) => session.id);
+    return this.all().map((session) => session.id);
   }
 }
 

@@ -1,20 +1,20 @@
-import type { Redis } from "ioredis";
 import type { DataSource } from "typeorm";
 import { NO_TAIL, type Tail } from "../consumers/append-entries.js";
 import { parseEntryId } from "../consumers/entry.js";
 import type { StreamCursor } from "../entities/stream-cursor.js";
 import type { LockMode } from "../locks/session-locks.js";
+import type { RedisClient } from "../redis/client.js";
 import { ledgerOf } from "../stellar/operation-id.js";
 import { findProblems } from "./find-problems.js";
 import { type Heartbeat, readHeartbeats } from "./heartbeat.js";
 import { readBooks } from "./read-books.js";
-import { ageSeconds, readStream } from "./read-stream.js";
+import { ageSeconds, readStreams } from "./read-stream.js";
 import type { AccountStatus, Horizon, Status, StatusLimits, StreamStatus } from "./status.js";
 
 export type StatusSources = {
   readonly dataSource: DataSource;
-  readonly redis: Redis;
-  readonly lockServers: readonly Redis[];
+  readonly redis: RedisClient;
+  readonly lockServers: readonly RedisClient[];
   readonly lockMode: LockMode;
   /** From when on waiting is a problem; the defaults of the configuration where not given. */
   readonly alerts?: StatusLimits;
@@ -80,12 +80,12 @@ export function isReady({ postgres, redis }: Pick<Status, "postgres" | "redis">)
 }
 
 async function accountStatus(
-  redis: Redis | null,
+  redis: RedisClient | null,
   cursor: StreamCursor,
   horizon: Horizon | null,
   now: Date,
 ): Promise<AccountStatus> {
-  const stream = redis === null ? null : await readStream(redis, cursor.account, now).catch(() => null);
+  const stream = redis === null ? null : await readStreams(redis, cursor, now).catch(() => null);
   const watermark = ledgerOf(cursor.watermark);
   // Behind a backlog the watermark waits for the consumers, and the tail tells how far ingest has read.
   const read = stream === null ? watermark : Math.max(watermark, ledgerOfTail(stream.tail as Tail));
@@ -142,7 +142,7 @@ function newestOf(roles: readonly Heartbeat[], now: Date): Horizon | null {
   return newest;
 }
 
-async function answers(redis: Redis): Promise<boolean> {
+async function answers(redis: RedisClient): Promise<boolean> {
   try {
     return (await redis.ping()) === "PONG";
   } catch {

@@ -1,5 +1,5 @@
-import type { Redis } from "ioredis";
 import type { Logger } from "pino";
+import type { RedisClient } from "../redis/client.js";
 
 /** A process that says it is there, and what it has done since its start. */
 export type Heartbeat = {
@@ -15,7 +15,7 @@ export type Heartbeat = {
 };
 
 export type HeartbeatOptions = {
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly role: string;
   /** Unique among the processes of this role. */
   readonly name: string;
@@ -90,7 +90,7 @@ export function startHeartbeat(options: HeartbeatOptions): { stop(): Promise<voi
 const FACTS = new Set(["role", "name", "pid", "started_at", "at"]);
 
 /** The processes that gave a sign of life within the last minute, in a stable order. */
-export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
+export async function readHeartbeats(redis: RedisClient): Promise<Heartbeat[]> {
   const members = await redis.zrange(INDEX, 0, -1);
   if (members.length === 0) return [];
   const read = redis.pipeline();

@@ -1,17 +1,69 @@
-import type { Redis } from "ioredis";
 import { readPosition } from "../consumers/append-entries.js";
-import type { RawEntry } from "../consumers/entry.js";
-import { GROUP, leaderKey, streamKey } from "../consumers/stream-keys.js";
-import type { AccountId } from "../stellar/credit.js";
+import { parseEntryId, type RawEntry } from "../consumers/entry.js";
+import { streamsOf } from "../consumers/shards.js";
+import { GROUP, leaderKey, type StreamName, streamKey } from "../consumers/stream-keys.js";
+import type { StreamCursor } from "../entities/stream-cursor.js";
+import type { RedisClient } from "../redis/client.js";
+import { compareKeys } from "../stellar/credit.js";
 import type { StreamStatus, WaitingEntry } from "./status.js";
 
-/** What one account's stream, its group and its leader's lease tell. @throws when Redis can't be reached */
-export async function readStream(redis: Redis, account: AccountId, now: Date): Promise<StreamStatus> {
-  const key = streamKey(account);
-  const [position, backlog, leader, pending, consumers] = await Promise.all([
-    readPosition(redis, account),
-    redis.xlen(key),
+/** What an account's streams, their groups and its leader's lease tell. @throws when Redis can't be reached */
+export async function readStreams(
+  redis: RedisClient,
+  { account, shards }: Pick<StreamCursor, "account" | "shards">,
+  now: Date,
+): Promise<StreamStatus> {
+  const [leader, ...streams] = await Promise.all([
     redis.get(leaderKey(account)),
+    ...streamsOf(account, shards).map((stream) => readStream(redis, stream, now)),
+  ]);
+  return { ...together(streams), leader: leader?.split(" ")[0] ?? null };
+}
+
+/** Of several streams as of one: what waits is added up, and as far as each has come all have. */
+function together(streams: readonly OneStream[]): OneStream {
+  return streams.reduce((a, b) => {
+    const oldest = older(a.oldest, b.oldest);
+    return {
+      tail: compareTails(a.tail, b.tail) <= 0 ? a.tail : b.tail,
+      backlog: a.backlog + b.backlog,
+      oldest_entry: oldest?.id ?? null,
+      oldest,
+      pending: a.pending + b.pending,
+      oldest_pending: older(a.oldest_pending, b.oldest_pending),
+      consumers: mergeConsumers(a.consumers, b.consumers),
+    };
+  });
+}
+
+/** Ids of entries grow with the network's time. */
+function older(a: WaitingEntry | null, b: WaitingEntry | null): WaitingEntry | null {
+  if (a === null || b === null) return a ?? b;
+  return compareTails(a.id, b.id) <= 0 ? a : b;
+}
+
+function compareTails(a: string, b: string): number {
+  return compareKeys(parseEntryId(a), parseEntryId(b));
+}
+
+function mergeConsumers(a: Consumers, b: Consumers): Consumers {
+  const byName = Map.groupBy([...a, ...b], ({ name }) => name);
+  return [...byName].map(([name, each]) => ({
+    name,
+    pending: each.reduce((sum, { pending }) => sum + pending, 0),
+    idle_ms: Math.min(...each.map(({ idle_ms }) => idle_ms)),
+  }));
+}
+
+type Consumers = StreamStatus["consumers"];
+
+type OneStream = Omit<StreamStatus, "leader">;
+
+async function readStream(redis: RedisClient, stream: StreamName, now: Date): Promise<OneStream> {
+  const key = streamKey(stream);
+  const [position, backlog, pending, consumers] = await Promise.all([
+    readPosition(redis, stream),
+    redis.xlen(key),
     // No group yet, or no stream: nothing is pending and nobody reads.
     redis.xpending(key, GROUP).catch(() => [0]) as Promise<unknown[]>,
     redis.xinfo("CONSUMERS", key, GROUP).catch(() => []) as Promise<unknown[][]>,
@@ -25,7 +77,6 @@ export async function readStream(redis: Redis, account: AccountId, now: Date): P
     oldest,
     pending: Number(count),
     oldest_pending: await oldestPending(redis, key, first, oldest, now),
-    leader: leader?.split(" ")[0] ?? null,
     consumers: consumers.map((fields) => ({
       name: String(fields[fields.indexOf("name") + 1]),
       pending: Number(fields[fields.indexOf("pending") + 1]),
@@ -35,7 +86,7 @@ export async function readStream(redis: Redis, account: AccountId, now: Date): P
 }
 
 async function oldestPending(
-  redis: Redis,
+  redis: RedisClient,
   key: string,
   first: unknown,
   oldest: WaitingEntry | null,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Redis } from "ioredis";
+import type { RedisClient } from "../redis/client.js";
 
 /** Nothing is said in it: whoever listens looks into the outbox. */
 const CHANNEL = "paidonce:outbox";
@@ -8,7 +8,7 @@ const CHANNEL = "paidonce:outbox";
  * Tells the relay that events were committed, so that it need not wait for its next look. Nothing depends on it: a
  * ring that nobody hears costs a second.
  */
-export function ringOutbox(redis: Redis): void {
+export function ringOutbox(redis: RedisClient): void {
   void redis.publish(CHANNEL, "").catch(() => undefined);
 }
 
@@ -20,7 +20,7 @@ const LOOK_GAP_MS = 40;
  * look.
  * @param connection for this alone: a connection that listens can do nothing else
  */
-export function onOutboxRing(connection: Redis, look: () => Promise<unknown>): void {
+export function onOutboxRing(connection: RedisClient, look: () => Promise<unknown>): void {
   let [isLooking, rangAgain] = [false, false];
   const answer = async () => {
     if (isLooking) {

@@ -4,10 +4,10 @@ import { type AuditReport, auditAccount } from "../../src/audit/audit-account.js
 import { lastCleanEnd } from "../../src/audit/audit-log.js";
 import { auditNew } from "../../src/audit/audit-new.js";
 import { HistoryMissingError } from "../../src/audit/network-credits.js";
-import { connectRedis } from "../../src/consumers/redis-connections.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { Worker } from "../../src/jobs/worker.js";
+import { connectRedis } from "../../src/redis/connect.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { payAll, paymentOf } from "../support/ingest.js";

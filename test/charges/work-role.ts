@@ -4,10 +4,10 @@
  * which names, separated by commas.
  */
 import { runRole } from "../../src/cli/run-role.js";
-import { connectRedis } from "../../src/consumers/redis-connections.js";
 import { createDataSource } from "../../src/entities/data-source.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { createLogger } from "../../src/logging.js";
+import { connectRedis } from "../../src/redis/connect.js";
 import { bankProvider } from "./bank-provider.js";
 
 const { DATABASE_URL = "", REDIS_URL = "", BANK_URL = "", PROVIDERS = "" } = process.env;

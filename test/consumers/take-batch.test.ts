@@ -10,7 +10,7 @@ function entry(id: number, { memo, muxed, account = ours }: Named = {}): Deliver
   const fields = ["v", "1", "kind", "credit"];
   if (memo !== undefined) fields.push("memo", memo);
   if (muxed !== undefined) fields.push("muxed", muxed);
-  return { account, entry: [`${id}-0`, fields] };
+  return { stream: account, entry: [`${id}-0`, fields] };
 }
 type Named = { memo?: string; muxed?: string; account?: typeof ours };
 
@@ -57,8 +57,8 @@ describe("batches in flight at the same time", () => {
 
   it("read entries that nobody understands as naming nothing", () => {
     const nonsense: Delivery[] = [
-      { account: ours, entry: ["1-0", null] },
-      { account: ours, entry: ["2-0", ["memo"]] },
+      { stream: ours, entry: ["1-0", null] },
+      { stream: ours, entry: ["2-0", ["memo"]] },
     ];
     expect(ids(takeBatch(nonsense, [], 10).batch)).to.deep.equal(["1-0", "2-0"]);
   });

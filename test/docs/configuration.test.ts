@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
+import { redisTarget } from "../../src/cli/redis-target.js";
 import { ConfigError, environment, readConfig, redactUrl } from "../../src/config.js";
 import { CONFIGURATION_PAGE, configurationPage, REQUIRED } from "./configuration-page.js";
 
@@ -12,6 +13,7 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
   ],
   REDIS_URL: ["hush", '"(hidden)"', "a URL that starts with redis:// or rediss://"],
   HORIZON_URL: ["ftp://me:hush@horizon", '"ftp://horizon/"', "a URL that starts with http:// or https://"],
+  REDIS_TOPOLOGY: ["ring", '"ring"', "single, cluster or sentinel"],
   LOCKS: ["sometimes", '"sometimes"', "optional, required or off"],
   LOCK_REDIS_URLS: ["redis://:hush@a,redis://:hush@b", "2 parts (hidden)", "one, three or five URLs"],
   LOCK_LEASE_MS: ["999", '"999"', "a whole number between 1000 and 600000"],
@@ -58,7 +60,7 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
 };
 
 /** Any text will do. */
-const FREE = ["NETWORK_PASSPHRASE", "HOST", "METRICS_HOST", "NODE_ENV"];
+const FREE = ["NETWORK_PASSPHRASE", "REDIS_SENTINEL_MASTER", "HOST", "METRICS_HOST", "NODE_ENV"];
 
 describe("configuration", () => {
   it("docs/configuration.md says what src/config.ts does (else: npm run docs)", () => {
@@ -108,6 +110,29 @@ describe("configuration", () => {
     const empty = Object.fromEntries([...Object.keys(WRONG), ...FREE].map((name) => [name, ""]));
     expect(readConfig({ ...empty, ...REQUIRED })).to.deep.equal(readConfig(REQUIRED));
     expect(problemsOf({ ...REQUIRED, REDIS_URL: "" })).to.have.length(1);
+  });
+
+  it("several Redis URLs are nodes of a cluster or sentinels, and a sentinel's server has a name", () => {
+    const two = { ...REQUIRED, REDIS_URL: "redis://a:1, redis://b:2" };
+    expect(problemsOf(two)).to.deep.equal([
+      "REDIS_URL: got 2 URLs, wants one, or REDIS_TOPOLOGY=cluster or sentinel",
+    ]);
+    expect(readConfig({ ...two, REDIS_TOPOLOGY: "cluster" }).REDIS_URL).to.deep.equal([
+      "redis://a:1",
+      "redis://b:2",
+    ]);
+    expect(problemsOf({ ...two, REDIS_TOPOLOGY: "sentinel" })).to.deep.equal([
+      "REDIS_SENTINEL_MASTER: got nothing, wants a value, because REDIS_TOPOLOGY is sentinel",
+    ]);
+    expect(problemsOf({ ...REQUIRED, REDIS_SENTINEL_MASTER: "main" })).to.deep.equal([
+      "REDIS_TOPOLOGY: wants sentinel, because REDIS_SENTINEL_MASTER is set",
+    ]);
+    const sentinel = { ...two, REDIS_TOPOLOGY: "sentinel", REDIS_SENTINEL_MASTER: "main" };
+    expect(redisTarget(readConfig(sentinel))).to.deep.equal({
+      topology: "sentinel",
+      urls: ["redis://a:1", "redis://b:2"],
+      master: "main",
+    });
   });
 
   it("LOCK_REDIS_URLS takes one, three or five URLs, with spaces around them", () => {

@@ -232,6 +232,12 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "an account that is none",
     "INSERT INTO stream_cursors (account, starting_cursor, watermark) VALUES ('G', 0, 0)",
   ],
+  ["cursors_shards_in_range", "an account in no stream", "UPDATE stream_cursors SET shards = 0"],
+  [
+    "cursors_former_shards_are_others",
+    "streams that are needed, to be removed",
+    "UPDATE stream_cursors SET former_shards = shards",
+  ],
   ["holes_reason_given", "a hole for no reason", hole(1, 2, "")],
   ["holes_not_empty", "a hole of nothing", hole(2, 1, "r")],
   ["holes_account_is_watched", "a hole in what nobody watches", hole(1, 2, "r", newAccount())],

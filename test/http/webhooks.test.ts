@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import { Webhook } from "standardwebhooks";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
-import { connectRedis } from "../../src/consumers/redis-connections.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { connectRedis } from "../../src/redis/connect.js";
 import { type ApiAnswer, aMerchant, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { type Receiver, startReceiver, status } from "../support/receiver.js";

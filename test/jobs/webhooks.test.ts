@@ -1,10 +1,10 @@
 import { Queue } from "bullmq";
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { connectRedis } from "../../src/consumers/redis-connections.js";
 import { PREFIX, WEBHOOK_QUEUE } from "../../src/jobs/queues.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { connectRedis } from "../../src/redis/connect.js";
 import { settle } from "../../src/settlement/settle.js";
 import { pauseEndpoint, resumeEndpoint } from "../../src/webhooks/endpoints.js";
 import { redeliverEvent } from "../../src/webhooks/redeliver.js";

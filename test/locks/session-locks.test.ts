@@ -1,24 +1,27 @@
 import { expect } from "chai";
-import type { Redis } from "ioredis";
 import { v7 as uuidv7 } from "uuid";
-import { connectLockServer } from "../../src/consumers/redis-connections.js";
 import type { SessionId } from "../../src/entities/checkout-session.js";
 import { LockContendedError, LockLostError, LockUnavailableError } from "../../src/locks/errors.js";
 import { LeaseService } from "../../src/locks/redlock-adapter.js";
-import { type LockMode, lockKey, SessionLocks } from "../../src/locks/session-locks.js";
+import { type Lockable, type LockMode, lockKey, SessionLocks } from "../../src/locks/session-locks.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { RedisClient } from "../../src/redis/client.js";
+import { connectLockServer } from "../../src/redis/connect.js";
+import { newAccount } from "../support/books.js";
 import { eventually, silent } from "../support/stream.js";
 
 const LEASE_MS = 1_000;
 
-function ids(count: number): SessionId[] {
-  return Array.from({ length: count }, () => uuidv7() as SessionId);
+const account = newAccount();
+
+function sessions(count: number): Lockable[] {
+  return Array.from({ length: count }, () => ({ id: uuidv7() as SessionId, account }));
 }
 
 for (const count of [1, 3, 5]) {
   describe(`locks over ${count} Redis server${count > 1 ? "s" : ""}`, () => {
     let servers: RedisServer[];
-    let clients: Redis[];
+    let clients: RedisClient[];
 
     beforeEach(async () => {
       servers = await Promise.all(Array.from({ length: count }, () => startRedis({ appendonly: false })));
@@ -36,19 +39,19 @@ for (const count of [1, 3, 5]) {
       Promise.all(servers.slice(0, Math.floor(count / 2) + 1).map((server) => server.kill()));
 
     it("several sessions are one acquisition; a second holder gets only what is free", async () => {
-      const [a, b, c] = ids(3) as [SessionId, SessionId, SessionId];
+      const [a, b, c] = sessions(3) as [Lockable, Lockable, Lockable];
       await locks().hold([a, b], async (first) => {
-        expect([...first.held]).to.have.members([a, b]);
+        expect([...first.held]).to.have.members([a.id, b.id]);
         await locks().hold([b, c], async (second) => {
-          expect([...second.held]).to.deep.equal([c]);
-          expect([...second.contended]).to.deep.equal([b]);
+          expect([...second.held]).to.deep.equal([c.id]);
+          expect([...second.contended]).to.deep.equal([b.id]);
         });
       });
       await locks().hold([a, b, c], async ({ held }) => expect(held.size, "all released").to.equal(3));
     });
 
     it("two hundred sessions at once", async () => {
-      const many = ids(200);
+      const many = sessions(200);
       await locks().hold(many, async ({ held }) => expect(held.size).to.equal(200));
       // Released; or run out by themselves, where the machine was so slow that nobody could be sure of them any more.
       await eventually(async () => (await clients[0]?.exists(...many.map(lockKey))) === 0);
@@ -69,14 +72,17 @@ for (const count of [1, 3, 5]) {
     it("LOCKS=optional carries on without a quorum and says so; LOCKS=required does not run the work", async () => {
       await losesQuorum();
       const optional = locks("optional");
-      const answer = await optional.hold(ids(2), async ({ held, contended }) => [held.size, contended.size]);
+      const answer = await optional.hold(sessions(2), async ({ held, contended }) => [
+        held.size,
+        contended.size,
+      ]);
       expect(answer).to.deep.equal([2, 0]);
       expect(optional.status()).to.deep.include({ quorum: false });
 
       let hasRun = false;
       const required = locks("required");
       const refused = await required
-        .hold(ids(1), async () => {
+        .hold(sessions(1), async () => {
           hasRun = true;
         })
         .catch((error) => error);
@@ -87,27 +93,27 @@ for (const count of [1, 3, 5]) {
     it("locks come back when the servers do", async () => {
       await losesQuorum();
       const set = locks("optional");
-      await set.hold(ids(1), async () => undefined);
+      await set.hold(sessions(1), async () => undefined);
       expect(set.status().quorum).to.equal(false);
       // Asked often, as a busy consumer does: the pause after an outage must end all the same.
       for (const server of servers) await server.restart();
       while (!set.status().quorum) {
         await new Promise((resolve) => setTimeout(resolve, 50));
-        await set.hold(ids(1), async () => undefined);
+        await set.hold(sessions(1), async () => undefined);
       }
     });
 
     it("a lease that is still needed is extended past its length", async () => {
-      const [id] = ids(1) as [SessionId];
-      await locks("optional", 1_000).hold([id], async ({ signal }) => {
+      const [session] = sessions(1) as [Lockable];
+      await locks("optional", 1_000).hold([session], async ({ signal }) => {
         await new Promise((resolve) => setTimeout(resolve, 2_500));
         expect(signal.aborted).to.equal(false);
-        await locks().hold([id], async ({ held }) => expect(held.size, "still ours").to.equal(0));
+        await locks().hold([session], async ({ held }) => expect(held.size, "still ours").to.equal(0));
       });
     });
 
     it("a lease that can't be extended aborts the work's signal", async () => {
-      const reason = await locks().hold(ids(1), async ({ signal }) => {
+      const reason = await locks().hold(sessions(1), async ({ signal }) => {
         await losesQuorum();
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
         return signal.reason;
@@ -116,20 +122,22 @@ for (const count of [1, 3, 5]) {
     });
 
     it("a key that somebody else has taken aborts the work's signal", async () => {
-      const [id] = ids(1) as [SessionId];
-      const reason = await locks().hold([id], async ({ signal }) => {
-        await Promise.all(clients.map((client) => client.set(lockKey(id), "another", "PX", 60_000)));
+      const [session] = sessions(1) as [Lockable];
+      const reason = await locks().hold([session], async ({ signal }) => {
+        await Promise.all(clients.map((client) => client.set(lockKey(session), "another", "PX", 60_000)));
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
         return signal.reason;
       });
       expect(reason).to.be.instanceOf(LockLostError);
-      expect(await clients[0]?.get(lockKey(id)), "the other holder's key is left alone").to.equal("another");
+      expect(await clients[0]?.get(lockKey(session)), "the other holder's key is left alone").to.equal(
+        "another",
+      );
     });
 
     it("the work's own error comes through, also when the release fails", async () => {
       const own = new Error("the work failed");
       const thrown = await locks()
-        .hold(ids(1), async () => {
+        .hold(sessions(1), async () => {
           await losesQuorum();
           throw own;
         })
@@ -151,17 +159,17 @@ for (const count of [1, 3, 5]) {
     });
 
     it("LOCKS=off takes nothing", async () => {
-      const [id] = ids(1) as [SessionId];
-      await locks("off").hold([id], async ({ held }) => {
+      const [session] = sessions(1) as [Lockable];
+      await locks("off").hold([session], async ({ held }) => {
         expect(held.size).to.equal(1);
-        expect(await clients[0]?.exists(lockKey(id))).to.equal(0);
+        expect(await clients[0]?.exists(lockKey(session))).to.equal(0);
       });
     });
   });
 }
 
 /** Lock clients queue nothing: a test begins when they are connected. */
-async function connected(servers: readonly RedisServer[]): Promise<Redis[]> {
+async function connected(servers: readonly RedisServer[]): Promise<RedisClient[]> {
   const clients = servers.map((server) => connectLockServer(server.url, silent));
   await Promise.all(
     clients.map((client) =>

@@ -3,10 +3,10 @@ import type { AddressInfo } from "node:net";
 import type { Redis } from "ioredis";
 import type { DataSource } from "typeorm";
 import { v4 as uuidv4 } from "uuid";
-import { connectRedis } from "../../src/consumers/redis-connections.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { type AppSources, createApp } from "../../src/http/app.js";
 import type { Route } from "../../src/http/route.js";
+import { connectRedis } from "../../src/redis/connect.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { silent } from "./stream.js";
 

@@ -1,11 +1,11 @@
 import { Account, type Keypair, Memo, MuxedAccount, Operation, type xdr } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
 import { Ingest } from "../../src/consumers/ingest.js";
-import { connectRedis } from "../../src/consumers/redis-connections.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { ReceivingAccount } from "../../src/entities/receiving-account.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
+import { connectRedis } from "../../src/redis/connect.js";
 import type { SandboxNetwork } from "../../src/sandbox/network.js";
 import { watchAccount } from "../../src/settlement/watch-account.js";
 import { NATIVE } from "../../src/stellar/asset.js";

@@ -1,9 +1,9 @@
-import { connectLockServer, connectRedis } from "../../src/consumers/redis-connections.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { SessionLocks } from "../../src/locks/session-locks.js";
 import { type RecoveryReport, recover } from "../../src/recovery/recover.js";
 import type { RecoveryParts } from "../../src/recovery/repair.js";
+import { connectLockServer, connectRedis } from "../../src/redis/connect.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import type { Spine } from "./spine.js";
 import { silent } from "./stream.js";

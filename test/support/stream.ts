@@ -4,13 +4,10 @@ import type { DataSource } from "typeorm";
 import { appendEntries, readPosition } from "../../src/consumers/append-entries.js";
 import { Consumer, type ConsumerOptions } from "../../src/consumers/consumer.js";
 import { encodeEntry, entryId } from "../../src/consumers/entry.js";
-import {
-  connectBlockingRedis,
-  connectLockServer,
-  connectRedis,
-} from "../../src/consumers/redis-connections.js";
 import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
+import { OneServerReader } from "../../src/consumers/stream-reader.js";
 import { type LockMode, SessionLocks } from "../../src/locks/session-locks.js";
+import { connectBlockingRedis, connectLockServer, connectRedis } from "../../src/redis/connect.js";
 import type { AccountId, Movement } from "../../src/stellar/credit.js";
 
 export const silent = pino({ level: process.env.TEST_LOG ?? "silent" });
@@ -46,15 +43,16 @@ export function startConsumer(
   const { mode = "optional", lockUrls = [redisUrl], leaseMs = 5_000, ...overrides } = options;
   const redis = connectRedis(redisUrl, "test", silent);
   const blockMs = overrides.blockMs ?? 50;
+  const name = `test-${process.pid}-${++names}`;
   const blocking = connectBlockingRedis(redisUrl, "test-read", silent, blockMs);
   const servers = mode === "off" ? [] : lockUrls.map((url) => connectLockServer(url, silent));
   const consumer = new Consumer({
     redis,
-    blocking,
+    reader: new OneServerReader(blocking, name),
     dataSource,
     locks: new SessionLocks({ servers, mode, leaseMs, logger: silent }),
     logger: silent,
-    name: `test-${process.pid}-${++names}`,
+    name,
     batch: 100,
     claimIdleMs: 500,
     maxDeliveries: 5,

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { connectRedis } from "../../src/consumers/redis-connections.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { connectRedis } from "../../src/redis/connect.js";
 import { onOutboxRing, ringOutbox } from "../../src/webhooks/outbox-bell.js";
 import { eventually, plainRedis, silent } from "../support/stream.js";
 

@@ -6,13 +6,13 @@ import { createReadStream } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import Router from "@koa/router";
-import type { Redis } from "ioredis";
 import type Koa from "koa";
 import type { Registry } from "prom-client";
 import type { DataSource } from "typeorm";
 import { httpMetrics } from "../../metrics/http-metrics.js";
 import { statusMetrics } from "../../metrics/status-metrics.js";
 import { readFindings } from "../../recovery/findings-log.js";
+import type { RedisClient } from "../../redis/client.js";
 import { type SharedStatus, sampleOf } from "../../status/shared-status.js";
 import { Problem } from "../problem.js";
 import { opsLogin } from "./login.js";
@@ -51,7 +51,7 @@ const FINDINGS_SHOWN = 10;
 /** What the pages read, beside the status. */
 export type OpsSources = {
   /** For Bull Board. */
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly dataSource: DataSource;
 };
 

@@ -2,7 +2,6 @@ import { createBullBoard } from "@bull-board/api";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { KoaAdapter } from "@bull-board/koa";
 import { Queue } from "bullmq";
-import type { Redis } from "ioredis";
 import type { Middleware } from "koa";
 import {
   AUDIT_QUEUE,
@@ -14,6 +13,7 @@ import {
   SUBMISSION_QUEUE,
   WEBHOOK_QUEUE,
 } from "../../jobs/queues.js";
+import type { RedisClient } from "../../redis/client.js";
 import { Problem } from "../problem.js";
 
 const QUEUES: readonly { readonly name: string; readonly description: string }[] = [
@@ -38,7 +38,7 @@ const POLICY =
  * @param connection for commands; shared by all queues
  * @param path where it is served, without a slash at the end
  */
-export function queueBoard(connection: Redis, path: string, mayAct: boolean): Middleware {
+export function queueBoard(connection: RedisClient, path: string, mayAct: boolean): Middleware {
   const queues = QUEUES.map(({ name, description }) => {
     const queue = new Queue(name, { connection, prefix: PREFIX, skipMetasUpdate: true });
     // Faults are told by the connection; without a listener this would end the process.

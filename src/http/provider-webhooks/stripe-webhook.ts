@@ -4,11 +4,11 @@
  */
 import Router from "@koa/router";
 import parse from "co-body";
-import type { Redis } from "ioredis";
 import type { Context } from "koa";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { BadSignatureError, readEvent } from "../../providers/stripe/read-event.js";
+import type { RedisClient } from "../../redis/client.js";
 import { ringOutbox } from "../../webhooks/outbox-bell.js";
 import { Problem } from "../problem.js";
 import type { RateLimit } from "../rate-limit.js";
@@ -16,7 +16,7 @@ import { askSoon, takeSuccess } from "./take-success.js";
 
 export type StripeWebhookSources = {
   readonly dataSource: DataSource;
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly rateLimit: RateLimit;
   /** `whsec_…` */
   readonly secret: string;

@@ -1,0 +1,126 @@
+import type { RedisClient } from "../redis/client.js";
+import { type Delivery, readNew } from "./consumer-group.js";
+import type { StreamName } from "./stream-keys.js";
+
+/** Waits for entries that nobody in the group has read yet. */
+export interface StreamReader {
+  /**
+   * @param count entries of each stream at the most
+   * @param waitMs returns with nothing after so many milliseconds
+   * @throws the NOGROUP error where a group is gone; what Redis says otherwise
+   */
+  read(streams: readonly StreamName[], count: number, waitMs: number): Promise<readonly Delivery[]>;
+  /** Asks no more. @returns what reads that are under way still bring, which nobody else would for a while */
+  finish(): Promise<readonly Delivery[]>;
+}
+
+/** All streams in one XREADGROUP, on a connection of its own: one server holds them all. */
+export class OneServerReader implements StreamReader {
+  readonly #redis: RedisClient;
+  readonly #consumer: string;
+
+  constructor(redis: RedisClient, consumer: string) {
+    this.#redis = redis;
+    this.#consumer = consumer;
+  }
+
+  async read(streams: readonly StreamName[], count: number, waitMs: number): Promise<readonly Delivery[]> {
+    return renewedIfDead(this.#redis, () => readNew(this.#redis, this.#consumer, streams, count, waitMs));
+  }
+
+  async finish(): Promise<readonly Delivery[]> {
+    return [];
+  }
+}
+
+/** One read under way, on a connection of its own. */
+type Reading = { readonly redis: RedisClient; under: Promise<void> | null };
+
+/**
+ * One XREADGROUP for each stream: of a cluster no command can name two slots. Each waits on a connection of its own for as
+ * long as it may, across several calls of `read`, since a short wait would be a question every few milliseconds for each.
+ */
+export class ClusterReader implements StreamReader {
+  readonly #connect: () => RedisClient;
+  readonly #consumer: string;
+  readonly #blockMs: number;
+  readonly #readings = new Map<StreamName, Reading>();
+  #arrived: Delivery[] = [];
+  #fault: unknown = null;
+  #wake: () => void = () => undefined;
+
+  /** @param blockMs how long one read waits; also how long `finish` may take */
+  constructor(connect: () => RedisClient, consumer: string, blockMs: number) {
+    this.#connect = connect;
+    this.#consumer = consumer;
+    this.#blockMs = blockMs;
+  }
+
+  async read(streams: readonly StreamName[], count: number, waitMs: number): Promise<readonly Delivery[]> {
+    this.#leaveAllBut(new Set(streams));
+    for (const stream of streams) this.#begin(stream, count);
+    if (this.#arrived.length === 0 && this.#fault === null) await this.#somethingWithin(waitMs);
+    const fault = this.#fault;
+    this.#fault = null;
+    // What has arrived is pending under this consumer's name: it must be settled whatever else went wrong.
+    if (this.#arrived.length === 0 && fault !== null) throw fault;
+    return this.#take();
+  }
+
+  async finish(): Promise<readonly Delivery[]> {
+    await Promise.all([...this.#readings.values()].map(({ under }) => under));
+    this.#leaveAllBut(new Set());
+    return this.#take();
+  }
+
+  #begin(stream: StreamName, count: number): void {
+    const reading = this.#readings.get(stream) ?? { redis: this.#connect(), under: null };
+    this.#readings.set(stream, reading);
+    if (reading.under !== null) return;
+    const { redis } = reading;
+    reading.under = renewedIfDead(redis, () => readNew(redis, this.#consumer, [stream], count, this.#blockMs))
+      .then((deliveries) => void this.#arrived.push(...deliveries))
+      .catch((error: unknown) => {
+        // A stream that was left has no connection any more, and nobody waits for it.
+        if (this.#readings.get(stream) === reading) this.#fault ??= error;
+      })
+      .finally(() => {
+        reading.under = null;
+        if (this.#arrived.length > 0 || this.#fault !== null) this.#wake();
+      });
+  }
+
+  #somethingWithin(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #leaveAllBut(wanted: ReadonlySet<StreamName>): void {
+    for (const [stream, { redis }] of this.#readings) {
+      if (wanted.has(stream)) continue;
+      this.#readings.delete(stream);
+      redis.disconnect();
+    }
+  }
+
+  #take(): readonly Delivery[] {
+    const arrived = this.#arrived;
+    this.#arrived = [];
+    return arrived;
+  }
+}
+
+/** An answer that is late means that the socket may be dead, and a dead one would hang every time: a new one is taken. */
+async function renewedIfDead<T>(redis: RedisClient, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof Error && error.message === "Command timed out") redis.disconnect(true);
+    throw error;
+  }
+}
