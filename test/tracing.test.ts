@@ -2,7 +2,6 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { BullMQOtel } from "bullmq-otel";
 import { expect } from "chai";
-import type { Redis } from "ioredis";
 import { readPosition } from "../src/consumers/append-entries.js";
 import { decodeEntry, encodeEntry, traceOf } from "../src/consumers/entry.js";
 import { Worker } from "../src/jobs/worker.js";
@@ -62,7 +61,7 @@ describe("traces", () => {
       logger: silent,
       webhooks: { allowPrivate: true },
       connect: (name) =>
-        connectRedis(spine.server.url, name, silent, {
+        connectRedis(spine.server.target, name, silent, {
           maxRetriesPerRequest: null,
           commandTimeout: undefined,
         }),
@@ -112,7 +111,7 @@ describe("traces", () => {
       trustedHeader: undefined,
       mayAct: false,
     };
-    const api = await startApi(dataSource, spine.server.url, {
+    const api = await startApi(dataSource, spine.server.target, {
       ops: { status, registry: createRegistry(), access },
     });
     const [trace, span] = ["4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"];
@@ -139,7 +138,7 @@ describe("traces", () => {
       logger: silent,
       telemetry: new BullMQOtel({ tracerName: "paidonce" }),
       connect: (name) =>
-        connectRedis(spine.server.url, name, silent, {
+        connectRedis(spine.server.target, name, silent, {
           maxRetriesPerRequest: null,
           commandTimeout: undefined,
         }),
@@ -177,7 +176,7 @@ describe("traces", () => {
 
   it("are off by default: entries hold the credit and nothing else, and what fails throws through", async () => {
     await using spine = await Spine.open("off");
-    const redis: Redis = spine.redis;
+    const { redis } = spine;
     const credit = creditFor(aSession(spine.owner));
     await inSpan("work", {}, async ({ parent }) => {
       expect(parent).to.equal(null);

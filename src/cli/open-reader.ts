@@ -13,11 +13,12 @@ export function openReader(
   target: RedisTarget,
   consumer: string,
   logger: Logger,
+  blockMs = BLOCK_MS,
 ): { reader: StreamReader; close: () => void } {
-  const connect = () => connectBlockingRedis(target, CONNECTION, logger, BLOCK_MS);
+  const connect = () => connectBlockingRedis(target, CONNECTION, logger, blockMs);
   if (typeof target !== "string" && target.topology === "cluster") {
     // Its connections end with its last read.
-    return { reader: new ClusterReader(connect, consumer, BLOCK_MS), close: () => undefined };
+    return { reader: new ClusterReader(connect, consumer, blockMs), close: () => undefined };
   }
   const redis = connect();
   return { reader: new OneServerReader(redis, consumer), close: () => redis.disconnect() };

@@ -23,6 +23,8 @@ export interface RedisOptions {
   readonly appendonly: boolean;
   /** More of redis.conf, by name. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Watches servers instead of keeping data, as this file says, which it writes into. */
+  readonly sentinelConfig?: string;
 }
 
 export interface RedisServer extends AsyncDisposable {
@@ -103,8 +105,7 @@ async function launchOn(
     dir,
     pidfile: join(dir, "redis.pid"),
     // No snapshots: what must survive is in the append-only file, or is not kept at all.
-    save: "",
-    appendonly: options.appendonly ? "yes" : "no",
+    ...(options.sentinelConfig === undefined && { save: "", appendonly: options.appendonly ? "yes" : "no" }),
     // The command line keeps naming the folder, by which a leftover is recognised.
     "set-proc-title": "no",
     ...options.settings,
@@ -112,7 +113,10 @@ async function launchOn(
   const log = join(dir, "redis.log");
   const server = await keep({
     command,
-    args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+    args: [
+      ...(options.sentinelConfig === undefined ? [] : [options.sentinelConfig, "--sentinel"]),
+      ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
+    ],
     cwd: dir,
     log,
     stopSignal: "SIGTERM",

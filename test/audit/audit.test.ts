@@ -206,7 +206,7 @@ describe("audit", () => {
       logger: silent,
       horizon: new HorizonClient({ url: spine.stage.sandbox.url }),
       connect: (name) =>
-        connectRedis(spine.server.url, name, silent, {
+        connectRedis(spine.server.target, name, silent, {
           maxRetriesPerRequest: null,
           commandTimeout: undefined,
         }),

@@ -90,7 +90,7 @@ describe("paidonce recover", () => {
     );
   const environment = () => ({
     DATABASE_URL: spine.database.url,
-    REDIS_URL: spine.server.url,
+    ...spine.server.env,
     HORIZON_URL: spine.stage.sandbox.url,
     NETWORK_PASSPHRASE: spine.stage.network.passphrase,
   });

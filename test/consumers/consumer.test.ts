@@ -1,11 +1,11 @@
 import { expect } from "chai";
-import type { Redis } from "ioredis";
 import { readPosition } from "../../src/consumers/append-entries.js";
 import { claimIdle, ensureGroup, readNew, removeConsumer } from "../../src/consumers/consumer-group.js";
 import { deadLetterKey, GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import type { LockMode } from "../../src/locks/session-locks.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { RedisClient } from "../../src/redis/client.js";
 import { type Credit, compareKeys } from "../../src/stellar/credit.js";
+import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {
   aSession,
   creditFor,
@@ -16,38 +16,29 @@ import {
   watchAccount,
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
-import {
-  append,
-  copyOf,
-  drained,
-  eventually,
-  plainRedis,
-  startConsumer,
-  type TestConsumer,
-} from "../support/stream.js";
+import { append, copyOf, drained, eventually, startConsumer, type TestConsumer } from "../support/stream.js";
 
 for (const mode of ["optional", "required", "off"] as LockMode[]) {
   describe(`consumers, LOCKS=${mode}`, () => {
     let database: TestDatabase;
-    let server: RedisServer;
-    let redis: Redis;
+    let server: TestRedis;
+    let redis: RedisClient;
     let consumers: TestConsumer[];
 
     beforeEach(async () => {
-      [database, server] = await Promise.all([createTestDatabase(), startRedis({ appendonly: false })]);
-      redis = plainRedis(server.url);
+      [database, server] = await Promise.all([createTestDatabase(), openTestRedis()]);
+      redis = server.client;
       consumers = [];
     });
     afterEach(async () => {
       await Promise.all(consumers.map((consumer) => consumer.stop()));
-      redis.disconnect();
       await server.stop();
       await database.close();
     });
 
     const start = (count: number) => {
       for (let i = 0; i < count; i++)
-        consumers.push(startConsumer(server.url, database.dataSource, { mode }));
+        consumers.push(startConsumer(server.target, database.dataSource, { mode }));
     };
 
     it("G2: two payments for one session at the same instant through several consumers: one wins", async () => {
@@ -59,7 +50,7 @@ for (const mode of ["optional", "required", "off"] as LockMode[]) {
       const credits = sessions.flatMap((session) => [creditFor(session), creditFor(session)]);
       // Interleaved, and read one by one, so that the two credits of a session meet in different consumers.
       for (let i = 0; i < 4; i++) {
-        consumers.push(startConsumer(server.url, database.dataSource, { mode, batch: 3 }));
+        consumers.push(startConsumer(server.target, database.dataSource, { mode, batch: 3 }));
       }
       await append(redis, credits.sort(compareKeys));
       await drained(redis, owner.account);
@@ -178,7 +169,7 @@ for (const mode of ["optional", "required", "off"] as LockMode[]) {
       for (let round = 0; round < 3; round++) {
         // What ingest does after a flush: from the watermark, which here has not moved, all of it again.
         await append(redis, credits);
-        await redis.flushall();
+        await server.flush();
       }
       await append(redis, credits);
       await drained(redis, owner.account);
@@ -197,8 +188,7 @@ for (const mode of ["optional", "required", "off"] as LockMode[]) {
       const credits = sessions.map((session) => creditFor(session));
       start(2);
       await append(redis, credits.slice(0, 25));
-      await server.kill();
-      await server.restart();
+      await server.crash(streamKey(owner.account));
       await append(redis, credits);
       await drained(redis, owner.account);
 

@@ -73,7 +73,7 @@ for (const mode of ["optional", "off"] as const)
       spine.consume(3);
       for (let i = 0; i < all.length; i += 30) {
         payAll(spine.stage, spine.payer, all.slice(i, i + 30));
-        await spine.redis.flushall();
+        await spine.server.flush();
       }
       await spine.settledAll(300);
       await spine.expectBooksToBalance(300);
@@ -85,8 +85,7 @@ for (const mode of ["optional", "off"] as const)
       spine.consume(2);
       for (let i = 0; i < all.length; i += 30) {
         payAll(spine.stage, spine.payer, all.slice(i, i + 30));
-        await spine.server.kill();
-        await spine.server.restart();
+        await spine.crashRedis();
       }
       await spine.settledAll(90);
       await spine.expectBooksToBalance();

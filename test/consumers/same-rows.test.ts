@@ -1,11 +1,11 @@
 import { expect } from "chai";
-import type { Redis } from "ioredis";
 import type { CheckoutSession, SessionId } from "../../src/entities/checkout-session.js";
 import type { LockMode } from "../../src/locks/session-locks.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { RedisClient } from "../../src/redis/client.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import { type Credit, compareKeys, type Movement } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {
   anUnreadable,
   aSession,
@@ -17,7 +17,7 @@ import {
   watchAccount,
 } from "../support/books.js";
 import { createTestDatabase } from "../support/database.js";
-import { append, drained, plainRedis, startConsumer } from "../support/stream.js";
+import { append, drained, startConsumer } from "../support/stream.js";
 
 const account = newAccount();
 const template = { account, merchantId: "" };
@@ -43,15 +43,14 @@ const MOVEMENTS: readonly Movement[] = SESSIONS.flatMap((session, index): Moveme
 }).sort(compareKeys);
 
 describe("G4: the same payments end in the same rows", () => {
-  let server: RedisServer;
-  let redis: Redis;
+  let server: TestRedis;
+  let redis: RedisClient;
 
   before(async () => {
-    server = await startRedis({ appendonly: false });
-    redis = plainRedis(server.url);
+    server = await openTestRedis();
+    redis = server.client;
   });
   after(async () => {
-    redis.disconnect();
     await server.stop();
   });
 
@@ -61,11 +60,11 @@ describe("G4: the same payments end in the same rows", () => {
     options: { consumers: number; flushes: number; lockUrls?: string[] },
   ) {
     const database = await createTestDatabase();
-    await redis.flushall();
+    await server.flush();
     const { merchantId } = await watchAccount(database.dataSource, account);
     await openSessions(database.dataSource, ...SESSIONS.map((session) => ({ ...session, merchantId })));
     const consumers = Array.from({ length: options.consumers }, () =>
-      startConsumer(server.url, database.dataSource, {
+      startConsumer(server.target, database.dataSource, {
         mode,
         batch: 7,
         ...(options.lockUrls === undefined ? {} : { lockUrls: options.lockUrls }),
@@ -73,7 +72,7 @@ describe("G4: the same payments end in the same rows", () => {
     );
     for (let i = 0; i < options.flushes; i++) {
       await append(redis, MOVEMENTS);
-      await redis.flushall();
+      await server.flush();
     }
     await append(redis, MOVEMENTS);
     await drained(redis, account);

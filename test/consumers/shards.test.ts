@@ -125,7 +125,7 @@ for (const mode of ["optional", "off"] as const) {
       payAll(spine.stage, spine.payer, sessions.slice(25));
       spine.consume(2);
       await spine.settledAll(50);
-      await spine.redis.flushall();
+      await spine.server.flush();
       const more = await spine.sessions(10);
       payAll(spine.stage, spine.payer, more);
       await spine.settledAll(60);

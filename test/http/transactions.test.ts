@@ -18,8 +18,8 @@ describe("a transaction that a wallet hands in", () => {
   before(async () => {
     spine = await Spine.open("off");
     [api, second] = await Promise.all([
-      startApi(spine.database.dataSource, spine.server.url),
-      startApi(spine.database.dataSource, spine.server.url),
+      startApi(spine.database.dataSource, spine.server.target),
+      startApi(spine.database.dataSource, spine.server.target),
     ]);
   });
   after(async () => {
@@ -193,7 +193,7 @@ describe("a transaction that a wallet hands in", () => {
 
   it("that was signed for another network is refused", async () => {
     const session = await open();
-    const elsewhere = await startApi(spine.database.dataSource, spine.server.url, {
+    const elsewhere = await startApi(spine.database.dataSource, spine.server.target, {
       networkPassphrase: PUBLIC_NETWORK,
     });
     const answer = await post(session, signedFor(spine, session), elsewhere);
@@ -333,7 +333,7 @@ describe("a transaction that a wallet hands in", () => {
 
   it("costs its sender's address", async () => {
     const limits = { perMerchant: 100, perAddress: 2 };
-    const limited = await startApi(spine.database.dataSource, spine.server.url, { limits });
+    const limited = await startApi(spine.database.dataSource, spine.server.target, { limits });
     await limited.redis.flushall();
     const session = await open();
     const answers = [];

@@ -24,7 +24,7 @@ describe("transactions that wallets have handed in", () => {
 
   beforeEach(async () => {
     spine = await Spine.open("off");
-    api = await startApi(spine.database.dataSource, spine.server.url);
+    api = await startApi(spine.database.dataSource, spine.server.target);
   });
   afterEach(async () => {
     await api.stop();

@@ -68,7 +68,7 @@ describe("a role's own metrics", () => {
     const port = await freePort();
     const role = await startRole("ingest", {
       DATABASE_URL: spine.database.url,
-      REDIS_URL: spine.server.url,
+      ...spine.server.env,
       HORIZON_URL: spine.stage.sandbox.url,
       METRICS_PORT: String(port),
     });

@@ -1,9 +1,9 @@
 import { expect } from "chai";
-import type { Redis } from "ioredis";
 import type { Checkpoint } from "../../src/checkpoints.js";
 import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { RedisClient } from "../../src/redis/client.js";
 import type { AccountId } from "../../src/stellar/credit.js";
+import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {
   aSession,
   creditFor,
@@ -14,7 +14,7 @@ import {
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { endRoles, startRole } from "../support/role-process.js";
-import { append, drained, plainRedis, startConsumer, type TestConsumer } from "../support/stream.js";
+import { append, drained, startConsumer, type TestConsumer } from "../support/stream.js";
 
 /** What a consumer that dies at each point leaves behind. */
 const LEFT: Record<
@@ -33,17 +33,17 @@ const LEFT: Record<
 
 for (const mode of ["optional", "off"] as const) {
   describe(`kill -9 of a consumer process, LOCKS=${mode}`, () => {
-    let server: RedisServer;
-    let redis: Redis;
+    let server: TestRedis;
+    let redis: RedisClient;
     let database: TestDatabase;
     let healthy: TestConsumer | undefined;
 
     before(async () => {
-      server = await startRedis({ appendonly: false });
-      redis = plainRedis(server.url);
+      server = await openTestRedis();
+      redis = server.client;
     });
     beforeEach(async () => {
-      [database] = await Promise.all([createTestDatabase(), redis.flushall()]);
+      [database] = await Promise.all([createTestDatabase(), server.flush()]);
     });
     afterEach(async () => {
       await endRoles();
@@ -52,7 +52,6 @@ for (const mode of ["optional", "off"] as const) {
       await database.close();
     });
     after(async () => {
-      redis.disconnect();
       await server.stop();
     });
 
@@ -69,7 +68,7 @@ for (const mode of ["optional", "off"] as const) {
         const credits = sessions.map((session) => creditFor(session));
         // A second payment of the first session, in the same batch.
         for (const session of sessions.slice(0, 1)) credits.push(creditFor(session));
-        const env = { DATABASE_URL: database.url, REDIS_URL: server.url, LOCKS: mode };
+        const env = { DATABASE_URL: database.url, ...server.env, LOCKS: mode };
 
         const victim = await startRole("consume", { ...env, PAIDONCE_CRASH_AT: point });
         await append(redis, credits);
@@ -80,7 +79,7 @@ for (const mode of ["optional", "off"] as const) {
         expect(findContradictions(found)).to.deep.equal([]);
         expect(await pendingOf(owner.account)).to.equal(left.acknowledged ? 0 : credits.length);
 
-        healthy = startConsumer(server.url, database.dataSource, { mode });
+        healthy = startConsumer(server.target, database.dataSource, { mode });
         await drained(redis, owner.account);
 
         const books = await readBooks(database.dataSource);

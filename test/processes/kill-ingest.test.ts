@@ -20,7 +20,7 @@ for (const mode of ["optional", "off"] as const) {
 
     const environment = () => ({
       DATABASE_URL: spine.database.url,
-      REDIS_URL: spine.server.url,
+      ...spine.server.env,
       HORIZON_URL: spine.stage.sandbox.url,
       NETWORK_PASSPHRASE: spine.stage.network.passphrase,
       LOCKS: mode,

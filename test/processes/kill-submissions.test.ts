@@ -18,7 +18,7 @@ describe("kill -9 of a work process that sends a wallet's transaction", () => {
 
   beforeEach(async () => {
     spine = await Spine.open("off");
-    api = await startApi(spine.database.dataSource, spine.server.url);
+    api = await startApi(spine.database.dataSource, spine.server.target);
   });
   afterEach(async () => {
     await endRoles();
@@ -29,7 +29,7 @@ describe("kill -9 of a work process that sends a wallet's transaction", () => {
   const work = (env: Record<string, string> = {}): Promise<RoleProcess> =>
     startRole("work", {
       DATABASE_URL: spine.database.url,
-      REDIS_URL: spine.server.url,
+      ...spine.server.env,
       HORIZON_URL: spine.stage.sandbox.url,
       ...env,
     });

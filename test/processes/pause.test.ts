@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import type { Redis } from "ioredis";
 import type { Checkpoint } from "../../src/checkpoints.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { RedisClient } from "../../src/redis/client.js";
+import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {
   aSession,
   creditFor,
@@ -12,7 +12,7 @@ import {
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { endRoles, isPaused, startRole } from "../support/role-process.js";
-import { append, drained, eventually, plainRedis } from "../support/stream.js";
+import { append, drained, eventually } from "../support/stream.js";
 
 /** In the middle of a transaction, and on both sides of it. */
 const POINTS: readonly Checkpoint[] = [
@@ -24,17 +24,16 @@ const POINTS: readonly Checkpoint[] = [
 
 for (const mode of ["optional", "off"]) {
   describe(`consumer processes paused past every time-out, LOCKS=${mode}`, () => {
-    let server: RedisServer;
-    let redis: Redis;
+    let server: TestRedis;
+    let redis: RedisClient;
     let database: TestDatabase;
 
     beforeEach(async () => {
-      [database, server] = await Promise.all([createTestDatabase(), startRedis({ appendonly: false })]);
-      redis = plainRedis(server.url);
+      [database, server] = await Promise.all([createTestDatabase(), openTestRedis()]);
+      redis = server.client;
     });
     afterEach(async () => {
       await endRoles();
-      redis.disconnect();
       await server.stop();
       await database.close();
     });
@@ -46,7 +45,7 @@ for (const mode of ["optional", "off"]) {
         ...Array.from({ length: 5 * (POINTS.length + 1) }, () => aSession(owner)),
       );
       const credits = sessions.map((session) => creditFor(session));
-      const env = { DATABASE_URL: database.url, REDIS_URL: server.url, LOCKS: mode };
+      const env = { DATABASE_URL: database.url, ...server.env, LOCKS: mode };
       const sleepers = await Promise.all(
         POINTS.map((point) => startRole("consume", { ...env, PAIDONCE_STOP_AT: point })),
       );

@@ -1,9 +1,9 @@
 import { expect } from "chai";
-import type { Redis } from "ioredis";
 import { encodeEntry, entryId } from "../../src/consumers/entry.js";
 import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { RedisClient } from "../../src/redis/client.js";
 import { type AccountId, type Credit, compareKeys } from "../../src/stellar/credit.js";
+import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {
   aSession,
   creditFor,
@@ -14,7 +14,7 @@ import {
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { endRoles, startRole } from "../support/role-process.js";
-import { drained, plainRedis } from "../support/stream.js";
+import { drained } from "../support/stream.js";
 
 /** Printed in the suite's name, so that a failure can be repeated. */
 const SEED = 20_261_101;
@@ -46,17 +46,16 @@ const DELIVER_AGAIN = `
 
 for (const mode of ["optional", "off"]) {
   describe(`redelivery to four consumer processes, LOCKS=${mode}, seed ${SEED}`, () => {
-    let server: RedisServer;
-    let redis: Redis;
+    let server: TestRedis;
+    let redis: RedisClient;
     let database: TestDatabase;
 
     beforeEach(async () => {
-      [database, server] = await Promise.all([createTestDatabase(), startRedis({ appendonly: false })]);
-      redis = plainRedis(server.url);
+      [database, server] = await Promise.all([createTestDatabase(), openTestRedis()]);
+      redis = server.client;
     });
     afterEach(async () => {
       await endRoles();
-      redis.disconnect();
       await server.stop();
       await database.close();
     });
@@ -72,7 +71,7 @@ for (const mode of ["optional", "off"]) {
       if (hot === undefined) throw new Error("no credit");
       const others = credits.filter((credit) => credit !== hot);
       const copies = shuffled([...Array<Credit>(COPIES).fill(hot), ...Array(10).fill(others).flat()]);
-      const env = { DATABASE_URL: database.url, REDIS_URL: server.url, LOCKS: mode };
+      const env = { DATABASE_URL: database.url, ...server.env, LOCKS: mode };
       await Promise.all(Array.from({ length: 4 }, () => startRole("consume", env)));
 
       for (const run of ascendingRuns(copies)) await deliver(redis, owner.account, run);
@@ -86,7 +85,7 @@ for (const mode of ["optional", "off"]) {
   });
 }
 
-async function deliver(redis: Redis, account: AccountId, credits: readonly Credit[]): Promise<void> {
+async function deliver(redis: RedisClient, account: AccountId, credits: readonly Credit[]): Promise<void> {
   const args = credits.flatMap((credit) => {
     const fields = encodeEntry(credit);
     return [entryId(credit), fields.length, ...fields];

@@ -3,12 +3,12 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
-import type { Redis } from "ioredis";
 import { readPosition } from "../../src/consumers/append-entries.js";
 import { ensureGroup } from "../../src/consumers/consumer-group.js";
 import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { RedisClient } from "../../src/redis/client.js";
 import { untilGone } from "../machine/supervise.js";
+import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {
   aSession,
   creditFor,
@@ -18,25 +18,24 @@ import {
   watchAccount,
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
-import { endRoles, roleEnvironment, startRole } from "../support/role-process.js";
-import { append, drained, eventually, plainRedis } from "../support/stream.js";
+import { endRoles, type RoleEnvironment, roleEnvironment, startRole } from "../support/role-process.js";
+import { append, drained, eventually } from "../support/stream.js";
 
 const PARENT = fileURLToPath(new URL("../support/role-parent.js", import.meta.url));
 
 describe("role processes end as they are told", () => {
-  let server: RedisServer;
-  let redis: Redis;
+  let server: TestRedis;
+  let redis: RedisClient;
   let database: TestDatabase;
-  let env: { DATABASE_URL: string; REDIS_URL: string };
+  let env: RoleEnvironment;
 
   beforeEach(async () => {
-    [database, server] = await Promise.all([createTestDatabase(), startRedis({ appendonly: false })]);
-    redis = plainRedis(server.url);
-    env = { DATABASE_URL: database.url, REDIS_URL: server.url };
+    [database, server] = await Promise.all([createTestDatabase(), openTestRedis()]);
+    redis = server.client;
+    env = { DATABASE_URL: database.url, ...server.env };
   });
   afterEach(async () => {
     await endRoles();
-    redis.disconnect();
     await server.stop();
     await database.close();
   });

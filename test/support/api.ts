@@ -1,11 +1,11 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Redis } from "ioredis";
 import type { DataSource } from "typeorm";
 import { v4 as uuidv4 } from "uuid";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { type AppSources, createApp } from "../../src/http/app.js";
 import type { Route } from "../../src/http/route.js";
+import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
 import { connectRedis } from "../../src/redis/connect.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { silent } from "./stream.js";
@@ -21,7 +21,7 @@ export type ApiAnswer = { readonly status: number; readonly body: Json; readonly
 export type TestApi = {
   readonly url: string;
   readonly routes: readonly Route[];
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   /** Asks with a key; POSTs carry a new Idempotency-Key unless `headers` has one. */
   ask(method: string, path: string, options?: AskOptions): Promise<ApiAnswer>;
   stop(): Promise<void>;
@@ -37,10 +37,10 @@ export type AskOptions = {
 /** One replica of the API, in this process, on a port of its own, with a Redis connection of its own. */
 export async function startApi(
   dataSource: DataSource,
-  redisUrl: string,
+  target: RedisTarget,
   overrides: Partial<AppSources> & { horizonUrl?: string } = {},
 ): Promise<TestApi> {
-  const redis = connectRedis(redisUrl, "test-api", silent);
+  const redis = connectRedis(target, "test-api", silent);
   const { horizonUrl = "http://127.0.0.1:9", ...sources } = overrides;
   const { koa, routes } = createApp(
     {

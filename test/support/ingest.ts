@@ -5,6 +5,7 @@ import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { ReceivingAccount } from "../../src/entities/receiving-account.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
+import type { RedisTarget } from "../../src/redis/client.js";
 import { connectRedis } from "../../src/redis/connect.js";
 import type { SandboxNetwork } from "../../src/sandbox/network.js";
 import { watchAccount } from "../../src/settlement/watch-account.js";
@@ -23,12 +24,12 @@ export type TestIngest = { stop(): Promise<void> };
 
 /** An ingest process' work, in this process, with connections of its own. */
 export function startIngest(
-  redisUrl: string,
+  target: RedisTarget,
   dataSource: DataSource,
   horizonUrl: string,
   passphrase: string,
 ): TestIngest {
-  const redis = connectRedis(redisUrl, "test-ingest", silent);
+  const redis = connectRedis(target, "test-ingest", silent);
   const horizon = new HorizonClient({ url: horizonUrl });
   const ingest = new Ingest({
     redis,

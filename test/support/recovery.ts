@@ -27,8 +27,8 @@ export async function recoverOn(
   options: Partial<RecoveryParts> & { dryRun?: boolean } = {},
 ): Promise<RecoveryReport> {
   const { dryRun = false, ...parts } = options;
-  const redis = connectRedis(spine.server.url, "test-recovery", silent);
-  const lockServer = connectLockServer(spine.server.url, silent);
+  const redis = connectRedis(spine.server.target, "test-recovery", silent);
+  const lockServer = connectLockServer(spine.server.target, silent);
   if (lockServer.status !== "ready") await new Promise((resolve) => lockServer.once("ready", resolve));
   try {
     return await recover(

@@ -1,16 +1,16 @@
 import type { Keypair } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import type { Redis } from "ioredis";
-import { leaderKey } from "../../src/consumers/stream-keys.js";
+import { leaderKey, streamKey } from "../../src/consumers/stream-keys.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import type { LockMode } from "../../src/locks/session-locks.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { RedisClient } from "../../src/redis/client.js";
 import type { SandboxOptions } from "../../src/sandbox/server.js";
 import { Stage } from "../sandbox/stage.js";
+import { openTestRedis, type TestRedis } from "./backends/redis.js";
 import { aSession, findContradictions, openSessions, readBooks } from "./books.js";
 import { createTestDatabase, type TestDatabase } from "./database.js";
 import { differences, startIngest, type TestIngest, watchOnStage } from "./ingest.js";
-import { eventually, plainRedis, startConsumer, type TestConsumer } from "./stream.js";
+import { eventually, startConsumer, type TestConsumer } from "./stream.js";
 
 /** One network, one Redis, one database and one watched account, with as many replicas as a test starts. */
 export class Spine implements AsyncDisposable {
@@ -18,37 +18,37 @@ export class Spine implements AsyncDisposable {
 
   private constructor(
     readonly database: TestDatabase,
-    readonly server: RedisServer,
-    readonly redis: Redis,
+    readonly server: TestRedis,
+    readonly redis: RedisClient,
     readonly stage: Stage,
     readonly payer: Keypair,
     readonly owner: Awaited<ReturnType<typeof watchOnStage>>,
     private readonly mode: LockMode,
   ) {}
 
-  /** A Redis that forgets everything when it is killed: nothing may rest on it. */
+  /** A Redis that forgets when it is killed, all of it or what was last: nothing may rest on it. */
   static async open(mode: LockMode, sandbox: SandboxOptions = {}): Promise<Spine> {
     const [database, server, stage] = await Promise.all([
       createTestDatabase(),
-      startRedis({ appendonly: false }),
+      openTestRedis(),
       Stage.open(sandbox),
     ]);
     const payer = stage.account("100000");
     const owner = await watchOnStage(database.dataSource, stage);
-    return new Spine(database, server, plainRedis(server.url), stage, payer, owner, mode);
+    return new Spine(database, server, server.client, stage, payer, owner, mode);
   }
 
   ingest(count = 1, passphrase = this.stage.network.passphrase): void {
     for (let i = 0; i < count; i++) {
       this.running.push(
-        startIngest(this.server.url, this.database.dataSource, this.stage.sandbox.url, passphrase),
+        startIngest(this.server.target, this.database.dataSource, this.stage.sandbox.url, passphrase),
       );
     }
   }
 
   consume(count = 1): void {
     for (let i = 0; i < count; i++) {
-      this.running.push(startConsumer(this.server.url, this.database.dataSource, { mode: this.mode }));
+      this.running.push(startConsumer(this.server.target, this.database.dataSource, { mode: this.mode }));
     }
   }
 
@@ -89,6 +89,11 @@ export class Spine implements AsyncDisposable {
     return this.redis.get(leaderKey(this.owner.account));
   }
 
+  /** `kill -9` of the Redis that the account's stream is on. */
+  crashRedis(): Promise<void> {
+    return this.server.crash(streamKey(this.owner.account));
+  }
+
   /** The leader's place is free: another one, or a new one, takes it at once. */
   async depose(): Promise<void> {
     await this.redis.del(leaderKey(this.owner.account));
@@ -96,7 +101,6 @@ export class Spine implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.running.map((actor) => actor.stop()));
-    this.redis.disconnect();
     await this.stage[Symbol.asyncDispose]();
     await this.server.stop();
     await this.database.close();

@@ -1,23 +1,26 @@
 import { Redis } from "ioredis";
 import { pino } from "pino";
 import type { DataSource } from "typeorm";
+import { openReader } from "../../src/cli/open-reader.js";
 import { appendEntries, readPosition } from "../../src/consumers/append-entries.js";
 import { Consumer, type ConsumerOptions } from "../../src/consumers/consumer.js";
-import { encodeEntry, entryId } from "../../src/consumers/entry.js";
+import { encodeEntry, entryId, parseEntryId } from "../../src/consumers/entry.js";
 import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
-import { OneServerReader } from "../../src/consumers/stream-reader.js";
 import { type LockMode, SessionLocks } from "../../src/locks/session-locks.js";
-import { connectBlockingRedis, connectLockServer, connectRedis } from "../../src/redis/connect.js";
-import type { AccountId, Movement } from "../../src/stellar/credit.js";
+import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
+import { connectLockServer, connectRedis } from "../../src/redis/connect.js";
+import { type AccountId, compareKeys, type Movement } from "../../src/stellar/credit.js";
 
 export const silent = pino({ level: process.env.TEST_LOG ?? "silent" });
 
-/** Appends movements as an ingest leader would. */
-export async function append(redis: Redis, movements: readonly Movement[]): Promise<void> {
+/** Appends movements as an ingest leader would: those that the stream does not have yet. */
+export async function append(redis: RedisClient, movements: readonly Movement[]): Promise<void> {
   const [first] = movements;
   if (first === undefined) return;
   const { tail } = await readPosition(redis, first.account);
-  const { appended } = await appendEntries(redis, first.account, tail, movements);
+  const known = parseEntryId(tail);
+  const fresh = movements.filter((movement) => compareKeys(movement, known) > 0);
+  const { appended } = await appendEntries(redis, first.account, tail, fresh);
   if (!appended) throw new Error("the tail moved");
 }
 
@@ -32,23 +35,23 @@ let names = 0;
 
 /** A consumer in this process with connections of its own. */
 export function startConsumer(
-  redisUrl: string,
+  target: RedisTarget,
   dataSource: DataSource,
   options: Partial<ConsumerOptions> & {
     mode?: LockMode;
-    lockUrls?: readonly string[];
+    lockTargets?: readonly RedisTarget[];
     leaseMs?: number;
   } = {},
 ): TestConsumer {
-  const { mode = "optional", lockUrls = [redisUrl], leaseMs = 5_000, ...overrides } = options;
-  const redis = connectRedis(redisUrl, "test", silent);
+  const { mode = "optional", lockTargets = [target], leaseMs = 5_000, ...overrides } = options;
+  const redis = connectRedis(target, "test", silent);
   const blockMs = overrides.blockMs ?? 50;
   const name = `test-${process.pid}-${++names}`;
-  const blocking = connectBlockingRedis(redisUrl, "test-read", silent, blockMs);
-  const servers = mode === "off" ? [] : lockUrls.map((url) => connectLockServer(url, silent));
+  const { reader, close } = openReader(target, name, silent, blockMs);
+  const servers = mode === "off" ? [] : lockTargets.map((server) => connectLockServer(server, silent));
   const consumer = new Consumer({
     redis,
-    reader: new OneServerReader(blocking, name),
+    reader,
     dataSource,
     locks: new SessionLocks({ servers, mode, leaseMs, logger: silent }),
     logger: silent,
@@ -64,13 +67,14 @@ export function startConsumer(
     consumer,
     stop: async () => {
       await consumer.stop();
-      for (const connection of [redis, blocking, ...servers]) connection.disconnect();
+      close();
+      for (const connection of [redis, ...servers]) connection.disconnect();
     },
   };
 }
 
 /** Resolves when every entry of the account's stream is settled, acknowledged and deleted. */
-export async function drained(redis: Redis, account: AccountId): Promise<void> {
+export async function drained(redis: RedisClient, account: AccountId): Promise<void> {
   await eventually(async () => {
     const length = await redis.xlen(streamKey(account));
     if (length > 0) return false;

@@ -25,7 +25,7 @@ describe("the checkout page, live", () => {
     spine = await Spine.open("off");
     spine.ingest();
     spine.consume();
-    api = await startApi(spine.database.dataSource, spine.server.url);
+    api = await startApi(spine.database.dataSource, spine.server.target);
     browser = await openBrowser();
   });
   after(async () => {
@@ -233,7 +233,7 @@ describe("the checkout page, live", () => {
   });
 
   it("limits one address, in words", async () => {
-    const limited = await startApi(theSpine().database.dataSource, theSpine().server.url, {
+    const limited = await startApi(theSpine().database.dataSource, theSpine().server.target, {
       limits: { perMerchant: 1, perAddress: 1 },
     });
     try {

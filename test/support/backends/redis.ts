@@ -1,0 +1,121 @@
+import type { Redis } from "ioredis";
+import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
+import { isCluster, type RedisClient, type RedisTarget } from "../../../src/redis/client.js";
+import { connectRedis } from "../../../src/redis/connect.js";
+import { silent } from "../stream.js";
+import { RedisCluster } from "./redis-cluster.js";
+import { MASTER_NAME, SentinelRedis } from "./redis-sentinel.js";
+
+export const REDIS_BACKENDS = ["single", "cluster", "sentinel"] as const;
+export type RedisBackend = (typeof REDIS_BACKENDS)[number];
+
+/** How much a failover loses: what was written since the replica last heard of its master. */
+const LOST_MS = 150;
+
+/** A Redis as a test needs it, whatever it consists of: empty at first, and all the test's own. */
+export type TestRedis = AsyncDisposable & {
+  /** How the service reaches it. */
+  readonly target: RedisTarget;
+  /** The same for a role in a process of its own. */
+  readonly env: Readonly<Record<string, string>>;
+  /** For the test's own questions. */
+  readonly client: RedisClient;
+  /** Everything in it is gone. */
+  flush(): Promise<void>;
+  /**
+   * `kill -9`. One server alone comes back empty; of a cluster the master that `key` lives on dies, or the one behind the
+   * sentinels, and its replica is promoted without what was written last.
+   */
+  crash(key: string): Promise<void>;
+  stop(): Promise<void>;
+};
+
+/** Which one the tests run on: TEST_REDIS, one server by default. @throws Error for a word that is none of them */
+export function redisBackend(): RedisBackend {
+  const asked = process.env.TEST_REDIS || "single";
+  const backend = REDIS_BACKENDS.find((one) => one === asked);
+  if (backend === undefined) throw new Error(`TEST_REDIS: got ${asked}, wants ${REDIS_BACKENDS.join(", ")}`);
+  return backend;
+}
+
+/** Clusters and sentinels take seconds to start: one serves all tests of a run, each of which finds it empty. */
+let cluster: Promise<RedisCluster> | null = null;
+let sentinel: Promise<SentinelRedis> | null = null;
+
+// Loaded while mocha is at the root suite: ends them after the last test of the run.
+after(async () => {
+  await (await cluster)?.[Symbol.asyncDispose]();
+  await (await sentinel)?.[Symbol.asyncDispose]();
+});
+
+/** @param backend by default what TEST_REDIS says */
+export async function openTestRedis(backend = redisBackend()): Promise<TestRedis> {
+  switch (backend) {
+    case "single":
+      return single(await startRedis({ appendonly: false }));
+    case "cluster":
+      cluster ??= RedisCluster.start();
+      return ofCluster(await cluster);
+    case "sentinel":
+      sentinel ??= SentinelRedis.start();
+      return behindSentinels(await sentinel);
+  }
+}
+
+function single(server: RedisServer): TestRedis {
+  const client = testClient(server.url);
+  const stop = async () => {
+    client.disconnect();
+    await server.stop();
+  };
+  return {
+    target: server.url,
+    env: { REDIS_URL: server.url },
+    client,
+    flush: async () => void (await (client as Redis).flushall()),
+    crash: async () => {
+      await server.kill();
+      await server.restart();
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function ofCluster(servers: RedisCluster): Promise<TestRedis> {
+  const { urls } = servers;
+  const target = { topology: "cluster", urls } as const;
+  const env = { REDIS_URL: urls.join(), REDIS_TOPOLOGY: "cluster" };
+  const crash = async (key: string) => servers.failOver(await servers.masterOf(key), LOST_MS);
+  return shared(target, env, servers, crash);
+}
+
+async function behindSentinels(servers: SentinelRedis): Promise<TestRedis> {
+  const { urls } = servers;
+  const target = { topology: "sentinel", urls, master: MASTER_NAME } as const;
+  const env = { REDIS_URL: urls.join(), REDIS_TOPOLOGY: "sentinel", REDIS_SENTINEL_MASTER: MASTER_NAME };
+  return shared(target, env, servers, () => servers.failOver(LOST_MS));
+}
+
+/** On servers that other tests use too, one after the other. */
+async function shared(
+  target: RedisTarget,
+  env: Readonly<Record<string, string>>,
+  servers: { flush(): Promise<void> },
+  crash: (key: string) => Promise<void>,
+): Promise<TestRedis> {
+  const client = testClient(target);
+  await servers.flush();
+  const stop = async () => client.disconnect();
+  return { target, env, client, flush: () => servers.flush(), crash, stop, [Symbol.asyncDispose]: stop };
+}
+
+/** Patient: a test's own question is repeated while a server is away. */
+function testClient(target: RedisTarget): RedisClient {
+  const client = connectRedis(target, "test-eyes", silent, {
+    maxRetriesPerRequest: null,
+    commandTimeout: undefined,
+  });
+  if (isCluster(client)) client.on("node error", () => undefined);
+  return client;
+}
