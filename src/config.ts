@@ -162,7 +162,7 @@ export const environment = z.object({
   METRICS_PORT: wholeNumber(0, 65_535)
     .optional()
     .describe(
-      "Where `ingest`, `consume` and `work` serve Prometheus metrics about themselves; 0 takes a free port and logs it. Off by default. `api` has GET /metrics on PORT.",
+      "Where `ingest`, `consume` and `work` serve Prometheus metrics about themselves, and the probes /healthz and /readyz; 0 takes a free port and logs it. Off by default. `api` has all three on PORT.",
     ),
   METRICS_HOST: z.string().min(1).default("127.0.0.1").describe("The address that METRICS_PORT listens on."),
   OPS_USER: z

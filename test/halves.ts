@@ -44,6 +44,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "cli/exceptions": 15,
   "http/ops/browser": 15,
   "metrics/role-metrics": 15,
+  "metrics/role-probes": 12,
   "jobs/liveness": 15,
   "audit/audit": 12,
   "audit/audit-charges": 8,

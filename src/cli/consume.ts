@@ -12,6 +12,7 @@ import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
 import { openLocks } from "./open-locks.js";
 import { BLOCK_MS, openReader } from "./open-reader.js";
+import { openRoleServer } from "./open-role-server.js";
 import { redisTarget } from "./redis-target.js";
 import { runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
@@ -27,11 +28,12 @@ async function consume(config: Config): Promise<void> {
   // Unique for ever: a name that came back would take over what its predecessor left pending, unseen.
   const name = `${hostname()}-${process.pid}-${uuidv4().slice(0, 8)}`;
   const logger = createLogger(config, "consume").child({ consumer: name });
+  const registry = createRegistry();
+  const server = await openRoleServer(config, logger, registry);
   const tracing = await startTracing(config, "consume");
   const dataSource = await openDatabase(config, "consume", logger);
   const redis = connectRedis(redisTarget(config), "paidonce-consume", logger);
   const reading = openReader(redisTarget(config), name, logger);
-  const registry = createRegistry();
   const metrics = consumerMetrics(registry);
   const { locks, close: closeLocks } = await openLocks(config, logger, metrics.locksAsked);
   const consumer = new Consumer({
@@ -47,13 +49,12 @@ async function consume(config: Config): Promise<void> {
     blockMs: BLOCK_MS,
     observer: metrics,
   });
-  const observed = await observeRole({
-    config,
+  const observed = observeRole({
     logger,
     redis,
     role: "consume",
     name,
-    registry,
+    server,
     figures: () => {
       const { acquired, contended, noQuorum } = locks.status();
       return { locks_acquired: acquired, locks_contended: contended, locks_no_quorum: noQuorum };

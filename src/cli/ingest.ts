@@ -10,6 +10,7 @@ import { connectRedis } from "../redis/connect.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
+import { openRoleServer } from "./open-role-server.js";
 import { redisTarget } from "./redis-target.js";
 import { runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
@@ -21,12 +22,13 @@ export function addIngestCommand(program: Command): void {
     .action(async () => {
       const config = await readEnvironment();
       const logger = createLogger(config, "ingest");
+      const registry = createRegistry();
+      const server = await openRoleServer(config, logger, registry);
       const tracing = await startTracing(config, "ingest");
       const dataSource = await openDatabase(config, "ingest", logger);
       const redis = connectRedis(redisTarget(config), "paidonce-ingest", logger);
       const horizon = new HorizonClient({ url: config.HORIZON_URL });
       const network = new NetworkView(horizon, config.NETWORK_PASSPHRASE);
-      const registry = createRegistry();
       const metrics = ingestMetrics(registry, () => network.lastHeard());
       const name = `${hostname()}-${process.pid}`;
       const ingest = new Ingest({
@@ -39,13 +41,12 @@ export function addIngestCommand(program: Command): void {
         name,
         observer: metrics,
       });
-      const observed = await observeRole({
-        config,
+      const observed = observeRole({
         logger,
         redis,
         role: "ingest",
         name,
-        registry,
+        server,
         figures: metrics.figures,
       });
       await runRole(logger, ingest, [

@@ -12,6 +12,7 @@ import { observeRole } from "./observe-role.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabase } from "./open-database.js";
 import { openLocks } from "./open-locks.js";
+import { openRoleServer } from "./open-role-server.js";
 import { redisTarget } from "./redis-target.js";
 import { runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
@@ -23,9 +24,10 @@ export function addWorkCommand(program: Command): void {
     .action(async () => {
       const config = await readEnvironment();
       const logger = createLogger(config, "work");
+      const registry = createRegistry();
+      const server = await openRoleServer(config, logger, registry);
       const tracing = await startTracing(config, "work");
       const dataSource = await openDatabase(config, "work", logger);
-      const registry = createRegistry();
       const redis = connectRedis(redisTarget(config), "paidonce-work-heartbeat", logger);
       const { locks, close: closeLocks } = await openLocks(config, logger);
       const horizon = new HorizonClient({ url: config.HORIZON_URL });
@@ -53,13 +55,12 @@ export function addWorkCommand(program: Command): void {
         webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
         connect: (name) => connectJobsRedis(redisTarget(config), name, logger),
       });
-      const observed = await observeRole({
-        config,
+      const observed = observeRole({
         logger,
         redis,
         role: "work",
         name: `${hostname()}-${process.pid}`,
-        registry,
+        server,
       });
       await runRole(logger, worker, [
         () => observed.stop(),
