@@ -11,6 +11,7 @@ const PAGES = [
   ...readdirSync(join(ROOT, "docs"))
     .filter((name) => name.endsWith(".md"))
     .map((name) => `docs/${name}`),
+  "deploy/README.md",
 ];
 
 const read = (page: string) => readFileSync(join(ROOT, page), "utf8");
