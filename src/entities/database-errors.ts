@@ -3,7 +3,8 @@
  * (PostgreSQL docs, appendix A) and socket errors in the project.
  *
  * - `conflict`: another transaction was in the way; the same work succeeds when run again at once
- * - `unavailable`: the server can't serve now (down, starting, full, read-only); nothing is wrong with the work
+ * - `unavailable`: the server can't serve now (down, starting, full, read-only), or can't say what became of the work;
+ *   nothing is wrong with the work
  * - `rejected`: the data breaks a constraint or a type; running it again changes nothing
  */
 export type DatabaseFault = "conflict" | "unavailable" | "rejected";
@@ -14,12 +15,15 @@ const CONFLICTS = new Set(["40001", "40P01", "55P03"]);
 /**
  * By class: 08 connection, 53 resources (disk full, out of memory, too many connections), 57 operator
  * intervention (shutdown, crash, statement timeout), 58 system error (I/O); by code: 25006 read-only,
- * 25P03 idle-in-transaction timeout, 0A000 is not here on purpose.
+ * 25P03 idle-in-transaction timeout. 40003 is how a distributed engine answers a COMMIT whose fate it doesn't know: as
+ * little proof as a connection that broke, and no conflict, after which nothing would hold. 0A000 and class XX are not
+ * here on purpose: what one row causes would hold up all that come after it.
  */
 const UNAVAILABLE_CLASSES = new Set(["08", "53", "57", "58"]);
 const UNAVAILABLE_CODES = new Set([
   "25006",
   "25P03",
+  "40003",
   "ECONNREFUSED",
   "ECONNRESET",
   "EPIPE",

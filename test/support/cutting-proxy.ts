@@ -4,10 +4,16 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 /** Postgres' answer to a COMMIT that has happened: CommandComplete with this tag. */
 const COMMITTED = "COMMIT\0";
 
+/** ErrorResponse with 40003, then ReadyForQuery outside a transaction: what a client of CockroachDB's is told. */
+const AMBIGUOUS = Buffer.concat([
+  errorResponse({ S: "ERROR", V: "ERROR", C: "40003", M: "result is ambiguous: who led the commit is gone" }),
+  Buffer.from([0x5a, 0, 0, 0, 5, 0x49]),
+]);
+
 export interface CuttingProxy {
   /** The database's URL, through the proxy. */
   readonly url: string;
-  /** How many answers to a COMMIT were lost so far. */
+  /** How many answers to a COMMIT were lost, or replaced, so far. */
   cuts(): number;
   stop(): Promise<void>;
 }
@@ -18,6 +24,20 @@ export interface CuttingProxy {
  * @param answers how many answers to lose
  */
 export async function loseCommitAnswers(databaseUrl: string, answers: number): Promise<CuttingProxy> {
+  return withoutCommitAnswers(databaseUrl, answers, null);
+}
+
+/** The same, but the connection holds: instead of the answer the client is told that nobody knows (40003). */
+export async function blurCommitAnswers(databaseUrl: string, answers: number): Promise<CuttingProxy> {
+  return withoutCommitAnswers(databaseUrl, answers, AMBIGUOUS);
+}
+
+/** @param instead what the client gets; null: its connection breaks */
+async function withoutCommitAnswers(
+  databaseUrl: string,
+  answers: number,
+  instead: Buffer | null,
+): Promise<CuttingProxy> {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
   let cuts = 0;
@@ -38,7 +58,8 @@ export async function loseCommitAnswers(databaseUrl: string, answers: number): P
     upstream.on("data", (data: Buffer) => {
       if (cuts < answers && data.includes(COMMITTED)) {
         cuts++;
-        end();
+        if (instead === null) end();
+        else client.write(instead);
         return;
       }
       client.write(data);
@@ -53,6 +74,19 @@ export async function loseCommitAnswers(databaseUrl: string, answers: number): P
       await once(server, "close");
     },
   };
+}
+
+/** As the server sends it. @param fields by their letters in the protocol */
+function errorResponse(fields: Readonly<Record<string, string>>): Buffer {
+  const body = Buffer.from(
+    `${Object.entries(fields)
+      .map(([letter, text]) => `${letter}${text}\0`)
+      .join("")}\0`,
+  );
+  const head = Buffer.alloc(5);
+  head.write("E");
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
 }
 
 /** Lets `server` listen on a free port. @returns the database's URL with that port in place of its own */
