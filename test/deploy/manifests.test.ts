@@ -3,10 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { environment } from "../../src/config.js";
-import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
+import { accountOf, streamsOf } from "../../src/consumers/shards.js";
+import { GROUP, type StreamName, streamKey } from "../../src/consumers/stream-keys.js";
 import type { AppSources } from "../../src/http/app.js";
 import { apiRoutes } from "../../src/http/routes.js";
-import type { AccountId } from "../../src/stellar/credit.js";
 import type { Json } from "../support/api.js";
 import { CLI } from "../support/role-process.js";
 import {
@@ -24,10 +24,7 @@ import {
 /** What `runRole` gives itself for a clean stop, in seconds. */
 const STOP_WITHIN_S = 20;
 
-/** Read by a role that is being written; goes from here when it is in src/config.ts. */
-const COMING = ["REDIS_TOPOLOGY"];
-
-const VARIABLES = new Set([...Object.keys(environment.shape), ...COMING]);
+const VARIABLES = new Set(Object.keys(environment.shape));
 const OVERLAYS = folders().filter((folder) => folder.startsWith("overlays/"));
 
 describe("the Kubernetes manifests", () => {
@@ -177,8 +174,9 @@ function holdFor(where: string, read: () => Manifest[]): void {
     expect(minReplicaCount).to.be.at.least(2);
     expect(maxReplicaCount).to.be.above(minReplicaCount);
     for (const { metadata, authenticationRef } of triggers) {
-      const [, account = ""] = /\{(G[A-Z2-7]{55})\}/.exec(metadata.stream) ?? [];
-      expect(metadata.stream).to.equal(streamKey(account as AccountId));
+      const [, stream = "", count = 1] = /\{(G[A-Z2-7]{55}(?::\d+\/(\d+))?)\}/.exec(metadata.stream) ?? [];
+      const all = streamsOf(accountOf(stream as StreamName), Number(count)).map(streamKey);
+      expect(all).to.include(metadata.stream);
       // With the group KEDA would count what consumers have in hand, which never is the backlog.
       expect(metadata, `not even ${GROUP}`).not.to.have.property("consumerGroup");
       expect(metadata.streamLength).to.equal(advanced.scalingModifiers.target);
