@@ -1,9 +1,9 @@
 import "reflect-metadata";
-import pg from "pg";
 import { DataSource } from "typeorm";
 import { ApiKey } from "./api-key.js";
 import { Charge } from "./charge.js";
 import { CheckoutSession } from "./checkout-session.js";
+import { HeardClient } from "./heard-client.js";
 import { HistoryHole } from "./history-hole.js";
 import { Merchant } from "./merchant.js";
 import { Spine1 } from "./migrations/0001-spine.js";
@@ -38,18 +38,6 @@ export type DatabaseSettings = {
 
 /** How long to wait for a connection before the database counts as unavailable. */
 const CONNECT_TIMEOUT_MS = 5_000;
-
-/**
- * Always has somebody who listens. The pool takes its own listener off a connection that it hands out, and TypeORM puts its
- * on a moment later: a server that dies in between, with its last words in the same packet, would end the process. What
- * the error means is said by the next query on the connection.
- */
-class HeardClient extends pg.Client {
-  constructor(config?: pg.ClientConfig) {
-    super(config);
-    this.on("error", () => undefined);
-  }
-}
 
 /** The connection pool and entities of one process. Call `initialize()` before use, `destroy()` at the end. */
 export function createDataSource(settings: DatabaseSettings): DataSource {
@@ -88,7 +76,8 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       // A client that waits for ever on a dead peer would hold its entries for ever.
       query_timeout: timeout + 2_000,
       keepAlive: true,
-      options: "-c timezone=UTC",
+      // A server that is told to say less must still say when a COMMIT did not wait for its standby.
+      options: "-c timezone=UTC -c client_min_messages=warning",
     },
   });
 }

@@ -11,11 +11,19 @@ export interface PostgresBinaries {
 }
 
 /**
- * The Postgres that came with `npm ci`, in a state and a place in which `user` can run it: where the install is
+ * The programs in `folder`; without one, those of the Postgres that came with `npm ci`, in a state and a place in which `user` can run it: where the install is
  * below a folder that is closed to that user (a checkout in /root, say), a copy is made once.
  * @throws ProgramMissingError when there is none for this platform
  */
-export async function postgresBinaries(user: ServerUser | undefined): Promise<PostgresBinaries> {
+export async function postgresBinaries(
+  user: ServerUser | undefined,
+  folder?: string,
+): Promise<PostgresBinaries> {
+  if (folder !== undefined) {
+    const given = { initdb: join(folder, "initdb"), postgres: join(folder, "postgres") };
+    if (await canReach(given.postgres, user)) return given;
+    throw new ProgramMissingError(`there is no Postgres in ${folder}, or nobody may run it there`);
+  }
   const installed = findInstalled();
   const reachable = await canReach(join(installed, "native", "bin", "postgres"), user);
   const home = reachable && (await linkLibraries(installed)) ? installed : await copied(installed);

@@ -1,23 +1,15 @@
-import { execFile } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { chmod, chown, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import pg from "pg";
 import { ServerStartError } from "./errors.js";
 import { onAPort } from "./free-port.js";
 import type { ServerExit } from "./keeper.js";
 import { type KeptProcess, keep, untilReady } from "./kept-process.js";
-import { type PostgresBinaries, postgresBinaries } from "./postgres-binaries.js";
+import type { Origin } from "./postgres-copy.js";
+import { makeHome, type PostgresHome, removeHome, USER, WHAT } from "./postgres-home.js";
 import { stopLeftover } from "./process-info.js";
-import { reachableFolder, type ServerUser, serverUser } from "./server-user.js";
 
-const run = promisify(execFile);
-
-const WHAT = "postgres";
-const USER = "paidonce";
 const DATABASE = "paidonce";
 
 /** After a crash it replays its log first. */
@@ -65,6 +57,13 @@ export interface PostgresOptions {
   readonly port?: number;
   /** More of postgresql.conf, by name, for example `{ fsync: "off" }`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** A folder with `initdb` and `postgres` of another version, 15 at the least. Default: what came with `npm ci`. */
+  readonly binaries?: string;
+  /**
+   * Makes it a hot standby of that server, of the same version: a copy that follows it, named `standby`,
+   * with its users and passwords. Only where `dir` holds no data yet.
+   */
+  readonly standbyOf?: Origin;
 }
 
 export interface PostgresServer extends AsyncDisposable {
@@ -85,16 +84,6 @@ export interface PostgresServer extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-interface Home {
-  readonly binaries: PostgresBinaries;
-  readonly user: ServerUser | undefined;
-  readonly dir: string;
-  readonly data: string;
-  readonly password: string;
-  readonly settings: Readonly<Record<string, string>>;
-  readonly throwaway: readonly string[];
-}
-
 /**
  * Starts the Postgres that came with `npm ci` on 127.0.0.1, on a cluster made here the first time, and resolves
  * when the database answers. It ends when this process does. Works as root: the server then runs as another user.
@@ -103,15 +92,20 @@ interface Home {
  * @throws ServerStartError with the end of its log
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
-  const home = await prepare(options);
+  const home = await makeHome({
+    dir: options.dir,
+    binaries: options.binaries,
+    settings: { ...SETTINGS, ...options.settings },
+    origin: options.standbyOf,
+  });
   const launch = (port: number) => launchOn(home, port);
   let { server, port } = await onAPort(options.port, launch).catch(async (error: unknown) => {
-    await removeAll(home.throwaway);
+    await removeHome(home);
     throw error;
   });
   const stop = async () => {
     await server.stop();
-    await removeAll(home.throwaway);
+    await removeHome(home);
   };
   return {
     url: urlOf(home, port, DATABASE),
@@ -135,64 +129,11 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   };
 }
 
-async function prepare(options: PostgresOptions): Promise<Home> {
-  const user = await serverUser();
-  const binaries = await postgresBinaries(user);
-  const asked =
-    options.dir === undefined ? await mkdtemp(join(tmpdir(), "paidonce-postgres-")) : resolve(options.dir);
-  if (options.dir === undefined) await chmod(asked, 0o711);
-  const dir = await reachableFolder(asked, user);
-  const settings = { ...SETTINGS, ...options.settings };
-  const data = join(dir, "data");
-  const throwaway = options.dir === undefined ? [...new Set([asked, dir])] : [];
-  const home = { binaries, user, dir, data, password: "", settings, throwaway };
-  if (!(await isThere(data))) await makeCluster(home);
-  return { ...home, password: await readFile(join(dir, "password"), "utf8") };
-}
-
-/** Makes the cluster under another name first: a half-made one, left by a crash, is never taken for a whole one. */
-async function makeCluster({ binaries, user, dir, data, settings }: Home): Promise<void> {
-  const half = `${data}.${process.pid}`;
-  await rm(half, { recursive: true, force: true });
-  await mkdir(half, { mode: 0o700 });
-  const password = join(dir, "password");
-  await writeFile(password, randomBytes(24).toString("hex"), { mode: 0o600 });
-  if (user !== undefined) {
-    await chown(half, user.uid, user.gid);
-    await chown(password, user.uid, user.gid);
-  }
-  const args = [
-    `--pgdata=${half}`,
-    `--username=${USER}`,
-    `--pwfile=${password}`,
-    "--auth=scram-sha-256",
-    // The same order of text on every machine, whatever locales it has.
-    "--encoding=UTF8",
-    "--locale=C",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
-    "--no-instructions",
-    ...(settings.fsync === "off" ? ["--no-sync"] : []),
-  ];
-  try {
-    await run(binaries.initdb, args, {
-      cwd: dir,
-      env: { PATH: process.env.PATH ?? "", LC_ALL: "C", TZ: "UTC" },
-      ...user,
-    });
-  } catch (error) {
-    await rm(half, { recursive: true, force: true });
-    const { stderr = "" } = error as { stderr?: string };
-    throw new ServerStartError(WHAT, "initdb failed", stderr.trim(), error);
-  }
-  await rename(half, data);
-}
-
 /**
  * After a `kill -9` of the postmaster its backends can outlive it for a moment. Postgres refuses to start while
  * one of them still holds the shared memory, so a start after a crash is tried again for a while.
  */
-async function launchOn(home: Home, port: number): Promise<KeptProcess> {
+async function launchOn(home: PostgresHome, port: number): Promise<KeptProcess> {
   const [leftover] = (await readFile(join(home.data, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
   if (!leftover) return await launchOnce(home, port);
   await stopLeftover(WHAT, Number(leftover), home.data, "SIGINT");
@@ -207,7 +148,7 @@ async function launchOn(home: Home, port: number): Promise<KeptProcess> {
   }
 }
 
-async function launchOnce(home: Home, port: number): Promise<KeptProcess> {
+async function launchOnce(home: PostgresHome, port: number): Promise<KeptProcess> {
   const { binaries, user, dir, data, settings, throwaway } = home;
   const log = join(dir, "postgres.log");
   const server = await keep({
@@ -231,7 +172,7 @@ async function launchOnce(home: Home, port: number): Promise<KeptProcess> {
 }
 
 /** Only our server knows the password, so an answer comes from it and from no other on this port. */
-async function makeDatabase(home: Home, port: number): Promise<void> {
+async function makeDatabase(home: PostgresHome, port: number): Promise<void> {
   const client = new pg.Client({
     connectionString: urlOf(home, port, "postgres"),
     connectionTimeoutMillis: 5_000,
@@ -246,17 +187,6 @@ async function makeDatabase(home: Home, port: number): Promise<void> {
   }
 }
 
-function urlOf(home: Home, port: number, database: string): string {
+function urlOf(home: PostgresHome, port: number, database: string): string {
   return `postgres://${USER}:${home.password}@127.0.0.1:${port}/${database}`;
-}
-
-async function removeAll(folders: readonly string[]): Promise<void> {
-  for (const folder of folders) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -3,6 +3,7 @@ import { checkpoint } from "../checkpoints.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
+import { onStandby } from "../entities/standby.js";
 import {
   type Credit,
   compareKeys,
@@ -200,6 +201,9 @@ async function withRedeliveries(
       throw new Error(`credit ${creditKeyText(movement)} is neither new nor recorded`);
     settlements.push({ kind: "redelivered", movement, recorded: outcome });
   }
+  // Whoever hears "redelivered" forgets the movement. If the primary alone has it, the standby that takes over would
+  // never get it. A transaction that recorded something has waited for the standby already, with all that it has found.
+  if (decided.length === 0) await onStandby(dataSource.manager);
   return settlements;
 }
 

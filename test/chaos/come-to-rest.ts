@@ -2,10 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { streamKey } from "../../src/consumers/stream-keys.js";
 import type { RedisServer } from "../../src/machine/redis.js";
+import { killQuietly } from "../support/kill.js";
 import { POLITE } from "./ear.js";
 import { writable } from "./faults/postgres.js";
 import type { Scene } from "./scene.js";
-import { killQuietly, onRedis } from "./servers.js";
+import { onRedis } from "./servers.js";
 import type { Shop } from "./shop.js";
 import type { World } from "./world.js";
 

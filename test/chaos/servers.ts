@@ -1,13 +1,10 @@
-import { execFile } from "node:child_process";
 import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { Redis } from "ioredis";
 import { type PostgresServer, startPostgres } from "../../src/machine/postgres.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
-
-const run = promisify(execFile);
+import { killQuietly } from "../support/kill.js";
 
 /** One to hold streams and jobs, and as many for locks. */
 const LOCK_SERVERS = 3;
@@ -44,14 +41,6 @@ export class Servers implements AsyncDisposable {
       result.status === "fulfilled" ? result.value : null,
     ) as [PostgresServer, RedisServer, ...RedisServer[]];
     return new Servers(postgres, redis, locks);
-  }
-
-  /** `kill -9` of the postmaster and of every process it has: it has to recover from its log. */
-  async killPostgres(): Promise<void> {
-    const backends = await childrenOf(this.postgres.pid);
-    const gone = this.postgres.kill();
-    for (const pid of backends) killQuietly(pid);
-    await gone;
   }
 
   /** `kill -9`; what comes back is empty. */
@@ -98,24 +87,5 @@ export async function onRedis<T>(server: RedisServer, ask: (client: Redis) => Pr
     return await ask(client);
   } finally {
     client.disconnect();
-  }
-}
-
-/** Processes whose parent it is, `ps` itself where it is ours. */
-export async function childrenOf(parent: number): Promise<number[]> {
-  const { stdout } = await run("ps", ["-A", "-o", "pid=,ppid="]);
-  return stdout
-    .trim()
-    .split("\n")
-    .map((line) => line.trim().split(/\s+/).map(Number))
-    .flatMap(([pid, ppid]) => (ppid === parent && pid !== undefined ? [pid] : []));
-}
-
-/** Signals a process that may be gone already. */
-export function killQuietly(pid: number, signal: NodeJS.Signals = "SIGKILL"): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }

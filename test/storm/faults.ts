@@ -4,6 +4,7 @@ import { pause, victim } from "../chaos/faults/roles.js";
 import type { RoleName } from "../chaos/fleet.js";
 import { schedule } from "../chaos/schedule.js";
 import { onRedis } from "../chaos/servers.js";
+import { killWholePostgres } from "../support/kill.js";
 import type { StormWorld } from "./world.js";
 
 type StormFault = {
@@ -73,7 +74,7 @@ const FAULTS: readonly StormFault[] = [
     name: "kill -9 of the whole Postgres server",
     times: 1,
     run: async ({ servers }, dice, signal) => {
-      await servers.killPostgres();
+      await killWholePostgres(servers.postgres);
       await wait(dice.between(0, 1_500), signal);
       await servers.postgres.restart();
     },

@@ -1,4 +1,4 @@
-import { childrenOf } from "../chaos/servers.js";
+import { childrenOf } from "../support/kill.js";
 
 /** Children of this process that still run, without those of before. */
 export async function leftRunning(before: readonly number[] = []): Promise<number[]> {

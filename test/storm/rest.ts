@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { reviveServers, whatIsLeft } from "../chaos/come-to-rest.js";
 import type { NetworkCredit } from "../chaos/ledger.js";
-import { killQuietly } from "../chaos/servers.js";
+import { killQuietly } from "../support/kill.js";
 import type { StormWorld } from "./world.js";
 
 const LOOK_EVERY_MS = 300;

@@ -38,6 +38,18 @@ async function makeTemplate(url: string): Promise<void> {
   await dataSource.destroy();
 }
 
+/** The database of a server that is the test's own, migrated. Closing it leaves it where it is. */
+export async function migratedDatabase(url: string): Promise<TestDatabase> {
+  const dataSource = await connect(url);
+  await dataSource.runMigrations();
+  return {
+    url,
+    dataSource,
+    setReadOnly: (isReadOnly) => setReadOnly(url, new URL(url).pathname.slice(1), isReadOnly),
+    close: () => dataSource.destroy(),
+  };
+}
+
 /** A fresh, migrated database on the shared server. Close it when done. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const { url } = await sharedPostgres();
@@ -50,18 +62,23 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   return {
     url: own,
     dataSource,
-    setReadOnly: async (isReadOnly) => {
-      await onServer(
-        url,
-        `ALTER DATABASE ${name} SET default_transaction_read_only = ${isReadOnly ? "on" : "off"}`,
-      );
-      await onServer(url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
-    },
+    setReadOnly: (isReadOnly) => setReadOnly(url, name, isReadOnly),
     close: async () => {
       await dataSource.destroy();
       await onServer(url, `DROP DATABASE ${name} WITH (FORCE)`);
     },
   };
+}
+
+async function setReadOnly(url: string, name: string, isReadOnly: boolean): Promise<void> {
+  await onServer(
+    url,
+    `ALTER DATABASE ${name} SET default_transaction_read_only = ${isReadOnly ? "on" : "off"}`,
+  );
+  await onServer(
+    url,
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND pid <> pg_backend_pid()`,
+  );
 }
 
 export type EmptyDatabase = { readonly url: string; close(): Promise<void> };

@@ -27,9 +27,13 @@ export class Spine implements AsyncDisposable {
   ) {}
 
   /** A Redis that forgets when it is killed, all of it or what was last: nothing may rest on it. */
-  static async open(mode: LockMode, sandbox: SandboxOptions = {}): Promise<Spine> {
+  static async open(
+    mode: LockMode,
+    sandbox: SandboxOptions = {},
+    databases: () => Promise<TestDatabase> = createTestDatabase,
+  ): Promise<Spine> {
     const [database, server, stage] = await Promise.all([
-      createTestDatabase(),
+      databases(),
       openTestRedis(),
       Stage.open(sandbox),
     ]);

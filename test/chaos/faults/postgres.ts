@@ -1,4 +1,5 @@
 import pg from "pg";
+import { killWholePostgres } from "../../support/kill.js";
 import type { World } from "../world.js";
 import { type Fault, wait } from "./fault.js";
 
@@ -19,7 +20,7 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
     seen: "it recovers from its log; committed transactions are there and are not repeated",
     times: 2,
     run: async (world, dice, signal) => {
-      await world.servers.killPostgres();
+      await killWholePostgres(world.servers.postgres);
       await wait(dice.between(0, 2_000), signal);
       await world.servers.postgres.restart();
     },

@@ -1,5 +1,6 @@
 import { GROUP, streamKey } from "../../../src/consumers/stream-keys.js";
-import { killQuietly, onRedis } from "../servers.js";
+import { killQuietly } from "../../support/kill.js";
+import { onRedis } from "../servers.js";
 import type { World } from "../world.js";
 import { type Fault, wait } from "./fault.js";
 
