@@ -27,6 +27,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "processes/signals": 22,
   "processes/kill-postgres": 20,
   "processes/fail-over-postgres": 24,
+  "processes/standby-behind": 16,
   "settlement/synchronous-standby": 24,
   "machine/postgres-standby": 18,
   "interleavings/recovery": 41,

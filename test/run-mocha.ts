@@ -10,15 +10,22 @@ const ENDS_WITHIN_MS = 20_000;
 const MOCHA = fileURLToPath(import.meta.resolve("mocha/bin/mocha.js"));
 const REPORTER = fileURLToPath(new URL("./reporter.js", import.meta.url));
 
+export type RunOptions = {
+  /** The file that all is written to; where this process writes, by default. */
+  readonly output?: number;
+  /** Beside this process's own. */
+  readonly env?: Readonly<Record<string, string>>;
+};
+
 /**
  * Runs mocha in a process of its own, as the tests expect it, and counts by what mocha says.
  * @param args mocha's; files may be given as they are in the source tree
- * @param output the file that all is written to; where this process writes, by default
  */
-export async function runMocha(args: readonly string[], output?: number): Promise<Report> {
+export async function runMocha(args: readonly string[], { output, env }: RunOptions = {}): Promise<Report> {
   const to = output ?? "inherit";
   const mocha = fork(MOCHA, [...optionsFor(args), "--reporter", REPORTER], {
     stdio: ["inherit", to, to, "ipc"],
+    env: { ...process.env, ...env },
   });
   const tell = (text: string) =>
     output === undefined ? console.error(text) : writeSync(output, `${text}\n`);

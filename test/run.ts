@@ -46,7 +46,7 @@ async function runHalves(): Promise<Report[]> {
   const color = process.stdout.isTTY ? ["--color"] : [];
   try {
     console.log("\nTwo halves of the test files run at once. The first:");
-    const running = [runMocha(first), runMocha([...second, ...color], output)];
+    const running = [runMocha(first), runMocha([...second, ...color], { output })];
     await running[0];
     console.log("The second half, as soon as it has ended:");
     const reports = await Promise.all(running);

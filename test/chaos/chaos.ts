@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { PostgresKind } from "../support/backends/postgres.js";
 import { endAllFaults } from "./come-to-rest.js";
 import type { Ends } from "./ends.js";
 import { Course, type CourseOptions } from "./faults/course.js";
@@ -14,6 +15,8 @@ export type ChaosOptions = CourseOptions & {
   readonly rate: number;
   /** How to do the same again. */
   readonly command: string;
+  /** What the world stands on; the one of `npm ci` when left out. */
+  readonly postgres?: PostgresKind;
   /** A folder for the newest lines of every role. */
   readonly logs?: string;
 };
@@ -28,7 +31,7 @@ const MANNERS = { refuses: 0.01, dawdles: 0.01, saysNothing: 0.001 };
 export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Report> {
   const { say, seed } = options;
   say(`starting Postgres, four Redis, a sandbox network and all roles; seed ${seed}`);
-  const world = await openWorld(seed, ends);
+  const world = await openWorld(seed, ends, options.postgres);
   const load = new Load(world, seed + 1, options.rate);
   ends.push(() => load.stop());
   const figures = new FigureReader(world.fleet);

@@ -3,7 +3,8 @@
  * nothing was doubled. Exit code 0 only when every guarantee held.
  */
 import { writeFile } from "node:fs/promises";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { POSTGRES_KINDS, type PostgresKind } from "../support/backends/postgres.js";
 import { runChaos } from "./chaos.js";
 import { Ends } from "./ends.js";
 import { isGreen, toMarkdown } from "./report.js";
@@ -13,6 +14,7 @@ type Options = {
   seed?: number;
   rate: number;
   only?: string[];
+  postgres: PostgresKind;
   json?: string;
   markdown?: string;
   logs?: string;
@@ -28,6 +30,11 @@ const program = new Command("./dev chaos")
   .option("--seed <n>", "the same seed does the same things; a new one when left out", positive)
   .option("--rate <n>", "orders per second, each about one credit", positive, RATE)
   .option("--only <faults...>", "only these faults, by name")
+  .addOption(
+    new Option("--postgres <kind>", "what the books are in; `standby` can fail over")
+      .choices(POSTGRES_KINDS)
+      .default("embedded"),
+  )
   .option("--json <file>", "write all figures there")
   .option("--markdown <file>", "write the table there, as docs/reliability.md has it")
   .option("--logs <folder>", "write the newest log lines of every role there")
@@ -46,13 +53,14 @@ async function main(options: Options): Promise<void> {
     if (!options.quiet) process.stdout.write(`${at} s  ${line}\n`);
   };
   try {
-    const { seed = newSeed(), minutes, rate, only, logs } = options;
+    const { seed = newSeed(), minutes, rate, only, postgres, logs } = options;
     const command = [
       `./dev chaos --minutes ${minutes} --seed ${seed}`,
       ...(rate === RATE ? [] : [`--rate ${rate}`]),
+      ...(postgres === "embedded" ? [] : [`--postgres ${postgres}`]),
       ...(only === undefined ? [] : [`--only ${only.map((name) => JSON.stringify(name)).join(" ")}`]),
     ].join(" ");
-    const chosen = { ...(only && { only }), ...(logs !== undefined && { logs }) };
+    const chosen = { postgres, ...(only && { only }), ...(logs !== undefined && { logs }) };
     const report = await runChaos({ seed, minutes, rate, command, say, short: minutes < 4, ...chosen }, ends);
     if (options.json !== undefined) await writeFile(options.json, JSON.stringify(report, null, 2));
     const text = toMarkdown(report);

@@ -2,9 +2,11 @@ import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { type PostgresServer, startPostgres } from "../../src/machine/postgres.js";
+import type { PostgresServer } from "../../src/machine/postgres.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { PostgresKind } from "../support/backends/postgres.js";
 import { killQuietly } from "../support/kill.js";
+import { startPostgresSide } from "./postgres-side.js";
 
 /** One to hold streams and jobs, and as many for locks. */
 const LOCK_SERVERS = 3;
@@ -18,8 +20,7 @@ export class Servers implements AsyncDisposable {
     readonly locks: readonly RedisServer[],
   ) {}
 
-  /** Durable, unlike in other tests: what it calls committed must be there after `kill -9`. */
-  static async start(): Promise<Servers> {
+  static async start(postgresKind: PostgresKind = "embedded"): Promise<Servers> {
     const started: AsyncDisposable[] = [];
     const noted = async <T extends AsyncDisposable>(starting: Promise<T>): Promise<T> => {
       const server = await starting;
@@ -28,7 +29,7 @@ export class Servers implements AsyncDisposable {
     };
     const memory = () => noted(startRedis({ appendonly: false, settings: { dbfilename: "dump.rdb" } }));
     const all = await Promise.allSettled([
-      noted(startPostgres()),
+      noted(startPostgresSide(postgresKind)),
       memory(),
       ...Array.from({ length: LOCK_SERVERS }, memory),
     ]);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
+import { postgresKind } from "../support/backends/postgres.js";
 import { runChaos } from "./chaos.js";
 import { Ends } from "./ends.js";
 import { isGreen, type Report, toMarkdown } from "./report.js";
@@ -33,6 +34,8 @@ const ONLY = [
   "poison record in Horizon's feed",
 ];
 
+const FAIL_OVER = ["primary of Postgres killed, standby promoted", "kill -9 of the standby of Postgres"];
+
 /** For all of it. The end waits for conditions: on a slow machine it takes longer, and is no less right. */
 const DEADLINE_MS = 900_000;
 
@@ -47,9 +50,19 @@ describe(`chaos, ${MINUTES} minute of it, seed ${SEED}`, function () {
   it("G1 to G5: whatever was killed, paused, cut or flushed: every credit in one place, every event told", async () => {
     const lines: string[] = [];
     const say = (line: string) => lines.push(line);
-    const only = ONLY.map((name) => JSON.stringify(name)).join(" ");
-    const command = `./dev chaos --minutes ${MINUTES} --seed ${SEED} --rate ${RATE} --only ${only}`;
-    const options = { seed: SEED, minutes: MINUTES, rate: RATE, short: true, only: ONLY, atLeast: AT_LEAST };
+    const postgres = postgresKind();
+    const only = postgres === "standby" ? [...ONLY, ...FAIL_OVER] : ONLY;
+    const names = only.map((name) => JSON.stringify(name)).join(" ");
+    const command = `./dev chaos --minutes ${MINUTES} --seed ${SEED} --rate ${RATE} --postgres ${postgres} --only ${names}`;
+    const options = {
+      seed: SEED,
+      minutes: MINUTES,
+      rate: RATE,
+      short: true,
+      only,
+      postgres,
+      atLeast: AT_LEAST,
+    };
     const report = await beforeTheDeadline(runChaos({ ...options, command, say }, ends), lines);
     const story = `${lines.join("\n")}\n${toMarkdown(report)}`;
     if (!isGreen(report)) throw new Error(story);

@@ -3,6 +3,7 @@ import { createDataSource } from "../../src/entities/data-source.js";
 import { migrate } from "../../src/entities/migrate.js";
 import { freePort } from "../../src/machine/free-port.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import type { PostgresKind } from "../support/backends/postgres.js";
 import { Dice } from "./dice.js";
 import { Ear } from "./ear.js";
 import type { Ends } from "./ends.js";
@@ -59,8 +60,8 @@ export type World = Scene & {
  * Starts everything. What is started is in `ends` at once, so that a failure or a Ctrl-C in the middle leaves nothing.
  * @param seed for the receivers' manners
  */
-export async function openWorld(seed: number, ends: Ends): Promise<World> {
-  const servers = await Servers.start();
+export async function openWorld(seed: number, ends: Ends, postgresKind?: PostgresKind): Promise<World> {
+  const servers = await Servers.start(postgresKind);
   ends.push(() => servers[Symbol.asyncDispose]());
   const port = await freePort();
   const network = new Member({

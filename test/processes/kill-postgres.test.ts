@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { type PostgresServer, startPostgres } from "../../src/machine/postgres.js";
+import type { PostgresServer } from "../../src/machine/postgres.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { startTestPostgres } from "../support/backends/postgres.js";
 import {
   aSession,
   creditFor,
@@ -25,7 +26,7 @@ for (const mode of ["optional", "off"] as const) {
 
     beforeEach(async () => {
       // Durable, as in production: what it said is committed must be there after the crash.
-      [postgres, server] = await Promise.all([startPostgres(), startRedis({ appendonly: false })]);
+      [postgres, server] = await Promise.all([startTestPostgres(), startRedis({ appendonly: false })]);
       redis = plainRedis(server.url);
     });
     afterEach(async () => {

@@ -1,7 +1,8 @@
 import pg from "pg";
 import type { DataSource } from "typeorm";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { type PostgresServer, startPostgres } from "../../src/machine/postgres.js";
+import type { PostgresServer } from "../../src/machine/postgres.js";
+import { postgresKind, startTestPostgres } from "./backends/postgres.js";
 
 /** One real server for the whole run, started by the first test that needs it. */
 let server: Promise<PostgresServer> | null = null;
@@ -14,7 +15,12 @@ after(async () => {
 
 export async function sharedPostgres(): Promise<PostgresServer> {
   // Not durable on purpose: what a test asserts after a crash of Postgres uses a server of its own.
-  server ??= startPostgres({ settings: { fsync: "off", synchronous_commit: "off", max_connections: "200" } });
+  server ??= startTestPostgres({
+    fsync: "off",
+    // Where there is a standby, whatever is committed shall wait for it.
+    ...(postgresKind() !== "standby" && { synchronous_commit: "off" }),
+    max_connections: "200",
+  });
   return server;
 }
 

@@ -32,11 +32,7 @@ export class Spine implements AsyncDisposable {
     sandbox: SandboxOptions = {},
     databases: () => Promise<TestDatabase> = createTestDatabase,
   ): Promise<Spine> {
-    const [database, server, stage] = await Promise.all([
-      databases(),
-      openTestRedis(),
-      Stage.open(sandbox),
-    ]);
+    const [database, server, stage] = await Promise.all([databases(), openTestRedis(), Stage.open(sandbox)]);
     const payer = stage.account("100000");
     const owner = await watchOnStage(database.dataSource, stage);
     return new Spine(database, server, server.client, stage, payer, owner, mode);

@@ -5,7 +5,7 @@ import type { FaultRow } from "../report.js";
 import { type Step, schedule } from "../schedule.js";
 import type { World } from "../world.js";
 import { FAULTS, faultNamed } from "./catalog.js";
-import { wait } from "./fault.js";
+import { type Fault, wait } from "./fault.js";
 
 export type CourseOptions = {
   readonly seed: number;
@@ -34,6 +34,8 @@ const BOOKED = "SELECT count(*)::int AS n FROM credits";
 export class Course {
   /** Faults that this machine can't do, each with the reason. */
   readonly skipped: readonly string[];
+  /** Those of this run's world, in the catalogue's order: the seed decides among them. */
+  readonly #catalogue: readonly Fault[];
   readonly #done = new Map<string, number>();
   readonly #failed = new Map<string, string[]>();
   readonly #recoveries = new Map<string, number[]>();
@@ -50,7 +52,10 @@ export class Course {
     private readonly options: CourseOptions,
   ) {
     const { only, short } = options;
-    const wanted = only?.map(faultNamed) ?? FAULTS.filter(({ long }) => !(short && long));
+    this.#catalogue = FAULTS.filter(({ on }) => on?.(world) ?? true);
+    const foreign = only?.find((name) => !this.#catalogue.includes(faultNamed(name)));
+    if (foreign !== undefined) throw new Error(`${foreign} needs other servers than those of this run`);
+    const wanted = only?.map(faultNamed) ?? this.#catalogue.filter(({ long }) => !(short && long));
     this.#wanted = new Set(wanted.map(({ name }) => name));
     this.skipped = wanted.flatMap(({ name, missing }) => {
       const why = missing?.() ?? null;
@@ -62,7 +67,7 @@ export class Course {
   /** Resolves when the time is over and every fault has ended, or after `stop`. */
   async run(): Promise<void> {
     this.#startedAt = performance.now();
-    for (const step of schedule(this.options.seed, FAULTS, PACE)) {
+    for (const step of schedule(this.options.seed, this.#catalogue, PACE)) {
       if (!this.#isItsTurn(step.fault)) continue;
       await wait(step.gapMs, this.#stopping.signal);
       if (await this.#isOver()) break;

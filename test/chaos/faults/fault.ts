@@ -11,6 +11,8 @@ export type Fault = {
   readonly times: number;
   /** It takes so long that others happen meanwhile, and short runs leave it out. */
   readonly long?: boolean;
+  /** What it is for, where that is not every run: it is no part of the schedule of the others. */
+  readonly on?: (world: World) => boolean;
   /** Why it can't be done on this machine; null if it can. */
   readonly missing?: () => string | null;
   /**

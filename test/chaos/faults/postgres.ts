@@ -1,5 +1,6 @@
 import pg from "pg";
 import { killWholePostgres } from "../../support/kill.js";
+import { hasStandby, pairOf } from "../postgres-side.js";
 import type { World } from "../world.js";
 import { type Fault, wait } from "./fault.js";
 
@@ -33,6 +34,30 @@ export const POSTGRES_FAULTS: readonly Fault[] = [
       await setReadOnly(world, "ALTER SYSTEM SET default_transaction_read_only = on");
       await wait(dice.between(1_500, 4_000), signal);
       await writable(world);
+    },
+  },
+  {
+    name: "primary of Postgres killed, standby promoted",
+    seen: "nothing that was acknowledged is missing; nothing is called committed until there is a standby again",
+    times: 3,
+    on: hasStandby,
+    run: async (world, _dice, signal) => {
+      const pair = pairOf(world);
+      await pair.paired(signal);
+      await pair.failOver();
+    },
+  },
+  {
+    name: "kill -9 of the standby of Postgres",
+    seen: "commits wait until it is back, and nothing is lost",
+    times: 2,
+    on: hasStandby,
+    run: async (world, dice, signal) => {
+      const pair = pairOf(world);
+      await pair.paired(signal);
+      await pair.standby.kill();
+      await wait(dice.between(1_000, 5_000), signal);
+      await pair.standby.restart();
     },
   },
 ];

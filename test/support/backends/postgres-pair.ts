@@ -100,29 +100,30 @@ export class PostgresPair implements PostgresServer {
    */
   async failOver(): Promise<void> {
     await this.#rebuilt;
-    const old = this.#primary;
-    await killWholePostgres(old);
+    await killWholePostgres(this.#primary);
     this.address.move(null);
     await this.promote();
-    await old.stop();
   }
 
-  /** The standby takes over from a primary that is gone for good. */
+  /** The standby takes over from a primary that was killed. */
   async promote(): Promise<void> {
+    const old = this.#primary;
     const heir = this.standby;
     await ask(heir.url, "SELECT pg_promote()");
     this.#primary = heir;
     this.#standby = null;
     this.#failovers++;
     this.address.move(heir.port);
+    await old.stop();
     this.#rebuilt = this.#rebuild();
   }
 
   /** Resolves when the standby follows, and COMMIT waits for it where that is asked for. */
-  async paired(): Promise<void> {
+  async paired(signal?: AbortSignal): Promise<void> {
     await this.#rebuilt;
     const state = this.options.synchronous === false ? "async" : "sync";
     while (!this.#stopping) {
+      signal?.throwIfAborted();
       const found = await this.onPrimary(
         `SELECT FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = '${state}'`,
       ).catch(() => []);
@@ -133,6 +134,10 @@ export class PostgresPair implements PostgresServer {
 
   async onPrimary(statement: string): Promise<Record<string, unknown>[]> {
     return await ask(this.#primary.url, statement);
+  }
+
+  async onStandby(statement: string): Promise<Record<string, unknown>[]> {
+    return await ask(this.standby.url, statement);
   }
 
   async kill(): Promise<void> {
