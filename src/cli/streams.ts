@@ -1,11 +1,13 @@
 import type { Command } from "commander";
-import type { Redis } from "ioredis";
-import { connectRedis } from "../consumers/redis-connections.js";
-import { leaderKey, streamKey } from "../consumers/stream-keys.js";
+import type { Cluster, Redis } from "ioredis";
+import { accountOf } from "../consumers/shards.js";
+import { leaderKey, type StreamName, streamKey } from "../consumers/stream-keys.js";
 import { createLogger } from "../logging.js";
-import type { AccountId } from "../stellar/credit.js";
+import { isCluster, type RedisClient } from "../redis/client.js";
+import { connectRedis } from "../redis/connect.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
+import { redisTarget } from "./redis-target.js";
 
 /** Keys that Redis looks through in one step. */
 const SCAN_COUNT = 1_000;
@@ -35,10 +37,10 @@ this, start them. Safe at any time: what is fetched twice is recognised.`,
 async function reset(isSure: boolean): Promise<boolean> {
   const config = await readEnvironment();
   const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "streams");
-  const redis = connectRedis(config.REDIS_URL, "paidonce-streams", logger);
+  const redis = connectRedis(redisTarget(config), "paidonce-streams", logger);
   try {
-    const accounts = await accountsWithStreams(redis);
-    for (const account of accounts) {
+    const streams = await streamsThere(redis);
+    for (const account of new Set(streams.map(accountOf))) {
       const leader = await redis.get(leaderKey(account));
       if (leader === null) continue;
       process.stderr.write(
@@ -46,12 +48,12 @@ async function reset(isSure: boolean): Promise<boolean> {
       );
       return false;
     }
-    for (const account of accounts) {
-      const entries = await redis.xlen(streamKey(account));
-      if (isSure) await redis.del(streamKey(account));
-      process.stdout.write(`${account}: ${isSure ? "deleted" : "would delete"}, ${entries} entries\n`);
+    for (const stream of streams) {
+      const entries = await redis.xlen(streamKey(stream));
+      if (isSure) await redis.del(streamKey(stream));
+      process.stdout.write(`${stream}: ${isSure ? "deleted" : "would delete"}, ${entries} entries\n`);
     }
-    if (accounts.length === 0) process.stdout.write("there are no streams\n");
+    if (streams.length === 0) process.stdout.write("there are no streams\n");
     else if (!isSure) process.stdout.write("nothing was deleted: run it with --yes\n");
     return true;
   } finally {
@@ -60,12 +62,21 @@ async function reset(isSure: boolean): Promise<boolean> {
 }
 
 /** Those that Redis has: an account whose row the database lost has a stream all the same. */
-async function accountsWithStreams(redis: Redis): Promise<AccountId[]> {
-  const [before = "", after = ""] = streamKey("*" as AccountId).split("*");
-  const accounts = new Set<AccountId>();
-  const pages = redis.scanStream({ match: streamKey("*" as AccountId), count: SCAN_COUNT });
-  for await (const page of pages as AsyncIterable<string[]>) {
-    for (const key of page) accounts.add(key.slice(before.length, -after.length) as AccountId);
+async function streamsThere(redis: RedisClient): Promise<StreamName[]> {
+  const any = streamKey("*" as StreamName);
+  const [before = "", after = ""] = any.split("*");
+  const streams = new Set<StreamName>();
+  for (const node of isCluster(redis) ? await mastersOf(redis) : [redis]) {
+    const pages = node.scanStream({ match: any, count: SCAN_COUNT });
+    for await (const page of pages as AsyncIterable<string[]>) {
+      for (const key of page) streams.add(key.slice(before.length, -after.length) as StreamName);
+    }
   }
-  return [...accounts].sort();
+  return [...streams].sort();
+}
+
+/** A cluster's client knows its nodes only once it has asked one of them. */
+async function mastersOf(cluster: Cluster): Promise<Redis[]> {
+  await cluster.ping();
+  return cluster.nodes("master");
 }

@@ -33,7 +33,7 @@ for (const mode of ["optional", "off"] as const) {
       const all = await spine.sessions(ROUNDS * PER_ROUND);
       const env = {
         DATABASE_URL: pair.url,
-        REDIS_URL: spine.server.url,
+        ...spine.server.env,
         HORIZON_URL: spine.stage.sandbox.url,
         NETWORK_PASSPHRASE: spine.stage.network.passphrase,
         LOCKS: mode,

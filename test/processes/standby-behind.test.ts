@@ -30,7 +30,7 @@ describe("an asynchronous standby that was behind is promoted", () => {
 
   const environment = () => ({
     DATABASE_URL: pair.url,
-    REDIS_URL: spine.server.url,
+    ...spine.server.env,
     HORIZON_URL: spine.stage.sandbox.url,
     NETWORK_PASSPHRASE: spine.stage.network.passphrase,
   });
