@@ -5,6 +5,7 @@ import type { LedgerSequence } from "../../src/stellar/operation-id.js";
 import { CLI } from "../support/role-process.js";
 import type { Books } from "./books.js";
 import type { DriverLedger, NetworkCredit } from "./ledger.js";
+import { environmentOf } from "./redis-side.js";
 import type { Scene } from "./scene.js";
 import type { Shop } from "./shop.js";
 
@@ -44,7 +45,7 @@ export async function auditAll(
   const env = {
     PATH: process.env.PATH ?? "",
     DATABASE_URL: databaseUrl,
-    REDIS_URL: redis.url,
+    ...environmentOf(redis),
     HORIZON_URL: sandbox.url,
     NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
     LOG_LEVEL: "warn",

@@ -1,6 +1,5 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { PostgresKind } from "../support/backends/postgres.js";
 import { endAllFaults } from "./come-to-rest.js";
 import type { Ends } from "./ends.js";
 import { Course, type CourseOptions } from "./faults/course.js";
@@ -8,15 +7,14 @@ import { FigureReader } from "./figures.js";
 import { Load } from "./load.js";
 import { finding, prove } from "./prove.js";
 import { type Report, tooManyFailed } from "./report.js";
-import { openWorld, type World } from "./world.js";
+import { openWorld, type ServerKinds, type World } from "./world.js";
 
 export type ChaosOptions = CourseOptions & {
   /** Orders per second: about as many credits. */
   readonly rate: number;
   /** How to do the same again. */
   readonly command: string;
-  /** What the world stands on; the one of `npm ci` when left out. */
-  readonly postgres?: PostgresKind;
+  readonly servers?: ServerKinds;
   /** A folder for the newest lines of every role. */
   readonly logs?: string;
 };
@@ -30,8 +28,8 @@ const MANNERS = { refuses: 0.01, dawdles: 0.01, saysNothing: 0.001 };
  */
 export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Report> {
   const { say, seed } = options;
-  say(`starting Postgres, four Redis, a sandbox network and all roles; seed ${seed}`);
-  const world = await openWorld(seed, ends, options.postgres);
+  say(`starting Postgres, Redis, a sandbox network and all roles; seed ${seed}`);
+  const world = await openWorld(seed, ends, options.servers);
   const load = new Load(world, seed + 1, options.rate);
   ends.push(() => load.stop());
   const figures = new FigureReader(world.fleet);

@@ -1,13 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { streamKey } from "../../src/consumers/stream-keys.js";
-import type { RedisServer } from "../../src/machine/redis.js";
+import { watchedStreams } from "../../src/consumers/watched-streams.js";
 import { killQuietly } from "../support/kill.js";
 import { POLITE } from "./ear.js";
 import { writable } from "./faults/postgres.js";
+import { onRedis, reviveRedis } from "./redis-side.js";
 import type { Scene } from "./scene.js";
-import { onRedis } from "./servers.js";
-import type { Shop } from "./shop.js";
 import type { World } from "./world.js";
 
 const LOOK_EVERY_MS = 250;
@@ -33,16 +32,14 @@ const LEFT = `
          (SELECT count(*) FROM webhook_deliveries WHERE state IN ('pending', 'sending'))::int AS undelivered`;
 
 /** Where to look for what is under way. */
-type Watched = Pick<Scene, "dataSource" | "redis"> & {
-  readonly street: { readonly shops: readonly Pick<Shop, "account">[] };
-};
+type Watched = Pick<Scene, "dataSource" | "redis">;
 
 /** Ends every fault, whatever state it was left in; a server that does not answer is started again. */
 export async function endAllFaults(world: World): Promise<void> {
   world.links.openAll();
   world.ear.manners = POLITE;
   await world.sandbox.clearFaults();
-  for (const server of [world.servers.redis, ...world.servers.locks]) killQuietly(server.pid, "SIGCONT");
+  for (const server of world.servers.locks) killQuietly(server.pid, "SIGCONT");
   for (const member of world.fleet.members) member.signal("SIGCONT");
   await reviveServers(world);
   await writable(world);
@@ -50,12 +47,8 @@ export async function endAllFaults(world: World): Promise<void> {
 
 /** Starts again what does not answer. */
 export async function reviveServers({ servers }: Pick<World, "servers">): Promise<void> {
-  await Promise.all([servers.redis, ...servers.locks].map(revive));
+  await Promise.all([servers.redis, ...servers.locks].map(reviveRedis));
   await revivePostgres(servers);
-}
-
-async function revive(server: RedisServer): Promise<void> {
-  await onRedis(server, (redis) => redis.ping()).catch(() => server.restart());
 }
 
 /** One that recovers from a crash answers after a while, and must be left to it. */
@@ -103,7 +96,7 @@ export async function comeToRest(
 
 /** @returns what is under way, in words; empty when the system is at rest */
 export async function whatIsLeft(
-  { dataSource, redis: server, street }: Watched,
+  { dataSource, redis: server }: Watched,
   last: ReadonlyMap<string, bigint>,
 ): Promise<string[]> {
   const left: string[] = [];
@@ -116,9 +109,9 @@ export async function whatIsLeft(
     }
   }
   await onRedis(server, async (redis) => {
-    for (const { account } of street.shops) {
-      const length = await redis.xlen(streamKey(account));
-      if (length > 0) left.push(`${length} entries in the stream of ${account}`);
+    for (const stream of await watchedStreams(dataSource.manager)) {
+      const length = await redis.xlen(streamKey(stream));
+      if (length > 0) left.push(`${length} entries in the stream ${stream}`);
     }
   });
   const [row]: { unnumbered: number; undelivered: number; processing: number }[] =

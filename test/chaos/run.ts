@@ -7,6 +7,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { POSTGRES_KINDS, type PostgresKind } from "../support/backends/postgres.js";
 import { runChaos } from "./chaos.js";
 import { Ends } from "./ends.js";
+import { REDIS_KINDS, type RedisKind } from "./redis-side.js";
 import { isGreen, toMarkdown } from "./report.js";
 
 type Options = {
@@ -15,6 +16,7 @@ type Options = {
   rate: number;
   only?: string[];
   postgres: PostgresKind;
+  redis: RedisKind;
   json?: string;
   markdown?: string;
   logs?: string;
@@ -35,6 +37,14 @@ const program = new Command("./dev chaos")
       .choices(POSTGRES_KINDS)
       .default("embedded"),
   )
+  .addOption(
+    new Option(
+      "--redis <kind>",
+      "what holds streams, jobs and locks; `cluster` has three masters and three replicas",
+    )
+      .choices(REDIS_KINDS)
+      .default("single"),
+  )
   .option("--json <file>", "write all figures there")
   .option("--markdown <file>", "write the table there, as docs/reliability.md has it")
   .option("--logs <folder>", "write the newest log lines of every role there")
@@ -53,14 +63,19 @@ async function main(options: Options): Promise<void> {
     if (!options.quiet) process.stdout.write(`${at} s  ${line}\n`);
   };
   try {
-    const { seed = newSeed(), minutes, rate, only, postgres, logs } = options;
+    const { seed = newSeed(), minutes, rate, only, postgres, redis, logs } = options;
     const command = [
       `./dev chaos --minutes ${minutes} --seed ${seed}`,
       ...(rate === RATE ? [] : [`--rate ${rate}`]),
       ...(postgres === "embedded" ? [] : [`--postgres ${postgres}`]),
+      ...(redis === "single" ? [] : [`--redis ${redis}`]),
       ...(only === undefined ? [] : [`--only ${only.map((name) => JSON.stringify(name)).join(" ")}`]),
     ].join(" ");
-    const chosen = { postgres, ...(only && { only }), ...(logs !== undefined && { logs }) };
+    const chosen = {
+      servers: { postgres, redis },
+      ...(only && { only }),
+      ...(logs !== undefined && { logs }),
+    };
     const report = await runChaos({ seed, minutes, rate, command, say, short: minutes < 4, ...chosen }, ends);
     if (options.json !== undefined) await writeFile(options.json, JSON.stringify(report, null, 2));
     const text = toMarkdown(report);

@@ -1,7 +1,7 @@
 import type { DataSource } from "typeorm";
-import type { RedisServer } from "../../src/machine/redis.js";
 import type { Ear } from "./ear.js";
 import type { DriverLedger } from "./ledger.js";
+import type { ChaosRedis } from "./redis-side.js";
 import type { SandboxClient } from "./sandbox-client.js";
 import type { Street } from "./shop.js";
 
@@ -11,7 +11,7 @@ export type Scene = {
   /** The driver's own eyes: straight to Postgres, past every link. */
   readonly dataSource: DataSource;
   /** Streams and jobs. */
-  readonly redis: RedisServer;
+  readonly redis: ChaosRedis;
   readonly sandbox: SandboxClient;
   readonly street: Street;
   readonly ledger: DriverLedger;

@@ -4,6 +4,7 @@ import { migrate } from "../../src/entities/migrate.js";
 import { freePort } from "../../src/machine/free-port.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import type { PostgresKind } from "../support/backends/postgres.js";
+import { RedisCluster } from "../support/backends/redis-cluster.js";
 import { Dice } from "./dice.js";
 import { Ear } from "./ear.js";
 import type { Ends } from "./ends.js";
@@ -11,6 +12,7 @@ import { Fleet, Member, type MemberSpec, type RoleName } from "./fleet.js";
 import { DriverLedger } from "./ledger.js";
 import { Links } from "./links.js";
 import { Payer } from "./payer.js";
+import { type ChaosRedis, environmentOf, type RedisKind } from "./redis-side.js";
 import { SandboxClient } from "./sandbox-client.js";
 import type { Scene } from "./scene.js";
 import { Servers } from "./servers.js";
@@ -47,6 +49,9 @@ export const IMPATIENT: Readonly<Record<string, string>> = {
   RECOVERY_AFTER_SECONDS: "5",
 };
 
+/** What a run stands on; one server of each by default. */
+export type ServerKinds = { readonly postgres?: PostgresKind; readonly redis?: RedisKind };
+
 /** Everything that a run consists of. */
 export type World = Scene & {
   readonly servers: Servers;
@@ -60,8 +65,8 @@ export type World = Scene & {
  * Starts everything. What is started is in `ends` at once, so that a failure or a Ctrl-C in the middle leaves nothing.
  * @param seed for the receivers' manners
  */
-export async function openWorld(seed: number, ends: Ends, postgresKind?: PostgresKind): Promise<World> {
-  const servers = await Servers.start(postgresKind);
+export async function openWorld(seed: number, ends: Ends, kinds: ServerKinds = {}): Promise<World> {
+  const servers = await Servers.start(kinds.postgres, kinds.redis);
   ends.push(() => servers[Symbol.asyncDispose]());
   const port = await freePort();
   const network = new Member({
@@ -86,12 +91,12 @@ export async function openWorld(seed: number, ends: Ends, postgresKind?: Postgre
   ends.push(() => ear.stop());
   const street = await openStreet(dataSource, sandbox, ACCOUNTS, (merchantId) => `${ear.url}/${merchantId}`);
   const links = await Links.open(
-    { postgres: servers.postgres.url, redis: servers.redis.url, horizon: sandbox.url },
+    { postgres: servers.postgres.url, redis: someUrlOf(servers.redis), horizon: sandbox.url },
     servers.locks.map(({ url }) => url),
   );
   ends.push(async () => links.stop());
   const apiPort = await freePort();
-  const fleet = new Fleet(await specs(links, apiPort));
+  const fleet = new Fleet(await specs(links, apiPort, servers.redis));
   ends.push(() => fleet.end());
   await fleet.start();
   const ledger = new DriverLedger();
@@ -102,7 +107,7 @@ export async function openWorld(seed: number, ends: Ends, postgresKind?: Postgre
   return { ...scene, servers, links, fleet, payer, apiUrl };
 }
 
-async function specs(links: Links, apiPort: number): Promise<MemberSpec[]> {
+async function specs(links: Links, apiPort: number, redis: ChaosRedis): Promise<MemberSpec[]> {
   const adminKey = randomBytes(32).toString("hex");
   const titles = ROLES.flatMap(([role, count]) =>
     Array.from({ length: count }, (_, i) => ({ role, title: `${role} ${i + 1}` })),
@@ -113,10 +118,9 @@ async function specs(links: Links, apiPort: number): Promise<MemberSpec[]> {
       const env = {
         ...IMPATIENT,
         DATABASE_URL: own.postgres.url,
-        REDIS_URL: own.redis.url,
+        ...redisEnvironment(redis, own.redis.url, links.locks),
         HORIZON_URL: own.horizon.url,
         NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
-        LOCK_REDIS_URLS: links.locks.map(({ url }) => url).join(),
         ADMIN_KEY: adminKey,
         PORT: String(apiPort),
         ...(role === "consume" ? { METRICS_PORT: String(await freePort()) } : {}),
@@ -125,4 +129,19 @@ async function specs(links: Links, apiPort: number): Promise<MemberSpec[]> {
       return { title, role, env };
     }),
   );
+}
+
+/** Of a cluster every node, straight: its clients go where it sends them. Its locks are in it too, in their accounts' slots. */
+function redisEnvironment(
+  redis: ChaosRedis,
+  linkUrl: string,
+  locks: readonly { readonly url: string }[],
+): Record<string, string> {
+  if (redis instanceof RedisCluster) return environmentOf(redis);
+  return { REDIS_URL: linkUrl, LOCK_REDIS_URLS: locks.map(({ url }) => url).join() };
+}
+
+/** Links need something to lead to, used or not. */
+function someUrlOf(redis: ChaosRedis): string {
+  return (redis instanceof RedisCluster ? redis.urls[0] : redis.url) ?? "";
 }

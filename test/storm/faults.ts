@@ -1,9 +1,10 @@
 import { Dice } from "../chaos/dice.js";
 import { wait } from "../chaos/faults/fault.js";
+import { killEmpty } from "../chaos/faults/redis.js";
 import { pause, victim } from "../chaos/faults/roles.js";
 import type { RoleName } from "../chaos/fleet.js";
+import { aloneOf, flushRedis } from "../chaos/redis-side.js";
 import { schedule } from "../chaos/schedule.js";
-import { onRedis } from "../chaos/servers.js";
 import { killWholePostgres } from "../support/kill.js";
 import type { StormWorld } from "./world.js";
 
@@ -62,13 +63,13 @@ const FAULTS: readonly StormFault[] = [
     name: "FLUSHALL of Redis",
     times: 2,
     run: async ({ servers }) => {
-      await onRedis(servers.redis, (redis) => redis.flushall());
+      await flushRedis(servers.redis);
     },
   },
   {
     name: "kill -9 of Redis, nothing on disk",
     times: 1,
-    run: ({ servers }, dice) => servers.killRedis(dice.between(0, 2_000)),
+    run: (world, dice) => killEmpty(aloneOf(world), dice.between(0, 2_000)),
   },
   {
     name: "kill -9 of the whole Postgres server",

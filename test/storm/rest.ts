@@ -27,7 +27,7 @@ const OPEN = `
 
 /** Whatever was killed or paused is up again. */
 export async function endFaults({ servers, fleet }: StormWorld): Promise<void> {
-  for (const server of [servers.redis, ...servers.locks]) killQuietly(server.pid, "SIGCONT");
+  for (const server of servers.locks) killQuietly(server.pid, "SIGCONT");
   for (const member of fleet.members) member.signal("SIGCONT");
   await reviveServers({ servers });
 }
@@ -66,7 +66,7 @@ export async function networkCredits({ sandbox, shops }: StormWorld): Promise<Ne
 }
 
 async function leftOver(world: StormWorld): Promise<string[]> {
-  const { dataSource, servers, shops } = world;
+  const { dataSource, servers } = world;
   const open: { status: string; n: number }[] = await dataSource.query(OPEN);
   if (open.length > 0) return open.map(({ status, n }) => `${n} charges ${status}`);
   // After the charges: what comes later, no charge waits for.
@@ -74,7 +74,7 @@ async function leftOver(world: StormWorld): Promise<string[]> {
   for (const { account, operationId } of await networkCredits(world)) {
     last.set(account, maximum(operationId, last.get(account)));
   }
-  return whatIsLeft({ dataSource, redis: servers.redis, street: { shops } }, last);
+  return whatIsLeft({ dataSource, redis: servers.redis }, last);
 }
 
 function maximum(a: bigint, b: bigint | undefined): bigint {

@@ -19,6 +19,7 @@ import { endOfLedger, type OperationId } from "../../src/stellar/operation-id.js
 import { type StripeSandbox, startStripeSandbox } from "../../src/stripe-sandbox/server.js";
 import type { Ends } from "../chaos/ends.js";
 import { Fleet, Member, type MemberSpec, type RoleName } from "../chaos/fleet.js";
+import { aloneOf } from "../chaos/redis-side.js";
 import { SandboxClient } from "../chaos/sandbox-client.js";
 import { Servers } from "../chaos/servers.js";
 import { IMPATIENT } from "../chaos/world.js";
@@ -105,7 +106,7 @@ export async function openStorm(seed: number, payers: number, ends: Ends): Promi
     specs(ports, {
       ...IMPATIENT,
       DATABASE_URL: servers.postgres.url,
-      REDIS_URL: servers.redis.url,
+      REDIS_URL: aloneOf({ servers }).url,
       LOCK_REDIS_URLS: servers.locks.map(({ url }) => url).join(),
       HORIZON_URL: sandbox.url,
       NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,

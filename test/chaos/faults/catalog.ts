@@ -3,12 +3,14 @@ import { HORIZON_FAULTS } from "./horizon.js";
 import { LINK_FAULTS } from "./links.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
 import { REDIS_FAULTS } from "./redis.js";
+import { REDIS_CLUSTER_FAULTS } from "./redis-cluster.js";
 import { ROLE_FAULTS } from "./roles.js";
 
 /** Everything that the driver can do; the rows of the design's table and more. */
 export const FAULTS: readonly Fault[] = [
   ...ROLE_FAULTS,
   ...REDIS_FAULTS,
+  ...REDIS_CLUSTER_FAULTS,
   ...POSTGRES_FAULTS,
   ...LINK_FAULTS,
   ...HORIZON_FAULTS,

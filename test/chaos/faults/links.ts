@@ -2,6 +2,7 @@ import type { Dice } from "../dice.js";
 import type { Member, RoleName } from "../fleet.js";
 import { type LinkState, OPEN } from "../link.js";
 import { TARGETS, type Target } from "../links.js";
+import { isAlone } from "../redis-side.js";
 import type { World } from "../world.js";
 import { type Fault, wait } from "./fault.js";
 
@@ -31,6 +32,8 @@ export const LINK_FAULTS: readonly Fault[] = [
         name: `${word} link to ${NAMES[target]}`,
         seen,
         times: 1,
+        // A cluster's client goes to the nodes by the addresses that they say: no link is in between.
+        ...(target === "redis" && { on: isAlone }),
         run: async (world, dice, signal) => {
           // One process, or all of them at once.
           const title = dice.chance(0.6) ? dice.pick(talkersTo(target, world)).spec.title : null;
@@ -59,6 +62,7 @@ export const LINK_FAULTS: readonly Fault[] = [
     name: "cut link to the lock servers",
     seen: "LOCKS=optional carries on with the database alone, and says so; no double",
     times: 1,
+    on: isAlone,
     run: async (world, dice, signal) => {
       world.links.set("locks", null, { kind: dice.pick(["cut", "frozen"] as const) });
       await wait(dice.between(1_000, 4_000), signal);

@@ -1,6 +1,13 @@
+import { copyFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { accountOf } from "../../../src/consumers/shards.js";
 import { GROUP, streamKey } from "../../../src/consumers/stream-keys.js";
+import { watchedStreams } from "../../../src/consumers/watched-streams.js";
+import type { RedisServer } from "../../../src/machine/redis.js";
 import { killQuietly } from "../../support/kill.js";
-import { onRedis } from "../servers.js";
+import { aloneOf, flushRedis, isAlone, onRedis } from "../redis-side.js";
+
 import type { World } from "../world.js";
 import { type Fault, wait } from "./fault.js";
 
@@ -30,27 +37,28 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: "kill -9 of the stream's Redis, nothing on disk",
     seen: "ingest returns to the watermark; every credit settled once; schedules and deliveries come back",
     times: 2,
-    run: (world, dice) => world.servers.killRedis(dice.between(0, 3_000)),
+    on: isAlone,
+    run: (world, dice) => killEmpty(aloneOf(world), dice.between(0, 3_000)),
   },
   {
     name: "FLUSHALL of the stream's Redis",
     seen: "ingest returns to the watermark; every credit settled once",
     times: 2,
-    run: async (world) => {
-      await onRedis(world.servers.redis, (redis) => redis.flushall());
-    },
+    run: (world) => flushRedis(world.servers.redis),
   },
   {
     name: "clean restart of the stream's Redis",
     seen: "ingest returns to the watermark; every credit settled once",
     times: 1,
-    run: (world) => world.servers.redis.restart(),
+    on: isAlone,
+    run: (world) => aloneOf(world).restart(),
   },
   {
     name: "failover of Redis that loses the last seconds",
     seen: "the tail check rewinds; no gap",
     times: 2,
-    run: (world, dice) => world.servers.failOverRedis(dice.between(500, 2_500)),
+    on: isAlone,
+    run: (world, dice) => failOverToOlder(aloneOf(world), dice.between(500, 2_500)),
   },
   {
     name: `stream redelivered ${REDELIVERIES} times to any replica`,
@@ -58,10 +66,10 @@ export const REDIS_FAULTS: readonly Fault[] = [
     times: 2,
     run: (world, dice, signal) =>
       onRedis(world.servers.redis, async (redis) => {
-        const { account } = dice.pick(world.street.shops);
+        const stream = dice.pick(await watchedStreams(world.dataSource.manager));
         let times = 0;
         for (let i = 0; i < REDELIVERIES && !signal.aborted; i++) {
-          const isSet = await redis.xgroup("SETID", streamKey(account), GROUP, "0").catch(() => null);
+          const isSet = await redis.xgroup("SETID", streamKey(stream), GROUP, "0").catch(() => null);
           if (isSet !== null) times++;
           await wait(20, signal);
         }
@@ -76,7 +84,9 @@ export const REDIS_FAULTS: readonly Fault[] = [
       onRedis(world.servers.redis, async (redis) => {
         const { account } = poisonedShop(world);
         const junk = "\u0007".repeat(dice.pick([1, 400_000]));
-        const id = await redis.eval(POISON, 1, streamKey(account), junk);
+        const streams = await watchedStreams(world.dataSource.manager);
+        const stream = dice.pick(streams.filter((each) => accountOf(each) === account));
+        const id = await redis.eval(POISON, 1, streamKey(stream), junk);
         if (typeof id !== "string") throw new Error("there was no stream");
         world.ledger.poisonEntry(id);
       }),
@@ -85,6 +95,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: "kill -9 of two of three lock servers",
     seen: "LOCKS=optional carries on with the database alone, and says so; no double",
     times: 2,
+    on: isAlone,
     run: async (world, dice, signal) => {
       const victims = dice.shuffled(world.servers.locks).slice(0, MAJORITY);
       await Promise.all(victims.map((server) => server.kill()));
@@ -96,6 +107,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: "SIGSTOP of two of three lock servers",
     seen: "LOCKS=optional carries on with the database alone, and says so; no double",
     times: 2,
+    on: isAlone,
     run: async (world, dice, signal) => {
       const pids = dice
         .shuffled(world.servers.locks)
@@ -110,11 +122,36 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: "FLUSHALL of all lock servers",
     seen: "locks are lost while they are held; the constraints decide; one payment",
     times: 1,
+    on: isAlone,
     run: async (world) => {
       await Promise.all(world.servers.locks.map((server) => onRedis(server, (redis) => redis.flushall())));
     },
   },
 ];
+
+/** `kill -9`; what comes back is empty. */
+export async function killEmpty(redis: RedisServer, awayMs: number): Promise<void> {
+  await redis.kill();
+  await sleep(awayMs);
+  await rm(join(redis.dir, "dump.rdb"), { force: true });
+  await redis.restart();
+}
+
+/**
+ * What a failover to a replica that was behind does: the server goes on for a while after a copy was made, dies,
+ * and the copy takes over.
+ */
+async function failOverToOlder(redis: RedisServer, lostMs: number): Promise<void> {
+  const dump = join(redis.dir, "dump.rdb");
+  const copy = join(redis.dir, "replica.rdb");
+  await onRedis(redis, (client) => client.call("SAVE"));
+  await copyFile(dump, copy);
+  await sleep(lostMs);
+  await redis.kill();
+  await copyFile(copy, dump);
+  await redis.restart();
+  await rm(dump, { force: true });
+}
 
 /** Poison goes to one account, so that the audits of the others must find nothing at all. */
 export function poisonedShop(world: World): World["street"]["shops"][number] {

@@ -1,8 +1,9 @@
 import { existsSync, globSync } from "node:fs";
+import { changeShards } from "../../../src/consumers/change-shards.js";
 import { leaderKey } from "../../../src/consumers/stream-keys.js";
 import type { Dice } from "../dice.js";
 import type { Member, RoleName } from "../fleet.js";
-import { onRedis } from "../servers.js";
+import { onRedis } from "../redis-side.js";
 import type { World } from "../world.js";
 import { type Fault, wait } from "./fault.js";
 
@@ -71,6 +72,16 @@ export const ROLE_FAULTS: readonly Fault[] = [
       } finally {
         await member.become({});
       }
+    },
+  },
+  {
+    name: "an account's streams become more, or fewer",
+    seen: "the new ones begin at the watermark; what the old ones still held is settled once",
+    times: 2,
+    run: async (world, dice) => {
+      const { account } = dice.pick(world.street.shops);
+      const change = await changeShards(world.dataSource, account, dice.pick([1, 2, 3, 5]));
+      if (change.kind !== "changed") throw new Error(`it could not be changed: ${change.kind}`);
     },
   },
   {

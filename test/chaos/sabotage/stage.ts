@@ -15,9 +15,9 @@ import { Ear } from "../ear.js";
 import { DriverLedger } from "../ledger.js";
 import { Link } from "../link.js";
 import { type Proof, prove } from "../prove.js";
+import { environmentOf, onRedis } from "../redis-side.js";
 import { SandboxClient } from "../sandbox-client.js";
 import type { Scene } from "../scene.js";
-import { onRedis } from "../servers.js";
 import { openStreet } from "../shop.js";
 
 const AMOUNT = 12_345n as Stroops;
@@ -94,7 +94,7 @@ export class SabotageStage {
       role,
       {
         DATABASE_URL: slowDatabase ? this.slowDatabase.url : databaseUrl,
-        REDIS_URL: redis.url,
+        ...environmentOf(redis),
         HORIZON_URL: sandbox.url,
         WEBHOOK_ALLOW_PRIVATE: "true",
         LOCK_LEASE_MS: "4000",

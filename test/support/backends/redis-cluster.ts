@@ -2,6 +2,7 @@ import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
+import { killQuietly } from "../kill.js";
 
 const MASTERS = 3;
 const SLOTS = 16_384;
@@ -84,6 +85,25 @@ export class RedisCluster implements AsyncDisposable {
     await until(async () => (await roleOf(replica)).isMaster);
     await onNode(replica, (redis) => redis.config("SET", "masterauth", ""));
     await master.restart();
+    await this.whole();
+  }
+
+  /** `kill -9` of a master and of its replica: what a third of the slots held is gone, and nobody serves them for a while. */
+  async loseSlots(master: RedisServer, awayMs: number): Promise<void> {
+    const both = [master, await this.#replicaOf(master)];
+    await Promise.all(both.map((node) => node.kill()));
+    await sleep(awayMs);
+    await Promise.all(both.map((node) => node.restart()));
+    await this.whole();
+  }
+
+  /** Ends what was done to it: paused nodes go on, dead ones start again. */
+  async revive(): Promise<void> {
+    for (const node of this.nodes) {
+      killQuietly(node.pid, "SIGCONT");
+      await onNode(node, (redis) => redis.ping()).catch(() => node.restart());
+      await onNode(node, (redis) => redis.config("SET", "masterauth", ""));
+    }
     await this.whole();
   }
 
@@ -183,9 +203,16 @@ export async function onNode<T>(node: RedisServer, ask: (redis: Redis) => Promis
   }
 }
 
-/** Asks again and again; a node that is away at the moment says no. */
+/** Far longer than any election on a busy machine. */
+const WITHIN_MS = 90_000;
+
+/** Asks again and again; a node that is away at the moment says no. @throws Error when it never comes true */
 export async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  while (!(await isTrue().catch(() => false))) await sleep(30);
+  const deadline = performance.now() + WITHIN_MS;
+  while (!(await isTrue().catch(() => false))) {
+    if (performance.now() > deadline) throw new Error(`the servers were not as wanted for ${WITHIN_MS} ms`);
+    await sleep(30);
+  }
 }
 
 /** A free port whose bus port is free too. */
