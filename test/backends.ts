@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { guaranteeTests } from "./guarantees.js";
 import { runMocha } from "./run-mocha.js";
 import { POSTGRES_KINDS, postgresKind } from "./support/backends/postgres.js";
+import { REDIS_BACKENDS, redisBackend } from "./support/backends/redis-backend.js";
 
 type Options = { readonly postgres: readonly string[]; readonly redis: readonly string[] };
 
@@ -21,7 +22,7 @@ type Row = {
 const program = new Command("./dev backends")
   .description("the tests of G1 to G4 on every combination of the servers that are named")
   .option("--postgres <kinds>", `of ${POSTGRES_KINDS.join(", ")}, by commas`, kinds, [...POSTGRES_KINDS])
-  .option("--redis <kinds>", "what TEST_REDIS is set to, by commas", words, ["single"])
+  .option("--redis <kinds>", `of ${REDIS_BACKENDS.join(", ")}, by commas`, backends, ["single"])
   .argument("[files...]", "only these test files, as they are in the source tree")
   .showHelpAfterError()
   .action(main);
@@ -56,14 +57,18 @@ function table(rows: readonly Row[]): string {
   ].join("\n");
 }
 
-function words(text: string): string[] {
-  return text.split(",").map((word) => word.trim());
+function kinds(text: string): string[] {
+  return known(text, postgresKind);
+}
+
+function backends(text: string): string[] {
+  return known(text, redisBackend);
 }
 
 /** Refused at once: the last of them would else be found to be unknown after all others have run. */
-function kinds(text: string): string[] {
+function known(text: string, parse: (word: string) => string): string[] {
   try {
-    return words(text).map(postgresKind);
+    return text.split(",").map((word) => parse(word.trim()));
   } catch (error) {
     throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
   }

@@ -11,9 +11,23 @@ const PATTERNS = [
   "dist/test/locks/**/*.test.js",
   "dist/test/interleavings/**/*.test.js",
   "dist/test/recovery/**/*.test.js",
-  "dist/test/processes/{kill-consumer,kill-ingest,kill-postgres,fail-over-postgres,standby-behind}.test.js",
+  "dist/test/processes/{kill-consumer,kill-ingest,kill-postgres,fail-over-postgres,standby-behind,fail-over-redis}.test.js",
   "dist/test/processes/{pause,redelivery,signals}.test.js",
 ];
+
+/**
+ * Of them what every run of all tests has on a Redis Cluster too: whatever reads streams, takes locks and loses Redis.
+ */
+const ON_A_CLUSTER = [
+  "dist/test/consumers/*.test.js",
+  "dist/test/processes/{kill-consumer,redelivery}.test.js",
+  "dist/test/recovery/stale.test.js",
+];
+
+/** The built files. */
+export function clusterTests(): string[] {
+  return ON_A_CLUSTER.flatMap((pattern) => globSync(pattern)).sort();
+}
 
 /** The built files, each once. */
 export function guaranteeTests(): string[] {

@@ -27,6 +27,8 @@ const SECONDS: Readonly<Record<string, number>> = {
   "processes/signals": 22,
   "processes/kill-postgres": 20,
   "processes/fail-over-postgres": 24,
+  "processes/fail-over-redis": 50,
+  "consumers/shards": 30,
   "processes/standby-behind": 16,
   "settlement/synchronous-standby": 24,
   "machine/postgres-standby": 18,

@@ -10,12 +10,16 @@ import { spawn } from "node:child_process";
 import { closeSync, globSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { clusterTests } from "./guarantees.js";
 import { halves, nameOf } from "./halves.js";
 import type { Report } from "./reporter.js";
 import { configuration, ended, runMocha } from "./run-mocha.js";
 
 /** So many of the slowest files are named: where to look when the run takes too long. */
 const SLOWEST = 10;
+
+/** Each story is told with locks and without; on a cluster once, with the locks in it. */
+const WITHOUT_LOCKS_OFF = ["--grep", "LOCKS=off|locks off", "--invert"];
 
 async function main(args: readonly string[]): Promise<void> {
   const lintFailed = await check();
@@ -42,19 +46,31 @@ async function runHalves(): Promise<Report[]> {
   const held = join(folder, "second-half.txt");
   // A file, not a pipe: a pipe stays open for as long as anything lives that a test has left behind.
   const output = openSync(held, "w");
+  const heldCluster = join(folder, "cluster.txt");
+  const onCluster = openSync(heldCluster, "w");
   // In a file mocha sees no terminal.
   const color = process.stdout.isTTY ? ["--color"] : [];
   try {
     console.log("\nTwo halves of the test files run at once. The first:");
-    const running = [runMocha(first), runMocha([...second, ...color], { output })];
+    const running = [
+      runMocha(first),
+      runMocha([...second, ...color], { output }),
+      runMocha([...clusterTests(), ...WITHOUT_LOCKS_OFF, ...color], {
+        output: onCluster,
+        env: { TEST_REDIS: "cluster" },
+      }),
+    ];
     await running[0];
     console.log("The second half, as soon as it has ended:");
     const reports = await Promise.all(running);
     process.stdout.write(readFileSync(held));
+    console.log("What reads streams once more, on a Redis Cluster of three masters and three replicas:");
+    process.stdout.write(readFileSync(heldCluster));
     tellSlowest(reports);
     return reports;
   } finally {
     closeSync(output);
+    closeSync(onCluster);
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,6 +1,6 @@
 import { Cluster, Redis } from "ioredis";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
-import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
+import type { RedisClient } from "../../src/redis/client.js";
 import { RedisCluster } from "../support/backends/redis-cluster.js";
 import { killQuietly } from "../support/kill.js";
 
@@ -39,12 +39,7 @@ export function clusterOf({ servers }: Stands): RedisCluster {
   throw new Error("there is no cluster: run it with --redis cluster");
 }
 
-/** How a role reaches it, past every link. */
-export function targetOf(redis: ChaosRedis): RedisTarget {
-  return redis instanceof RedisCluster ? { topology: "cluster", urls: redis.urls } : redis.url;
-}
-
-/** The same for a role in a process of its own. */
+/** How a role in a process of its own reaches it, past every link. */
 export function environmentOf(redis: ChaosRedis): Record<string, string> {
   if (redis instanceof RedisCluster) return { REDIS_URL: redis.urls.join(), REDIS_TOPOLOGY: "cluster" };
   return { REDIS_URL: redis.url };

@@ -31,8 +31,9 @@ export class Spine implements AsyncDisposable {
     mode: LockMode,
     sandbox: SandboxOptions = {},
     databases: () => Promise<TestDatabase> = createTestDatabase,
+    redises: () => Promise<TestRedis> = openTestRedis,
   ): Promise<Spine> {
-    const [database, server, stage] = await Promise.all([databases(), openTestRedis(), Stage.open(sandbox)]);
+    const [database, server, stage] = await Promise.all([databases(), redises(), Stage.open(sandbox)]);
     const payer = stage.account("100000");
     const owner = await watchOnStage(database.dataSource, stage);
     return new Spine(database, server, server.client, stage, payer, owner, mode);

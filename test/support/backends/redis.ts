@@ -3,11 +3,9 @@ import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
 import { isCluster, type RedisClient, type RedisTarget } from "../../../src/redis/client.js";
 import { connectRedis } from "../../../src/redis/connect.js";
 import { silent } from "../stream.js";
+import { redisBackend } from "./redis-backend.js";
 import { RedisCluster } from "./redis-cluster.js";
 import { MASTER_NAME, SentinelRedis } from "./redis-sentinel.js";
-
-export const REDIS_BACKENDS = ["single", "cluster", "sentinel"] as const;
-export type RedisBackend = (typeof REDIS_BACKENDS)[number];
 
 /** How much a failover loses: what was written since the replica last heard of its master. */
 const LOST_MS = 150;
@@ -30,14 +28,6 @@ export type TestRedis = AsyncDisposable & {
   stop(): Promise<void>;
 };
 
-/** Which one the tests run on: TEST_REDIS, one server by default. @throws Error for a word that is none of them */
-export function redisBackend(): RedisBackend {
-  const asked = process.env.TEST_REDIS || "single";
-  const backend = REDIS_BACKENDS.find((one) => one === asked);
-  if (backend === undefined) throw new Error(`TEST_REDIS: got ${asked}, wants ${REDIS_BACKENDS.join(", ")}`);
-  return backend;
-}
-
 /** Clusters and sentinels take seconds to start: one serves all tests of a run, each of which finds it empty. */
 let cluster: Promise<RedisCluster> | null = null;
 let sentinel: Promise<SentinelRedis> | null = null;
@@ -49,7 +39,9 @@ after(async () => {
 });
 
 /** @param backend by default what TEST_REDIS says */
-export async function openTestRedis(backend = redisBackend()): Promise<TestRedis> {
+export async function openTestRedis(
+  backend = redisBackend(process.env.TEST_REDIS || "single"),
+): Promise<TestRedis> {
   switch (backend) {
     case "single":
       return single(await startRedis({ appendonly: false }));
