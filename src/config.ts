@@ -41,6 +41,14 @@ export const environment = z.object({
     ["postgres:", "postgresql:"],
     "postgres://user:password@127.0.0.1:5432/paidonce",
   ).describe("Postgres, where every payment is made true. A primary, never a standby."),
+  DATABASE_REPLICA_URL: url(["postgres:", "postgresql:"], "postgres://user:password@127.0.0.1:5433/paidonce")
+    .optional()
+    .describe(
+      "A hot standby of that Postgres, for `api`: lists and exports are read from it, and are as old as it is. Everything else comes from DATABASE_URL, lists too while it is away or too far behind.",
+    ),
+  DATABASE_REPLICA_MAX_LAG_SECONDS: wholeNumber(1, 86_400)
+    .default(30)
+    .describe("How far behind DATABASE_REPLICA_URL may be before lists are read from DATABASE_URL again."),
   REDIS_URL: urlList(
     REDIS,
     (count) => count > 0,

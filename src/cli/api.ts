@@ -10,10 +10,12 @@ import type { Sep7Signer } from "../http/checkout/sep7.js";
 import { readOpsAccess } from "../http/ops/ops-access.js";
 import { createLogger } from "../logging.js";
 import { createRegistry } from "../metrics/registry.js";
+import { replicaMetrics } from "../metrics/replica-metrics.js";
 import { startHeartbeat } from "../status/heartbeat.js";
 import { SharedStatus } from "../status/shared-status.js";
 import { readEnvironment } from "./environment.js";
 import { openAcceptors } from "./open-providers.js";
+import { openReplica } from "./open-replica.js";
 import { openStatusSources } from "./open-status-sources.js";
 import { type Actor, runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
@@ -39,11 +41,15 @@ export function addApiCommand(program: Command): void {
       const access = readOpsAccess(config);
       const logger = createLogger(config, "api");
       const sources = await openStatusSources(config, logger, "api");
+      const replica = openReplica(config, sources.dataSource, logger);
+      const registry = createRegistry();
+      if (replica !== null) replicaMetrics(registry, replica);
       const tracing = await startTracing(config, "api");
       const status = new SharedStatus(sources);
       const { koa } = createApp(
         {
           ...sources,
+          ...(replica !== null && { replica }),
           horizon: new HorizonClient({ url: config.HORIZON_URL }),
           adminKey: config.ADMIN_KEY,
           networkPassphrase: config.NETWORK_PASSPHRASE,
@@ -56,7 +62,7 @@ export function addApiCommand(program: Command): void {
           ...(config.STRIPE_WEBHOOK_SECRET === undefined
             ? {}
             : { stripeWebhookSecret: config.STRIPE_WEBHOOK_SECRET }),
-          ops: { status, access, registry: createRegistry() },
+          ops: { status, access, registry },
         },
         logger,
       );
@@ -68,6 +74,7 @@ export function addApiCommand(program: Command): void {
         },
         koa.callback(),
       );
+      replica?.start();
       status.start();
       const heartbeat = startHeartbeat({
         redis: sources.redis,
@@ -79,6 +86,7 @@ export function addApiCommand(program: Command): void {
         () => status.stop(),
         () => heartbeat.stop(),
         () => tracing.stop(),
+        async () => replica?.stop(),
         () => sources.close(),
       ]);
     });

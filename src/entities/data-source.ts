@@ -34,10 +34,14 @@ export type DatabaseSettings = {
    * lock's lease, so that a paused process can't come back and commit under a lock that it lost.
    */
   readonly statementTimeoutMs?: number;
+  /** A hot standby: it takes no writes, and refuses SERIALIZABLE, which a database may have for its default. */
+  readonly isStandby?: boolean;
 };
 
 /** How long to wait for a connection before the database counts as unavailable. */
 const CONNECT_TIMEOUT_MS = 5_000;
+
+const ON_STANDBY = " -c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read";
 
 /** The connection pool and entities of one process. Call `initialize()` before use, `destroy()` at the end. */
 export function createDataSource(settings: DatabaseSettings): DataSource {
@@ -77,7 +81,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       query_timeout: timeout + 2_000,
       keepAlive: true,
       // A server that is told to say less must still say when a COMMIT did not wait for its standby.
-      options: "-c timezone=UTC -c client_min_messages=warning",
+      options: `-c timezone=UTC -c client_min_messages=warning${settings.isStandby ? ON_STANDBY : ""}`,
     },
   });
 }

@@ -17,6 +17,7 @@ import { mountOps, type Ops } from "./ops/mount-ops.js";
 import { stripeWebhook } from "./provider-webhooks/stripe-webhook.js";
 import { type RateLimits, rateLimit } from "./rate-limit.js";
 import { referencePage } from "./reference-page.js";
+import type { Replica } from "./replica.js";
 import { requestId } from "./request-id.js";
 import type { Route } from "./route.js";
 import { apiRoutes } from "./routes.js";
@@ -24,6 +25,8 @@ import { serve } from "./serve-route.js";
 
 export type AppSources = StatusSources & {
   readonly horizon: HorizonClient;
+  /** For lists and exports; without it they come from the primary. */
+  readonly replica?: Replica;
   readonly adminKey: string | undefined;
   readonly networkPassphrase: string;
   readonly limits: RateLimits;

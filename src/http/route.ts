@@ -42,6 +42,8 @@ type Description<P, Q, B> = {
 /** Answers from the database without changing it. */
 export type ReadRoute<P, Q, A> = Description<P, Q, undefined> & {
   readonly method: "GET";
+  /** A list of what happened, which may come from a replica. Never what a caller reads who has just written it. */
+  readonly mayLag?: boolean;
   readonly answer: z.ZodType<A>;
   readonly read: (call: Call<P, Q, undefined>, manager: EntityManager) => Promise<Answer<A>>;
 };
@@ -96,6 +98,7 @@ export type Route = {
   readonly meaning?: string;
   readonly idempotency?: "required" | "optional";
   readonly location?: (answer: unknown) => string;
+  readonly mayLag?: boolean;
   readonly read?: (call: AnyCall, manager: EntityManager) => Promise<Answer<unknown>>;
   readonly prepare?: (call: AnyCall) => Promise<unknown>;
   readonly write?: (call: AnyCall, runner: QueryRunner, prepared: unknown) => Promise<Answer<unknown>>;

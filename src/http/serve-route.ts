@@ -14,10 +14,15 @@ import {
 } from "./idempotency.js";
 import { Problem } from "./problem.js";
 import type { RateLimit } from "./rate-limit.js";
+import { type Replica, readerOf } from "./replica.js";
 import type { Answer, AnyCall, Route } from "./route.js";
 import { nestedQuery, validate } from "./validate.js";
 
-export type RouteSources = CallerSources & { readonly redis: RedisClient; readonly rateLimit: RateLimit };
+export type RouteSources = CallerSources & {
+  readonly redis: RedisClient;
+  readonly replica?: Replica;
+  readonly rateLimit: RateLimit;
+};
 
 /** Owner of the admin's idempotency keys. */
 const NIL_UUID = "00000000-0000-0000-0000-000000000000";
@@ -39,7 +44,11 @@ export function serve(route: Route, sources: RouteSources) {
     ]);
     const call: AnyCall = { params, query, body, caller, requestId: context.state.requestId };
     if (route.stream) return route.stream(call, context);
-    if (route.read) return send(context, route, await route.read(call, sources.dataSource.manager));
+    const { read } = route;
+    if (read) {
+      const from = readerOf(sources, route.mayLag === true);
+      return send(context, route, await from((manager) => read(call, manager)));
+    }
     const endpoint = `${route.method} ${route.path}`;
     const claim: IdempotentRequest | null =
       key === null

@@ -7,6 +7,7 @@ import { httpMetrics } from "../../src/metrics/http-metrics.js";
 import { ingestMetrics } from "../../src/metrics/ingest-metrics.js";
 import { recoveryMetrics } from "../../src/metrics/recovery-metrics.js";
 import { createRegistry } from "../../src/metrics/registry.js";
+import { replicaMetrics } from "../../src/metrics/replica-metrics.js";
 import { statusMetrics } from "../../src/metrics/status-metrics.js";
 
 const OPS = new URL("../../../ops/", import.meta.url);
@@ -23,6 +24,7 @@ function registered(): string[] {
   statusMetrics(registry);
   recoveryMetrics(registry);
   chargeMetrics(registry);
+  replicaMetrics(registry, { isUsed: true, lagMs: 0 });
   return registry.getMetricsAsArray().map(({ name }) => name);
 }
 

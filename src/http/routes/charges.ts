@@ -48,6 +48,7 @@ export function chargeRoutes(sources: ChargeSources & Surroundings): Route[] {
       path: "/v1/charges",
       access: "merchant",
       operationId: "listCharges",
+      mayLag: true,
       summary: "List charges, the newest first",
       tag: TAG,
       query: Paging.extend(ChargeFilter.shape),

@@ -24,6 +24,7 @@ export function exceptionRoutes(): Route[] {
       path: "/v1/exceptions",
       access: "merchant",
       operationId: "listExceptions",
+      mayLag: true,
       summary: "List and search exceptions, the network's newest first",
       description: "`open=true` is the inbox. An exception stays readable after its verdict.",
       tag: TAG,

@@ -6,6 +6,7 @@ import { answerCsv, ROWS_AT_A_TIME } from "../csv.js";
 import { exceptionCells, paymentCells, sessionCells } from "../csv-columns.js";
 import { exceptionFilter, paymentFilter } from "../present-credit.js";
 import type { Surroundings } from "../present-session.js";
+import { type Replica, readerOf } from "../replica.js";
 import { merchantOf, type Route, stream } from "../route.js";
 import { ExceptionQuery, PaymentQuery } from "../schemas/credit.js";
 import { SessionFilter, sessionFilter } from "./sessions.js";
@@ -13,8 +14,11 @@ import { SessionFilter, sessionFilter } from "./sessions.js";
 const contentType = "text/csv";
 
 /** Lists as files, with the lists' own filters. */
-export function exportRoutes(sources: Surroundings & { readonly dataSource: DataSource }): Route[] {
-  const { manager } = sources.dataSource;
+export function exportRoutes(
+  sources: Surroundings & { readonly dataSource: DataSource; readonly replica?: Replica },
+): Route[] {
+  // One for the whole file: what began on the primary must not go on behind it, with rows missing in between.
+  const read = () => readerOf(sources, true);
   return [
     stream({
       path: "/v1/checkout/sessions.csv",
@@ -26,10 +30,11 @@ export function exportRoutes(sources: Surroundings & { readonly dataSource: Data
       contentType,
       stream: async (call, context) => {
         const filter = sessionFilter(call.query, merchantOf(call).merchantId);
+        const from = read();
         await answerCsv(
           context,
           "sessions",
-          (after) => listSessions(manager, filter, after?.id ?? null, ROWS_AT_A_TIME),
+          (after) => from((manager) => listSessions(manager, filter, after?.id ?? null, ROWS_AT_A_TIME)),
           sessionCells(sources),
         );
       },
@@ -45,10 +50,11 @@ export function exportRoutes(sources: Surroundings & { readonly dataSource: Data
       stream: async (call, context) => {
         const { merchantId } = merchantOf(call);
         const filter = paymentFilter(call.query);
+        const from = read();
         await answerCsv(
           context,
           "payments",
-          (after) => listPayments(manager, merchantId, filter, after, ROWS_AT_A_TIME),
+          (after) => from((manager) => listPayments(manager, merchantId, filter, after, ROWS_AT_A_TIME)),
           paymentCells,
         );
       },
@@ -64,10 +70,11 @@ export function exportRoutes(sources: Surroundings & { readonly dataSource: Data
       stream: async (call, context) => {
         const { merchantId } = merchantOf(call);
         const filter = exceptionFilter(call.query);
+        const from = read();
         await answerCsv(
           context,
           "exceptions",
-          (after) => listExceptions(manager, merchantId, filter, after, ROWS_AT_A_TIME),
+          (after) => from((manager) => listExceptions(manager, merchantId, filter, after, ROWS_AT_A_TIME)),
           exceptionCells,
         );
       },

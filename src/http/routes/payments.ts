@@ -20,6 +20,7 @@ export function paymentRoutes(): Route[] {
       path: "/v1/payments",
       access: "merchant",
       operationId: "listPayments",
+      mayLag: true,
       summary: "List and search payments, the network's newest first",
       tag: "Payments",
       query: PaymentList,

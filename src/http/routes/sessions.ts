@@ -59,6 +59,7 @@ export function sessionRoutes(around: Surroundings): Route[] {
       path: "/v1/checkout/sessions",
       access: "merchant",
       operationId: "listSessions",
+      mayLag: true,
       summary: "List checkout sessions, the newest first",
       tag: TAG,
       query: Paging.extend(SessionFilter.shape),

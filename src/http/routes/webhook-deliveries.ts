@@ -47,6 +47,7 @@ export function deliveryRoutes({ dataSource }: { readonly dataSource: DataSource
       path: "/v1/webhooks/deliveries",
       access: "merchant",
       operationId: "listWebhookDeliveries",
+      mayLag: true,
       summary: "List deliveries, the newest event first",
       description: "`state=dead` lists what was given up.",
       tag: TAG,
