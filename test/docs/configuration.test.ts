@@ -13,6 +13,8 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
   ],
   REDIS_URL: ["hush", '"(hidden)"', "a URL that starts with redis:// or rediss://"],
   HORIZON_URL: ["ftp://me:hush@horizon", '"ftp://horizon/"', "a URL that starts with http:// or https://"],
+  DATABASE_REPLICA_URL: ["mysql://me:hush@db/x", '"mysql://db/x"', "a URL that starts with postgres://"],
+  DATABASE_REPLICA_MAX_LAG_SECONDS: ["0", '"0"', "a whole number between 1 and 86400"],
   REDIS_TOPOLOGY: ["ring", '"ring"', "single, cluster or sentinel"],
   LOCKS: ["sometimes", '"sometimes"', "optional, required or off"],
   LOCK_REDIS_URLS: ["redis://:hush@a,redis://:hush@b", "2 parts (hidden)", "one, three or five URLs"],
