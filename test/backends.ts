@@ -1,14 +1,26 @@
 /**
- * `./dev backends`: the tests of G1 to G4 on one pair of servers after the other, and a table of how they went. Exit
+ * `./dev backends`: the tests of G1 to G4 on one set of servers after the other, and a table of how they went. Exit
  * code 0 only if nothing failed on any of them.
  */
 import { Command, InvalidArgumentError } from "commander";
 import { guaranteeTests } from "./guarantees.js";
 import { runMocha } from "./run-mocha.js";
-import { POSTGRES_KINDS, postgresKind } from "./support/backends/postgres.js";
-import { REDIS_BACKENDS, redisBackend } from "./support/backends/redis-backend.js";
+import { POSTGRES_KINDS, type PostgresKind } from "./support/backends/postgres.js";
+import { REDIS_BACKENDS, type RedisBackend } from "./support/backends/redis-backend.js";
 
-type Options = { readonly postgres: readonly string[]; readonly redis: readonly string[] };
+type Pair = readonly [PostgresKind, RedisBackend];
+
+/** Each server once, and those together that lose and move at the same time. */
+const COVER: readonly Pair[] = [
+  ["embedded", "single"],
+  ["debian", "single"],
+  ["standby", "single"],
+  ["embedded", "cluster"],
+  ["embedded", "sentinel"],
+  ["standby", "cluster"],
+];
+
+type Options = { readonly postgres?: readonly PostgresKind[]; readonly redis?: readonly RedisBackend[] };
 
 type Row = {
   readonly postgres: string;
@@ -20,29 +32,39 @@ type Row = {
 };
 
 const program = new Command("./dev backends")
-  .description("the tests of G1 to G4 on every combination of the servers that are named")
-  .option("--postgres <kinds>", `of ${POSTGRES_KINDS.join(", ")}, by commas`, kinds, [...POSTGRES_KINDS])
-  .option("--redis <kinds>", `of ${REDIS_BACKENDS.join(", ")}, by commas`, backends, ["single"])
+  .description("the tests of G1 to G4 on several servers, and a table of how they went")
+  .option("--postgres <kinds>", `of ${POSTGRES_KINDS.join(", ")}, by commas`, oneOf(POSTGRES_KINDS))
+  .option("--redis <kinds>", `of ${REDIS_BACKENDS.join(", ")}, by commas`, oneOf(REDIS_BACKENDS))
   .argument("[files...]", "only these test files, as they are in the source tree")
+  .addHelpText(
+    "after",
+    `
+With one of the options: every combination, the other server being the usual one. With neither:
+${COVER.map((pair) => `  ${pair.join(" with ")}`).join("\n")}`,
+  )
   .showHelpAfterError()
   .action(main);
 
 await program.parseAsync();
 
-async function main(files: readonly string[], { postgres, redis }: Options): Promise<void> {
+async function main(files: readonly string[], options: Options): Promise<void> {
   const tests = files.length > 0 ? files : guaranteeTests();
   const rows: Row[] = [];
-  for (const TEST_POSTGRES of postgres) {
-    for (const TEST_REDIS of redis) {
-      process.stdout.write(`\nPostgres ${TEST_POSTGRES}, Redis ${TEST_REDIS}:\n`);
-      const startedAt = performance.now();
-      const report = await runMocha(tests, { env: { TEST_POSTGRES, TEST_REDIS } });
-      const seconds = (performance.now() - startedAt) / 1000;
-      rows.push({ postgres: TEST_POSTGRES, redis: TEST_REDIS, ...report, seconds });
-    }
+  for (const [postgres, redis] of pairsOf(options)) {
+    process.stdout.write(`\nPostgres ${postgres}, Redis ${redis}:\n`);
+    const startedAt = performance.now();
+    const report = await runMocha(tests, { env: { TEST_POSTGRES: postgres, TEST_REDIS: redis } });
+    rows.push({ postgres, redis, ...report, seconds: (performance.now() - startedAt) / 1000 });
   }
   process.stdout.write(`\n${table(rows)}\n`);
   process.exitCode = rows.every(({ passed, failed }) => failed === 0 && passed > 0) ? 0 : 1;
+}
+
+function pairsOf({ postgres, redis }: Options): readonly Pair[] {
+  if (postgres === undefined && redis === undefined) return COVER;
+  return (postgres ?? ["embedded"]).flatMap((one) =>
+    (redis ?? ["single"]).map((other): Pair => [one, other]),
+  );
 }
 
 function table(rows: readonly Row[]): string {
@@ -50,26 +72,16 @@ function table(rows: readonly Row[]): string {
     ({ postgres, redis, passed, failed, skipped, seconds }) =>
       `| ${postgres} | ${redis} | ${passed} | ${failed} | ${skipped} | ${(seconds / 60).toFixed(1)} |`,
   );
-  return [
-    "| Postgres | Redis | passed | failed | skipped | minutes |",
-    "|---|---|---|---|---|---|",
-    ...lines,
-  ].join("\n");
+  const head = ["| Postgres | Redis | passed | failed | skipped | minutes |", "|---|---|---|---|---|---|"];
+  return [...head, ...lines].join("\n");
 }
 
-function kinds(text: string): string[] {
-  return known(text, postgresKind);
-}
-
-function backends(text: string): string[] {
-  return known(text, redisBackend);
-}
-
-/** Refused at once: the last of them would else be found to be unknown after all others have run. */
-function known(text: string, parse: (word: string) => string): string[] {
-  try {
-    return text.split(",").map((word) => parse(word.trim()));
-  } catch (error) {
-    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
-  }
+/** Refused at once: a word that nobody knows would else be found after all others have run. */
+function oneOf<T extends string>(known: readonly T[]): (text: string) => T[] {
+  return (text) =>
+    text.split(",").map((word) => {
+      const kind = known.find((one) => one === word.trim());
+      if (kind === undefined) throw new InvalidArgumentError(`It may be ${known.join(", ")}.`);
+      return kind;
+    });
 }
