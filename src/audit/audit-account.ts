@@ -1,9 +1,11 @@
 import type { DataSource, EntityManager } from "typeorm";
+import { readArchivedEnd } from "../entities/archived-end.js";
 import type { HorizonClient } from "../horizon/client.js";
 import type { AccountId } from "../stellar/credit.js";
 import {
   endOfLedger,
   type LedgerSequence,
+  ledgerOf,
   type OperationId,
   parseOperationId,
 } from "../stellar/operation-id.js";
@@ -25,7 +27,7 @@ export type AuditParts = {
 };
 
 export type AuditRange = {
-  /** First ledger; the account's beginning when left out. */
+  /** First ledger; the account's beginning, or the end of the archive, when left out. */
   readonly from?: LedgerSequence;
   /** Last ledger; as far as the books reach when left out. */
   readonly to?: LedgerSequence;
@@ -43,11 +45,22 @@ export type AuditReport = {
   readonly differences: readonly Difference[];
 };
 
+/** Its credits are not in the books any more: compared with them, each would be called missing. */
+export class RangeArchivedError extends Error {
+  override readonly name = "RangeArchivedError";
+
+  constructor(account: AccountId, from: LedgerSequence, booksFrom: LedgerSequence) {
+    super(
+      `the books of ${account} begin with ledger ${booksFrom}: ledger ${from} is in the archive, and was audited before it went there. Audit from ledger ${booksFrom}`,
+    );
+  }
+}
+
 /**
  * Proves G1 to G3, and what the network tells of G6, for an account and a range of ledgers, or says where they don't hold. The books are read in
  * one snapshot, and only up to the watermark: what lies beyond is on its way. Can be interrupted; the same call
  * goes on from there.
- * @throws HistoryMissingError, HorizonError, or the database's error: the audit is unfinished, and proves nothing
+ * @throws RangeArchivedError; HistoryMissingError, HorizonError, or the database's error: the audit is unfinished, and proves nothing
  */
 export async function auditAccount(
   parts: AuditParts,
@@ -73,9 +86,12 @@ async function auditInSnapshot(
   account: AccountId,
   range: AuditRange,
 ): Promise<AuditReport> {
-  const { start, watermark } = await readReach(snapshot, account);
+  const { watchedFrom, start, watermark } = await readReach(snapshot, account);
   const asked =
     range.after ?? (range.from === undefined ? start : endOfLedger((range.from - 1) as LedgerSequence));
+  if (range.from !== undefined && later(asked, watchedFrom) < start) {
+    throw new RangeArchivedError(account, range.from, (ledgerOf(start) + 1) as LedgerSequence);
+  }
   const from = later(asked, start);
   const end = range.to === undefined ? null : earlier(endOfLedger(range.to), watermark);
   let progress = await beginAudit(
@@ -109,16 +125,21 @@ async function auditInSnapshot(
   return { account, from: progress.from, to, credits, totals, differences };
 }
 
+/** Where the account is watched from, and where its books begin and end. */
 async function readReach(
   snapshot: EntityManager,
   account: AccountId,
-): Promise<{ start: OperationId; watermark: OperationId }> {
+): Promise<{ watchedFrom: OperationId; start: OperationId; watermark: OperationId }> {
   const [row]: { starting_cursor: string; watermark: string }[] = await snapshot.query(
     "SELECT starting_cursor, watermark FROM stream_cursors WHERE account = $1",
     [account],
   );
   if (row === undefined) throw new Error(`${account} is not watched`);
-  return { start: parseOperationId(row.starting_cursor), watermark: parseOperationId(row.watermark) };
+  const watchedFrom = parseOperationId(row.starting_cursor);
+  const archivedEnd = await readArchivedEnd(snapshot);
+  // Archives end where a ledger ends.
+  const start = archivedEnd === 0n ? watchedFrom : later(watchedFrom, (archivedEnd - 1n) as OperationId);
+  return { watchedFrom, start, watermark: parseOperationId(row.watermark) };
 }
 
 /** Close time of the last credit at or before a range: sessions paid by then belong to earlier audits. */

@@ -32,6 +32,7 @@ const OF_CHARGES = `
   FROM receiving_accounts a JOIN charges ch ON ch.merchant_id = a.merchant_id AND ch.account = a.account
   WHERE a.account = $1 AND ch.status = 'succeeded' AND ($2::timestamptz IS NULL OR ch.ended_at > $2)
     AND NOT EXISTS (SELECT FROM payments p WHERE p.charge_id = ch.id)
+    AND NOT EXISTS (SELECT FROM archived_charges a WHERE a.charge_id = ch.id)
   ORDER BY ch.id`;
 
 /**

@@ -88,6 +88,8 @@ function describeOutcome(outcome: Outcome | RecordedOutcome): string {
       return `paid charge ${outcome.chargeId}`;
     case "exception":
       return outcome.reason;
+    case "archived":
+      return "accounted for before, and archived";
   }
 }
 

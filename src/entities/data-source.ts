@@ -14,6 +14,7 @@ import { Charges5 } from "./migrations/0005-charges.js";
 import { Speed6 } from "./migrations/0006-speed.js";
 import { Settled7 } from "./migrations/0007-settled.js";
 import { References8 } from "./migrations/0008-references.js";
+import { Partitions9 } from "./migrations/0009-partitions.js";
 import { Shards10 } from "./migrations/0010-shards.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
@@ -65,8 +66,10 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       WebhookEndpoint,
       Charge,
     ],
-    migrations: [Spine1, Faces2, Proof3, Recovery4, Charges5, Speed6, Settled7, References8, Shards10],
+    migrations: [Spine1, Faces2, Proof3, Recovery4, Charges5, Speed6, Settled7, References8, Partitions9, Shards10],
     migrationsTableName: "migrations",
+    // All in one would hold each other's locks until the last is done.
+    migrationsTransactionMode: "each",
     synchronize: false,
     logging: false,
     installExtensions: false,

@@ -54,10 +54,13 @@ export function databaseFault(error: unknown): DatabaseFault | null {
   return typeof message === "string" && UNAVAILABLE_MESSAGES.test(message) ? "unavailable" : null;
 }
 
-/** The name of the constraint that refused the statement, or null. */
+/** What a key's name ends with in a partition: of the history's own key Postgres never tells (migration 0009). */
+const OF_PARTITION = /_(?:(?:before_)?p\d+|default)$/;
+
+/** The name of the constraint that refused the statement, or null. In whichever partition: the whole table's name. */
 export function violatedConstraint(error: unknown): string | null {
   const { constraint } = driverError(error);
-  return typeof constraint === "string" ? constraint : null;
+  return typeof constraint === "string" ? constraint.replace(OF_PARTITION, "") : null;
 }
 
 function driverError(error: unknown): DriverError {

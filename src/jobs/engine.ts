@@ -3,6 +3,7 @@ import type { DataSource } from "typeorm";
 import type { Agent } from "undici";
 import { auditNew } from "../audit/audit-new.js";
 import { within } from "../backoff.js";
+import { preparePartitions } from "../history/prepare-partitions.js";
 import type { HorizonClient } from "../horizon/client.js";
 import { recover } from "../recovery/recover.js";
 import type { RecoveryParts } from "../recovery/repair.js";
@@ -107,6 +108,8 @@ export class JobEngine {
           every: every(3_600_000),
           run: async () => ({ forgotten: await forgetIdempotencyKeys(dataSource) }),
         },
+        /** The next months' partitions of the history. */
+        partitions: { every: every(3_600_000), run: () => preparePartitions(dataSource) },
         ...(inCharge && {
           /** Charges that a dead worker held. */
           charge_sweep: { every: every(5_000), run: async () => ({ swept: await inCharge.sweep() }) },

@@ -65,7 +65,7 @@ const NOTE_AGAIN = `
   UPDATE checkout_sessions s SET has_payment = NOT s.has_payment
   FROM (SELECT DISTINCT d.subject::uuid AS id FROM audit_differences d JOIN audits a ON a.id = d.audit_id
         WHERE d.kind IN ('no_payment', 'unpaid') AND a.finished_at > now() - interval '1 day') found
-  WHERE s.id = found.id AND s.has_payment <> EXISTS (SELECT FROM payments p WHERE p.session_id = s.id)`;
+  WHERE s.id = found.id AND s.has_payment <> EXISTS (SELECT FROM payments_by_session p WHERE p.session_id = s.id)`;
 
 /** Before a run: what is well by now is closed, and what an audit has seen is not hidden from it. */
 export async function tidyUp(manager: EntityManager): Promise<void> {

@@ -19,7 +19,7 @@ const LOCK = `
   SELECT status, asset FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
 
 const PAYMENT_OF = `
-  SELECT p.surplus, ${FACT_COLUMNS} FROM payments p JOIN credits c USING (operation_id, move_index)
+  SELECT p.surplus, ${FACT_COLUMNS} FROM payments_by_session p JOIN credits c USING (operation_id, move_index)
   WHERE p.session_id = $1`;
 
 const MARK = `
@@ -28,7 +28,9 @@ const MARK = `
   WHERE id = $1`;
 
 /** Whoever switched the triggers off has made the note about the payment wrong: only this puts it right. */
-const NOTE = `UPDATE checkout_sessions SET has_payment = $2 WHERE id = $1 AND has_payment <> $2`;
+const NOTE = `
+  UPDATE checkout_sessions s SET has_payment = NOT has_payment
+  WHERE id = $1 AND has_payment <> EXISTS (SELECT FROM payments_by_session p WHERE p.session_id = s.id)`;
 
 /**
  * Makes a session `paid` whose payment is there, with the event if it is missing, inside a serializable transaction.
@@ -37,7 +39,7 @@ const NOTE = `UPDATE checkout_sessions SET has_payment = $2 WHERE id = $1 AND ha
 export async function markPaid(runner: QueryRunner, id: SessionId): Promise<Marking> {
   const [session]: SessionRow[] = await runner.query(LOCK, [id]);
   const [payment]: PaymentRow[] = await runner.query(PAYMENT_OF, [id]);
-  await runner.query(NOTE, [id, payment !== undefined]);
+  await runner.query(NOTE, [id]);
   if (session === undefined || payment === undefined || session.status === "paid") {
     return { kind: "nothing_to_do" };
   }
@@ -54,7 +56,7 @@ export async function markPaid(runner: QueryRunner, id: SessionId): Promise<Mark
 }
 
 const UNTOLD = `
-  SELECT p.surplus, ${FACT_COLUMNS} FROM payments p JOIN credits c USING (operation_id, move_index)
+  SELECT p.surplus, ${FACT_COLUMNS} FROM payments_by_session p JOIN credits c USING (operation_id, move_index)
   WHERE p.session_id = $1 AND NOT EXISTS (
     SELECT FROM outbox_events o WHERE o.subject = p.session_id::text AND o.type = 'payment.confirmed')`;
 

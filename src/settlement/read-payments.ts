@@ -40,7 +40,8 @@ const LIST = `
     SELECT ${FACT_COLUMNS}, p.session_id, p.charge_id, p.surplus, p.settled_at
     FROM credits c JOIN payments p USING (operation_id, move_index)
     WHERE ${OF_ACCOUNT} AND ${CREDIT_CONDITIONS}
-      AND ($13::uuid IS NULL OR p.session_id = $13)
+      AND ($13::uuid IS NULL OR (p.session_id = $13 AND c.operation_id = (
+        SELECT s.operation_id FROM session_payments s WHERE s.session_id = $13)))
       AND ($14::uuid IS NULL OR p.charge_id = $14)
     ORDER BY ${NEWEST_FIRST}
     LIMIT $2

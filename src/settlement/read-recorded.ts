@@ -8,6 +8,8 @@ import type { CreditKey } from "../stellar/credit.js";
 export type RecordedOutcome =
   | { readonly kind: "payment"; readonly sessionId: SessionId }
   | { readonly kind: "charge_payment"; readonly chargeId: ChargeId }
+  /** It lies before the end of the archive: what was made of it is told there. */
+  | { readonly kind: "archived" }
   | { readonly kind: "exception"; readonly reason: ExceptionReason; readonly sessionId: SessionId | null };
 
 const READ = `

@@ -29,7 +29,7 @@ const withMoney = (chosen: string) => `
   WITH chosen AS (${chosen})
   SELECT s.*, p.surplus, o.reasons
   FROM chosen s
-  LEFT JOIN payments p ON p.session_id = s.id
+  LEFT JOIN session_payments p ON p.session_id = s.id
   LEFT JOIN LATERAL (
     SELECT array_agg(DISTINCT e.reason) AS reasons
     FROM payment_exceptions e

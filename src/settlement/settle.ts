@@ -1,5 +1,6 @@
 import type { DataSource, QueryRunner } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
+import { readArchivedEnd } from "../entities/archived-end.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
@@ -72,6 +73,15 @@ async function settleByHalves(
   } catch (error) {
     const fault = databaseFault(error);
     if (fault === "unavailable" || options.signal?.aborted) throw error;
+    if (violatedConstraint(error) === "credits_not_archived") {
+      const archivedEnd = await readArchivedEnd(dataSource.manager);
+      const after = movements.filter(({ operationId }) => operationId >= archivedEnd);
+      // Else it would be refused as it is again and again, or be called unreadable.
+      if (after.length < movements.length) {
+        const archived = movements.filter(({ operationId }) => operationId < archivedEnd).map(asArchived);
+        return [...archived, ...(await settleByHalves(dataSource, after, options))];
+      }
+    }
     if (movements.length === 1) {
       if (fault === "conflict") throw error;
       return settleAlone(dataSource, first, error, options);
@@ -80,6 +90,11 @@ async function settleByHalves(
     const left = await settleByHalves(dataSource, movements.slice(0, half), options);
     return [...left, ...(await settleByHalves(dataSource, movements.slice(half), options))];
   }
+}
+
+/** Nothing is archived before every credit of its range is accounted for: this one came a second time. */
+function asArchived(movement: Movement): Settlement {
+  return { kind: "redelivered", movement, recorded: { kind: "archived" } };
 }
 
 /** The last resort for one movement that was refused: the constraint says what it is, or it is unreadable. */

@@ -1,4 +1,5 @@
 import type { QueryRunner } from "typeorm";
+import { readArchivedEnd } from "../entities/archived-end.js";
 import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import type { Credit } from "../stellar/credit.js";
@@ -21,11 +22,14 @@ export type Supply =
 
 const LOCK = `
   SELECT id, account, memo_key, asset, amount, status, expires_at, grace_seconds,
-         EXISTS (SELECT FROM payments p WHERE p.session_id = s.id) AS has_payment
+         EXISTS (SELECT FROM payments_by_session p WHERE p.session_id = s.id) AS has_payment
   FROM checkout_sessions s WHERE id = $1 FOR NO KEY UPDATE OF s`;
 
 /** Whoever switched the triggers off has made the note about the payment wrong: only this puts it right. */
 const NOTE = `UPDATE checkout_sessions SET has_payment = true WHERE id = $1 AND NOT has_payment`;
+
+/** Likewise: which payment a session has is kept by a trigger. The session has none. */
+const FORGET_CLAIM = `DELETE FROM session_payments WHERE session_id = $1`;
 
 const PLACE = `
   SELECT p.session_id AS pays, p.charge_id AS pays_charge, v.verdict
@@ -44,6 +48,8 @@ const PLACE = `
 export async function supplyPayment(runner: QueryRunner, id: SessionId, credit: Credit): Promise<Supply> {
   const session = await lockPaidWithoutPayment(runner, id);
   if (session === null) return { kind: "nothing_to_do" };
+  if (credit.operationId < (await readArchivedEnd(runner.manager)))
+    return { kind: "unfit", why: "its ledger lies in the archive, which tells what it paid" };
   const [place]: Place[] = await runner.query(PLACE, [credit.operationId.toString(), credit.moveIndex]);
   if (place && place.pays !== null)
     return { kind: "unfit", why: `it is the payment of session ${place.pays}` };
@@ -62,6 +68,7 @@ export async function supplyPayment(runner: QueryRunner, id: SessionId, credit: 
   if (outcome.kind === "exception" && verdict !== "accept") {
     return { kind: "unfit", why: `${outcome.reason}: ${outcome.detail}` };
   }
+  await runner.query(FORGET_CLAIM, [id]);
   const surplus = toStroops(credit.amount > session.amount ? credit.amount - session.amount : 0n);
   if (place !== undefined) {
     await turnIntoPayment(runner, credit, id, surplus);

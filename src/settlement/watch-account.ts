@@ -20,5 +20,8 @@ export async function watchAccount(
      ON CONFLICT (account) DO NOTHING RETURNING account`,
     [account, start.toString()],
   );
-  return inserted.length > 0;
+  if (inserted.length === 0) return false;
+  // Its first credits come sooner than the job that sees to partitions; a new database has none for these ledgers.
+  await manager.query("SELECT prepare_partitions($1)", [start.toString()]);
+  return true;
 }

@@ -26,7 +26,7 @@ const LOCK = `SELECT FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
 
 /** By either hash: a fee bump goes by its own, and whoever bumps it anew changes that one. */
 const HAS_PAID = `
-  SELECT FROM payments p JOIN credits c USING (operation_id, move_index)
+  SELECT FROM session_payments p JOIN credits c USING (operation_id, move_index)
   WHERE p.session_id = $1 AND (c.transaction_hash = ANY ($2::text[]) OR c.inner_hash = ANY ($2::text[]))`;
 
 /**

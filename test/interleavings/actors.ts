@@ -76,6 +76,7 @@ export function told(settlements: readonly Settlement[]): string[] {
     .map((settlement) => {
       const outcome = settlement.kind === "recorded" ? settlement.outcome : settlement.recorded;
       const head = `${creditKeyText(settlement.movement)} ${settlement.kind}:`;
+      if (outcome.kind === "archived") return `${head} archived`;
       if (outcome.kind === "charge_payment") return `${head} payment of ${outcome.chargeId}`;
       return `${head} ${outcome.kind === "payment" ? "payment" : outcome.reason} ${outcome.sessionId}`;
     })

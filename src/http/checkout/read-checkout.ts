@@ -11,7 +11,7 @@ const READ_MONEY = `
   FROM merchants m
   JOIN checkout_sessions s ON s.id = $2
   LEFT JOIN submissions t ON t.hash = s.submitted_hash
-  LEFT JOIN payments p ON p.session_id = $2
+  LEFT JOIN session_payments p ON p.session_id = $2
   LEFT JOIN LATERAL (
     SELECT json_agg(json_build_object('reason', e.reason, 'amount', c.amount::text, 'asset', c.asset)
                     ORDER BY c.operation_id, c.move_index) AS odd
