@@ -62,6 +62,7 @@ export async function watchAccounts(
     "INSERT INTO stream_cursors (account, starting_cursor, watermark) SELECT a, 0, 0 FROM unnest($1::text[]) a",
     [accounts],
   );
+  await dataSource.query("SELECT prepare_partitions($1)", [toOperationId(LEDGER, 1, 1).toString()]);
   await dataSource.query(
     "INSERT INTO receiving_accounts (account, merchant_id, assets) SELECT a, $2, ARRAY[$3] FROM unnest($1::text[]) a",
     [accounts, merchantId, NATIVE],

@@ -9,9 +9,7 @@ import {
 import { type Partition, readPartitions } from "./partitions.js";
 
 /** Up to where history is to go: before this ledger, or what closed before this moment. */
-export type Before =
-  | { readonly ledger: LedgerSequence; readonly time?: undefined }
-  | { readonly time: Date; readonly ledger?: undefined };
+export type Before = { readonly ledger: LedgerSequence } | { readonly time: Date };
 
 /** Partitions that go together, from the beginning of the books on, without a gap. */
 export type DetachPlan = {
@@ -49,7 +47,7 @@ export async function planDetach(manager: EntityManager, before: Before): Promis
   const all = await readPartitions(manager);
   for (const { name, from, to } of all) {
     if (to === null) break;
-    if (before.ledger === undefined) {
+    if ("time" in before) {
       const [last]: { closed_at: Date }[] = await manager.query(CLOSED_LAST, [`${from ?? 0n}`, `${to}`]);
       // An empty one says nothing about time: it goes with the next that does.
       if (last !== undefined && last.closed_at >= before.time) break;
@@ -59,7 +57,7 @@ export async function planDetach(manager: EntityManager, before: Before): Promis
       partitions.push({ name, from, to });
     }
   }
-  if (before.ledger === undefined) await dropEmptyEnd(manager, partitions);
+  if ("time" in before) await dropEmptyEnd(manager, partitions);
   const last = partitions.at(-1);
   if (last === undefined) {
     const [oldest] = all;
@@ -146,7 +144,7 @@ export async function findObstacles(
   const undecided = await count(OPEN_EXCEPTIONS);
   if (undecided > 0) {
     reasons.push(
-      `${undecided} exceptions have no verdict: \`paidonce exceptions list --open\`, then accept, refund or dismiss each`,
+      `${undecided} exceptions have no verdict: \`paidonce exceptions list\`, then accept, refund or dismiss each`,
     );
   }
   const open = (await count(OPEN_SESSIONS)) + (await count(UNPAID_SESSIONS));

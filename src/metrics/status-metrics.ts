@@ -158,6 +158,16 @@ const FIGURES: readonly Figure[] = [
     read: (s) => one(s.unreadable),
   },
   {
+    name: "paidonce_history_ledgers_ready",
+    help: "Ledgers to come that have a partition; about 17000 a day are used up.",
+    read: (s) => one(s.history?.ledgers_ready),
+  },
+  {
+    name: "paidonce_history_unplaced_credits",
+    help: "Credits in the default partition, which wait to be moved where they belong.",
+    read: (s) => one(s.history?.unplaced),
+  },
+  {
     name: "paidonce_charges",
     help: "Charges that have not ended.",
     labels: ["status"],

@@ -66,6 +66,7 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     outbox_oldest_seconds: counts?.unrelayedSeconds ?? null,
     webhooks: counts?.webhooks ?? null,
     charges: books?.charges ?? null,
+    history: books?.history ?? null,
     roles,
     last_recovery: books?.lastRecovery ?? null,
     last_audit: books?.lastAudit ?? null,

@@ -3,6 +3,7 @@ import {
   type AccountStatus,
   type Charges,
   DEFAULT_LIMITS,
+  type History,
   type LastRecovery,
   type Status,
   type StatusLimits,
@@ -10,6 +11,12 @@ import {
 
 /** A consumer that has asked for nothing for this long is gone: its reads wait 2 s at the most. */
 const CONSUMER_ALIVE_MS = 15_000;
+
+/** Twelve days: the hourly job keeps three months ready, and has failed for as long. */
+const MIN_LEDGERS_READY = 200_000;
+
+/** Two runs of that job. */
+const MAX_UNPLACED_SECONDS = 7_200;
 
 /**
  * What needs a person, and what that person can do; most urgent first. Pure.
@@ -53,6 +60,7 @@ export function findProblems(
     );
   }
   if (status.charges !== null) problems.push(...problemsOfCharges(status.charges, limits));
+  if (status.history !== null) problems.push(...problemsOfHistory(status.history));
   problems.push(...problemsOfRecovery(status.last_recovery, limits));
   if ((status.last_audit?.differences ?? 0) > 0) {
     problems.push(
@@ -76,6 +84,17 @@ function* problemsOfCharges(charges: Charges, limits: StatusLimits): Generator<s
   }
   if (dueFor !== null && dueFor > limits.unsettledSeconds) {
     yield `A charge has waited ${duration(dueFor)} for a worker: start \`paidonce work\` with its provider configured, or read its log.`;
+  }
+}
+
+/** Nothing is lost by it: the default partition takes what has no other, and grows slow and hard to archive. */
+function* problemsOfHistory(history: History): Generator<string> {
+  const { ledgers_ready: ready, unplaced, unplaced_oldest_seconds: oldest } = history;
+  if (ready < MIN_LEDGERS_READY) {
+    yield `Partitions are there for the next ${ready} ledgers only: start \`paidonce work\`, which makes them every hour, or read its log; \`paidonce partitions prepare\` makes them now.`;
+  }
+  if (oldest !== null && oldest > MAX_UNPLACED_SECONDS) {
+    yield `${unplaced} credits lie in the default partition, the oldest for ${duration(oldest)}: \`paidonce partitions prepare\` moves them where they belong.`;
   }
 }
 

@@ -1,7 +1,8 @@
 import type { DataSource } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
+import { readHistory } from "./read-history.js";
 import { readOpenCharges } from "./read-open-charges.js";
-import type { Charges, LastAudit, LastRecovery, Throughput, Webhooks } from "./status.js";
+import type { Charges, History, LastAudit, LastRecovery, Throughput, Webhooks } from "./status.js";
 
 /** What Postgres tells; all but the cursors null where the database does not fit the program. */
 export type Books = {
@@ -10,6 +11,7 @@ export type Books = {
   readonly counts: Counts | null;
   readonly throughput: Throughput | null;
   readonly charges: Charges | null;
+  readonly history: History | null;
   readonly lastAudit: LastAudit | null;
   readonly lastRecovery: LastRecovery | null;
 };
@@ -86,23 +88,26 @@ type RecoveryRow = Row & { readonly finished_at: Date; readonly failures: Record
 export async function readBooks(dataSource: DataSource): Promise<Books> {
   const migrated = !(await dataSource.showMigrations());
   if (!migrated) {
-    const nothing = { counts: null, throughput: null, charges: null, lastAudit: null, lastRecovery: null };
-    return { migrated, cursors: [], ...nothing };
+    const nothing = { counts: null, throughput: null, charges: null, history: null };
+    return { migrated, cursors: [], ...nothing, lastAudit: null, lastRecovery: null };
   }
-  const [cursors, [counts = {}], [lately = {}], charges, [audit = {}], [recovery]] = (await Promise.all([
-    dataSource.manager.find(StreamCursor, { order: { account: "ASC" } }),
-    dataSource.query(COUNTS),
-    dataSource.query(THROUGHPUT),
-    readOpenCharges(dataSource.manager),
-    dataSource.query(LAST_AUDIT),
-    dataSource.query(LAST_RECOVERY),
-  ])) as [StreamCursor[], Row[], Row[], Charges, Row[], RecoveryRow[]];
+  const [cursors, [counts = {}], [lately = {}], charges, history, [audit = {}], [recovery]] =
+    (await Promise.all([
+      dataSource.manager.find(StreamCursor, { order: { account: "ASC" } }),
+      dataSource.query(COUNTS),
+      dataSource.query(THROUGHPUT),
+      readOpenCharges(dataSource.manager),
+      readHistory(dataSource.manager),
+      dataSource.query(LAST_AUDIT),
+      dataSource.query(LAST_RECOVERY),
+    ])) as [StreamCursor[], Row[], Row[], Charges, History, Row[], RecoveryRow[]];
   return {
     migrated,
     cursors,
     counts: countsOf(counts),
     throughput: throughputOf(lately),
     charges,
+    history,
     lastAudit: lastAuditOf(audit),
     lastRecovery: recovery === undefined ? null : lastRecoveryOf(recovery),
   };

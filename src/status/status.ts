@@ -105,6 +105,16 @@ export type LastRecovery = {
   readonly needs_person: number;
 };
 
+/** Whether the history's partitions are made in time. */
+export type History = {
+  /** Ledgers after the newest of the books that have a partition already. */
+  readonly ledgers_ready: number;
+  /** Credits that came when theirs had not been made; no more than 10000 are counted. */
+  readonly unplaced: number;
+  /** How long the oldest of them has lain there; null without any. */
+  readonly unplaced_oldest_seconds: number | null;
+};
+
 export type Status = {
   readonly healthy: boolean;
   /** What is wrong and what to do about it, most urgent first. */
@@ -134,6 +144,7 @@ export type Status = {
   readonly outbox_oldest_seconds: number | null;
   readonly webhooks: Webhooks | null;
   readonly charges: Charges | null;
+  readonly history: History | null;
   /** Processes that have given a sign of life lately; null while Redis can't be asked. */
   readonly roles: readonly Heartbeat[] | null;
   /** Null: not yet run. */

@@ -59,7 +59,7 @@ describe("chaos must be able to fail", () => {
     it(`${verdict}: no locks, no row locks, no serializable transactions, and ${broken ? "no unique constraint" : "the unique constraint alone"}`, async () => {
       const sabotage = ["lower-isolation", "no-row-locks"] as const;
       stage = await SabotageStage.open({ listens: false });
-      if (broken) await stage.query("ALTER TABLE payments DROP CONSTRAINT payments_one_per_session");
+      if (broken) await stage.query("DROP TRIGGER payments_claim ON payments");
       const env = { LOCKS: "off", CONSUMER_BATCH: "1" };
       await Promise.all([
         stage.start("ingest", []),

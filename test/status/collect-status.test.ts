@@ -105,6 +105,7 @@ describe("the status", () => {
     const { account } = await watchAccount(database.dataSource);
     const operationId = nextOperationId();
     await database.dataSource.query("UPDATE stream_cursors SET watermark = $1", [operationId.toString()]);
+    await database.dataSource.query("SELECT prepare_partitions($1)", [operationId.toString()]);
     await redis.set(`paidonce:{${account}}:leader`, "host-9 token");
     const ledger = Number(operationId >> 32n);
     const beat = startHeartbeat({

@@ -50,6 +50,16 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
     /waited 61 s for a worker: start `paidonce work`/,
   ],
   [
+    "partitions that nobody makes",
+    { ...WELL, history: { ledgers_ready: 17_000, unplaced: 0, unplaced_oldest_seconds: null } },
+    /next 17000 ledgers only: start `paidonce work`/,
+  ],
+  [
+    "credits that nobody moves out of the default partition",
+    { ...WELL, history: { ledgers_ready: 1_600_000, unplaced: 3, unplaced_oldest_seconds: 7_201 } },
+    /3 credits lie in the default partition, .* `paidonce partitions prepare`/,
+  ],
+  [
     "halted",
     { ...WELL, accounts: [{ ...ACCOUNT, halted_because: "gone: paidonce accept-hole" }] },
     /GACCOUNT is HALTED: gone: paidonce accept-hole/,

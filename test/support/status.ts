@@ -63,6 +63,7 @@ export const WELL: Omit<Status, "healthy" | "problems"> = {
   outbox_oldest_seconds: 1,
   webhooks: { pending: 3, sending: 1, dead: 0, oldest_seconds: 12 },
   charges: CHARGES,
+  history: { ledgers_ready: 1_600_000, unplaced: 0, unplaced_oldest_seconds: null },
   roles: [
     {
       role: "consume",
