@@ -89,8 +89,9 @@ export async function payForPayments(
 }
 
 const TABLES = `
-  SELECT relname AS table, pg_table_size(oid)::float8 AS heap, pg_indexes_size(oid)::float8 AS indexes
-  FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY relname`;
+  SELECT coalesce(pg_partition_root(oid), oid)::regclass::text AS table,
+         sum(pg_table_size(oid))::float8 AS heap, sum(pg_indexes_size(oid))::float8 AS indexes
+  FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace GROUP BY 1 ORDER BY 1`;
 
 async function sizesOf(dataSource: DataSource): Promise<Growth[]> {
   const tables: Omit<Growth, "rows">[] = await dataSource.query(TABLES);

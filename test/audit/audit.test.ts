@@ -5,12 +5,15 @@ import { lastCleanEnd } from "../../src/audit/audit-log.js";
 import { auditNew } from "../../src/audit/audit-new.js";
 import { HistoryMissingError } from "../../src/audit/network-credits.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import { detachPartitions } from "../../src/history/detach-partitions.js";
+import { preparePartitions } from "../../src/history/prepare-partitions.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { connectRedis } from "../../src/redis/connect.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { payAll, paymentOf } from "../support/ingest.js";
+import { firstLedger } from "../support/partitions.js";
 import { Spine } from "../support/spine.js";
 import { eventually, silent } from "../support/stream.js";
 
@@ -230,5 +233,30 @@ describe("audit", () => {
     await query(`UPDATE stream_cursors SET watermark = ${endOfLedger(newestOf(spine))}`);
     const error = await audit().catch((thrown: unknown) => thrown);
     expect(error).to.be.instanceOf(HistoryMissingError);
+  });
+
+  it("goes on where the books begin when old months are in the archive, and finds nothing wrong with what is left", async () => {
+    await spine[Symbol.asyncDispose]();
+    const next = firstLedger(115);
+    spine = await Spine.open("optional", { firstLedger: next - 30 });
+    spine.ingest();
+    spine.consume();
+    const [old, recent] = await spine.sessions(2);
+    if (!old || !recent) throw new Error("no sessions");
+    payAll(spine.stage, spine.payer, [old]);
+    expect(newestOf(spine)).to.be.lessThan(next);
+    while (newestOf(spine) < next) spine.stage.network.closeLedger();
+    payAll(spine.stage, spine.payer, [recent]);
+    await spine.settledAll(2);
+    await untilWatermarkPasses();
+    await preparePartitions(spine.database.dataSource);
+    expect(await auditNew(parts(), silent)).to.deep.equal({ audited: 2, differences: 0 });
+    await detachPartitions(spine.database.dataSource, { ledger: next });
+    // Everything that is left, and what it refers to; and what an audit goes on from.
+    await query("DELETE FROM audits");
+    const report = await audit();
+    expect(report.differences).to.deep.equal([]);
+    expect(report.credits).to.equal(1);
+    expect(await auditNew(parts(), silent)).to.deep.equal({ audited: 0, differences: 0 });
   });
 });

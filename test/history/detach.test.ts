@@ -1,6 +1,8 @@
 import { expect } from "chai";
 import { v7 as uuidv7 } from "uuid";
 import { auditAccount, RangeArchivedError } from "../../src/audit/audit-account.js";
+import { checkCharges } from "../../src/audit/check-charges.js";
+import { checkSessions } from "../../src/audit/check-sessions.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { violatedConstraint } from "../../src/entities/database-errors.js";
 import { inSerializableTransaction } from "../../src/entities/serializable.js";
@@ -158,6 +160,25 @@ describe("old partitions", () => {
       inSerializableTransaction(database.dataSource, (runner) => supplyPayment(runner, id, credit));
     expect(await supply(old.id)).to.deep.equal({ kind: "nothing_to_do" });
     expect(await supply(recent.id)).to.include({ kind: "unfit" });
+  });
+
+  it("G6: their charges stay succeeded, and are told from those that nothing has paid", async () => {
+    const [archived, unpaid] = [uuidv7(), uuidv7()];
+    const charge = (id: string) => `
+      INSERT INTO charges (id, merchant_id, reference, provider, asset, account, amount, payload)
+        VALUES ('${id}', '${owner.merchantId}', '${id}', 'stellar', 'native', '${owner.account}', 10, '{}');
+      UPDATE charges SET status = 'processing', attempts = 1 WHERE id = '${id}';
+      UPDATE charges SET status = 'succeeded', provider_id = '${id}', ended_at = now() WHERE id = '${id}'`;
+    await query(`${charge(archived)}; ${charge(unpaid)};
+      INSERT INTO credits (operation_id, move_index, outcome, account, transaction_hash, asset, amount, closed_at, record)
+        VALUES (${inPartition(114, 5)}, 0, 'payment', '${owner.account}', repeat('a', 64), 'native', 10, now(), '{}');
+      INSERT INTO payments (operation_id, move_index, charge_id, surplus) VALUES (${inPartition(114, 5)}, 0, '${archived}', 0)`);
+    await detachPartitions(database.dataSource, BEFORE_115);
+    const { manager } = database.dataSource;
+    const through = inPartition(115, 9);
+    const found = await checkCharges(manager, owner.account, inPartition(115), through, null);
+    expect(found.map(({ kind, subject }) => [kind, subject])).to.deep.equal([["charge_unpaid", unpaid]]);
+    expect(await checkSessions(manager, owner.account, inPartition(115), through, null)).to.deep.equal([]);
   });
 
   it("an audit of their ledgers says that they are in the archive instead of calling them missing", async () => {

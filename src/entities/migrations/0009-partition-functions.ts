@@ -205,6 +205,14 @@ export const PARTITION_FUNCTIONS = `
     RETURN moved;
   END $$;
 
+  -- What comes again of the archive's range has no partition but the default, and is refused there. Without this a credit
+  -- that is delivered again years later would be new, and count twice.
+  CREATE FUNCTION refuse_archived() RETURNS void LANGUAGE plpgsql AS $$
+  BEGIN
+    EXECUTE format('ALTER TABLE credits_default DROP CONSTRAINT IF EXISTS credits_not_archived,
+      ADD CONSTRAINT credits_not_archived CHECK (operation_id >= %s)', archived_end());
+  END $$;
+
   -- Of the partition that an operation lies in, and of the next. Whoever calls this has something better to do than to fail
   -- for it: the default holds what has no partition yet, and a job sees to it.
   CREATE FUNCTION prepare_partitions(operation_id bigint) RETURNS void LANGUAGE plpgsql AS $$
