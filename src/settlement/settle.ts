@@ -1,6 +1,5 @@
 import type { DataSource, QueryRunner } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
-import { readArchivedEnd } from "../entities/archived-end.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
@@ -19,6 +18,7 @@ import { lockSessions, nameSessions } from "./find-sessions.js";
 import { forgetUnreadable } from "./forget-unreadable.js";
 import { type RecordedOutcome, readRecorded } from "./read-recorded.js";
 import { type DecidedMovement, recordOutcomes } from "./record-outcomes.js";
+import { setArchivedAside } from "./set-archived-aside.js";
 
 /** What became of one movement. */
 export type Settlement =
@@ -74,13 +74,9 @@ async function settleByHalves(
     const fault = databaseFault(error);
     if (fault === "unavailable" || options.signal?.aborted) throw error;
     if (violatedConstraint(error) === "credits_not_archived") {
-      const archivedEnd = await readArchivedEnd(dataSource.manager);
-      const after = movements.filter(({ operationId }) => operationId >= archivedEnd);
-      // Else it would be refused as it is again and again, or be called unreadable.
-      if (after.length < movements.length) {
-        const archived = movements.filter(({ operationId }) => operationId < archivedEnd).map(asArchived);
-        return [...archived, ...(await settleByHalves(dataSource, after, options))];
-      }
+      const { archived, others } = await setArchivedAside(dataSource.manager, movements);
+      if (archived.length > 0)
+        return [...archived.map(asArchived), ...(await settleByHalves(dataSource, others, options))];
     }
     if (movements.length === 1) {
       if (fault === "conflict") throw error;
@@ -92,7 +88,6 @@ async function settleByHalves(
   }
 }
 
-/** Nothing is archived before every credit of its range is accounted for: this one came a second time. */
 function asArchived(movement: Movement): Settlement {
   return { kind: "redelivered", movement, recorded: { kind: "archived" } };
 }
