@@ -131,7 +131,7 @@ async function readReach(
   account: AccountId,
 ): Promise<{ watchedFrom: OperationId; start: OperationId; watermark: OperationId }> {
   const [row]: { starting_cursor: string; watermark: string }[] = await snapshot.query(
-    "SELECT starting_cursor, watermark FROM stream_cursors WHERE account = $1",
+    "SELECT starting_cursor, watermark FROM watched_cursors WHERE account = $1",
     [account],
   );
   if (row === undefined) throw new Error(`${account} is not watched`);

@@ -24,7 +24,7 @@ export class ChargeNotClosedError extends Error {
  * bound (CAP-21), what did not pay then never will.
  */
 const CAN_STILL_PAY = `
-  SELECT s.max_time FROM submissions s JOIN stream_cursors c USING (account)
+  SELECT s.max_time FROM submissions s JOIN watched_cursors c USING (account)
   WHERE s.charge_id = $1 AND (c.settled_through IS NULL OR c.settled_through <= s.max_time)`;
 
 /**

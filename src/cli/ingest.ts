@@ -40,6 +40,11 @@ export function addIngestCommand(program: Command): void {
         pollMs: config.INGEST_POLL_MS,
         name,
         observer: metrics,
+        networkMode: {
+          mode: config.NETWORK_MODE,
+          from: config.NETWORK_MODE_FROM,
+          streams: config.NETWORK_STREAMS,
+        },
       });
       const observed = observeRole({
         logger,

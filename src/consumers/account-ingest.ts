@@ -1,228 +1,43 @@
-import type { Logger } from "pino";
-import type { DataSource } from "typeorm";
-import { backoffDelay, sleep } from "../backoff.js";
-import { checkpoint } from "../checkpoints.js";
-import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
-import { HorizonError } from "../horizon/errors.js";
-import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
-import type { NetworkView } from "../horizon/network-view.js";
-import { UNSAID_LAG_MS } from "../horizon/reach.js";
 import { readPage } from "../horizon/read-page.js";
-import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
-import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
-import { NO_TAIL, readPositions, type Tail } from "./append-entries.js";
-import { appendPage, type Tails } from "./append-page.js";
+import { readPositions } from "./append-entries.js";
 import type { Bell } from "./bell.js";
 import { removeFormer } from "./change-shards.js";
-import { parseEntryId } from "./entry.js";
-import type { IngestObserver } from "./observers.js";
-import { streamsOf } from "./shards.js";
-import { advanceWatermark, haltAccount, readCursor, type Scanned } from "./watermark.js";
+import { type Feed, type IngestParts, ingestFeed, resumeAfter, type Standing } from "./feed-ingest.js";
+import { streamFor, streamsOf } from "./shards.js";
+import { advanceWatermark, haltAccount, readCursor } from "./watermark.js";
 
-export type IngestParts = {
-  readonly redis: RedisClient;
-  readonly dataSource: DataSource;
-  readonly horizon: HorizonClient;
-  readonly network: NetworkView;
-  readonly logger: Logger;
-  /** How long to trust a silent doorbell before asking for a page anyway, in milliseconds. */
-  readonly pollMs: number;
-  readonly observer?: IngestObserver;
-};
-
-/** Horizon's largest page. */
-const PAGE_LIMIT = 200;
-
-/** At rest, how often the watermark follows the consumers. */
-const WATERMARK_EVERY_MS = 1_000;
-
-/** A halted account is looked at again after this time: another server may fill the hole. */
-const HALTED_PAUSE_MS = 15_000;
-
-/** Ledgers that a server may forget in one go, about a day's: its reaper works in large steps. */
-const TRIMMED_AT_ONCE = 20_000;
-
-const RETRY = { baseMs: 200, maxMs: 10_000 };
-
-/** Where the leader stands: it has appended everything up to `cursor`, and the streams end at `tails`. */
-type Standing = {
-  cursor: OperationId;
-  tails: Tails;
-  /** How many streams there were before, where those are still to be removed. */
-  readonly formerShards: number | null;
-};
-
-/** Stopped with an alarm: going on would skip credits. */
-class HaltedError extends Error {
-  override readonly name = "HaltedError";
-}
-
-/**
- * Leads one account's ingest: reads Horizon after the stream's tail, appends what it finds, and begins again
- * from the real tail whenever that is not where it left it. It keeps no cursor of its own that it would
- * trust after a surprise: the stream is the cursor, and Postgres knows how far the truth reaches.
- *
- * Returns when `signal` aborts. Faults are waited out in here.
- */
+/** Leads the ingest of one account, from its own feed. Returns when `signal` aborts, or it is in the network's. */
 export async function ingestAccount(
   parts: IngestParts,
   account: AccountId,
   bell: Bell,
   signal: AbortSignal,
 ): Promise<void> {
-  const logger = parts.logger.child({ account });
-  let failures = 0;
-  while (!signal.aborted) {
-    try {
-      const standing = await resume(parts, account, signal);
-      logger.info(
-        { cursor: standing.cursor, tails: [...standing.tails.values()] },
-        "ingest follows the account",
-      );
-      await follow(parts, account, standing, bell, signal, () => {
-        failures = 0;
-      });
-      if (signal.aborted) return;
-      logger.warn("the streams are not as this leader left them; starting again from what they say");
-    } catch (error) {
-      if (signal.aborted) return;
-      await waitOut(parts, account, error, failures++, signal);
-    }
-  }
+  const feed: Feed = {
+    name: account,
+    resume: () => resume(parts, account),
+    halt: (why) => haltAccount(parts.dataSource, account, why),
+  };
+  await ingestFeed(parts, feed, bell, signal);
 }
 
-/**
- * Finds where to go on: after the stream that ends first, or the watermark where that is further, if the server reaches
- * back to it. Streams that are new, since their number was changed, begin at the watermark.
- */
-async function resume(parts: IngestParts, account: AccountId, signal: AbortSignal): Promise<Standing> {
-  const { watermark, shards, formerShards } = await readCursor(parts.dataSource.manager, account);
-  const positions = await readPositions(parts.redis, streamsOf(account, shards));
+async function resume(
+  { redis, dataSource, horizon }: IngestParts,
+  account: AccountId,
+): Promise<Standing | null> {
+  const { watermark, shards, formerShards, inNetwork } = await readCursor(dataSource.manager, account);
+  if (inNetwork) return null;
+  const positions = await readPositions(redis, streamsOf(account, shards));
   const tails = new Map(positions.map(({ stream, tail }) => [stream, tail]));
-  const cursor = positions
-    .map(({ tail }) => (tail === NO_TAIL ? 0n : beforeTail(tail)))
-    .map((reached) => (reached > watermark ? reached : watermark))
-    .reduce((a, b) => (a < b ? a : b)) as OperationId;
-  await refuseHole(parts, account, cursor, signal);
-  return { cursor, tails, formerShards };
-}
-
-/** One before the tail's operation: if an append broke off between two of its moves, the rest comes again. */
-function beforeTail(tail: Tail): bigint {
-  return parseEntryId(tail).operationId - 1n;
-}
-
-/**
- * A server that no longer has the ledgers after the cursor answers as if nothing had happened in them.
- * @throws HaltedError instead of letting that happen
- */
-async function refuseHole(
-  parts: IngestParts,
-  account: AccountId,
-  cursor: OperationId,
-  signal: AbortSignal,
-): Promise<void> {
-  let root = await parts.network.current(signal);
-  // Near the server's oldest ledger a root that is seconds old proves nothing: ask for the one of now.
-  if (ledgerOf(cursor) < root.historyElderLedger + TRIMMED_AT_ONCE)
-    root = await parts.network.refresh(signal);
-  const hole = findHistoryHole(cursor, root);
-  if (hole === null) return;
-  const why = describeHole(hole);
-  await haltAccount(parts.dataSource, account, why);
-  throw new HaltedError(why);
-}
-
-/** Appends page after page. Returns when a stream turned out to end somewhere else, or there are other streams now. */
-async function follow(
-  parts: IngestParts,
-  account: AccountId,
-  { cursor, tails, formerShards }: Standing,
-  bell: Bell,
-  signal: AbortSignal,
-  onProgress: () => void,
-): Promise<void> {
-  while (!signal.aborted) {
-    bell.reset();
-    const view = await parts.network.current(signal);
-    const page = await readPage(parts.horizon, account, cursor, PAGE_LIMIT, signal);
-    // After the page: what was missing from it can only have been missing before.
-    await refuseHole(parts, account, cursor, signal);
-    const appended = await appendPage(parts.redis, tails, page, () => checkpoint("ingest.before-append"));
-    if (appended === null) return;
-    tails = appended.tails;
-    if (appended.entries > 0) {
-      parts.observer?.appended(appended.entries);
-      await checkpoint("ingest.after-append");
-    }
-    cursor = page.cursor;
-    onProgress();
-    const through = page.isLast ? page.latestLedger : null;
-    parts.observer?.read(account, through === null ? cursor : endOfLedger(through));
-    const scanned = page.isLast ? scannedBy(page.latestLedger, view) : null;
-    if (page.isLast && formerShards !== null) {
-      await removeFormer(parts.redis, parts.dataSource, account, formerShards);
-      formerShards = null;
-    }
-    if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tails, scanned))) return;
-    if (page.isLast && !(await rest(parts, account, tails, scanned, bell, signal))) return;
-  }
-}
-
-/**
- * What a last page tells. A server that does not say how far it is proves nothing about ledgers, so that the watermark
- * stays; sessions may expire all the same by what it must have had, since a payment in time counts even after that.
- * @param root asked before the page
- */
-function scannedBy(through: LedgerSequence | null, root: HorizonRoot): Scanned {
-  const { historyLatestLedger: ledger, historyLatestClosedAt: at } = root;
-  if (through === null) {
-    return { through, closed: at && { ledger, at: new Date(at.getTime() - UNSAID_LAG_MS) } };
-  }
-  return { through, closed: at && { ledger, at } };
-}
-
-/** Waits for the doorbell or the poll time, while the watermark follows the consumers. */
-async function rest(
-  parts: IngestParts,
-  account: AccountId,
-  tails: Tails,
-  scanned: Scanned | null,
-  bell: Bell,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const until = performance.now() + parts.pollMs;
-  while (!signal.aborted && performance.now() < until) {
-    if (await bell.wait(Math.min(WATERMARK_EVERY_MS, parts.pollMs), signal)) return true;
-    if (!(await advanceWatermark(parts.redis, parts.dataSource, account, tails, scanned))) return false;
-  }
-  return true;
-}
-
-async function waitOut(
-  parts: IngestParts,
-  account: AccountId,
-  error: unknown,
-  failures: number,
-  signal: AbortSignal,
-): Promise<void> {
-  const logger = parts.logger.child({ account });
-  if (error instanceof HaltedError) {
-    logger.error({ alarm: true }, `ingest HALTED: ${error.message}`);
-    await sleep(HALTED_PAUSE_MS, signal);
-    return;
-  }
-  const delay = backoffDelay(failures, Math.random(), RETRY);
-  if (error instanceof HorizonError) {
-    // Our own mistake does not go away by itself, but stopping for good would need a restart to notice a fix.
-    logger[error.retryable ? "warn" : "error"](
-      { err: error, failures },
-      "Horizon can't serve now; trying again",
-    );
-    await sleep(Math.max(delay, error.retryAfterMs ?? 0), signal);
-    return;
-  }
-  logger.error({ err: error, failures }, "ingest failed; trying again from the stream's tail");
-  await sleep(delay, signal);
+  return {
+    cursor: resumeAfter(tails.values(), watermark),
+    tails,
+    lanes: { feed: account, streamOf: streamFor, marked: shards > 1 },
+    read: (after, limit, signal) => readPage(horizon, account, after, limit, signal),
+    advance: (now, scanned) => advanceWatermark(redis, dataSource, account, now, scanned),
+    caughtUp: async () => {
+      if (formerShards !== null) await removeFormer(redis, dataSource, account, formerShards);
+    },
+  };
 }

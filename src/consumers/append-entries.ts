@@ -1,9 +1,18 @@
+import { UNKEYED_INDEX } from "../horizon/decode.js";
 import type { RedisClient } from "../redis/client.js";
-import type { Movement } from "../stellar/credit.js";
+import { compareKeys } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
 import type { TraceParent } from "../tracing.js";
-import { encodeEntry, entryId, type RawEntry, TRACE_FIELD } from "./entry.js";
-import { GROUP, type StreamName, streamKey } from "./stream-keys.js";
+import {
+  encodeEntry,
+  encodeNetworkEntry,
+  entryId,
+  type NetworkMovement,
+  type RawEntry,
+  TRACE_FIELD,
+} from "./entry.js";
+import { isNetworkStream } from "./network-streams.js";
+import { GROUP, type StreamName, streamKey, versionKey } from "./stream-keys.js";
 
 /**
  * The id of the newest entry ever added to a stream, or the mark up to which it was read; `0-0` where there is none.
@@ -13,12 +22,16 @@ export type Tail = string & { readonly kind: "tail" };
 
 export const NO_TAIL = "0-0" as Tail;
 
-/** After every move that an operation can have: a tail with this index is no entry, but says that all of it was read. */
-const READ_THROUGH = 4_294_967_295;
+/**
+ * After every move that an operation can have: a tail with this index is no entry, but says that all of it was read.
+ * Before what has no id of its own and goes by its predecessor's: it may come with the next page.
+ */
+const READ_THROUGH = UNKEYED_INDEX - 1;
 
 /**
- * KEYS[1] stream; ARGV: expected tail, the mark to set after the batch or nothing, the group; then for each entry its id,
- * the number of its fields' texts, and those.
+ * KEYS: the stream, and of a network's stream the version of its set; ARGV: expected tail, the mark to set after the
+ * batch or nothing, the group, the expected version; then for each entry its id, the number of its fields' texts, and
+ * those.
  *
  * The batch goes in only if the stream still ends where the batch begins. Two leaders, a failover that lost
  * the last second, a flush: each moves the tail, the append is refused, and the caller fetches again from
@@ -33,7 +46,8 @@ const APPEND = `
     end
   end
   if tail ~= ARGV[1] then return {0, tail} end
-  local i = 4
+  if KEYS[2] and redis.call('GET', KEYS[2]) ~= ARGV[4] then return {0, tail} end
+  local i = 5
   while i <= #ARGV do
     local fields = tonumber(ARGV[i + 1])
     tail = redis.call('XADD', KEYS[1], ARGV[i], unpack(ARGV, i + 2, i + 1 + fields))
@@ -48,32 +62,52 @@ const APPEND = `
   end
   return {1, tail}`;
 
+/** What goes along with a batch. */
+export type AppendOptions = {
+  /** Goes along with each entry: beside the credit, never part of it. */
+  readonly traceParent?: TraceParent | null;
+  /**
+   * Every movement of the stream's up to this operation is in it once these are: of several streams the quiet ones must
+   * say so too, or a new leader would have to read again from where each of them heard something last.
+   */
+  readonly readThrough?: OperationId | null;
+  /** Of the set of accounts: for the network's streams, and only for those. */
+  readonly version?: string;
+};
+
 /**
- * Appends movements to a stream, if the stream's tail is the one that they were fetched after.
+ * Appends movements to a stream, if the stream's tail is the one that they were fetched after; to one of the network's
+ * only if it is still of the set of accounts that they were picked for: whoever picked for an older one has left out
+ * what the newcomers got, and would say by its tail that nothing is missing.
  * @param expected the tail when the movements were fetched
  * @param movements ascending, all after `expected`
- * @param traceParent goes along with each entry, where there is one: beside the credit, never part of it
- * @param readThrough every movement of the stream's up to this operation is in it once these are: of several streams the
- *   quiet ones must say so too, or a new leader would have to read again from where each of them heard something last
  * @returns whether they were appended, and the tail now
  */
 export async function appendEntries(
   redis: RedisClient,
   stream: StreamName,
   expected: Tail,
-  movements: readonly Movement[],
-  traceParent: TraceParent | null = null,
-  readThrough: OperationId | null = null,
+  movements: readonly NetworkMovement[],
+  { traceParent = null, readThrough = null, version = "" }: AppendOptions = {},
 ): Promise<{ appended: boolean; tail: Tail }> {
   const trace = traceParent === null ? [] : [TRACE_FIELD, traceParent];
-  const mark = readThrough === null ? "" : `${readThrough}-${READ_THROUGH}`;
-  const args: (string | number)[] = [expected, mark, GROUP];
+  const args: (string | number)[] = [expected, markAfter(movements, readThrough), GROUP, version];
+  const isNetwork = isNetworkStream(stream);
   for (const movement of movements) {
-    const fields = [...encodeEntry(movement), ...trace];
-    args.push(entryId(movement), fields.length, ...fields);
+    const fields = isNetwork ? encodeNetworkEntry(movement) : encodeEntry(movement);
+    args.push(entryId(movement), fields.length + trace.length, ...fields, ...trace);
   }
-  const [appended, tail] = (await redis.eval(APPEND, 1, streamKey(stream), ...args)) as [number, Tail];
+  const keys = isNetwork ? [streamKey(stream), versionKey(stream)] : [streamKey(stream)];
+  const [appended, tail] = (await redis.eval(APPEND, keys.length, ...keys, ...args)) as [number, Tail];
   return { appended: appended === 1, tail };
+}
+
+/** The mark, or nothing where the batch ends after it anyhow: Redis takes no tail below an entry. */
+function markAfter(movements: readonly NetworkMovement[], readThrough: OperationId | null): string {
+  if (readThrough === null) return "";
+  const mark = { operationId: readThrough, moveIndex: READ_THROUGH };
+  const last = movements.at(-1);
+  return last !== undefined && compareKeys(last, mark) > 0 ? "" : entryId(mark);
 }
 
 /** Where a stream stands. */

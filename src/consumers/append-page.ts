@@ -1,45 +1,60 @@
-import type { ReadPage } from "../horizon/read-page.js";
 import type { RedisClient } from "../redis/client.js";
-import { compareKeys, type Movement } from "../stellar/credit.js";
+import { compareKeys } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
 import { inSpan } from "../tracing.js";
 import { appendEntries, NO_TAIL, type Tail } from "./append-entries.js";
-import { parseEntryId } from "./entry.js";
-import { accountOf, streamFor } from "./shards.js";
-import type { StreamName } from "./stream-keys.js";
+import { type NetworkMovement, parseEntryId } from "./entry.js";
+import type { FeedName, StreamName } from "./stream-keys.js";
 
-/** Where each stream of an account ends, as its leader believes. */
+/** Where each stream of a feed ends, as its leader believes. */
 export type Tails = ReadonlyMap<StreamName, Tail>;
 
+/** What a page of a feed holds for its streams, in the network's order. */
+export type FedPage = {
+  readonly movements: readonly NetworkMovement[];
+  readonly cursor: OperationId;
+};
+
+/** How a feed is spread over its streams. */
+export type Lanes = {
+  readonly feed: FeedName;
+  readonly streamOf: (movement: NetworkMovement, streams: readonly StreamName[]) => StreamName;
+  /** Whether each stream says how far its feed was read, also where there was nothing for it. */
+  readonly marked: boolean;
+  /** Of the set of accounts, for the network's streams. */
+  readonly version?: string;
+};
+
 /**
- * Appends what a page has brought to the account's streams, each by its own tail.
- * @param tails of all the account's streams
+ * Appends what a page has brought to the feed's streams, each by its own tail.
+ * @param tails of all the feed's streams
  * @param onAppend how many entries are on their way
  * @returns the tails now; null where one of the streams ends elsewhere: then nobody knows what it has, and the leader
  *   must begin again from what the streams say
  */
 export async function appendPage(
   redis: RedisClient,
+  lanes: Lanes,
   tails: Tails,
-  { movements, cursor }: Pick<ReadPage, "movements" | "cursor">,
+  { movements, cursor }: FedPage,
   onAppend: (entries: number) => void | Promise<void>,
 ): Promise<{ tails: Tails; entries: number } | null> {
   const streams = [...tails.keys()];
-  const routed = Map.groupBy(movements, (movement) => streamFor(movement, streams));
-  const [first] = streams;
+  const routed = Map.groupBy(movements, (movement) => lanes.streamOf(movement, streams));
   const batches = [...tails].flatMap(([stream, tail]) => {
-    const batch = batchFor(tail, routed.get(stream) ?? [], streams.length > 1 ? cursor : null);
+    const batch = batchFor(tail, routed.get(stream) ?? [], lanes.marked ? cursor : null);
     return batch === null ? [] : [{ stream, tail, ...batch }];
   });
-  if (first === undefined || batches.length === 0) return { tails, entries: 0 };
+  if (batches.length === 0) return { tails, entries: 0 };
   const entries = batches.reduce((sum, { fresh }) => sum + fresh.length, 0);
   if (entries > 0) await onAppend(entries);
-  const facts = { account: accountOf(first), streams: batches.length, entries };
-  const answers = await inSpan("ingest append", { kind: "producer", facts }, ({ parent }) =>
+  const facts = { account: lanes.feed, streams: batches.length, entries };
+  const { version } = lanes;
+  const answers = await inSpan("ingest append", { kind: "producer", facts }, ({ parent: traceParent }) =>
     Promise.all(
       batches.map(async ({ stream, tail, fresh, readThrough }) => {
-        const answer = await appendEntries(redis, stream, tail, fresh, parent, readThrough);
-        return { stream, ...answer };
+        const options = { traceParent, readThrough, ...(version !== undefined && { version }) };
+        return { stream, ...(await appendEntries(redis, stream, tail, fresh, options)) };
       }),
     ),
   );
@@ -57,9 +72,9 @@ export async function appendPage(
  */
 function batchFor(
   tail: Tail,
-  movements: readonly Movement[],
+  movements: readonly NetworkMovement[],
   cursor: OperationId | null,
-): { fresh: readonly Movement[]; readThrough: OperationId | null } | null {
+): { fresh: readonly NetworkMovement[]; readThrough: OperationId | null } | null {
   const known = tail === NO_TAIL ? null : parseEntryId(tail);
   const fresh = known === null ? movements : movements.filter((movement) => compareKeys(movement, known) > 0);
   // Never back: a page that was read again for another stream must not make this one forget what it has.

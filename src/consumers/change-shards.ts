@@ -15,8 +15,9 @@ export type ShardChange =
   /** The streams of the last change are still there: ingest has not come round to the new ones yet. */
   | { readonly kind: "under_way"; readonly former: number };
 
+/** In the network's feed an account has no streams of its own: the number is for when it is read by itself again. */
 const CHANGE = `
-  UPDATE stream_cursors SET former_shards = shards, shards = $2
+  UPDATE stream_cursors SET former_shards = CASE WHEN in_network THEN NULL ELSE shards END, shards = $2
   WHERE account = $1 AND shards <> $2 AND former_shards IS NULL`;
 
 const READ = `SELECT shards, former_shards FROM stream_cursors WHERE account = $1 FOR UPDATE`;

@@ -250,7 +250,9 @@ export class Consumer {
     this.#fault = null;
     this.#failures++;
     if (isNoGroupError(error)) {
-      logger.warn("the consumer group is gone: Redis lost its data; making it again");
+      logger.warn("a consumer group is gone: Redis lost its data, or the stream is not needed any more");
+      // First which streams there are now: making the group of one that was removed would bring it back for ever.
+      this.#streams = await watchedStreams(this.#options.dataSource.manager).catch(() => this.#streams);
       for (const stream of this.#streams) await ensureGroup(redis, stream).catch(() => undefined);
     } else if (error instanceof LockLostError) {
       logger.warn({ err: error }, "lock lost in the middle; the batch is tried again");

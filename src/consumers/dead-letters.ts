@@ -1,11 +1,12 @@
+import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import type { RedisClient } from "../redis/client.js";
 import { settle } from "../settlement/settle.js";
 import type { AccountId } from "../stellar/credit.js";
 import { parseOperationId } from "../stellar/operation-id.js";
-import { acknowledge, type ClaimedDelivery } from "./consumer-group.js";
+import { acknowledge, type ClaimedDelivery, type Delivery } from "./consumer-group.js";
 import { parseEntryId, type RawEntry } from "./entry.js";
-import { accountOf } from "./shards.js";
+import { accountOf, isNetworkStream } from "./network-streams.js";
 import { deadLetterKey } from "./stream-keys.js";
 
 /** How much of an entry is kept with its exception. */
@@ -24,14 +25,19 @@ export async function bury(
   dataSource: DataSource,
   delivery: ClaimedDelivery,
 ): Promise<{ buried: boolean; why: string }> {
-  const { stream, entry, deliveries } = delivery;
+  const { entry, deliveries } = delivery;
   const [id, fields] = entry;
   const why = `delivered ${deliveries} times and never settled`;
+  const account = accountOf(delivery);
+  if (account === null) {
+    await layDown(redis, delivery, why);
+    return { buried: true, why };
+  }
   const [settlement] = await settle(dataSource, [
     {
       kind: "unreadable",
       ...parseEntryId(id),
-      account: accountOf(stream),
+      account,
       transactionHash: null,
       why,
       record: keptRecord(entry),
@@ -39,10 +45,35 @@ export async function bury(
   ]);
   const buried = settlement?.kind === "recorded";
   if (buried) {
-    await redis.xadd(deadLetterKey(accountOf(stream)), "*", "entry", id, "why", why, ...(fields ?? []));
+    await redis.xadd(deadLetterKey(account), "*", "entry", id, "why", why, ...(fields ?? []));
   }
   await acknowledge(redis, [delivery]);
   return { buried, why };
+}
+
+/**
+ * Takes entries out of the way that name no account: an exception needs one, so they are kept under their stream, and
+ * the status stays red while one of them is there. A crash in between keeps one twice.
+ */
+export async function setApart(
+  { redis, logger }: { readonly redis: RedisClient; readonly logger: Logger },
+  deliveries: readonly Delivery[],
+): Promise<void> {
+  for (const delivery of deliveries) {
+    const { stream, entry } = delivery;
+    logger.error(
+      { alarm: true, stream, entry: entry[0] },
+      "an entry names no account: set apart for a person",
+    );
+    await layDown(redis, delivery, "names no account");
+  }
+}
+
+async function layDown(redis: RedisClient, delivery: Delivery, why: string): Promise<void> {
+  const { stream, entry } = delivery;
+  if (!isNetworkStream(stream)) throw new Error(`${stream} names its account`);
+  await redis.xadd(deadLetterKey(stream), "*", "entry", entry[0], "why", why, ...(entry[1] ?? []));
+  await acknowledge(redis, [delivery]);
 }
 
 function keptRecord([, fields]: RawEntry): string {

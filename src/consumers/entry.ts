@@ -1,6 +1,14 @@
 import { innerHashOf } from "../horizon/fields.js";
+import { isAccountId } from "../stellar/account.js";
 import { parseAsset } from "../stellar/asset.js";
-import { type AccountId, creditKeyText, type Movement, type TransactionHash } from "../stellar/credit.js";
+import {
+  type AccountId,
+  type CreditKey,
+  creditKeyText,
+  type Movement,
+  type TransactionHash,
+  type Unassigned,
+} from "../stellar/credit.js";
 import { parseMemoKey } from "../stellar/memo.js";
 import { parseOperationId } from "../stellar/operation-id.js";
 import { formatStroops, parseStroops } from "../stellar/stroops.js";
@@ -21,16 +29,23 @@ export type RawEntry = [id: string, fields: string[] | null];
 /** What appended the entry, for traces. Not part of the credit: whoever does not know the field passes it over. */
 export const TRACE_FIELD = "traceparent";
 
+/** Whose credit it is, in a stream that holds those of many accounts. */
+const ACCOUNT_FIELD = "account";
+
+/** What the network's feed brings. */
+export type NetworkMovement = Movement | Unassigned;
+
 /** The entry's id: `<operation id>-<move index>`, so that Redis itself refuses a credit's second copy. */
-export function entryId(movement: Movement): string {
+export function entryId(movement: CreditKey): string {
   return creditKeyText(movement);
 }
 
 /** The fields of a stream entry, as XADD takes them: what settlement needs, and the record for the auditor. */
-export function encodeEntry(movement: Movement): string[] {
-  const fields: string[] = ["v", FORMAT, "kind", movement.kind, "record", movement.record];
+export function encodeEntry(movement: NetworkMovement): string[] {
+  const kind = movement.kind === "unassigned" ? "unreadable" : movement.kind;
+  const fields: string[] = ["v", FORMAT, "kind", kind, "record", movement.record];
   if (movement.transactionHash !== null) fields.push("tx", movement.transactionHash);
-  if (movement.kind === "unreadable") return [...fields, "why", movement.why];
+  if (movement.kind !== "credit") return [...fields, "why", movement.why];
   fields.push("asset", movement.asset, "amount", formatStroops(movement.amount));
   fields.push("closed_at", movement.closedAt.toISOString());
   if (movement.innerHash !== null) fields.push("inner", movement.innerHash);
@@ -38,6 +53,18 @@ export function encodeEntry(movement: Movement): string[] {
   if (movement.memo !== null) fields.push("memo", movement.memo);
   if (movement.muxed !== null) fields.push("muxed", movement.muxed);
   return fields;
+}
+
+/** The same for a stream of many accounts: the fields as an account's own stream has them, and whose they are. */
+export function encodeNetworkEntry(movement: NetworkMovement): string[] {
+  const fields = encodeEntry(movement);
+  return movement.account === null ? fields : [...fields, ACCOUNT_FIELD, movement.account];
+}
+
+/** Whose the entry says that it is; null where it does not, or names no account. */
+export function accountField(entry: RawEntry): AccountId | null {
+  const account = fieldOf(entry, ACCOUNT_FIELD);
+  return isAccountId(account) ? account : null;
 }
 
 /**
@@ -62,10 +89,15 @@ export function decodeEntry(account: AccountId, [id, fields]: RawEntry): Movemen
 }
 
 /** The trace that the entry came by; null without one. */
-export function traceOf([, fields]: RawEntry): TraceParent | null {
+export function traceOf(entry: RawEntry): TraceParent | null {
+  return parseTraceParent(fieldOf(entry, TRACE_FIELD));
+}
+
+/** Fields and values take turns: a value that reads like the name is none. */
+function fieldOf([, fields]: RawEntry, name: string): string | undefined {
   const raw = fields ?? [];
-  for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i] === TRACE_FIELD) return parseTraceParent(raw[i + 1]);
-  return null;
+  for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i] === name) return raw[i + 1];
+  return undefined;
 }
 
 /** The memo and the muxed id that the entry carries, as they stand: what names its session, read or not. */

@@ -1,7 +1,6 @@
 import { v4 as uuidv4 } from "uuid";
 import type { RedisClient } from "../redis/client.js";
-import type { AccountId } from "../stellar/credit.js";
-import { leaderKey } from "./stream-keys.js";
+import { type FeedName, leaderKey } from "./stream-keys.js";
 
 /** How long a dead leader keeps the others waiting. */
 const LEASE_MS = 10_000;
@@ -12,7 +11,7 @@ const RENEW = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
 
 /**
- * Runs `lead` if this process becomes the leader of the account's ingest, until it returns or the
+ * Runs `lead` if this process becomes the leader of the feed's ingest, until it returns or the
  * leadership is lost; then `signal` aborts.
  *
  * One leader saves Horizon requests; two do no harm, since appends are checked against the tail.
@@ -21,12 +20,12 @@ const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call
  */
 export async function withLeadership(
   redis: RedisClient,
-  account: AccountId,
+  feed: FeedName,
   name: string,
   outer: AbortSignal,
   lead: (signal: AbortSignal) => Promise<void>,
 ): Promise<boolean> {
-  const key = leaderKey(account);
+  const key = leaderKey(feed);
   const token = `${name} ${uuidv4()}`;
   if ((await redis.set(key, token, "PX", LEASE_MS, "NX")) !== "OK") return false;
   const lost = new AbortController();

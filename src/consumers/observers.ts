@@ -1,6 +1,6 @@
 import type { Settlement } from "../settlement/settle.js";
-import type { AccountId } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
+import type { FeedName } from "./stream-keys.js";
 
 /** Told of what a consumer does, for figures. Decides nothing and must not throw. */
 export type SettlementObserver = {
@@ -15,8 +15,8 @@ export type SettlementObserver = {
 /** Told of what a leader of ingest does, for figures. Decides nothing and must not throw. */
 export type IngestObserver = {
   appended(entries: number): void;
-  /** Everything of the account up to `cursor` has been read and appended. */
-  read(account: AccountId, cursor: OperationId): void;
-  /** This process leads the account no more. */
-  left(account: AccountId): void;
+  /** Everything of the feed up to `cursor` has been read and appended. */
+  read(feed: FeedName, cursor: OperationId): void;
+  /** This process leads the feed no more. */
+  left(feed: FeedName): void;
 };

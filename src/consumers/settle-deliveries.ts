@@ -9,10 +9,11 @@ import { creditKeyText, type Movement } from "../stellar/credit.js";
 import { inSpan, type TraceParent } from "../tracing.js";
 import { ringOutbox } from "../webhooks/outbox-bell.js";
 import { acknowledge, type Delivery } from "./consumer-group.js";
+import { setApart } from "./dead-letters.js";
 import { decodeEntry, traceOf } from "./entry.js";
+import { accountOf } from "./network-streams.js";
 import type { SettlementObserver } from "./observers.js";
 import { logSettlement } from "./settlement-log.js";
-import { accountOf } from "./shards.js";
 
 export type SettlingParts = {
   readonly redis: RedisClient;
@@ -54,11 +55,18 @@ async function settleBatch(
   parts: SettlingParts,
   deliveries: readonly Delivery[],
 ): Promise<{ settlements: Settlement[]; setAside: Delivery[] }> {
-  const decoded = deliveries.map((delivery) => ({
-    delivery,
-    movement: decodeEntry(accountOf(delivery.stream), delivery.entry),
-  }));
-  parts.observer?.batch(deliveries.length);
+  const decoded = deliveries.flatMap((delivery) => {
+    const account = accountOf(delivery);
+    return account === null ? [] : [{ delivery, movement: decodeEntry(account, delivery.entry) }];
+  });
+  if (decoded.length < deliveries.length) {
+    await setApart(
+      parts,
+      deliveries.filter((delivery) => accountOf(delivery) === null),
+    );
+  }
+  if (decoded.length === 0) return { settlements: [], setAside: [] };
+  parts.observer?.batch(decoded.length);
   const movements = decoded.map(({ movement }) => movement);
   // Outside the transaction: only to know which locks to take. Settlement looks again, under row locks.
   const sessions = await nameSessions(parts.dataSource.manager, movements);

@@ -1,21 +1,14 @@
-import type { AccountId, Movement } from "../stellar/credit.js";
-import type { ShardName, StreamName } from "./stream-keys.js";
-
-/** Of an account's name in a shard's. */
-const ACCOUNT_LENGTH = 56;
+import type { AccountId } from "../stellar/credit.js";
+import type { NetworkMovement } from "./entry.js";
+import type { AccountStream, ShardName } from "./stream-keys.js";
 
 /**
  * The streams of an account: its own where one is enough, or so many shards. Their number is part of their names: after
  * a change of it nothing is read as if it were complete that was written by another number.
  */
-export function streamsOf(account: AccountId, shards: number): StreamName[] {
+export function streamsOf(account: AccountId, shards: number): AccountStream[] {
   if (shards === 1) return [account];
   return Array.from({ length: shards }, (_, index) => `${account}:${index}/${shards}` as ShardName);
-}
-
-/** Whose credits a stream holds. */
-export function accountOf(stream: StreamName): AccountId {
-  return stream.slice(0, ACCOUNT_LENGTH) as AccountId;
 }
 
 /**
@@ -23,10 +16,20 @@ export function accountOf(stream: StreamName): AccountId {
  * in the network's order. What names none is spread by its operation.
  * @param streams all of the account, as `streamsOf` gives them
  */
-export function streamFor(movement: Movement, streams: readonly StreamName[]): StreamName {
+export function streamFor<S extends string>(movement: NetworkMovement, streams: readonly S[]): S {
+  return pick(namedBy(movement), streams);
+}
+
+/** What decides about a credit's stream: its muxed id before its memo, as in settlement. */
+export function namedBy(movement: NetworkMovement): string {
   const named = movement.kind === "credit" ? (movement.muxed ?? movement.memo) : null;
-  const stream = streams[fnv1a(named ?? movement.operationId.toString()) % streams.length];
-  if (stream === undefined) throw new Error("an account has at least one stream");
+  return named ?? movement.operationId.toString();
+}
+
+/** The same of the same streams for the same text, always. */
+export function pick<S extends string>(text: string, streams: readonly S[]): S {
+  const stream = streams[fnv1a(text) % streams.length];
+  if (stream === undefined) throw new Error("a feed has at least one stream");
   return stream;
 }
 

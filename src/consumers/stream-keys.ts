@@ -6,8 +6,20 @@ export const GROUP = "settlement";
 /** One of several streams of an account, `<account>:<index>/<count>`. */
 export type ShardName = string & { readonly kind: "shard" };
 
-/** What names a stream: its account, where it holds all of the account's credits, or the shard of it. */
-export type StreamName = AccountId | ShardName;
+/** One of the streams of the whole network's feed, `network:<index>/<count>`. */
+export type NetworkStream = string & { readonly kind: "network stream" };
+
+/** A stream that holds the credits of one account: all of them, named like it, or a shard's. */
+export type AccountStream = AccountId | ShardName;
+
+/** What names a stream. One of the network's holds credits of many accounts: each entry says whose it is. */
+export type StreamName = AccountStream | NetworkStream;
+
+/** The feed of the whole network, where an account's would be named by the account. */
+export const NETWORK = "network";
+
+/** What one leader reads. */
+export type FeedName = AccountId | typeof NETWORK;
 
 /**
  * Keys of one stream. They share a hash tag, so that a script may touch several of them on a Redis Cluster too, and
@@ -17,12 +29,20 @@ export function streamKey(stream: StreamName): string {
   return `paidonce:{${stream}}:credits`;
 }
 
-/** An account's entries that could not be settled, with why; the truth about them is the `unreadable` exception. */
-export function deadLetterKey(account: AccountId): string {
-  return `paidonce:{${account}}:dead-letters`;
+/** Which set of accounts the stream is of, as `set_version` of `network_feed` counts them. */
+export function versionKey(stream: NetworkStream): string {
+  return `paidonce:{${stream}}:version`;
 }
 
-/** Who leads this account's ingest, into however many streams. */
-export function leaderKey(account: AccountId): string {
-  return `paidonce:{${account}}:leader`;
+/**
+ * An account's entries that could not be settled, with why; the truth about them is the `unreadable` exception. Under a
+ * stream of the network's those that nobody can be found for.
+ */
+export function deadLetterKey(owner: AccountId | NetworkStream): string {
+  return `paidonce:{${owner}}:dead-letters`;
+}
+
+/** Who leads the ingest of a feed, into however many streams. */
+export function leaderKey(feed: FeedName): string {
+  return `paidonce:{${feed}}:leader`;
 }

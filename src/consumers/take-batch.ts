@@ -1,6 +1,6 @@
 import type { Delivery } from "./consumer-group.js";
 import { referencesOf } from "./entry.js";
-import { accountOf } from "./shards.js";
+import { accountOf } from "./network-streams.js";
 
 /**
  * Divides what waits into the next batch and the rest. Batches in flight at the same time share no session: the later of
@@ -32,6 +32,7 @@ export function takeBatch(
   return { batch, rest };
 }
 
-function namedBy({ stream, entry }: Delivery): string[] {
-  return referencesOf(entry).map((reference) => `${accountOf(stream)} ${reference}`);
+function namedBy(delivery: Delivery): string[] {
+  const account = accountOf(delivery);
+  return referencesOf(delivery.entry).map((reference) => `${account} ${reference}`);
 }

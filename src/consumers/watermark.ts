@@ -80,12 +80,12 @@ const ADVANCE = `
     WHERE account = $1
       AND (watermark < $2::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)
   )
-  SELECT shards FROM stream_cursors WHERE account = $1`;
+  SELECT shards FROM stream_cursors WHERE account = $1 AND NOT in_network`;
 
 /**
  * Moves the account's watermark to what its streams prove.
  * @param tails the caller's last appends; a stream that ends elsewhere proves nothing to it
- * @returns false if a stream has another tail by now, or the account has another number of streams
+ * @returns false if a stream has another tail by now, or the account has another number of streams, or none of its own
  */
 export async function advanceWatermark(
   redis: RedisClient,

@@ -16,6 +16,7 @@ import { Settled7 } from "./migrations/0007-settled.js";
 import { References8 } from "./migrations/0008-references.js";
 import { Partitions9 } from "./migrations/0009-partitions.js";
 import { Shards10 } from "./migrations/0010-shards.js";
+import { Network11 } from "./migrations/0011-network.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -77,6 +78,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       References8,
       Partitions9,
       Shards10,
+      Network11,
     ],
     migrationsTableName: "migrations",
     // All in one would hold each other's locks until the last is done.

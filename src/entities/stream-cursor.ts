@@ -38,4 +38,11 @@ export class StreamCursor {
   /** Into how many they were before, while those streams may still be there; null otherwise. */
   @Column("integer", { name: "former_shards", nullable: true })
   formerShards!: number | null;
+
+  /**
+   * Whether it is read from the network's feed, together with others. Then the view `watched_cursors` tells how far, and
+   * the columns here stay where they were when it joined.
+   */
+  @Column("boolean", { name: "in_network", default: false })
+  inNetwork!: boolean;
 }

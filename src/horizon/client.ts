@@ -99,8 +99,16 @@ export class HorizonClient {
     signal: AbortSignal,
     { limit = MAX_LIMIT }: { readonly limit?: number } = {},
   ): Promise<PaymentsPage> {
-    const query = { cursor: `${after}`, order: "asc", limit: `${limit}`, join: "transactions" };
-    return await this.#page(`accounts/${account}/payments`, query, signal);
+    return await this.#page(`accounts/${account}/payments`, feedQuery(after, limit), signal);
+  }
+
+  /** One page of what moved value anywhere on the network, oldest first, as `accountPayments` for an account. */
+  async networkPayments(
+    after: OperationId,
+    signal: AbortSignal,
+    { limit = MAX_LIMIT }: { readonly limit?: number } = {},
+  ): Promise<PaymentsPage> {
+    return await this.#page("payments", feedQuery(after, limit), signal);
   }
 
   /**
@@ -237,4 +245,8 @@ export class HorizonClient {
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
     return await getJson(url, { timeoutMs: this.#timeoutMs, maxBytes: this.#maxBytes, signal });
   }
+}
+
+function feedQuery(after: OperationId, limit: number): Readonly<Record<string, string>> {
+  return { cursor: `${after}`, order: "asc", limit: `${limit}`, join: "transactions" };
 }

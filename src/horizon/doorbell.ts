@@ -59,11 +59,12 @@ export class Doorbell {
    * opened, and on each event. Failures are waited out
    * by the rules of errors.ts; a 404 (the account does not exist yet) too. While nothing can be opened it does
    * not ring, so the caller also looks at pages on its own from time to time.
+   * @param source an account's payments, or the ledgers as they close
    * @param onRing must not block: it should only note that there is something to fetch. What it throws ends `listen`.
    * @throws HorizonError that no wait mends (400, 410)
    */
   async listen(
-    account: AccountId,
+    source: AccountId | "ledgers",
     after: OperationId,
     signal: AbortSignal,
     onRing: (ring: Ring) => void,
@@ -77,7 +78,7 @@ export class Doorbell {
       let [opened, events] = [false, 0];
       let failure: HorizonError | null = null;
       try {
-        await readStream(this.#streamOf(account, cursor), {
+        await readStream(this.#streamOf(source, cursor), {
           ...this.#options,
           signal,
           onOpen: () => {
@@ -108,8 +109,9 @@ export class Doorbell {
     }
   }
 
-  #streamOf(account: AccountId, cursor: OperationId): URL {
-    const url = new URL(`accounts/${account}/payments`, this.#base);
+  #streamOf(source: AccountId | "ledgers", cursor: OperationId): URL {
+    const path = source === "ledgers" ? source : `accounts/${source}/payments`;
+    const url = new URL(path, this.#base);
     url.searchParams.set("cursor", `${cursor}`);
     return url;
   }

@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { IngestObserver } from "../consumers/observers.js";
+import type { FeedName } from "../consumers/stream-keys.js";
 import type { HorizonRoot } from "../horizon/client.js";
-import type { AccountId } from "../stellar/credit.js";
 import { ledgerOf } from "../stellar/operation-id.js";
 
 export type IngestMetrics = IngestObserver & {
@@ -15,7 +15,7 @@ export type IngestMetrics = IngestObserver & {
  */
 export function ingestMetrics(registry: Registry, lastHeard: () => HorizonRoot | null): IngestMetrics {
   const registers = [registry];
-  const ledgers = new Map<AccountId, number>();
+  const ledgers = new Map<FeedName, number>();
   const appended = new Counter({
     name: "paidonce_entries_appended_total",
     help: "Entries appended to the streams.",
@@ -23,7 +23,7 @@ export function ingestMetrics(registry: Registry, lastHeard: () => HorizonRoot |
   });
   new Gauge({
     name: "paidonce_ingest_cursor_lag_ledgers",
-    help: "Ledgers between Horizon's newest and how far the account has been read, for the accounts led here.",
+    help: "Ledgers between Horizon's newest and how far the account (or `network`) has been read, for those led here.",
     labelNames: ["account"],
     registers,
     collect() {

@@ -56,7 +56,7 @@ export class SessionRefusedError extends Error {
 /** The watermark tells recovery where to begin to look for the session's credit, without asking any clock. */
 const READ_ACCOUNT = `
   SELECT c.watermark, a.merchant_id, a.assets
-  FROM stream_cursors c LEFT JOIN receiving_accounts a USING (account)
+  FROM watched_cursors c LEFT JOIN receiving_accounts a USING (account)
   WHERE c.account = $1`;
 
 type AccountRow = { watermark: string; merchant_id: string | null; assets: Asset[] | null };

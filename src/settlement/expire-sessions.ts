@@ -15,7 +15,7 @@ const BATCH = 500;
  */
 const DUE = `
   SELECT s.id, s.merchant_id, s.expires_at
-  FROM stream_cursors c
+  FROM watched_cursors c
   JOIN unsettled_sessions u ON u.account = c.account AND u.status = 'pending' AND u.last_moment < c.settled_through
   JOIN checkout_sessions s ON s.id = u.session_id AND s.status = 'pending'
   ORDER BY s.id

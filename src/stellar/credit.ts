@@ -49,6 +49,12 @@ export type Unreadable = CreditKey & {
 
 export type Movement = Credit | Unreadable;
 
+/** Something unreadable in the whole network's feed of which not even the account can be told. */
+export type Unassigned = Omit<Unreadable, "kind" | "account"> & {
+  readonly kind: "unassigned";
+  readonly account: null;
+};
+
 /** Orders credits as the network did. */
 export function compareKeys(a: CreditKey, b: CreditKey): number {
   if (a.operationId !== b.operationId) return a.operationId < b.operationId ? -1 : 1;

@@ -24,7 +24,7 @@ const READ = `
                         FROM history_holes h
                         WHERE h.account = s.account AND h.accepted_at >= s.created_at)) AS after
   FROM submissions s
-  JOIN stream_cursors c USING (account)
+  JOIN watched_cursors c USING (account)
   WHERE s.charge_id = $1`;
 
 type Row = {

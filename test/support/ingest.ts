@@ -1,6 +1,7 @@
 import { Account, type Keypair, Memo, MuxedAccount, Operation, type xdr } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
 import { Ingest } from "../../src/consumers/ingest.js";
+import type { NetworkOptions } from "../../src/consumers/network-lead.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { ReceivingAccount } from "../../src/entities/receiving-account.js";
 import { HorizonClient } from "../../src/horizon/client.js";
@@ -28,6 +29,7 @@ export function startIngest(
   dataSource: DataSource,
   horizonUrl: string,
   passphrase: string,
+  networkMode?: NetworkOptions,
 ): TestIngest {
   const redis = connectRedis(target, "test-ingest", silent);
   const horizon = new HorizonClient({ url: horizonUrl });
@@ -41,6 +43,7 @@ export function startIngest(
     pollMs: 100,
     electionMs: 50,
     name: `ingest-${++names}`,
+    ...(networkMode && { networkMode }),
   });
   ingest.start();
   return {

@@ -1,0 +1,54 @@
+import type { RedisClient } from "../redis/client.js";
+import type { Tail } from "./append-entries.js";
+import { GROUP, type NetworkStream, streamKey, versionKey } from "./stream-keys.js";
+
+/** What became of a claim. */
+export type Claim =
+  | { readonly kind: "claimed"; readonly tail: Tail }
+  /** Somebody has claimed it for a newer set of accounts. */
+  | { readonly kind: "newer"; readonly version: bigint };
+
+/**
+ * KEYS: the stream, its version; ARGV: the version of the claim, the group.
+ *
+ * What was appended for an older set lacks what the newcomers got, and its tail would say that all of it was read: the
+ * stream begins anew. Whatever it held that is not settled lies after the watermark, and is read again. Versions are
+ * compared as texts, since Lua's numbers lose digits: the longer one is the greater.
+ */
+const CLAIM = `
+  local stored = redis.call('GET', KEYS[2]) or ''
+  if stored ~= ARGV[1] then
+    if #stored > #ARGV[1] or (#stored == #ARGV[1] and stored > ARGV[1]) then return {0, stored} end
+    redis.call('DEL', KEYS[1])
+    redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[2], '0', 'MKSTREAM')
+    redis.call('SET', KEYS[2], ARGV[1])
+    return {1, '0-0'}
+  end
+  local tail = '0-0'
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    local info = redis.call('XINFO', 'STREAM', KEYS[1])
+    for i = 1, #info, 2 do
+      if info[i] == 'last-generated-id' then tail = info[i + 1] end
+    end
+  end
+  return {1, tail}`;
+
+/** Claims a stream of the network's for a set of accounts: from now on it takes only what was picked for that set. */
+export async function claimStream(
+  redis: RedisClient,
+  stream: NetworkStream,
+  version: bigint,
+): Promise<Claim> {
+  const keys = [streamKey(stream), versionKey(stream)];
+  const [claimed, text] = (await redis.eval(CLAIM, 2, ...keys, version.toString(), GROUP)) as [
+    number,
+    string,
+  ];
+  return claimed === 1 ? { kind: "claimed", tail: text as Tail } : { kind: "newer", version: BigInt(text) };
+}
+
+/** Removes streams of the network's that nobody needs any more: what they hold and is not settled is read again. */
+export async function removeStreams(redis: RedisClient, streams: readonly NetworkStream[]): Promise<void> {
+  // The version first: without it nothing can be appended behind our back.
+  await Promise.all(streams.map((stream) => redis.unlink(versionKey(stream), streamKey(stream))));
+}

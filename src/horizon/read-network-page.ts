@@ -1,0 +1,87 @@
+import type { AccountId, CreditKey, Movement, Unassigned } from "../stellar/credit.js";
+import { compareKeys } from "../stellar/credit.js";
+import type { OperationId } from "../stellar/operation-id.js";
+import type { HorizonClient } from "./client.js";
+import { decodeRecord } from "./decode.js";
+import { placeRecords } from "./decode-page.js";
+import { HorizonError } from "./errors.js";
+import { completed, type ReadPage } from "./read-page.js";
+import { recordText } from "./record-text.js";
+import { touchedBy } from "./touched-accounts.js";
+
+/** Watched accounts, each with the operation after which its credits are wanted. */
+export type WatchedSet = ReadonlyMap<string, OperationId>;
+
+export type ReadNetworkPage = Omit<ReadPage, "movements"> & {
+  /** In the network's order, no key twice. */
+  readonly movements: readonly (Movement | Unassigned)[];
+};
+
+/**
+ * Fetches one page of the whole network's payments and reads what it brought to any account of the set: of each record
+ * what `readPage` makes of it for that account.
+ * @throws HorizonError, also where a full page has no readable id: going on would skip it
+ */
+export async function readNetworkPage(
+  client: HorizonClient,
+  watched: WatchedSet,
+  after: OperationId,
+  limit: number,
+  signal: AbortSignal,
+): Promise<ReadNetworkPage> {
+  const page = await client.networkPayments(after, signal, { limit });
+  const placed = placeRecords(page.records, after);
+  const movements: (Movement | Unassigned)[] = [];
+  for (const { operationId, record, unkeyed } of placed) {
+    const { accounts, isNobodys } = touchedBy(record, watched);
+    for (const account of accounts) {
+      // At or before its start nothing counts, and at or before its watermark everything is committed.
+      if (unkeyed === null && operationId <= (watched.get(account) ?? 0n)) continue;
+      const decoded = decodeRecord(record, account, unkeyed ?? undefined);
+      movements.push(...(await completed(client, decoded, signal)));
+    }
+    if (accounts.length === 0 && isNobodys) {
+      movements.push(unassigned(record, unkeyed ?? { operationId, moveIndex: 0 }));
+    }
+  }
+  const cursor = placed.at(-1)?.operationId ?? after;
+  const isLast = page.records.length < limit;
+  if (!isLast && cursor === after) {
+    throw new HorizonError("broken_body", `a full page after ${after} has no id that can be read`);
+  }
+  return { movements: onePerKey(movements), cursor, isLast, latestLedger: page.latestLedger };
+}
+
+function unassigned(record: unknown, key: CreditKey): Unassigned {
+  const why = "in the network's feed, and nobody can be found whose it is";
+  return {
+    kind: "unassigned",
+    ...key,
+    account: null,
+    transactionHash: null,
+    why,
+    record: recordText(record).text,
+  };
+}
+
+/**
+ * One record that can't be read may concern two watched accounts, under one key: read one by one each would bring it,
+ * and the first to be settled would keep it. A stream takes a key once, so the choice is made here, always the same.
+ */
+function onePerKey(movements: readonly (Movement | Unassigned)[]): (Movement | Unassigned)[] {
+  const sorted = movements.toSorted((a, b) => compareKeys(a, b) || preference(a, b));
+  return sorted.filter((movement, i) => {
+    const before = sorted[i - 1];
+    return before === undefined || compareKeys(before, movement) !== 0;
+  });
+}
+
+/** What could be read before what could not; then by the account's name. */
+function preference(a: Movement | Unassigned, b: Movement | Unassigned): number {
+  if (a.kind !== b.kind) return a.kind === "credit" ? -1 : 1;
+  return nameOf(a.account) < nameOf(b.account) ? -1 : 1;
+}
+
+function nameOf(account: AccountId | null): string {
+  return account ?? "";
+}
