@@ -1,5 +1,6 @@
 import type { Keypair } from "@stellar/stellar-sdk";
 import { expect } from "chai";
+import type { NetworkOptions } from "../../src/consumers/network-lead.js";
 import { leaderKey, streamKey } from "../../src/consumers/stream-keys.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import type { LockMode } from "../../src/locks/session-locks.js";
@@ -39,12 +40,17 @@ export class Spine implements AsyncDisposable {
     return new Spine(database, server, server.client, stage, payer, owner, mode);
   }
 
-  ingest(count = 1, passphrase = this.stage.network.passphrase): void {
-    for (let i = 0; i < count; i++) {
-      this.running.push(
-        startIngest(this.server.target, this.database.dataSource, this.stage.sandbox.url, passphrase),
-      );
-    }
+  /** @returns to stop them before the end; they are stopped then anyhow */
+  ingest(
+    count = 1,
+    passphrase = this.stage.network.passphrase,
+    networkMode?: NetworkOptions,
+  ): readonly TestIngest[] {
+    const started = Array.from({ length: count }, () =>
+      startIngest(this.server.target, this.database.dataSource, this.stage.sandbox.url, passphrase, networkMode),
+    );
+    this.running.push(...started);
+    return started;
   }
 
   consume(count = 1): void {
