@@ -1,5 +1,6 @@
+import { NETWORK } from "../consumers/stream-keys.js";
 import { auditInWords, duration, recoveryInWords, seconds } from "../status/duration.js";
-import type { AccountStatus, Rate, Status, WaitingEntry } from "../status/status.js";
+import type { AccountStatus, NetworkFeed, Rate, Status, WaitingEntry } from "../status/status.js";
 
 /** The status for a terminal. */
 export function describeStatus(status: Status): string {
@@ -18,7 +19,7 @@ export function describeStatus(status: Status): string {
       ({ role, name, alive, silent_ms: silent }) =>
         `role       ${role} ${name}: ${alive ? "alive" : "SILENT"}, last heard ${(silent / 1000).toFixed(1)} s ago`,
     ),
-    ...status.accounts.flatMap((watched) => [...account(watched)]),
+    ...status.accounts.flatMap((watched) => [...account(watched, status.network)]),
   ];
   return `${lines.join("\n")}\n`;
 }
@@ -57,10 +58,12 @@ function* books(status: Status): Generator<string> {
   }
 }
 
-function* account(status: AccountStatus): Generator<string> {
+function* account(status: AccountStatus, feed: NetworkFeed | null): Generator<string> {
   const { stream, lag_ledgers: lag } = status;
   yield "";
-  yield status.account;
+  yield status.account === NETWORK
+    ? `the network's feed, for ${feed?.accounts ?? 0} accounts`
+    : status.account;
   yield `  settled    through ledger ${status.watermark_ledger} (${status.settled_through ?? "time not known yet"})`;
   if (stream === null) {
     yield "  stream     can't be read";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Cluster, Redis } from "ioredis";
-import { accountOf } from "../consumers/shards.js";
-import { leaderKey, type StreamName, streamKey } from "../consumers/stream-keys.js";
+import { feedOf, isNetworkStream } from "../consumers/network-streams.js";
+import { leaderKey, type StreamName, streamKey, versionKey } from "../consumers/stream-keys.js";
 import { createLogger } from "../logging.js";
 import { isCluster, type RedisClient } from "../redis/client.js";
 import { connectRedis } from "../redis/connect.js";
@@ -40,17 +40,19 @@ async function reset(isSure: boolean): Promise<boolean> {
   const redis = connectRedis(redisTarget(config), "paidonce-streams", logger);
   try {
     const streams = await streamsThere(redis);
-    for (const account of new Set(streams.map(accountOf))) {
-      const leader = await redis.get(leaderKey(account));
+    for (const feed of new Set(streams.map(feedOf))) {
+      const leader = await redis.get(leaderKey(feed));
       if (leader === null) continue;
       process.stderr.write(
-        `ingest leads ${account} (${leader}): stop every role first, or it writes down what the lost database had reached\n`,
+        `ingest leads ${feed} (${leader}): stop every role first, or it writes down what the lost database had reached\n`,
       );
       return false;
     }
     for (const stream of streams) {
       const entries = await redis.xlen(streamKey(stream));
       if (isSure) await redis.del(streamKey(stream));
+      // The database may give its number out again, for another set of accounts.
+      if (isSure && isNetworkStream(stream)) await redis.del(versionKey(stream));
       process.stdout.write(`${stream}: ${isSure ? "deleted" : "would delete"}, ${entries} entries\n`);
     }
     if (streams.length === 0) process.stdout.write("there are no streams\n");

@@ -2,7 +2,7 @@ import { Argument, type Command } from "commander";
 import type { DataSource } from "typeorm";
 import { HorizonClient } from "../horizon/client.js";
 import { NetworkView } from "../horizon/network-view.js";
-import { acceptHole } from "../settlement/accept-hole.js";
+import { acceptHole, acceptNetworkHole } from "../settlement/accept-hole.js";
 import { watchAccount } from "../settlement/watch-account.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
@@ -33,12 +33,19 @@ export function addWatchCommand(program: Command): void {
     .description(
       "go on although ledgers after the account's cursor can't be had any more; kept on the record",
     )
-    .addArgument(account())
+    .addArgument(
+      new Argument("<account>", "a G… account, or `network` for all that are read together").argParser(
+        (text: string) => (text === "network" ? text : parseAccountId(text)),
+      ),
+    )
     .requiredOption("--reason <text>", "why the missing ledgers hold no payment, or how they were checked")
-    .action((id: AccountId, { reason }: { reason: string }) =>
+    .action((id: AccountId | "network", { reason }: { reason: string }) =>
       withNetwork(async (dataSource, network) => {
         const { historyElderLedger } = await network.refresh(AbortSignal.timeout(30_000));
-        const hole = await acceptHole(dataSource, id, historyElderLedger, reason);
+        const hole =
+          id === "network"
+            ? await acceptNetworkHole(dataSource, historyElderLedger, reason)
+            : await acceptHole(dataSource, id, historyElderLedger, reason);
         process.stdout.write(
           hole === null
             ? `${id} has no hole: the server has every ledger after its watermark\n`

@@ -6,7 +6,7 @@ import type { AccountId } from "../stellar/credit.js";
 import { parseOperationId } from "../stellar/operation-id.js";
 import { acknowledge, type ClaimedDelivery, type Delivery } from "./consumer-group.js";
 import { parseEntryId, type RawEntry } from "./entry.js";
-import { accountOf, isNetworkStream } from "./network-streams.js";
+import { isNetworkStream, ownerOf } from "./network-streams.js";
 import { deadLetterKey } from "./stream-keys.js";
 
 /** How much of an entry is kept with its exception. */
@@ -28,7 +28,7 @@ export async function bury(
   const { entry, deliveries } = delivery;
   const [id, fields] = entry;
   const why = `delivered ${deliveries} times and never settled`;
-  const account = accountOf(delivery);
+  const account = ownerOf(delivery);
   if (account === null) {
     await layDown(redis, delivery, why);
     return { buried: true, why };

@@ -1,13 +1,10 @@
 import type { AccountId } from "../stellar/credit.js";
 import type { Delivery } from "./consumer-group.js";
 import { accountField, type NetworkMovement } from "./entry.js";
-import { namedBy, pick } from "./shards.js";
-import { NETWORK, type NetworkStream, type StreamName } from "./stream-keys.js";
+import { accountOf, namedBy, pick } from "./shards.js";
+import { type FeedName, NETWORK, type NetworkStream, type StreamName } from "./stream-keys.js";
 
 const NETWORK_PREFIX = `${NETWORK}:`;
-
-/** Of an account's name in a shard's. */
-const ACCOUNT_LENGTH = 56;
 
 /** The streams of the network's feed. Their number is part of their names, as with an account's shards. */
 export function networkStreams(count: number): NetworkStream[] {
@@ -24,6 +21,11 @@ export function networkStreamFor<S extends string>(movement: NetworkMovement, st
 }
 
 /** Whose credit an entry is; null where the network's feed brought something that nobody can be found for. */
-export function accountOf({ stream, entry }: Delivery): AccountId | null {
-  return isNetworkStream(stream) ? accountField(entry) : (stream.slice(0, ACCOUNT_LENGTH) as AccountId);
+export function ownerOf({ stream, entry }: Delivery): AccountId | null {
+  return isNetworkStream(stream) ? accountField(entry) : accountOf(stream);
+}
+
+/** The feed that a stream is one of: who leads it, leads all of them. */
+export function feedOf(stream: StreamName): FeedName {
+  return isNetworkStream(stream) ? NETWORK : accountOf(stream);
 }

@@ -11,7 +11,7 @@ import { ringOutbox } from "../webhooks/outbox-bell.js";
 import { acknowledge, type Delivery } from "./consumer-group.js";
 import { setApart } from "./dead-letters.js";
 import { decodeEntry, traceOf } from "./entry.js";
-import { accountOf } from "./network-streams.js";
+import { ownerOf } from "./network-streams.js";
 import type { SettlementObserver } from "./observers.js";
 import { logSettlement } from "./settlement-log.js";
 
@@ -56,13 +56,13 @@ async function settleBatch(
   deliveries: readonly Delivery[],
 ): Promise<{ settlements: Settlement[]; setAside: Delivery[] }> {
   const decoded = deliveries.flatMap((delivery) => {
-    const account = accountOf(delivery);
+    const account = ownerOf(delivery);
     return account === null ? [] : [{ delivery, movement: decodeEntry(account, delivery.entry) }];
   });
   if (decoded.length < deliveries.length) {
     await setApart(
       parts,
-      deliveries.filter((delivery) => accountOf(delivery) === null),
+      deliveries.filter((delivery) => ownerOf(delivery) === null),
     );
   }
   if (decoded.length === 0) return { settlements: [], setAside: [] };

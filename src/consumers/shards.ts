@@ -11,6 +11,14 @@ export function streamsOf(account: AccountId, shards: number): AccountStream[] {
   return Array.from({ length: shards }, (_, index) => `${account}:${index}/${shards}` as ShardName);
 }
 
+/** Of an account's name in a shard's. */
+const ACCOUNT_LENGTH = 56;
+
+/** Whose credits a stream of one account holds. */
+export function accountOf(stream: AccountStream): AccountId {
+  return stream.slice(0, ACCOUNT_LENGTH) as AccountId;
+}
+
 /**
  * The stream that a credit goes into, by hash of what names its session: all credits of one session are in one stream,
  * in the network's order. What names none is spread by its operation.

@@ -1,6 +1,6 @@
 import type { Delivery } from "./consumer-group.js";
 import { referencesOf } from "./entry.js";
-import { accountOf } from "./network-streams.js";
+import { ownerOf } from "./network-streams.js";
 
 /**
  * Divides what waits into the next batch and the rest. Batches in flight at the same time share no session: the later of
@@ -33,6 +33,6 @@ export function takeBatch(
 }
 
 function namedBy(delivery: Delivery): string[] {
-  const account = accountOf(delivery);
+  const account = ownerOf(delivery);
   return referencesOf(delivery.entry).map((reference) => `${account} ${reference}`);
 }

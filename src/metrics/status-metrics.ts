@@ -132,6 +132,11 @@ const FIGURES: readonly Figure[] = [
     read: ofAccounts(({ stream }) => stream && (stream.oldest?.age_seconds ?? 0)),
   },
   {
+    name: "paidonce_network_set_apart",
+    help: "Records of the network's feed that nobody could be found for.",
+    read: (s) => one(s.network === null ? 0 : s.network.set_apart),
+  },
+  {
     name: "paidonce_roles_alive",
     help: "Processes of a role that gave a sign of life lately.",
     labels: ["role"],

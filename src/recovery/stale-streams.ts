@@ -10,7 +10,7 @@ import { settleDeliveries } from "../consumers/settle-deliveries.js";
 import { leaderKey, type StreamName } from "../consumers/stream-keys.js";
 import { watchedStreams } from "../consumers/watched-streams.js";
 import { advanceUnled } from "../consumers/watermark.js";
-import { watchedAccounts } from "../entities/watched-accounts.js";
+import { accountsByThemselves } from "../entities/watched-accounts.js";
 import { eachOf } from "./each-of.js";
 import { type Run, repair } from "./repair.js";
 
@@ -93,10 +93,11 @@ async function removeNames(run: Run, stream: StreamName): Promise<void> {
 
 /**
  * Watermarks of accounts that nobody leads: everything before the stream's oldest entry is committed, whether or not
- * there is a leader to say so. Audits go no further than it.
+ * there is a leader to say so. Audits go no further than it. Of the network's feed only a leader says so, since it alone
+ * knows which set of accounts the streams are of.
  */
 export async function advanceWatermarks(run: Run): Promise<void> {
-  for (const account of await watchedAccounts(run.dataSource.manager)) {
+  for (const account of await accountsByThemselves(run.dataSource.manager)) {
     if ((await run.redis.get(leaderKey(account))) !== null) continue;
     const moved = await advanceUnled(run.redis, run.dataSource, account, run.dryRun);
     if (moved === null) continue;

@@ -1,6 +1,9 @@
 import type { DataSource } from "typeorm";
 import { NO_TAIL, type Tail } from "../consumers/append-entries.js";
 import { parseEntryId } from "../consumers/entry.js";
+import type { NetworkCursor } from "../consumers/network-cursor.js";
+import { networkStreams } from "../consumers/network-streams.js";
+import { deadLetterKey, NETWORK } from "../consumers/stream-keys.js";
 import type { StreamCursor } from "../entities/stream-cursor.js";
 import type { LockMode } from "../locks/session-locks.js";
 import type { RedisClient } from "../redis/client.js";
@@ -8,7 +11,7 @@ import { ledgerOf } from "../stellar/operation-id.js";
 import { findProblems } from "./find-problems.js";
 import { type Heartbeat, readHeartbeats } from "./heartbeat.js";
 import { readBooks } from "./read-books.js";
-import { ageSeconds, readStreams } from "./read-stream.js";
+import { ageSeconds, readFeed, readStreams } from "./read-stream.js";
 import type { AccountStatus, Horizon, Status, StatusLimits, StreamStatus } from "./status.js";
 
 export type StatusSources = {
@@ -31,11 +34,12 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
   ]);
   const roles = redisReachable ? await readHeartbeats(redis).catch(() => null) : null;
   const horizon = newestOf(roles ?? [], now);
-  const accounts = await Promise.all(
-    (books?.cursors ?? []).map((cursor) =>
-      accountStatus(redisReachable ? redis : null, cursor, horizon, now),
-    ),
-  );
+  const reachable = redisReachable ? redis : null;
+  const network = books?.network ?? null;
+  const accounts = await Promise.all([
+    ...(network === null ? [] : [networkStatus(reachable, network, horizon, now)]),
+    ...(books?.cursors ?? []).map((cursor) => accountStatus(reachable, cursor, horizon, now)),
+  ]);
   const counts = books?.counts ?? null;
   const ages = accounts.flatMap(({ stream }) => stream?.oldest?.age_seconds ?? []);
   const sum = (figure: string) =>
@@ -59,6 +63,10 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     horizon,
     oldest_unsettled_seconds: ages.length === 0 ? null : ages.reduce((a, b) => Math.max(a, b)),
     accounts,
+    network: network && {
+      accounts: network.accounts,
+      set_apart: reachable && (await countSetApart(reachable, network.streams).catch(() => null)),
+    },
     throughput: books?.throughput ?? null,
     sessions: counts?.sessions ?? null,
     unreadable: counts?.unreadable ?? null,
@@ -87,11 +95,38 @@ async function accountStatus(
   now: Date,
 ): Promise<AccountStatus> {
   const stream = redis === null ? null : await readStreams(redis, cursor, now).catch(() => null);
+  return { account: cursor.account, ...progressOf(cursor, stream, horizon) };
+}
+
+/** All that are read from the network's feed, as one. */
+async function networkStatus(
+  redis: RedisClient | null,
+  cursor: NetworkCursor,
+  horizon: Horizon | null,
+  now: Date,
+): Promise<AccountStatus> {
+  const streams = networkStreams(cursor.streams);
+  const stream = redis === null ? null : await readFeed(redis, NETWORK, streams, now).catch(() => null);
+  return { account: NETWORK, ...progressOf(cursor, stream, horizon) };
+}
+
+async function countSetApart(redis: RedisClient, streams: number): Promise<number> {
+  const lengths = await Promise.all(networkStreams(streams).map((each) => redis.xlen(deadLetterKey(each))));
+  return lengths.reduce((a, b) => a + b, 0);
+}
+
+/** How far Postgres says that a feed is settled. */
+type Progress = Pick<StreamCursor, "watermark" | "settledThrough" | "haltedBecause">;
+
+function progressOf(
+  cursor: Progress,
+  stream: StreamStatus | null,
+  horizon: Horizon | null,
+): Omit<AccountStatus, "account"> {
   const watermark = ledgerOf(cursor.watermark);
   // Behind a backlog the watermark waits for the consumers, and the tail tells how far ingest has read.
   const read = stream === null ? watermark : Math.max(watermark, ledgerOfTail(stream.tail as Tail));
   return {
-    account: cursor.account,
     watermark: cursor.watermark.toString(),
     watermark_ledger: watermark,
     settled_through: cursor.settledThrough?.toISOString() ?? null,
@@ -108,7 +143,7 @@ const LEDGER_SECONDS = 5;
  * On a quiet account neither tail nor watermark moves where Horizon does not say with a page how far it is; then the
  * time up to which all is settled tells how far ingest has read.
  */
-function lagOf(horizon: Horizon, read: number, cursor: StreamCursor, stream: StreamStatus | null): number {
+function lagOf(horizon: Horizon, read: number, cursor: Progress, stream: StreamStatus | null): number {
   const byLedgers = Math.max(0, horizon.newest_ledger - read);
   const { settledThrough } = cursor;
   if (stream === null || stream.backlog > 0 || settledThrough === null || horizon.newest_closed_at === null) {

@@ -1,3 +1,4 @@
+import { NETWORK } from "../consumers/stream-keys.js";
 import { duration } from "./duration.js";
 import {
   type AccountStatus,
@@ -54,6 +55,12 @@ export function findProblems(
     );
   }
   for (const account of status.accounts) problems.push(...problemsOf(account, limits));
+  const apart = status.network?.set_apart ?? 0;
+  if (apart > 0) {
+    problems.push(
+      `${apart} records of the network's feed name no account that can be read: see "Network mode" in docs/operations.md.`,
+    );
+  }
   if ((status.outbox_oldest_seconds ?? 0) > limits.unsettledSeconds) {
     problems.push(
       `${status.outbox_unrelayed} events wait in the outbox, the oldest for ${duration(status.outbox_oldest_seconds ?? 0)}: start \`paidonce work\`, or read its log.`,
@@ -114,7 +121,8 @@ function* problemsOfRecovery(last: LastRecovery | null, limits: StatusLimits): G
 }
 
 function* problemsOf(status: AccountStatus, limits: StatusLimits): Generator<string> {
-  const { account, halted_because: why, stream, lag_ledgers: lag } = status;
+  const { halted_because: why, stream, lag_ledgers: lag } = status;
+  const account = status.account === NETWORK ? "the network's feed" : status.account;
   if (why !== null) yield `Ingest of ${account} is HALTED: ${why}`;
   if (stream === null) return;
   if (stream.leader === null) yield `Nobody leads the ingest of ${account}: start \`paidonce ingest\`.`;

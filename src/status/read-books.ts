@@ -1,4 +1,5 @@
 import type { DataSource } from "typeorm";
+import { type NetworkCursor, readNetworkCursor } from "../consumers/network-cursor.js";
 import { StreamCursor } from "../entities/stream-cursor.js";
 import { readHistory } from "./read-history.js";
 import { readOpenCharges } from "./read-open-charges.js";
@@ -7,7 +8,9 @@ import type { Charges, History, LastAudit, LastRecovery, Throughput, Webhooks } 
 /** What Postgres tells; all but the cursors null where the database does not fit the program. */
 export type Books = {
   readonly migrated: boolean;
+  /** Of accounts that are read by themselves. */
   readonly cursors: readonly StreamCursor[];
+  readonly network: (NetworkCursor & { readonly accounts: number }) | null;
   readonly counts: Counts | null;
   readonly throughput: Throughput | null;
   readonly charges: Charges | null;
@@ -89,21 +92,23 @@ export async function readBooks(dataSource: DataSource): Promise<Books> {
   const migrated = !(await dataSource.showMigrations());
   if (!migrated) {
     const nothing = { counts: null, throughput: null, charges: null, history: null };
-    return { migrated, cursors: [], ...nothing, lastAudit: null, lastRecovery: null };
+    return { migrated, cursors: [], network: null, ...nothing, lastAudit: null, lastRecovery: null };
   }
-  const [cursors, [counts = {}], [lately = {}], charges, history, [audit = {}], [recovery]] =
+  const [cursors, network, [counts = {}], [lately = {}], charges, history, [audit = {}], [recovery]] =
     (await Promise.all([
-      dataSource.manager.find(StreamCursor, { order: { account: "ASC" } }),
+      dataSource.manager.find(StreamCursor, { where: { inNetwork: false }, order: { account: "ASC" } }),
+      readNetwork(dataSource),
       dataSource.query(COUNTS),
       dataSource.query(THROUGHPUT),
       readOpenCharges(dataSource.manager),
       readHistory(dataSource.manager),
       dataSource.query(LAST_AUDIT),
       dataSource.query(LAST_RECOVERY),
-    ])) as [StreamCursor[], Row[], Row[], Charges, History, Row[], RecoveryRow[]];
+    ])) as [StreamCursor[], Books["network"], Row[], Row[], Charges, History, Row[], RecoveryRow[]];
   return {
     migrated,
     cursors,
+    network,
     counts: countsOf(counts),
     throughput: throughputOf(lately),
     charges,
@@ -111,6 +116,15 @@ export async function readBooks(dataSource: DataSource): Promise<Books> {
     lastAudit: lastAuditOf(audit),
     lastRecovery: recovery === undefined ? null : lastRecoveryOf(recovery),
   };
+}
+
+async function readNetwork(dataSource: DataSource): Promise<Books["network"]> {
+  const cursor = await readNetworkCursor(dataSource);
+  if (cursor === null) return null;
+  const [row]: { accounts: number }[] = await dataSource.query(
+    "SELECT count(*)::int AS accounts FROM stream_cursors WHERE in_network",
+  );
+  return { ...cursor, accounts: row?.accounts ?? 0 };
 }
 
 function countsOf(row: Row): Counts {

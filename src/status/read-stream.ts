@@ -1,7 +1,7 @@
 import { readPosition } from "../consumers/append-entries.js";
 import { parseEntryId, type RawEntry } from "../consumers/entry.js";
 import { streamsOf } from "../consumers/shards.js";
-import { GROUP, leaderKey, type StreamName, streamKey } from "../consumers/stream-keys.js";
+import { type FeedName, GROUP, leaderKey, type StreamName, streamKey } from "../consumers/stream-keys.js";
 import type { StreamCursor } from "../entities/stream-cursor.js";
 import type { RedisClient } from "../redis/client.js";
 import { compareKeys } from "../stellar/credit.js";
@@ -13,9 +13,19 @@ export async function readStreams(
   { account, shards }: Pick<StreamCursor, "account" | "shards">,
   now: Date,
 ): Promise<StreamStatus> {
+  return readFeed(redis, account, streamsOf(account, shards), now);
+}
+
+/** The same of any feed. @throws when Redis can't be reached */
+export async function readFeed(
+  redis: RedisClient,
+  feed: FeedName,
+  names: readonly StreamName[],
+  now: Date,
+): Promise<StreamStatus> {
   const [leader, ...streams] = await Promise.all([
-    redis.get(leaderKey(account)),
-    ...streamsOf(account, shards).map((stream) => readStream(redis, stream, now)),
+    redis.get(leaderKey(feed)),
+    ...names.map((stream) => readStream(redis, stream, now)),
   ]);
   return { ...together(streams), leader: leader?.split(" ")[0] ?? null };
 }

@@ -31,6 +31,7 @@ export type StreamStatus = {
   }[];
 };
 
+/** One account; or all that are read from the network's feed, as `network`. */
 export type AccountStatus = {
   readonly account: string;
   readonly watermark: string;
@@ -41,6 +42,14 @@ export type AccountStatus = {
   readonly lag_ledgers: number | null;
   /** Null while Redis can't be asked. */
   readonly stream: StreamStatus | null;
+};
+
+/** The feed of the whole network, whose state stands among the accounts, as `network`. */
+export type NetworkFeed = {
+  /** How many are read from it; they are not among the accounts. */
+  readonly accounts: number;
+  /** Records that nobody could be found for; null while Redis can't be asked. */
+  readonly set_apart: number | null;
 };
 
 /** Per minute, over the last minute and over the last five. */
@@ -137,6 +146,8 @@ export type Status = {
   /** Age of the oldest credit that is not settled yet, over all streams. */
   readonly oldest_unsettled_seconds: number | null;
   readonly accounts: readonly AccountStatus[];
+  /** Null while no account is read from it. */
+  readonly network: NetworkFeed | null;
   readonly throughput: Throughput | null;
   readonly sessions: { readonly pending: number; readonly processing: number } | null;
   readonly unreadable: number | null;

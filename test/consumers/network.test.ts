@@ -20,6 +20,8 @@ import { watchedStreams } from "../../src/consumers/watched-streams.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
+import { acceptHole, acceptNetworkHole } from "../../src/settlement/accept-hole.js";
+import { collectStatus } from "../../src/status/collect-status.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { aSession, creditFor, openSessions } from "../support/books.js";
@@ -140,7 +142,7 @@ for (const mode of ["optional", "off"] as const)
       await joined();
       for (let i = 0; i < all.length; i += 20) {
         pay(all.slice(i, i + 20));
-        await spine.redis.flushall();
+        await spine.server.flush();
       }
       await spine.settledAll(all.length);
       await expectAllToBalance(all.length);
@@ -216,7 +218,7 @@ for (const mode of ["optional", "off"] as const)
       it("after a flush it can append nothing either, until somebody has claimed the streams", async () => {
         await joinNetwork(dataSource(), newest(), 1);
         const old = await lead();
-        await spine.redis.flushall();
+        await spine.server.flush();
         const credit = await someCredit(spine.owner);
         const options = { version: old.version.toString() };
         const { appended } = await appendEntries(
@@ -231,7 +233,7 @@ for (const mode of ["optional", "off"] as const)
       });
 
       it("G4: an account that joins while it appends, with a flush in between, misses nothing", async () => {
-        const { stage, redis, server } = spine;
+        const { stage, redis } = spine;
         const horizon = new HorizonClient({ url: stage.sandbox.url });
         const parts = {
           redis,
@@ -241,7 +243,6 @@ for (const mode of ["optional", "off"] as const)
           logger: silent,
           pollMs: 20,
         };
-        expect(server.url).to.be.a("string");
         await joinNetwork(dataSource(), newest(), 4);
         spine.consume(2);
         const stopping = new AbortController();
@@ -252,7 +253,7 @@ for (const mode of ["optional", "off"] as const)
           await watch(1);
           const all = await sessions(4);
           pay(all.slice(0, all.length / 2));
-          const flushed = round % 2 === 0 ? redis.flushall() : null;
+          const flushed = round % 2 === 0 ? spine.server.flush() : null;
           await joinNetwork(dataSource(), newest(), 4);
           await flushed;
           pay(all.slice(all.length / 2));
@@ -350,6 +351,16 @@ for (const mode of ["optional", "off"] as const)
       });
       const lengths = await Promise.all(networkStreams(4).map((stream) => redis.xlen(streamKey(stream))));
       expect(lengths, "nothing was read past the hole").to.deep.equal([0, 0, 0, 0]);
+      const { account } = own.owner;
+      const elder = (newest() - 4) as LedgerSequence;
+      const alone = await acceptHole(of, account, elder, "by hand").catch((error: Error) => error.name);
+      expect(alone).to.equal("ReadTogetherError");
+      const hole = await acceptNetworkHole(of, elder, "by hand");
+      expect(hole?.missingTo).to.equal(endOfLedger((elder - 1) as LedgerSequence));
+      expect(await acceptNetworkHole(of, elder, "again")).to.equal(null);
+      const holes = await of.query("SELECT account, missing_to, reason FROM history_holes");
+      expect(holes).to.deep.equal([{ account, missing_to: String(hole?.missingTo), reason: "by hand" }]);
+      expect((await readNetworkSet(of))?.cursor.haltedBecause).to.equal(null);
     });
 
     it("what can't be read is an exception of the account that it names; what names nobody is set apart", async () => {
@@ -383,6 +394,16 @@ for (const mode of ["optional", "off"] as const)
         const lengths = networkStreams(4).map((stream) => spine.redis.xlen(deadLetterKey(stream)));
         return (await Promise.all(lengths)).reduce((a, b) => a + b) === 1;
       });
+      const status = await collectStatus({
+        dataSource: dataSource(),
+        redis: spine.redis,
+        lockServers: [],
+        lockMode: "off",
+      });
+      expect(status.network).to.deep.equal({ accounts: 2, set_apart: 1 });
+      expect(status.accounts.map(({ account }) => account)).to.deep.equal([NETWORK]);
+      expect(status.accounts[0]?.stream?.leader).to.match(/^ingest-/);
+      expect(status.problems.join()).to.include("1 records of the network's feed name no account");
     });
   });
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { environment } from "../../src/config.js";
 import { accountOf, streamsOf } from "../../src/consumers/shards.js";
-import { GROUP, type StreamName, streamKey } from "../../src/consumers/stream-keys.js";
+import { type AccountStream, GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import type { AppSources } from "../../src/http/app.js";
 import { apiRoutes } from "../../src/http/routes.js";
 import type { Json } from "../support/api.js";
@@ -175,7 +175,7 @@ function holdFor(where: string, read: () => Manifest[]): void {
     expect(maxReplicaCount).to.be.above(minReplicaCount);
     for (const { metadata, authenticationRef } of triggers) {
       const [, stream = "", count = 1] = /\{(G[A-Z2-7]{55}(?::\d+\/(\d+))?)\}/.exec(metadata.stream) ?? [];
-      const all = streamsOf(accountOf(stream as StreamName), Number(count)).map(streamKey);
+      const all = streamsOf(accountOf(stream as AccountStream), Number(count)).map(streamKey);
       expect(all).to.include(metadata.stream);
       // With the group KEDA would count what consumers have in hand, which never is the backlog.
       expect(metadata, `not even ${GROUP}`).not.to.have.property("consumerGroup");

@@ -77,6 +77,7 @@ const delivery = (of: string, to: string, columns = "", values = "") =>
 const attempt = (number: number, of: string = EVENT) =>
   `INSERT INTO webhook_attempts (event_id, endpoint_id, attempt, started_at, duration_ms)
    VALUES ('${of}', '${ENDPOINT}', ${number}, now(), 1)`;
+const FEED = "INSERT INTO network_feed (watermark, set_version, streams) VALUES (1, 1, 8)";
 const hole = (from: number, to: number, why: string, of: string = ACCOUNT) =>
   `INSERT INTO history_holes (account, missing_from, missing_to, reason) VALUES ('${of}', ${from}, ${to}, '${why}')`;
 
@@ -237,6 +238,22 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "cursors_former_shards_are_others",
     "streams that are needed, to be removed",
     "UPDATE stream_cursors SET former_shards = shards",
+  ],
+  [
+    "network_feed_is_one",
+    "a second feed of the network",
+    FEED.replaceAll("(", "(is_only, ").replace("(is_only, 1", "(false, 1"),
+  ],
+  [
+    "network_watermark_not_negative",
+    "a feed from before the network",
+    `${FEED}; UPDATE network_feed SET watermark = -1`,
+  ],
+  ["network_streams_in_range", "a feed in no stream", `${FEED}; UPDATE network_feed SET streams = 0`],
+  [
+    "network_halted_with_reason",
+    "a feed that is halted for no reason",
+    `${FEED}; UPDATE network_feed SET halted_at = now()`,
   ],
   ["holes_reason_given", "a hole for no reason", hole(1, 2, "")],
   ["holes_not_empty", "a hole of nothing", hole(2, 1, "r")],

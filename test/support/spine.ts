@@ -47,7 +47,13 @@ export class Spine implements AsyncDisposable {
     networkMode?: NetworkOptions,
   ): readonly TestIngest[] {
     const started = Array.from({ length: count }, () =>
-      startIngest(this.server.target, this.database.dataSource, this.stage.sandbox.url, passphrase, networkMode),
+      startIngest(
+        this.server.target,
+        this.database.dataSource,
+        this.stage.sandbox.url,
+        passphrase,
+        networkMode,
+      ),
     );
     this.running.push(...started);
     return started;

@@ -52,6 +52,7 @@ export const WELL: Omit<Status, "healthy" | "problems"> = {
   },
   oldest_unsettled_seconds: null,
   accounts: [ACCOUNT],
+  network: null,
   throughput: {
     credits_per_minute: { last_minute: 42, last_5_minutes: 40.4 },
     sessions_paid_per_minute: { last_minute: 33, last_5_minutes: 32 },

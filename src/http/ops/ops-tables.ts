@@ -9,14 +9,19 @@ export function renderTables(status: Status): Html {
   return html`${accounts(status)}${processes(status)}${rest(status)}`;
 }
 
-function accounts({ accounts }: Status): Html {
+function together(network: Status["network"]): Html | null {
+  if (network === null) return null;
+  return html`<p>${number(network.accounts)} accounts are read together, as <code>network</code>; ${number(network.set_apart)} records were set apart.</p>`;
+}
+
+function accounts({ accounts, network }: Status): Html {
   if (accounts.length === 0)
     return html`<h2>Accounts</h2><p>No account is watched yet: <code>paidonce watch G…</code></p>`;
   return html`<h2>Accounts</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="Accounts"><table>
 <thead><tr><th scope="col">Account</th><th scope="col">Ingest leader</th><th scope="col" class="n">Behind, ledgers</th><th scope="col" class="n">Backlog</th><th scope="col">Oldest entry</th><th scope="col" class="n">Pending</th><th scope="col">Oldest pending</th><th scope="col">Consumers, last seen</th></tr></thead>
 <tbody>${accounts.map(accountRow)}</tbody>
-</table></div>`;
+</table></div>${together(network)}`;
 }
 
 function accountRow(status: AccountStatus): Html {
