@@ -4,6 +4,7 @@ import { contention } from "./contention.js";
 import { cost } from "./cost.js";
 import { growth } from "./growth.js";
 import { latency } from "./latency.js";
+import { network } from "./network.js";
 import { replicas } from "./replicas.js";
 import { throughput } from "./throughput.js";
 
@@ -12,6 +13,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   throughput,
   latency,
   growth,
+  network,
   replicas,
   contention,
   cost,

@@ -45,9 +45,11 @@ export async function leadNetwork(
     try {
       const isOn = await arrangeMembers(parts, options, signal);
       if (isOn) {
-        reading ??= read(signal).finally(() => {
-          reading = null;
-        });
+        reading ??= read(signal)
+          .catch((error: unknown) => parts.logger.error({ err: error }, "the network's feed broke off"))
+          .finally(() => {
+            reading = null;
+          });
       }
     } catch (error) {
       if (!signal.aborted) parts.logger.warn({ err: error }, "can't look after who is in the network's feed");

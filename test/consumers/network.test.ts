@@ -118,14 +118,15 @@ for (const mode of ["optional", "off"] as const)
       await watch(2);
       spine.consume(2);
       let settled = 0;
-      for (const options of [ON, OFF, { ...ON, streams: 3 }, ON, OFF]) {
+      const auto: NetworkOptions = { ...ON, mode: "auto", from: 4 };
+      for (const options of [auto, OFF, { ...ON, streams: 3 }, ON, OFF]) {
         const all = await sessions(10);
         pay(all.slice(0, 10));
         const running = read(2, options);
         pay(all.slice(10, 20));
         await watch(1);
         pay(all.slice(20));
-        await joined(options.mode === "on" ? owners.length : 0);
+        await joined(options.mode === "off" ? 0 : owners.length);
         settled += all.length;
         await spine.settledAll(settled);
         await Promise.all(running.map((ingest) => ingest.stop()));
