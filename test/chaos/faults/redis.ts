@@ -1,9 +1,10 @@
 import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { accountOf } from "../../../src/consumers/shards.js";
+import { streamsOf } from "../../../src/consumers/shards.js";
 import { GROUP, streamKey } from "../../../src/consumers/stream-keys.js";
 import { watchedStreams } from "../../../src/consumers/watched-streams.js";
+import { readCursor } from "../../../src/consumers/watermark.js";
 import type { RedisServer } from "../../../src/machine/redis.js";
 import { killQuietly } from "../../support/kill.js";
 import { aloneOf, flushRedis, isAlone, onRedis } from "../redis-side.js";
@@ -84,8 +85,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
       onRedis(world.servers.redis, async (redis) => {
         const { account } = poisonedShop(world);
         const junk = "\u0007".repeat(dice.pick([1, 400_000]));
-        const streams = await watchedStreams(world.dataSource.manager);
-        const stream = dice.pick(streams.filter((each) => accountOf(each) === account));
+        const { shards } = await readCursor(world.dataSource.manager, account);
+        const stream = dice.pick(streamsOf(account, shards));
         const id = await redis.eval(POISON, 1, streamKey(stream), junk);
         if (typeof id !== "string") throw new Error("there was no stream");
         world.ledger.poisonEntry(id);
