@@ -82,7 +82,7 @@ async function dropEmptyEnd(
 }
 
 /** Accounts of which credits before the end may still be on their way. */
-const UNSETTLED = `SELECT account, watermark::text FROM stream_cursors WHERE watermark < $1::bigint - 1 ORDER BY account`;
+const UNSETTLED = `SELECT account, watermark::text FROM watched_cursors WHERE watermark < $1::bigint - 1 ORDER BY account`;
 
 const OPEN_EXCEPTIONS = `
   SELECT count(*)::int AS count FROM payment_exceptions e

@@ -8,7 +8,7 @@ const AHEAD = 3;
 
 /** The newest operation of the books, and the partitions that the default holds credits of. */
 const NEEDED = `
-  SELECT greatest((SELECT max(operation_id) FROM credits), (SELECT max(watermark) FROM stream_cursors))::text AS newest,
+  SELECT greatest((SELECT max(operation_id) FROM credits), (SELECT max(watermark) FROM watched_cursors))::text AS newest,
          ARRAY(SELECT DISTINCT (operation_id >> 51)::int FROM credits_default) AS unplaced`;
 
 const TRIES = 5;

@@ -6,7 +6,7 @@ const READ = `
   SELECT greatest(0, coalesce(ready.to_id, 9223372036854775807) - newest.id) >> 32 AS ledgers_ready,
          (SELECT count(*) FROM (SELECT FROM credits_default LIMIT 10000) AS few) AS unplaced,
          (SELECT extract(epoch FROM now() - min(recorded_at)) FROM credits_default) AS unplaced_oldest
-  FROM (SELECT greatest((SELECT max(operation_id) FROM credits), (SELECT max(watermark) FROM stream_cursors), 0) AS id
+  FROM (SELECT greatest((SELECT max(operation_id) FROM credits), (SELECT max(watermark) FROM watched_cursors), 0) AS id
        ) AS newest,
        (SELECT to_id FROM history_partitions WHERE of_table = 'credits' AND NOT is_default
         ORDER BY to_id DESC NULLS FIRST LIMIT 1) AS ready`;

@@ -255,6 +255,15 @@ describe("old partitions", () => {
     });
   }
 
+  it("of accounts in the network's feed go by how far that is settled", async () => {
+    await query("UPDATE stream_cursors SET watermark = 0, in_network = true");
+    const feed = "INSERT INTO network_feed (watermark, set_version, streams) VALUES ($1, 1, 1)";
+    await query(feed, [inPartition(114, 9).toString()]);
+    expect(await refusals()).to.match(/is settled up to ledger 59768841 only/);
+    await query("UPDATE network_feed SET watermark = $1", [inPartition(115, 9).toString()]);
+    expect((await detachPartitions(database.dataSource, BEFORE_115)).partitions).to.have.length(2);
+  });
+
   it("go without an audit where a person says so, on the record", async () => {
     await query("DELETE FROM audits");
     await detachPartitions(database.dataSource, BEFORE_115, { unaudited: true });
