@@ -35,6 +35,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "interleavings/recovery": 41,
   "recovery/processing": 18,
   "consumers/consumer": 18,
+  "consumers/network": 45,
   "consumers/ingest-faults": 18,
   "machine/postgres": 18,
   "sandbox/feeds": 18,

@@ -20,7 +20,8 @@ const ONE_AT_A_TIME = `SELECT pg_advisory_xact_lock(hashtextextended('paidonce n
 /**
  * Takes accounts into the feed. The feed's own cursor goes back to the last of them, in one transaction with the new
  * version: whatever is known of the feed from now on is known of them too. Going back costs reading again, and is
- * never wrong; least() passes over NULL, which here means "nothing known".
+ * never wrong; least() passes over NULL, which here means "nothing known". NO KEY: settlements that refer to an account
+ * must not wait for its join, or be undone by it.
  *
  * $1 the least watermark of those that may join, $2 how many streams where it begins anew
  */
@@ -28,7 +29,7 @@ const JOIN = `
   WITH joining AS (
     SELECT account, watermark, settled_through FROM stream_cursors
     WHERE NOT in_network AND halted_because IS NULL AND former_shards IS NULL AND watermark >= $1::bigint
-    ORDER BY account LIMIT ${JOIN_AT_ONCE} FOR UPDATE
+    ORDER BY account LIMIT ${JOIN_AT_ONCE} FOR NO KEY UPDATE
   ), joined AS (
     UPDATE stream_cursors c SET in_network = true FROM joining j WHERE c.account = j.account
     RETURNING c.account, c.shards
