@@ -36,6 +36,8 @@ export type DatabaseSettings = {
    * lock's lease, so that a paused process can't come back and commit under a lock that it lost.
    */
   readonly statementTimeoutMs?: number;
+  /** A statement that waits longer for one lock fails; by default only as long as it may take at all. */
+  readonly lockTimeoutMs?: number;
   /** A hot standby: it takes no writes, and refuses SERIALIZABLE, which a database may have for its default. */
   readonly isStandby?: boolean;
 };
@@ -92,6 +94,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
     extra: {
       Client: HeardClient,
       statement_timeout: timeout,
+      ...(settings.lockTimeoutMs !== undefined && { lock_timeout: settings.lockTimeoutMs }),
       idle_in_transaction_session_timeout: timeout,
       // A client that waits for ever on a dead peer would hold its entries for ever.
       query_timeout: timeout + 2_000,

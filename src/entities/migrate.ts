@@ -1,12 +1,27 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type DataSource, MigrationExecutor } from "typeorm";
 import { createDataSource } from "./data-source.js";
+import { databaseFault } from "./database-errors.js";
 
 /** Any number that no other program uses: taken while migrating, so that two replicas don't do it at once. */
 const MIGRATION_LOCK = 7_361_029_541;
 
 /**
+ * Longest wait for a lock. A migration that waits for a table holds up everybody who comes after it: without this one long
+ * report would stop all roles of the version that runs meanwhile.
+ */
+const LOCK_TIMEOUT_MS = 2_000;
+
+/** Between two tries to get the locks: whoever was held up goes on. */
+const PAUSE_MS = 1_000;
+
+/** About ten minutes of tries: then somebody must see who holds the lock. */
+const TRIES = 200;
+
+/**
  * Brings the database to this program's version.
  * @returns the names of the migrations that were run; empty when there was nothing to do
- * @throws the database's error, with everything rolled back
+ * @throws the database's error, with that migration rolled back; also where it did not get its locks in ten minutes
  */
 export async function migrate(url: string): Promise<string[]> {
   const dataSource = createDataSource({
@@ -14,17 +29,33 @@ export async function migrate(url: string): Promise<string[]> {
     applicationName: "paidonce-migrate",
     // A migration of a large table takes its time; the lock below waits for another one's.
     statementTimeoutMs: 3_600_000,
+    lockTimeoutMs: LOCK_TIMEOUT_MS,
     poolSize: 2,
   });
   await dataSource.initialize();
   const guard = dataSource.createQueryRunner();
   try {
+    await guard.query("SET lock_timeout = 0");
     await guard.query("SELECT pg_advisory_lock($1)", [MIGRATION_LOCK]);
-    const done = await dataSource.runMigrations({ transaction: "each" });
-    return done.map((migration) => migration.name);
+    const pending = await new MigrationExecutor(dataSource).getPendingMigrations();
+    await runPending(dataSource);
+    return pending.map((migration) => migration.name);
   } finally {
     await guard.query("SELECT pg_advisory_unlock($1)", [MIGRATION_LOCK]).catch(() => undefined);
     await guard.release();
     await dataSource.destroy();
+  }
+}
+
+/** Each in a transaction of its own, and again where it did not get its locks in time: what is done stays done. */
+async function runPending(dataSource: DataSource): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await dataSource.runMigrations({ transaction: "each" });
+      return;
+    } catch (error) {
+      if (databaseFault(error) !== "conflict" || tries >= TRIES) throw error;
+      await sleep(PAUSE_MS);
+    }
   }
 }

@@ -1,10 +1,12 @@
 import { expect } from "chai";
 import { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
+import { createDataSource } from "../../src/entities/data-source.js";
 import { migrate } from "../../src/entities/migrate.js";
 import { Spine1 } from "../../src/entities/migrations/0001-spine.js";
 import { newAccount } from "../support/books.js";
 import { connect, createEmptyDatabase, type EmptyDatabase } from "../support/database.js";
+import { eventually } from "../support/stream.js";
 
 const [HASH, ISSUER] = ["0123456789abcdef".repeat(4), `G${"A7".repeat(27)}Z`];
 
@@ -112,14 +114,7 @@ describe("migrations", () => {
   it("bring the books of the first version along: who is told of what, and whose account it is", async () => {
     const [merchant, session, event] = [uuidv7(), uuidv7(), uuidv7()];
     const account = newAccount();
-    const first = await new DataSource({
-      type: "postgres",
-      url: database.url,
-      migrations: [Spine1],
-      migrationsTableName: "migrations",
-      installExtensions: false,
-    }).initialize();
-    await first.runMigrations();
+    const first = await openFirst();
     await first.query(`
       INSERT INTO merchants (id, name) VALUES ('${merchant}', 'Old');
       INSERT INTO stream_cursors (account, starting_cursor, watermark) VALUES ('${account}', 0, 0);
@@ -163,8 +158,45 @@ describe("migrations", () => {
     }
   });
 
+  it("that wait for a lock hold up nobody else, and go on when they get it", async () => {
+    const first = await openFirst();
+    // What ends a statement or a forgotten transaction must not be what ends this one.
+    const patient = { url: database.url, applicationName: "report", statementTimeoutMs: 600_000 };
+    const now = await createDataSource(patient).initialize();
+    const report = now.createQueryRunner();
+    try {
+      await report.startTransaction();
+      await report.query("SELECT count(*) FROM checkout_sessions");
+      const migrating = migrate(database.url);
+      const waiting = `SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND locktype = 'relation'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+      await eventually(async () => (await first.query(waiting)).length > 0);
+      // Behind the one that waits. Without a limit it would wait as long as the report does, and this test for ever.
+      await now.query("SELECT count(*) FROM checkout_sessions");
+      await report.commitTransaction();
+      expect(await migrating).to.have.length.above(1);
+    } finally {
+      await report.release();
+      await now.destroy();
+      await first.destroy();
+    }
+  });
+
   it("of several replicas at once are run by one of them", async () => {
     const done = await Promise.all([1, 2, 3].map(() => migrate(database.url)));
     expect(done.filter((names) => names.length > 0)).to.have.length(1);
   });
+
+  /** The database as the first version has made it. */
+  async function openFirst(): Promise<DataSource> {
+    const first = await new DataSource({
+      type: "postgres",
+      url: database.url,
+      migrations: [Spine1],
+      migrationsTableName: "migrations",
+      installExtensions: false,
+    }).initialize();
+    await first.runMigrations();
+    return first;
+  }
 });
