@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { v7 as uuidv7 } from "uuid";
-import { createSession } from "../../src/settlement/create-session.js";
 import { type Asset, NATIVE } from "../../src/stellar/asset.js";
 import { hashMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { formatStroops, type Stroops } from "../../src/stellar/stroops.js";
@@ -219,7 +218,7 @@ async function openSession(world: World, load: Load, shop: Shop, wish: Wish): Pr
     const expiresAt = new Date(Date.now() + wish.lifeMs);
     const request = { merchantId, account, memoKey, asset, amount: amount as Stroops, expiresAt };
     try {
-      const { id } = await createSession(world.dataSource.manager, request);
+      const { id } = await world.release.createSession(world.dataSource.manager, request);
       const session: AskedSession = {
         id,
         account,

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CLI } from "../support/role-process.js";
 
@@ -46,8 +47,14 @@ export class Member {
   /** Ends that nobody asked for. */
   readonly crashes: string[] = [];
   #askedToEnd = new WeakSet<ChildProcess>();
+  /** Is told every line that a process writes, and by which program it was written. */
+  onLine: ((line: string, cli: string) => void) | null = null;
 
-  constructor(readonly spec: MemberSpec) {}
+  /** @param cli the program; another one is run from the next start on */
+  constructor(
+    readonly spec: MemberSpec,
+    public cli = CLI,
+  ) {}
 
   get pid(): number {
     return this.#child?.pid ?? 0;
@@ -161,7 +168,8 @@ export class Member {
 
   #launch(): void {
     const { role, args = [], env, execArgv = [] } = this.spec;
-    const child = fork(CLI, [role, ...args], {
+    const { cli } = this;
+    const child = fork(cli, [role, ...args], {
       env: { PATH: process.env.PATH ?? "", ...env, ...this.#extraEnv },
       execArgv: [...execArgv],
       stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -172,7 +180,7 @@ export class Member {
     if (running.size === 0) process.on("exit", killAll);
     running.add(child);
     for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => this.#keep(text));
+      if (stream) createInterface({ input: stream }).on("line", (line) => this.#keep(line, cli));
     }
     const ended = once(child, "exit");
     void ended.then(async ([code, signal]) => {
@@ -188,9 +196,10 @@ export class Member {
     this.#ready = Promise.race([once(child, "message").then(() => true), ended.then(() => false)]);
   }
 
-  #keep(text: string): void {
-    this.lines.push(...text.split("\n").filter((line) => line !== ""));
-    if (this.lines.length > KEPT_LINES) this.lines.splice(0, this.lines.length - KEPT_LINES);
+  #keep(line: string, cli: string): void {
+    if (line === "") return;
+    if (this.lines.push(line) > KEPT_LINES) this.lines.shift();
+    this.onLine?.(line, cli);
   }
 }
 
@@ -206,8 +215,8 @@ function killAll(): void {
 export class Fleet {
   readonly members: readonly Member[];
 
-  constructor(specs: readonly MemberSpec[]) {
-    this.members = specs.map((spec) => new Member(spec));
+  constructor(specs: readonly MemberSpec[], cli = CLI) {
+    this.members = specs.map((spec) => new Member(spec, cli));
   }
 
   of(role: RoleName): readonly Member[] {

@@ -1,18 +1,14 @@
 import type { Keypair, Asset as SdkAsset } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
-import { Merchant } from "../../src/entities/merchant.js";
-import { ReceivingAccount } from "../../src/entities/receiving-account.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { modeOf } from "../../src/http/caller.js";
-import { issueKey } from "../../src/http/issue-key.js";
 import { Customers } from "../../src/sandbox/customers.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
-import { watchAccount } from "../../src/settlement/watch-account.js";
 import { type Asset, NATIVE, parseAsset } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { endOfLedger, type OperationId } from "../../src/stellar/operation-id.js";
-import { createEndpoint } from "../../src/webhooks/endpoints.js";
+import { PRESENT } from "./release.js";
 import type { SandboxClient } from "./sandbox-client.js";
 
 export type Shop = {
@@ -42,13 +38,16 @@ const HURRY_MS = 40;
  * Puts merchants, their accounts and customers on the network and into the database.
  * @param accounts how many receiving accounts; the merchants own them in turn
  * @param endpointOf where a merchant is told; null for nowhere
+ * @param release whose tables the database has
  */
 export async function openStreet(
   dataSource: DataSource,
   sandbox: SandboxClient,
   accounts: number,
   endpointOf: (merchantId: string) => string | null,
+  release = PRESENT,
 ): Promise<Street> {
+  const { Merchant, ReceivingAccount, issueKey, createEndpoint, watchAccount } = release;
   const customers = new Customers({
     horizonUrl: sandbox.url,
     passphrase: SANDBOX_PASSPHRASE,

@@ -1,5 +1,3 @@
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
-import { beginProcessing } from "../../src/settlement/begin-processing.js";
 import type { MemoKey } from "../../src/stellar/memo.js";
 import type { AskedSession } from "./ledger.js";
 import type { Load } from "./load.js";
@@ -27,6 +25,7 @@ export function submitFor(
     world.payer.send([lumens(destination, amount)], session.memoKey as MemoKey, {
       validS: VALID_S,
       before: async (hash, maxTime) => {
+        const { inSerializableTransaction, beginProcessing } = world.release;
         const begun = await inSerializableTransaction(world.dataSource, (runner) =>
           beginProcessing(runner, session.id, { hash, maxTime }),
         );

@@ -1,6 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { createDataSource } from "../../src/entities/data-source.js";
-import { migrate } from "../../src/entities/migrate.js";
 import { freePort } from "../../src/machine/free-port.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import type { PostgresKind } from "../support/backends/postgres.js";
@@ -13,13 +11,16 @@ import { DriverLedger } from "./ledger.js";
 import { Links } from "./links.js";
 import { Payer } from "./payer.js";
 import { type ChaosRedis, environmentOf, type RedisKind } from "./redis-side.js";
+import { PRESENT, type Release } from "./release.js";
 import { SandboxClient } from "./sandbox-client.js";
 import type { Scene } from "./scene.js";
 import { Servers } from "./servers.js";
 import { openStreet } from "./shop.js";
 
+type Roles = readonly (readonly [RoleName, number])[];
+
 /** How many processes of each role. */
-const ROLES: readonly (readonly [RoleName, number])[] = [
+const ROLES: Roles = [
   ["ingest", 2],
   ["consume", 4],
   ["work", 2],
@@ -59,13 +60,28 @@ export type World = Scene & {
   readonly fleet: Fleet;
   readonly payer: Payer;
   readonly apiUrl: string;
+  /** What the driver itself creates sessions with. */
+  readonly release: Release;
+};
+
+/** Who is on stage at the beginning. */
+export type Cast = {
+  readonly release?: Release;
+  readonly roles?: Roles;
+  /** Over the environment of every role. */
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 /**
  * Starts everything. What is started is in `ends` at once, so that a failure or a Ctrl-C in the middle leaves nothing.
  * @param seed for the receivers' manners
  */
-export async function openWorld(seed: number, ends: Ends, kinds: ServerKinds = {}): Promise<World> {
+export async function openWorld(
+  seed: number,
+  ends: Ends,
+  kinds: ServerKinds = {},
+  { release = PRESENT, roles = ROLES, env = {} }: Cast = {},
+): Promise<World> {
   const servers = await Servers.start(kinds.postgres, kinds.redis);
   ends.push(() => servers[Symbol.asyncDispose]());
   const port = await freePort();
@@ -76,10 +92,10 @@ export async function openWorld(seed: number, ends: Ends, kinds: ServerKinds = {
     env: { LOG_LEVEL: "warn", LOG_FORMAT: "json" },
   });
   ends.push(() => network.end());
-  await Promise.all([network.start(), migrate(servers.postgres.url)]);
+  await Promise.all([network.start(), release.migrate(servers.postgres.url)]);
   const sandbox = new SandboxClient(`http://127.0.0.1:${port}`);
   ends.push(() => sandbox.stop());
-  const dataSource = createDataSource({
+  const dataSource = release.createDataSource({
     url: servers.postgres.url,
     applicationName: "chaos",
     poolSize: 10,
@@ -89,14 +105,15 @@ export async function openWorld(seed: number, ends: Ends, kinds: ServerKinds = {
   ends.push(() => dataSource.destroy());
   const ear = await Ear.open(dataSource, new Dice(seed));
   ends.push(() => ear.stop());
-  const street = await openStreet(dataSource, sandbox, ACCOUNTS, (merchantId) => `${ear.url}/${merchantId}`);
+  const endpointOf = (merchantId: string) => `${ear.url}/${merchantId}`;
+  const street = await openStreet(dataSource, sandbox, ACCOUNTS, endpointOf, release);
   const links = await Links.open(
     { postgres: servers.postgres.url, redis: someUrlOf(servers.redis), horizon: sandbox.url },
     servers.locks.map(({ url }) => url),
   );
   ends.push(async () => links.stop());
   const apiPort = await freePort();
-  const fleet = new Fleet(await specs(links, apiPort, servers.redis));
+  const fleet = new Fleet(await specs({ roles, env }, links, apiPort, servers.redis), release.cli);
   ends.push(() => fleet.end());
   await fleet.start();
   const ledger = new DriverLedger();
@@ -104,12 +121,17 @@ export async function openWorld(seed: number, ends: Ends, kinds: ServerKinds = {
   const apiUrl = `http://127.0.0.1:${apiPort}`;
   const { postgres, redis } = servers;
   const scene: Scene = { databaseUrl: postgres.url, dataSource, redis, sandbox, street, ledger, ear };
-  return { ...scene, servers, links, fleet, payer, apiUrl };
+  return { ...scene, servers, links, fleet, payer, apiUrl, release };
 }
 
-async function specs(links: Links, apiPort: number, redis: ChaosRedis): Promise<MemberSpec[]> {
+async function specs(
+  { roles, env: over }: Required<Pick<Cast, "roles" | "env">>,
+  links: Links,
+  apiPort: number,
+  redis: ChaosRedis,
+): Promise<MemberSpec[]> {
   const adminKey = randomBytes(32).toString("hex");
-  const titles = ROLES.flatMap(([role, count]) =>
+  const titles = roles.flatMap(([role, count]) =>
     Array.from({ length: count }, (_, i) => ({ role, title: `${role} ${i + 1}` })),
   );
   return Promise.all(
@@ -117,6 +139,7 @@ async function specs(links: Links, apiPort: number, redis: ChaosRedis): Promise<
       const own = await links.join(title);
       const env = {
         ...IMPATIENT,
+        ...over,
         DATABASE_URL: own.postgres.url,
         ...redisEnvironment(redis, own.redis.url, links.locks),
         HORIZON_URL: own.horizon.url,

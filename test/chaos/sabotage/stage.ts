@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { v7 as uuidv7 } from "uuid";
-import { streamKey } from "../../../src/consumers/stream-keys.js";
+import { type StreamName, streamKey } from "../../../src/consumers/stream-keys.js";
 import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
 import { type Sandbox, startSandbox } from "../../../src/sandbox/server.js";
 import { createSession } from "../../../src/settlement/create-session.js";
@@ -8,7 +8,7 @@ import { NATIVE } from "../../../src/stellar/asset.js";
 import { textMemo } from "../../../src/stellar/memo.js";
 import type { Stroops } from "../../../src/stellar/stroops.js";
 import { createTestDatabase, type TestDatabase } from "../../support/database.js";
-import { endRoles, type RoleProcess, startRole } from "../../support/role-process.js";
+import { CLI, endRoles, type RoleProcess, startScript } from "../../support/role-process.js";
 import { eventually } from "../../support/stream.js";
 import { Dice } from "../dice.js";
 import { Ear } from "../ear.js";
@@ -87,10 +87,11 @@ export class SabotageStage {
     role: "ingest" | "consume" | "work",
     sabotages: readonly Sabotage[],
     env: Readonly<Record<string, string>> = {},
-    { slowDatabase }: { slowDatabase: boolean } = { slowDatabase: false },
+    { slowDatabase = false, cli = CLI }: { slowDatabase?: boolean; cli?: string } = {},
   ): Promise<RoleProcess> {
     const { databaseUrl, redis, sandbox } = this.scene;
-    return startRole(
+    return startScript(
+      cli,
       role,
       {
         DATABASE_URL: slowDatabase ? this.slowDatabase.url : databaseUrl,
@@ -125,10 +126,14 @@ export class SabotageStage {
     await sandbox.closeLedger();
   }
 
-  /** Resolves when the stream holds so many entries, whoever has read them. */
-  async streamHolds(entries: number): Promise<void> {
-    const key = streamKey(this.shop.account);
-    await onRedis(this.scene.redis, (redis) => eventually(async () => (await redis.xlen(key)) === entries));
+  /** Resolves when the streams, by default the account's one, hold so many entries, whoever has read them. */
+  async streamHolds(entries: number, streams: readonly StreamName[] = [this.shop.account]): Promise<void> {
+    await onRedis(this.scene.redis, (redis) =>
+      eventually(async () => {
+        const lengths = await Promise.all(streams.map((stream) => redis.xlen(streamKey(stream))));
+        return lengths.reduce((sum, length) => sum + length, 0) === entries;
+      }),
+    );
   }
 
   async flushRedis(): Promise<void> {
@@ -143,7 +148,7 @@ export class SabotageStage {
     return prove(this.scene);
   }
 
-  private get shop(): Scene["street"]["shops"][number] {
+  get shop(): Scene["street"]["shops"][number] {
     const [shop] = this.scene.street.shops;
     if (shop === undefined) throw new Error("there is no shop");
     return shop;
