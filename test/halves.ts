@@ -9,6 +9,8 @@
  */
 const SECONDS: Readonly<Record<string, number>> = {
   "chaos/short": 95,
+  "upgrade/rolling": 80,
+  "upgrade/streams-too-early": 18,
   "contrast/contrast": 38,
   "fresh-clone": 105,
   "bench/tiny": 75,

@@ -14,7 +14,11 @@ import { parseOperationId } from "../stellar/operation-id.js";
 import { formatStroops, parseStroops } from "../stellar/stroops.js";
 import { parseTraceParent, type TraceParent } from "../tracing.js";
 
-/** Of the fields below. An entry of another format becomes `unreadable`, to be replayed by a version that knows it. */
+/**
+ * Of the fields below. New fields do not raise it: whoever does not know one passes it over. A change of meaning does, and a
+ * version writes a new format only a release after it was taught to read it, as the previous version runs beside it: an
+ * entry of a format that its reader does not know becomes `unreadable`, to be replayed by one that does.
+ */
 const FORMAT = "1";
 
 /** An entry with more than this in its fields is not parsed: it is a fault or an attack, never a payment. */
