@@ -5,7 +5,7 @@ import type { DataSource } from "typeorm";
 import { createDataSource } from "../src/entities/data-source.js";
 import { type PostgresServer, startPostgres } from "../src/machine/postgres.js";
 import { type RedisServer, startRedis } from "../src/machine/redis.js";
-import { databaseUrl, onServer } from "../test/support/database.js";
+import { databaseUrl, onServer } from "../test/support/on-server.js";
 import type { Report } from "./benchmark.js";
 
 const run = promisify(execFile);

@@ -1,8 +1,8 @@
-import pg from "pg";
 import type { DataSource } from "typeorm";
 import { createDataSource } from "../../src/entities/data-source.js";
 import type { PostgresServer } from "../../src/machine/postgres.js";
 import { postgresKind, startTestPostgres } from "./backends/postgres.js";
+import { databaseUrl, onServer } from "./on-server.js";
 
 /** One real server for the whole run, started by the first test that needs it. */
 let server: Promise<PostgresServer> | null = null;
@@ -100,25 +100,7 @@ export async function createEmptyDatabase(): Promise<EmptyDatabase> {
   };
 }
 
-/** The URL of another database on the same server. */
-export function databaseUrl(server: string, name: string): string {
-  const url = new URL(server);
-  url.pathname = `/${name}`;
-  return url.href;
-}
-
 /** A pool of its own on any database. */
 export async function connect(url: string): Promise<DataSource> {
   return createDataSource({ url, applicationName: "test" }).initialize();
-}
-
-/** Runs one statement on a connection of its own. */
-export async function onServer(url: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
 }

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { migrate } from "../../src/entities/migrate.js";
-import { connect, createEmptyDatabase, type EmptyDatabase, onServer } from "../support/database.js";
+import { connect, createEmptyDatabase, type EmptyDatabase } from "../support/database.js";
+import { onServer } from "../support/on-server.js";
 import { type Previous, previousOrSkip } from "./previous.js";
 import { readSchema, type Schema, whatIsMissed } from "./schema.js";
 
