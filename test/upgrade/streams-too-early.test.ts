@@ -16,7 +16,9 @@ const KNOWS_ONE_STREAM = "64905a8ff41ba59a857af8cceeb4af5f5ca8938a";
 const NETWORK_STREAMS = 8;
 
 /** What docs/operations.md says of those who run `paidonce shards` while the previous version is still at work. */
-describe("new streams before every process knows them: credits wait, and none is lost", () => {
+describe("new streams before every process knows them: credits wait, and none is lost", function () {
+  // Processes are started one after the other, and each takes long on a busy machine.
+  this.timeout(600_000);
   let previous: Previous;
   let stage: SabotageStage;
   let account: AccountId;
