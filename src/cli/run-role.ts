@@ -10,6 +10,9 @@ export type Actor = {
 /** How long a clean stop may take before the process ends anyway; what is left is redelivered. */
 const STOP_WITHIN_MS = 20_000;
 
+/** All is finished by then: what is still open has nothing to do with the work. */
+const LINGER_MS = 2_000;
+
 /**
  * Runs an actor until SIGTERM or SIGINT, then stops it cleanly. A second signal ends the process at once:
  * that is safe at any point, and costs a redelivery at the most. The only place that handles signals.
@@ -46,4 +49,9 @@ export async function runRole(
   clearTimeout(deadline);
   logger.info("stopped");
   if (process.connected) process.disconnect();
+  // A client of a cluster can be in the middle of finding its nodes when it is told to end, and goes on with it.
+  setTimeout(() => {
+    logger.warn({ open: process.getActiveResourcesInfo() }, "stopped, and something is still open; ending now");
+    process.exit(0);
+  }, LINGER_MS).unref();
 }

@@ -46,6 +46,9 @@ const IN_HAND_PAUSE_MS = 25;
 /** New accounts and new shards are noticed within this time. */
 const REFRESH_STREAMS_MS = 2_000;
 
+/** How long a stop waits until its name is out of the groups. */
+const LEAVE_WITHIN_MS = 3_000;
+
 /** Longest pause between tries while a server is away. */
 const MAX_OUTAGE_PAUSE_MS = 2_000;
 
@@ -90,9 +93,10 @@ export class Consumer {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
-    for (const stream of this.#streams) {
-      await removeConsumer(this.#options.redis, stream, this.#options.name).catch(() => false);
-    }
+    const { redis, name } = this.#options;
+    // Not for as long as each of many streams may take that are on a server that is gone: a sweep removes the name too.
+    const left = this.#streams.map((stream) => removeConsumer(redis, stream, name).catch(() => false));
+    await within(LEAVE_WITHIN_MS, Promise.all(left), []);
   }
 
   async #run(): Promise<void> {

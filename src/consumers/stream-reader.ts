@@ -1,3 +1,4 @@
+import { within } from "../backoff.js";
 import type { RedisClient } from "../redis/client.js";
 import { type Delivery, readNew } from "./consumer-group.js";
 import type { StreamName } from "./stream-keys.js";
@@ -32,6 +33,9 @@ export class OneServerReader implements StreamReader {
     return [];
   }
 }
+
+/** How much later than its time a read may end and still be waited for. */
+const LATE_MS = 500;
 
 /** One read under way, on a connection of its own. */
 type Reading = { readonly redis: RedisClient; under: Promise<void> | null };
@@ -68,7 +72,9 @@ export class ClusterReader implements StreamReader {
   }
 
   async finish(): Promise<readonly Delivery[]> {
-    await Promise.all([...this.#readings.values()].map(({ under }) => under));
+    const ending = Promise.all([...this.#readings.values()].map(({ under }) => under));
+    // A node that is gone answers no read: what it still had for us is claimed by others once it is back.
+    await within(this.#blockMs + LATE_MS, ending, []);
     this.#leaveAllBut(new Set());
     return this.#take();
   }

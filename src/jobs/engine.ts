@@ -54,6 +54,10 @@ export type EngineOptions = {
   readonly webhookTimeoutMs?: number;
 };
 
+/** How long a stop waits for Redis to take note of what was in hand; without it, it is done once more. */
+const FINISH_WITHIN_MS = 14_000;
+const GIVE_UP_AFTER_MS = 2_500;
+
 export type Recovering = Pick<
   RecoveryParts,
   "passphrase" | "locks" | "redis" | "afterSeconds" | "maxDeliveries" | "onFinding"
@@ -184,8 +188,11 @@ export class JobEngine {
     const isAway = hangs || this.#connections.some((connection) => connection.status !== "ready");
     // Commands that wait for Redis to come back would make the stop wait for it too.
     if (isAway) for (const connection of this.#connections) connection.disconnect();
-    await Promise.all([...this.#onDemand, ...this.#scheduled].map((queue) => queue.stop(isAway)));
+    const stopped = Promise.all([...this.#onDemand, ...this.#scheduled].map((queue) => queue.stop(isAway)));
+    // A cluster that lacks one master counts as there, and says nothing of the jobs that were on that one.
+    await within(FINISH_WITHIN_MS, stopped, null);
     for (const connection of this.#connections) connection.disconnect();
+    await within(GIVE_UP_AFTER_MS, stopped, null);
     await this.#agent.destroy();
   }
 
