@@ -51,7 +51,10 @@ export async function runRole(
   if (process.connected) process.disconnect();
   // A client of a cluster can be in the middle of finding its nodes when it is told to end, and goes on with it.
   setTimeout(() => {
-    logger.warn({ open: process.getActiveResourcesInfo() }, "stopped, and something is still open; ending now");
+    logger.warn(
+      { open: process.getActiveResourcesInfo() },
+      "stopped, and something is still open; ending now",
+    );
     process.exit(0);
   }, LINGER_MS).unref();
 }
