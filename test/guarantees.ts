@@ -19,7 +19,7 @@ const PATTERNS = [
  * Of them what every run of all tests has on a Redis Cluster too: whatever reads streams, takes locks and loses Redis.
  */
 const ON_A_CLUSTER = [
-  "dist/test/consumers/*.test.js",
+  "dist/test/consumers/{consumer,ingest-faults,same-rows,shards}.test.js",
   "dist/test/processes/{kill-consumer,redelivery}.test.js",
   "dist/test/recovery/stale.test.js",
 ];

@@ -8,7 +8,7 @@ import { STAGES } from "./stages.js";
 import { Theatre } from "./theatre.js";
 
 /** More than any pair has: that there are no more is asserted. */
-const BOUNDS: Bounds = { interruptions: Number.POSITIVE_INFINITY, schedules: runs(600) };
+const BOUNDS: Bounds = { interruptions: Number.POSITIVE_INFINITY, schedules: runs(2_000) };
 
 /**
  * Each pair of actors in every order of their statements, COMMIT, ROLLBACK and retries included, and then killed at
