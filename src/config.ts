@@ -72,6 +72,11 @@ export const environment = z.object({
   HORIZON_URL: url(["http:", "https:"], "https://horizon.stellar.org").describe(
     "The Horizon server to watch.",
   ),
+  HORIZON_REQUESTS_PER_HOUR: wholeNumber(0, 1_000_000_000)
+    .default(3_600)
+    .describe(
+      "Requests that the Horizon server allows this address in an hour; 0 where it has no limit. All roles and replicas share them through REDIS_URL, and keep below them. 3600 is Horizon's default. The same for all roles.",
+    ),
   NETWORK_PASSPHRASE: z
     .string()
     .min(1)
@@ -106,17 +111,14 @@ export const environment = z.object({
     .describe("An entry delivered more often than this goes to the dead letters."),
   INGEST_POLL_MS: wholeNumber(50, 600_000)
     .default(10_000)
-    .describe("How long ingest trusts a silent stream before it asks for a page anyway, in milliseconds."),
+    .describe(
+      "The longest that `ingest` waits before it asks Horizon for a new ledger again, in milliseconds. In step with the network it waits for as long as a ledger takes; while the network stands still it waits ever longer, up to this.",
+    ),
   NETWORK_MODE: z
     .enum(["auto", "on", "off"])
     .default("auto")
     .describe(
-      "Whether ingest reads all accounts together from the network's own feed (`on`), each by itself (`off`), or together from NETWORK_MODE_FROM accounts on (`auto`). It may be changed at any time; nothing is lost and nothing counts twice.",
-    ),
-  NETWORK_MODE_FROM: wholeNumber(2, 1_000_000)
-    .default(100)
-    .describe(
-      "With NETWORK_MODE=auto: the number of watched accounts from which on they are read together; back at half as many. One by one each asks Horizon about 425 times an hour, together all of them about 1,200 times and once more for each 200 payments on the network.",
+      "Whether ingest reads all accounts together from the network's own feed (`on`), each by itself (`off`), or whichever costs less of HORIZON_REQUESTS_PER_HOUR (`auto`): the status says which, and why. It may be changed at any time; nothing is lost and nothing counts twice.",
     ),
   NETWORK_STREAMS: wholeNumber(1, 64)
     .default(8)
@@ -170,7 +172,7 @@ export const environment = z.object({
   ALERT_CURSOR_LAG_LEDGERS: wholeNumber(1, 1_000_000)
     .default(60)
     .describe(
-      "The status is red when an account's ingest is more ledgers than this behind Horizon's newest. A quiet account is read every INGEST_POLL_MS: leave room for that.",
+      "The status is red when an account's ingest is more ledgers than this behind Horizon's newest.",
     ),
   ALERT_UNSETTLED_SECONDS: wholeNumber(1, 1_000_000)
     .default(60)

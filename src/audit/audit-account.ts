@@ -1,6 +1,7 @@
 import type { DataSource, EntityManager } from "typeorm";
 import { readArchivedEnd } from "../entities/archived-end.js";
 import type { HorizonClient } from "../horizon/client.js";
+import { NetworkView } from "../horizon/network-view.js";
 import type { AccountId } from "../stellar/credit.js";
 import {
   endOfLedger,
@@ -17,10 +18,13 @@ import { compareCredits } from "./compare-credits.js";
 import { addTotals, checkConservation, type Totals } from "./conservation.js";
 import type { Difference } from "./difference.js";
 import { networkCredits } from "./network-credits.js";
+import { endBeforeOnTheWay } from "./on-the-way.js";
 
 export type AuditParts = {
   readonly dataSource: DataSource;
   readonly horizon: HorizonClient;
+  /** What the server says of its ledgers, shared by the accounts of one run; asked anew for each where not given. */
+  readonly network?: NetworkView;
   readonly signal: AbortSignal;
   /** Told after each page. */
   readonly onProgress?: (progress: AuditProgress) => void;
@@ -58,7 +62,8 @@ export class RangeArchivedError extends Error {
 
 /**
  * Proves G1 to G3, and what the network tells of G6, for an account and a range of ledgers, or says where they don't hold. The books are read in
- * one snapshot, and only up to the watermark: what lies beyond is on its way. Can be interrupted; the same call
+ * one snapshot, and up to the newest ledger that was read: what is missing after the watermark is on its way, and ends the
+ * range. Can be interrupted; the same call
  * goes on from there.
  * @throws RangeArchivedError; HistoryMissingError, HorizonError, or the database's error: the audit is unfinished, and proves nothing
  */
@@ -81,37 +86,42 @@ export async function auditAccount(
 }
 
 async function auditInSnapshot(
-  { dataSource, horizon, signal, onProgress }: AuditParts,
+  { dataSource, horizon, network = new NetworkView(horizon, null), signal, onProgress }: AuditParts,
   snapshot: EntityManager,
   account: AccountId,
   range: AuditRange,
 ): Promise<AuditReport> {
-  const { watchedFrom, start, watermark } = await readReach(snapshot, account);
+  const { watchedFrom, start, watermark, readThrough } = await readReach(snapshot, account);
   const asked =
     range.after ?? (range.from === undefined ? start : endOfLedger((range.from - 1) as LedgerSequence));
   if (range.from !== undefined && later(asked, watchedFrom) < start) {
     throw new RangeArchivedError(account, range.from, (ledgerOf(start) + 1) as LedgerSequence);
   }
   const from = later(asked, start);
-  const end = range.to === undefined ? null : earlier(endOfLedger(range.to), watermark);
+  const end = range.to === undefined ? null : earlier(endOfLedger(range.to), readThrough);
   let progress = await beginAudit(
     dataSource,
     account,
-    earlier(from, watermark),
+    earlier(from, readThrough),
     end && later(end, from),
-    watermark,
+    readThrough,
   );
   onProgress?.(progress);
-  for await (const part of networkCredits(horizon, account, progress.checkedThrough, progress.to, signal)) {
-    const booked = await bookedCredits(snapshot, account, progress.checkedThrough, part.through);
-    addTotals(progress.totals, part.movements, booked);
+  const { checkedThrough: begin, to: wanted } = progress;
+  for await (const read of networkCredits(horizon, network, account, begin, wanted, signal)) {
+    const booked = await bookedCredits(snapshot, account, progress.checkedThrough, read.through);
+    const part = endBeforeOnTheWay(read, booked, watermark);
+    const told = booked.filter(({ operationId }) => operationId <= part.through);
+    addTotals(progress.totals, part.movements, told);
     progress = {
       ...progress,
+      to: part.through < read.through ? part.through : progress.to,
       checkedThrough: part.through,
       credits: progress.credits + part.movements.length,
     };
-    await saveProgress(dataSource, progress, compareCredits(part.movements, booked), false);
+    await saveProgress(dataSource, progress, compareCredits(part.movements, told), false);
     onProgress?.(progress);
+    if (part.through < read.through) break;
   }
   const since = progress.from === start ? null : await closeTimeOf(snapshot, account, progress.from);
   const found = [
@@ -129,9 +139,14 @@ async function auditInSnapshot(
 async function readReach(
   snapshot: EntityManager,
   account: AccountId,
-): Promise<{ watchedFrom: OperationId; start: OperationId; watermark: OperationId }> {
-  const [row]: { starting_cursor: string; watermark: string }[] = await snapshot.query(
-    "SELECT starting_cursor, watermark FROM watched_cursors WHERE account = $1",
+): Promise<{
+  watchedFrom: OperationId;
+  start: OperationId;
+  watermark: OperationId;
+  readThrough: OperationId;
+}> {
+  const [row]: { starting_cursor: string; watermark: string; read_through: string }[] = await snapshot.query(
+    "SELECT starting_cursor, watermark, read_through FROM watched_cursors WHERE account = $1",
     [account],
   );
   if (row === undefined) throw new Error(`${account} is not watched`);
@@ -139,7 +154,8 @@ async function readReach(
   const archivedEnd = await readArchivedEnd(snapshot);
   // Archives end where a ledger ends.
   const start = archivedEnd === 0n ? watchedFrom : later(watchedFrom, (archivedEnd - 1n) as OperationId);
-  return { watchedFrom, start, watermark: parseOperationId(row.watermark) };
+  const watermark = parseOperationId(row.watermark);
+  return { watchedFrom, start, watermark, readThrough: parseOperationId(row.read_through) };
 }
 
 /** Close time of the last credit at or before a range: sessions paid by then belong to earlier audits. */

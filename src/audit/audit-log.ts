@@ -98,11 +98,19 @@ export async function saveProgress(
       ],
     );
     await manager.query(
-      `UPDATE audits SET checked_through = $2, credits = $3, totals = $4,
+      // The end comes nearer where what follows is on its way.
+      `UPDATE audits SET checked_through = $2, credits = $3, totals = $4, to_cursor = $6,
          differences = (SELECT count(*) FROM audit_differences WHERE audit_id = $1),
          finished_at = CASE WHEN $5 THEN now() END
        WHERE id = $1`,
-      [progress.id, progress.checkedThrough.toString(), progress.credits, JSON.stringify(totals), finished],
+      [
+        progress.id,
+        progress.checkedThrough.toString(),
+        progress.credits,
+        JSON.stringify(totals),
+        finished,
+        progress.to.toString(),
+      ],
     );
   });
 }

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { watchedAccounts } from "../entities/watched-accounts.js";
+import { NetworkView } from "../horizon/network-view.js";
 import { type AuditParts, auditAccount } from "./audit-account.js";
 import { lastCleanEnd } from "./audit-log.js";
 import { REMEDIES } from "./difference.js";
@@ -15,9 +16,10 @@ export async function auditNew(
   logger: Logger,
 ): Promise<{ audited: number; differences: number }> {
   let [audited, differences] = [0, 0];
+  const network = new NetworkView(parts.horizon, null);
   for (const account of await watchedAccounts(parts.dataSource.manager)) {
     const after = await lastCleanEnd(parts.dataSource, account);
-    const report = await auditAccount(parts, account, after === null ? {} : { after });
+    const report = await auditAccount({ ...parts, network }, account, after === null ? {} : { after });
     audited += report.credits;
     differences += report.differences.length;
     for (const { kind, subject, detail } of report.differences) {

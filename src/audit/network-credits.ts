@@ -1,9 +1,12 @@
-import type { HorizonClient } from "../horizon/client.js";
+import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
 import { completeMerge } from "../horizon/decode.js";
-import { decodePage } from "../horizon/decode-page.js";
+import { decodePage, endOfPage } from "../horizon/decode-page.js";
 import { HorizonError } from "../horizon/errors.js";
+import { findHistoryHole, mayBeForgottenSince } from "../horizon/history-hole.js";
+import type { NetworkView } from "../horizon/network-view.js";
+import type { RecordPage } from "../horizon/read-records.js";
 import type { AccountId, Movement } from "../stellar/credit.js";
-import { type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
+import { ledgerOf, type OperationId } from "../stellar/operation-id.js";
 
 const PAGE = 200;
 
@@ -26,6 +29,7 @@ export class HistoryMissingError extends Error {
  */
 export async function* networkCredits(
   client: HorizonClient,
+  network: NetworkView,
   account: AccountId,
   after: OperationId,
   through: OperationId,
@@ -33,18 +37,19 @@ export async function* networkCredits(
 ): AsyncGenerator<ToldPart> {
   let cursor = after;
   while (cursor < through) {
+    // Before the page: a short one proves that there is no more only if the server has got that far.
+    const before = await reaching(network, through, signal);
     const page = await pageAfter(client, account, cursor, signal);
+    const items = decodePage(page.records, account, cursor);
+    const { cursor: last, isLast } = endOfPage(page, items, cursor, PAGE);
     // After the page: what it lacks for being forgotten was forgotten before.
-    const root = await client.root(signal);
-    if (ledgerOf(cursor) + 1 < root.historyElderLedger) {
+    const mayBe = mayBeForgottenSince(before, cursor, last);
+    const hole = findHistoryHole(cursor, mayBe ? await network.refresh(signal) : before);
+    if (hole !== null) {
       throw new HistoryMissingError(
-        `the server begins at ledger ${root.historyElderLedger}, the range at ${ledgerOf(cursor)}: audit from there with --from, or ask a server with more history`,
+        `the server no longer has ledgers ${hole.missingFrom} to ${hole.missingTo} of the range: audit from ledger ${hole.missingTo + 1} with --from, or ask a server with more history`,
       );
     }
-    const items = decodePage(page.records, account, cursor);
-    const isLast = page.records.length < PAGE;
-    if (isLast) assertReaches(page.latestLedger, through);
-    const last = items.at(-1)?.operationId ?? cursor;
     const end = isLast || last > through ? through : last;
     const movements: Movement[] = [];
     for (const { operationId, decoded } of items) {
@@ -55,32 +60,38 @@ export async function* networkCredits(
           : completeMerge(decoded, await client.operationEffects(decoded.operationId, signal))),
       );
     }
-    if (end === cursor) throw new HorizonError("broken_body", `a full page after ${cursor} leads nowhere`);
     yield { movements, through: end };
     cursor = end;
   }
 }
 
-async function pageAfter(client: HorizonClient, account: AccountId, after: OperationId, signal: AbortSignal) {
+async function pageAfter(
+  client: HorizonClient,
+  account: AccountId,
+  after: OperationId,
+  signal: AbortSignal,
+): Promise<RecordPage> {
   try {
     return await client.accountPayments(account, after, signal, { limit: PAGE });
   } catch (error) {
     // An account that does not exist has no credits.
-    if (error instanceof HorizonError && error.kind === "not_found") {
-      return { records: [], latestLedger: error.latestLedger };
-    }
+    if (error instanceof HorizonError && error.kind === "not_found")
+      return { records: [], isWhole: true, bytes: 0 };
     throw error;
   }
 }
 
-/** A short page proves that there is no more only if the server has got that far. */
-function assertReaches(latest: LedgerSequence | null, through: OperationId): void {
-  if (latest === null || latest >= ledgerOf(through)) return;
-  throw new HorizonError(
-    "behind",
-    `the server is at ledger ${latest}, the range ends at ${ledgerOf(through)}`,
-    {
-      latestLedger: latest,
-    },
-  );
+/** The server's root once it has the range's last ledger. @throws HorizonError `behind` where it has not */
+async function reaching(
+  network: NetworkView,
+  through: OperationId,
+  signal: AbortSignal,
+): Promise<HorizonRoot> {
+  const known = await network.current(signal);
+  if (known.historyLatestLedger >= ledgerOf(through)) return known;
+  const root = await network.refresh(signal);
+  const { historyLatestLedger: latestLedger } = root;
+  if (latestLedger >= ledgerOf(through)) return root;
+  const told = `the server is at ledger ${latestLedger}, the range ends at ${ledgerOf(through)}`;
+  throw new HorizonError("behind", told, { latestLedger });
 }

@@ -4,16 +4,17 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
-import { HorizonClient } from "../horizon/client.js";
 import { createApp } from "../http/app.js";
 import type { Sep7Signer } from "../http/checkout/sep7.js";
 import { readOpsAccess } from "../http/ops/ops-access.js";
 import { createLogger } from "../logging.js";
+import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { replicaMetrics } from "../metrics/replica-metrics.js";
 import { startHeartbeat } from "../status/heartbeat.js";
 import { SharedStatus } from "../status/shared-status.js";
 import { readEnvironment } from "./environment.js";
+import { openHorizon } from "./open-horizon.js";
 import { openAcceptors } from "./open-providers.js";
 import { openReplica } from "./open-replica.js";
 import { openStatusSources } from "./open-status-sources.js";
@@ -50,7 +51,11 @@ export function addApiCommand(program: Command): void {
         {
           ...sources,
           ...(replica !== null && { replica }),
-          horizon: new HorizonClient({ url: config.HORIZON_URL }),
+          horizon: openHorizon(config, logger, {
+            redis: sources.redis,
+            purpose: "check",
+            observer: horizonMetrics(registry),
+          }),
           adminKey: config.ADMIN_KEY,
           networkPassphrase: config.NETWORK_PASSPHRASE,
           sep7Signer: sep7SignerOf(config),

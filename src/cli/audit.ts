@@ -4,13 +4,16 @@ import type { AuditProgress } from "../audit/audit-log.js";
 import { REMEDIES } from "../audit/difference.js";
 import { createDataSource } from "../entities/data-source.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
-import { HorizonClient } from "../horizon/client.js";
+import { createLogger } from "../logging.js";
+import { connectRedis } from "../redis/connect.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
+import { openHorizon } from "./open-horizon.js";
+import { redisTarget } from "./redis-target.js";
 
 /** The check of all paid sessions follows the history where no range is given. */
 const STATEMENT_MS = 600_000;
@@ -37,8 +40,10 @@ export function addAuditCommand(program: Command): void {
         statementTimeoutMs: STATEMENT_MS,
       });
       await dataSource.initialize();
+      const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "audit");
+      const redis = connectRedis(redisTarget(config), "paidonce-audit", logger);
       try {
-        const horizon = new HorizonClient({ url: config.HORIZON_URL });
+        const horizon = openHorizon(config, logger, { redis, purpose: "audit" });
         const stop = new AbortController();
         process.once("SIGINT", () => stop.abort(new Error("interrupted; the same call goes on from here")));
         await horizon.assertNetwork(config.NETWORK_PASSPHRASE, stop.signal);
@@ -54,6 +59,7 @@ export function addAuditCommand(program: Command): void {
           if (report.differences.length > 0) process.exitCode = EXIT.failed;
         }
       } finally {
+        redis.disconnect();
         await dataSource.destroy();
       }
     });

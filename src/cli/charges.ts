@@ -14,13 +14,14 @@ import {
 import type { Config } from "../config.js";
 import type { ChargeId } from "../entities/charge.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
-import { HorizonClient } from "../horizon/client.js";
+import { createLogger } from "../logging.js";
 import { trimmedAmount } from "../stellar/stroops.js";
 import { chargeAsJson } from "./charge-as-json.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabaseNow } from "./open-database.js";
+import { openHorizon } from "./open-horizon.js";
 
 /** Newest attempts that are shown of a charge: an unknown one is asked about without end. */
 const ATTEMPTS_SHOWN = 20;
@@ -120,7 +121,8 @@ async function close(
 async function giveUp(dataSource: DataSource, config: Config, id: ChargeId): Promise<void> {
   const charge = await readCharge(dataSource.manager, id);
   if (charge?.status !== "unknown" || charge.leasedSince !== null) return;
-  const horizon = new HorizonClient({ url: config.HORIZON_URL });
+  const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "charges");
+  const horizon = openHorizon(config, logger, { redis: null, purpose: "submission" });
   const provider = openChargeProviders(config, horizon, dataSource).get(charge.provider);
   if (provider === undefined) {
     process.stderr.write(

@@ -1,6 +1,5 @@
 import type { Command } from "commander";
 import { exhume } from "../consumers/dead-letters.js";
-import { HorizonClient } from "../horizon/client.js";
 import { readOperation } from "../horizon/read-page.js";
 import { createLogger } from "../logging.js";
 import { connectRedis } from "../redis/connect.js";
@@ -12,6 +11,7 @@ import { creditKeyText } from "../stellar/credit.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
+import { openHorizon } from "./open-horizon.js";
 import { redisTarget } from "./redis-target.js";
 
 export function addDeadLettersCommand(program: Command): void {
@@ -98,7 +98,7 @@ async function open() {
   const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "dead-letters");
   const dataSource = await openDatabaseNow(config, "dead-letters");
   const redis = connectRedis(redisTarget(config), "paidonce-dead-letters", logger);
-  const horizon = new HorizonClient({ url: config.HORIZON_URL });
+  const horizon = openHorizon(config, logger, { redis, purpose: "check" });
   const close = async () => {
     redis.disconnect();
     await dataSource.destroy();

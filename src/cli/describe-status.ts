@@ -12,6 +12,8 @@ export function describeStatus(status: Status): string {
     `redis      ${status.redis.reachable ? "up" : "DOWN"}`,
     `locks      ${locks(status)}`,
     `horizon    ${horizon(status)}`,
+    `requests   ${requests(status)}`,
+    ...reading(status),
     ...books(status),
     `recovery   ${recoveryInWords(status.last_recovery)}`,
     `audit      ${auditInWords(status.last_audit)}`,
@@ -29,10 +31,25 @@ function locks({ locks }: Status): string {
   return `${mode}, ${answering} of ${servers} servers answer; ${acquired} taken, ${contended} held by others, ${without} times no quorum`;
 }
 
-function horizon({ horizon }: Status): string {
-  if (horizon === null) return "newest ledger not known: no ingest has told";
+function horizon({ horizon, horizon_condition: condition }: Status): string {
+  const state =
+    condition === null || condition.name === "ok"
+      ? ""
+      : `${condition.name.replaceAll("_", " ").toUpperCase()}; `;
+  if (horizon === null) return `${state}newest ledger not known: no ingest has told`;
   const age = horizon.newest_age_seconds;
-  return `newest ledger ${horizon.newest_ledger}${age === null ? "" : `, closed ${duration(age)} ago`}`;
+  return `${state}newest ledger ${horizon.newest_ledger}${age === null ? "" : `, closed ${duration(age)} ago`}`;
+}
+
+function requests({ requests }: Status): string {
+  if (requests === null) return "no limit is configured, or it can't be read";
+  const { per_hour: perHour, left, used_last_hour: used } = requests;
+  return `${used} of ${perHour} in the last hour${left === null ? "" : `, ${left} may be made at once`}`;
+}
+
+function* reading({ reading }: Status): Generator<string> {
+  if (reading === null) return;
+  yield `reading    ${reading.from === "network" ? "all accounts together" : "each account by itself"}: ${reading.why}`;
 }
 
 function* books(status: Status): Generator<string> {
@@ -64,7 +81,7 @@ function* account(status: AccountStatus, feed: NetworkFeed | null): Generator<st
   yield status.account === NETWORK
     ? `the network's feed, for ${feed?.accounts ?? 0} accounts`
     : status.account;
-  yield `  settled    through ledger ${status.watermark_ledger} (${status.settled_through ?? "time not known yet"})`;
+  yield `  settled    through ledger ${status.read_through_ledger} (${status.settled_through ?? "time not known yet"})`;
   if (stream === null) {
     yield "  stream     can't be read";
     return;

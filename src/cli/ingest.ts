@@ -1,15 +1,19 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
+import { sharedLooks } from "../budget/shared-looks.js";
 import { Ingest } from "../consumers/ingest.js";
-import { HorizonClient } from "../horizon/client.js";
+import { ServerCondition } from "../horizon/condition.js";
+import { LedgerWatch } from "../horizon/ledger-watch.js";
 import { NetworkView } from "../horizon/network-view.js";
 import { createLogger } from "../logging.js";
+import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { ingestMetrics } from "../metrics/ingest-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectRedis } from "../redis/connect.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
+import { openHorizon } from "./open-horizon.js";
 import { openRoleServer } from "./open-role-server.js";
 import { redisTarget } from "./redis-target.js";
 import { runRole } from "./run-role.js";
@@ -27,22 +31,36 @@ export function addIngestCommand(program: Command): void {
       const tracing = await startTracing(config, "ingest");
       const dataSource = await openDatabase(config, "ingest", logger);
       const redis = connectRedis(redisTarget(config), "paidonce-ingest", logger);
-      const horizon = new HorizonClient({ url: config.HORIZON_URL });
-      const network = new NetworkView(horizon, config.NETWORK_PASSPHRASE);
-      const metrics = ingestMetrics(registry, () => network.lastHeard());
+      const observer = horizonMetrics(registry);
+      const horizon = openHorizon(config, logger, { redis, purpose: "feed", observer });
+      const network = new NetworkView(horizon.withPurpose("check"), config.NETWORK_PASSPHRASE);
+      const listening = connectRedis(redisTarget(config), "paidonce-ingest-ledgers", logger);
+      const condition = new ServerCondition();
+      const ledgers = new LedgerWatch({
+        client: horizon,
+        network,
+        logger,
+        looks: sharedLooks(redis, listening, config.HORIZON_URL, logger),
+        mostMs: config.INGEST_POLL_MS,
+        condition,
+      });
+      const metrics = ingestMetrics(registry, {
+        newest: () => ledgers.newest(),
+        condition: () => condition.current,
+      });
       const name = `${hostname()}-${process.pid}`;
       const ingest = new Ingest({
         redis,
         dataSource,
         horizon,
         network,
+        ledgers,
         logger,
-        pollMs: config.INGEST_POLL_MS,
         name,
         observer: metrics,
         networkMode: {
           mode: config.NETWORK_MODE,
-          from: config.NETWORK_MODE_FROM,
+          requestsPerHour: config.HORIZON_REQUESTS_PER_HOUR,
           streams: config.NETWORK_STREAMS,
         },
       });

@@ -28,6 +28,7 @@ export async function openStatusSources(
     redis,
     lockServers,
     lockMode: config.LOCKS,
+    budget: { url: config.HORIZON_URL, perHour: config.HORIZON_REQUESTS_PER_HOUR },
     alerts: {
       cursorLagLedgers: config.ALERT_CURSOR_LAG_LEDGERS,
       unsettledSeconds: config.ALERT_UNSETTLED_SECONDS,

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { HorizonClient } from "../horizon/client.js";
 import { createLogger } from "../logging.js";
 import { type RecoveryReport, recover } from "../recovery/recover.js";
 import { connectRedis } from "../redis/connect.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
+import { openHorizon } from "./open-horizon.js";
 import { openLocks } from "./open-locks.js";
 import { redisTarget } from "./redis-target.js";
 
@@ -34,7 +34,7 @@ export function addRecoverCommand(program: Command): void {
             redis,
             locks,
             logger,
-            horizon: new HorizonClient({ url: config.HORIZON_URL }),
+            horizon: openHorizon(config, logger, { redis, purpose: "check" }),
             passphrase: config.NETWORK_PASSPHRASE,
             afterSeconds: config.RECOVERY_AFTER_SECONDS,
             maxDeliveries: config.MAX_DELIVERIES,

@@ -1,13 +1,14 @@
 import { Argument, type Command } from "commander";
 import type { DataSource } from "typeorm";
-import { HorizonClient } from "../horizon/client.js";
 import { NetworkView } from "../horizon/network-view.js";
+import { createLogger } from "../logging.js";
 import { acceptHole, acceptNetworkHole } from "../settlement/accept-hole.js";
 import { watchAccount } from "../settlement/watch-account.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
 import { readEnvironment } from "./environment.js";
 import { openDatabaseNow } from "./open-database.js";
+import { openHorizon } from "./open-horizon.js";
 
 const account = () => new Argument("<account>", "a G… account").argParser(parseAccountId);
 
@@ -61,7 +62,8 @@ async function withNetwork(
   const config = await readEnvironment();
   const dataSource = await openDatabaseNow(config, "cli");
   try {
-    const horizon = new HorizonClient({ url: config.HORIZON_URL });
+    const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "cli");
+    const horizon = openHorizon(config, logger, { redis: null, purpose: "check" });
     await run(dataSource, new NetworkView(horizon, config.NETWORK_PASSPHRASE));
   } finally {
     await dataSource.destroy();

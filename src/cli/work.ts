@@ -1,9 +1,9 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { HorizonClient } from "../horizon/client.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
 import { chargeMetrics } from "../metrics/charge-metrics.js";
+import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { recoveryMetrics } from "../metrics/recovery-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectJobsRedis, connectRedis } from "../redis/connect.js";
@@ -11,6 +11,7 @@ import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabase } from "./open-database.js";
+import { openHorizon } from "./open-horizon.js";
 import { openLocks } from "./open-locks.js";
 import { openRoleServer } from "./open-role-server.js";
 import { redisTarget } from "./redis-target.js";
@@ -30,7 +31,8 @@ export function addWorkCommand(program: Command): void {
       const dataSource = await openDatabase(config, "work", logger);
       const redis = connectRedis(redisTarget(config), "paidonce-work-heartbeat", logger);
       const { locks, close: closeLocks } = await openLocks(config, logger);
-      const horizon = new HorizonClient({ url: config.HORIZON_URL });
+      const observer = horizonMetrics(registry);
+      const horizon = openHorizon(config, logger, { redis, purpose: "check", observer });
       const onFinding = recoveryMetrics(registry);
       const worker = new Worker({
         dataSource,
@@ -47,7 +49,7 @@ export function addWorkCommand(program: Command): void {
           onFinding,
         },
         charges: {
-          providers: openChargeProviders(config, horizon, dataSource),
+          providers: openChargeProviders(config, horizon.withPurpose("submission"), dataSource),
           timeoutMs: config.CHARGE_TIMEOUT_SECONDS * 1_000,
           observer: chargeMetrics(registry),
           onFinding,

@@ -3,6 +3,7 @@ import type { AccountId } from "../stellar/credit.js";
 import { readPositions } from "./append-entries.js";
 import type { Bell } from "./bell.js";
 import { removeFormer } from "./change-shards.js";
+import { keepStreams } from "./claim-stream.js";
 import { type Feed, type IngestParts, ingestFeed, resumeAfter, type Standing } from "./feed-ingest.js";
 import { streamFor, streamsOf } from "./shards.js";
 import { advanceWatermark, haltAccount, readCursor } from "./watermark.js";
@@ -28,6 +29,7 @@ async function resume(
 ): Promise<Standing | null> {
   const { watermark, shards, formerShards, inNetwork } = await readCursor(dataSource.manager, account);
   if (inNetwork) return null;
+  await keepStreams(redis, streamsOf(account, shards));
   const positions = await readPositions(redis, streamsOf(account, shards));
   const tails = new Map(positions.map(({ stream, tail }) => [stream, tail]));
   return {

@@ -1,6 +1,7 @@
 import type { RedisClient } from "../redis/client.js";
 import type { Tail } from "./append-entries.js";
-import { GROUP, type NetworkStream, streamKey, versionKey } from "./stream-keys.js";
+import { isNetworkStream } from "./network-streams.js";
+import { GROUP, type NetworkStream, type StreamName, streamKey, versionKey } from "./stream-keys.js";
 
 /** What became of a claim. */
 export type Claim =
@@ -24,6 +25,7 @@ const CLAIM = `
     redis.call('SET', KEYS[2], ARGV[1])
     return {1, '0-0'}
   end
+  redis.call('PERSIST', KEYS[1])
   local tail = '0-0'
   if redis.call('EXISTS', KEYS[1]) == 1 then
     local info = redis.call('XINFO', 'STREAM', KEYS[1])
@@ -47,8 +49,31 @@ export async function claimStream(
   return claimed === 1 ? { kind: "claimed", tail: text as Tail } : { kind: "newer", version: BigInt(text) };
 }
 
-/** Removes streams of the network's that nobody needs any more: what they hold and is not settled is read again. */
-export async function removeStreams(redis: RedisClient, streams: readonly NetworkStream[]): Promise<void> {
+/** Longer than consumers take to learn which streams there are, and to end a read that waits. In milliseconds. */
+const REMOVED_AFTER_MS = 60_000;
+
+/**
+ * KEYS: the stream; ARGV: the group, ms until it is gone. In one step: a reader that waits for a stream which is deleted
+ * under it gets an error, and calls its batch failed. One that is empty is read on in peace until nobody reads it.
+ */
+const EMPTY = `
+  if redis.call('DEL', KEYS[1]) == 0 then return 0 end
+  redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+  return redis.call('PEXPIRE', KEYS[1], ARGV[2])`;
+
+/**
+ * Removes streams that nobody needs any more: what they hold and is not settled is read again. They are empty at once,
+ * and gone when consumers have left them. Whoever begins to use one of them again says so: see `keepStreams`.
+ */
+export async function removeStreams(redis: RedisClient, streams: readonly StreamName[]): Promise<void> {
   // The version first: without it nothing can be appended behind our back.
-  await Promise.all(streams.map((stream) => redis.unlink(versionKey(stream), streamKey(stream))));
+  await Promise.all(streams.filter(isNetworkStream).map((stream) => redis.unlink(versionKey(stream))));
+  await Promise.all(
+    streams.map((stream) => redis.eval(EMPTY, 1, streamKey(stream), GROUP, REMOVED_AFTER_MS)),
+  );
+}
+
+/** Keeps streams that were being removed a moment ago: they are used again, and begin anew. */
+export async function keepStreams(redis: RedisClient, streams: readonly StreamName[]): Promise<void> {
+  await Promise.all(streams.map((stream) => redis.persist(streamKey(stream))));
 }

@@ -2,14 +2,16 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { backoffDelay, sleep } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
-import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
+import type { HorizonClient } from "../horizon/client.js";
+import { CONDITION_WORDS, conditionOf } from "../horizon/condition.js";
 import { HorizonError } from "../horizon/errors.js";
-import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
+import { describeHole, findHistoryHole, mayBeForgottenSince } from "../horizon/history-hole.js";
+import type { LedgerHead } from "../horizon/ledger-head.js";
+import { endOf, type LedgerWatch } from "../horizon/ledger-watch.js";
 import type { NetworkView } from "../horizon/network-view.js";
-import { UNSAID_LAG_MS } from "../horizon/reach.js";
 import type { ReadPage } from "../horizon/read-page.js";
 import type { RedisClient } from "../redis/client.js";
-import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
+import type { OperationId } from "../stellar/operation-id.js";
 import { NO_TAIL, type Tail } from "./append-entries.js";
 import { appendPage, type FedPage, type Lanes, type Tails } from "./append-page.js";
 import type { Bell } from "./bell.js";
@@ -23,9 +25,9 @@ export type IngestParts = {
   readonly dataSource: DataSource;
   readonly horizon: HorizonClient;
   readonly network: NetworkView;
+  /** Says when there is a ledger to read, and up to which one a page is complete. */
+  readonly ledgers: LedgerWatch;
   readonly logger: Logger;
-  /** How long to trust a silent doorbell before asking for a page anyway, in milliseconds. */
-  readonly pollMs: number;
   readonly observer?: IngestObserver;
 };
 
@@ -38,8 +40,11 @@ const WATERMARK_EVERY_MS = 1_000;
 /** A halted feed is looked at again after this time: another server may fill the hole. */
 const HALTED_PAUSE_MS = 15_000;
 
-/** Ledgers that a server may forget in one go, about a day's: its reaper works in large steps. */
-const TRIMMED_AT_ONCE = 20_000;
+/**
+ * A feed is read again after this although no ledger had an operation: a page may have come from a server behind a
+ * balancer that was not so far.
+ */
+const READ_ANYWAY_MS = 300_000;
 
 const RETRY = { baseMs: 200, maxMs: 10_000 };
 
@@ -97,7 +102,8 @@ export async function ingestFeed(
     try {
       const standing = await feed.resume();
       if (standing === null) return;
-      await refuseHole(parts, feed, standing.cursor, signal);
+      await parts.ledgers.first(signal);
+      await refuseHole(parts, feed, standing.cursor, performance.now(), signal);
       logger.info(
         { cursor: standing.cursor, tails: [...standing.tails.values()] },
         "ingest follows the feed",
@@ -132,19 +138,17 @@ function beforeTail(tail: Tail): bigint {
 
 /**
  * A server that no longer has the ledgers after the cursor answers as if nothing had happened in them.
+ * @param askedAfter the answer must not be older than this moment of `performance.now()`
  * @throws HaltedError instead of letting that happen
  */
 async function refuseHole(
   parts: IngestParts,
   feed: Feed,
   cursor: OperationId,
+  askedAfter: number,
   signal: AbortSignal,
 ): Promise<void> {
-  let root = await parts.network.current(signal);
-  // Near the server's oldest ledger a root that is seconds old proves nothing: ask for the one of now.
-  if (ledgerOf(cursor) < root.historyElderLedger + TRIMMED_AT_ONCE)
-    root = await parts.network.refresh(signal);
-  const hole = findHistoryHole(cursor, root);
+  const hole = findHistoryHole(cursor, await parts.network.since(askedAfter, signal));
   if (hole === null) return;
   const why = describeHole(hole);
   await feed.halt(why);
@@ -160,65 +164,78 @@ async function follow(
   signal: AbortSignal,
   onProgress: () => void,
 ): Promise<void> {
+  const { ledgers, network, observer } = parts;
   let { cursor, tails } = standing;
   let isBehind = true;
   while (!signal.aborted) {
     bell.reset();
-    const view = await parts.network.current(signal);
+    const root = await network.current(signal);
+    const position = positionOf(parts, cursor, isBehind);
+    // Before the page: what is not on it is in no ledger up to this one.
+    const head = ledgers.newest();
     const page = await standing.read(cursor, PAGE_LIMIT, signal);
-    // After the page: what was missing from it can only have been missing before.
-    await refuseHole(parts, feed, cursor, signal);
+    const readAt = performance.now();
+    // After the page, and only where the server may have forgotten so much since: the root costs a request.
+    if (mayBeForgottenSince(root, position, page.cursor))
+      await refuseHole(parts, feed, position, readAt, signal);
     const appended = await appendPage(parts.redis, standing.lanes, tails, page, () =>
       checkpoint("ingest.before-append"),
     );
     if (appended === null) return;
     tails = appended.tails;
     if (appended.entries > 0) {
-      parts.observer?.appended(appended.entries);
+      observer?.appended(appended.entries);
       await checkpoint("ingest.after-append");
     }
     cursor = page.cursor;
     onProgress();
-    const through = page.isLast ? page.latestLedger : null;
-    parts.observer?.read(feed.name, through === null ? cursor : endOfLedger(through));
-    const scanned = page.isLast ? scannedBy(page.latestLedger, view) : null;
+    const scanned = page.isLast && head !== null ? { head, quiet: ledgers.quiet() } : null;
+    observer?.read(feed.name, laterOf(cursor, scanned && endOf(scanned.head)));
     if (page.isLast && isBehind) {
       await standing.caughtUp?.();
       isBehind = false;
     }
     if (!(await standing.advance(tails, scanned))) return;
-    if (page.isLast && !(await rest(parts, standing, tails, scanned, bell, signal))) return;
+    if (page.isLast && !(await rest(parts, feed, standing, tails, scanned, bell, signal))) return;
   }
 }
 
-/**
- * What a last page tells. A server that does not say how far it is proves nothing about ledgers, so that the watermark
- * stays; sessions may expire all the same by what it must have had, since a payment in time counts even after that.
- * @param root asked before the page
- */
-function scannedBy(through: LedgerSequence | null, root: HorizonRoot): Scanned {
-  const { historyLatestLedger: ledger, historyLatestClosedAt: at } = root;
-  if (through === null) {
-    return { through, closed: at && { ledger, at: new Date(at.getTime() - UNSAID_LAG_MS) } };
-  }
-  return { through, closed: at && { ledger, at } };
+/** Up to where the feed is known to be read: a quiet one follows the network, or its cursor would be forgotten one day. */
+function positionOf({ ledgers }: IngestParts, cursor: OperationId, isBehind: boolean): OperationId {
+  const quiet = isBehind ? null : ledgers.quiet();
+  return laterOf(cursor, quiet && endOf(quiet));
 }
 
-/** Waits for the doorbell or the poll time, while the watermark follows the consumers. */
+/** Waits for a ledger that has something to read, while the watermark follows the consumers and the ledgers. */
 async function rest(
   parts: IngestParts,
+  feed: Feed,
   standing: Standing,
   tails: Tails,
-  scanned: Scanned | null,
+  read: Scanned | null,
   bell: Bell,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const until = performance.now() + parts.pollMs;
+  const { ledgers, observer } = parts;
+  const until = performance.now() + READ_ANYWAY_MS;
+  let scanned = read;
+  let cursor: OperationId | null = null;
   while (!signal.aborted && performance.now() < until) {
-    if (await bell.wait(Math.min(WATERMARK_EVERY_MS, parts.pollMs), signal)) return true;
+    if (await bell.wait(WATERMARK_EVERY_MS, signal)) {
+      const newest: LedgerHead | null = ledgers.newest();
+      if (read === null || newest === null || !ledgers.isQuietSince(read.head)) return true;
+      bell.reset();
+      scanned = { head: newest, quiet: ledgers.quiet() };
+      cursor = endOf(newest);
+    }
     if (!(await standing.advance(tails, scanned))) return false;
+    if (cursor !== null) observer?.read(feed.name, cursor);
   }
   return true;
+}
+
+function laterOf(a: OperationId, b: OperationId | null): OperationId {
+  return b !== null && b > a ? b : a;
 }
 
 async function waitOut(
@@ -236,11 +253,13 @@ async function waitOut(
   }
   const delay = backoffDelay(failures, Math.random(), RETRY);
   if (error instanceof HorizonError) {
-    // Our own mistake does not go away by itself, but stopping for good would need a restart to notice a fix.
-    logger[error.retryable ? "warn" : "error"](
-      { err: error, failures },
-      "Horizon can't serve now; trying again",
-    );
+    const condition = conditionOf(error);
+    const isNews = parts.ledgers.condition.failed(error);
+    // One line an outage, whatever the number of accounts; our own mistake does not go away by itself and is said each time.
+    const level = condition === null ? "error" : isNews ? "warn" : "debug";
+    const what =
+      condition === null ? "Horizon refuses what ingest asks; trying again" : CONDITION_WORDS[condition];
+    logger[level]({ err: error, failures }, what);
     await sleep(Math.max(delay, error.retryAfterMs ?? 0), signal);
     return;
   }

@@ -1,15 +1,14 @@
 import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
 import { accountsByThemselves } from "../entities/watched-accounts.js";
-import { Doorbell } from "../horizon/doorbell.js";
 import type { AccountId } from "../stellar/credit.js";
-import { endOfLedger } from "../stellar/operation-id.js";
 import { ingestAccount } from "./account-ingest.js";
 import { Bell } from "./bell.js";
 import type { IngestParts } from "./feed-ingest.js";
 import { withLeadership } from "./leader-lease.js";
 import { ingestNetwork } from "./network-ingest.js";
-import { JOIN_EVERY_MS, leadNetwork, type NetworkOptions, readMode } from "./network-lead.js";
+import { JOIN_EVERY_MS, leadNetwork, type NetworkOptions, readState } from "./network-lead.js";
+import { fitsOneByOne, type NetworkSizes } from "./network-mode.js";
 import { type FeedName, NETWORK } from "./stream-keys.js";
 
 export type IngestOptions = IngestParts & {
@@ -46,7 +45,8 @@ export class Ingest {
   }
 
   start(): void {
-    const { networkMode } = this.#options;
+    const { networkMode, ledgers } = this.#options;
+    ledgers.start();
     this.#running ??= Promise.all([
       this.#run(),
       networkMode &&
@@ -59,6 +59,7 @@ export class Ingest {
     this.#stopping.abort(new Error("stopping"));
     await this.#running;
     await Promise.all([...this.#tasks.values()].map(({ ended }) => ended));
+    await this.#options.ledgers.stop();
   }
 
   async #run(): Promise<void> {
@@ -81,12 +82,17 @@ export class Ingest {
   }
 
   /**
-   * All of them; but where accounts are read together, not those that came a moment ago: of a hundred thousand that are
-   * about to join each would open a stream of its own first. Their credits wait at Horizon meanwhile.
+   * All of them; but where accounts are read together, or can't each be read by itself within the budget, not those that
+   * came a moment ago: of a hundred thousand that are about to join each would be read by itself first. Their credits
+   * wait at Horizon meanwhile.
    */
   async #dueOf(dataSource: DataSource, accounts: readonly AccountId[]): Promise<readonly AccountId[]> {
-    const { networkMode } = this.#options;
-    if (networkMode === undefined || !(await readMode(dataSource, networkMode)).isWanted) return accounts;
+    const { networkMode, ledgers } = this.#options;
+    if (networkMode === undefined || networkMode.mode === "off") return accounts;
+    const { isOn } = await readState(dataSource);
+    const mayJoin =
+      isOn || networkMode.mode === "on" || !fitsOneByOne(networkMode, accounts.length, ledgers.ledgerMs);
+    if (!mayJoin) return accounts;
     const now = performance.now();
     const patience = OCCASIONS_TO_JOIN * (networkMode.joinEveryMs ?? JOIN_EVERY_MS);
     const seen = this.#newcomers;
@@ -122,47 +128,24 @@ export class Ingest {
   }
 
   async #lead(account: AccountId, signal: AbortSignal): Promise<void> {
-    const bell = new Bell();
-    // The feed may end before the signal: then nobody listens any more either.
-    const over = new AbortController();
-    const listening = this.#listen(account, bell, AbortSignal.any([signal, over.signal]));
-    await ingestAccount(this.#options, account, bell, signal);
-    over.abort();
-    this.#options.observer?.left(account);
-    await listening;
+    await this.#reading(account, (bell) => ingestAccount(this.#options, account, bell, signal));
   }
 
   async #leadNetwork(options: NetworkOptions, signal: AbortSignal): Promise<void> {
-    const read = async (leading: AbortSignal) => {
-      const bell = new Bell();
-      const over = new AbortController();
-      const listening = this.#listen("ledgers", bell, AbortSignal.any([leading, over.signal]));
-      await ingestNetwork(this.#options, bell, leading);
-      over.abort();
-      this.#options.observer?.left(NETWORK);
-      await listening;
-    };
+    const read = (sizes: NetworkSizes, leading: AbortSignal) =>
+      this.#reading(NETWORK, (bell) => ingestNetwork(this.#options, sizes, bell, leading));
     await leadNetwork(this.#options, options, read, signal);
   }
 
-  /** The stream tells when, pages tell what: an event that is late, repeated or missing costs time at most. */
-  async #listen(source: AccountId | "ledgers", bell: Bell, signal: AbortSignal): Promise<void> {
-    const { horizon, network, logger, pollMs } = this.#options;
-    const doorbell = new Doorbell({
-      url: horizon.url,
-      onFailure: (error) => logger.debug({ err: error, source }, "the doorbell stream broke off"),
-    });
-    while (!signal.aborted) {
-      try {
-        // From the newest ledger on: what lies before it is fetched as pages anyway.
-        const { historyLatestLedger } = await network.current(signal);
-        await doorbell.listen(source, endOfLedger(historyLatestLedger), signal, () => bell.ring());
-      } catch (error) {
-        if (signal.aborted) return;
-        // Pages go on at the poll interval meanwhile.
-        logger.warn({ err: error, source }, "no doorbell stream; polling until there is one");
-        await sleep(pollMs, signal);
-      }
+  /** Reads a feed that is called with each ledger. */
+  async #reading(feed: FeedName, read: (bell: Bell) => Promise<void>): Promise<void> {
+    const bell = new Bell();
+    const stopCalling = this.#options.ledgers.onLedger(() => bell.ring());
+    try {
+      await read(bell);
+    } finally {
+      stopCalling();
+      this.#options.observer?.left(feed);
     }
   }
 }

@@ -9,6 +9,7 @@ import { provenByAll, type Scanned } from "./watermark.js";
 /** The network's feed as Postgres knows it. */
 export type NetworkCursor = {
   readonly watermark: OperationId;
+  readonly readThrough: OperationId;
   readonly settledThrough: Date | null;
   /** Which set of accounts it is read for. */
   readonly version: bigint;
@@ -16,10 +17,11 @@ export type NetworkCursor = {
   readonly haltedBecause: string | null;
 };
 
-const READ = `SELECT watermark, settled_through, set_version, streams, halted_because FROM network_feed`;
+const READ = `SELECT watermark, greatest(watermark, read_through) AS read_through, settled_through, set_version, streams, halted_because FROM network_feed`;
 
 type Row = {
   watermark: string;
+  read_through: string;
   settled_through: Date | null;
   set_version: string;
   streams: number;
@@ -34,6 +36,7 @@ export async function readNetworkCursor(queries: Queries): Promise<NetworkCursor
   return (
     (row && {
       watermark: parseOperationId(row.watermark),
+      readThrough: parseOperationId(row.read_through),
       settledThrough: row.settled_through,
       version: BigInt(row.set_version),
       streams: row.streams,
@@ -67,10 +70,11 @@ const ADVANCE = `
   WITH advanced AS (
     UPDATE network_feed
     SET watermark = GREATEST(watermark, $2::bigint),
+        read_through = GREATEST(read_through, $4::bigint),
         settled_through = GREATEST(settled_through, $3::timestamptz),
         halted_because = NULL, halted_at = NULL
     WHERE set_version = $1::bigint
-      AND (watermark < $2::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)
+      AND (watermark < $2::bigint OR read_through < $4::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)
   )
   SELECT FROM network_feed WHERE set_version = $1::bigint`;
 
@@ -88,8 +92,13 @@ export async function advanceNetwork(
 ): Promise<boolean> {
   const positions = await readPositions(redis, [...tails.keys()]);
   if (positions.some(({ stream, tail }) => tail !== tails.get(stream))) return false;
-  const { watermark, settledThrough } = provenByAll(positions, scanned);
-  const values = [version.toString(), watermark.toString(), settledThrough?.toISOString() ?? null];
+  const { watermark, readThrough, settledThrough } = provenByAll(positions, scanned);
+  const values = [
+    version.toString(),
+    watermark.toString(),
+    settledThrough?.toISOString() ?? null,
+    readThrough.toString(),
+  ];
   const rows: unknown[] = await dataSource.query(ADVANCE, values);
   return rows.length > 0;
 }

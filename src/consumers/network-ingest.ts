@@ -4,6 +4,7 @@ import { claimStream } from "./claim-stream.js";
 import { type Feed, type IngestParts, ingestFeed, resumeAfter, type Standing } from "./feed-ingest.js";
 import { advanceNetwork, haltNetwork, readNetworkSet } from "./network-cursor.js";
 import { outnumber } from "./network-members.js";
+import type { NetworkSizes } from "./network-mode.js";
 import { networkStreamFor, networkStreams } from "./network-streams.js";
 import { NETWORK } from "./stream-keys.js";
 
@@ -12,17 +13,23 @@ import { NETWORK } from "./stream-keys.js";
  * looked up in the set, and that the streams must be claimed for it.
  *
  * Returns when `signal` aborts, or nobody is in the feed any more.
+ * @param sizes learns what the pages carry
  */
-export async function ingestNetwork(parts: IngestParts, bell: Bell, signal: AbortSignal): Promise<void> {
+export async function ingestNetwork(
+  parts: IngestParts,
+  sizes: NetworkSizes,
+  bell: Bell,
+  signal: AbortSignal,
+): Promise<void> {
   const feed: Feed = {
     name: NETWORK,
-    resume: () => resume(parts),
+    resume: () => resume(parts, sizes),
     halt: (why) => haltNetwork(parts.dataSource, why),
   };
   await ingestFeed(parts, feed, bell, signal);
 }
 
-async function resume(parts: IngestParts): Promise<Standing | null> {
+async function resume(parts: IngestParts, sizes: NetworkSizes): Promise<Standing | null> {
   const { redis, dataSource, horizon } = parts;
   for (;;) {
     const set = await readNetworkSet(dataSource);
@@ -35,7 +42,11 @@ async function resume(parts: IngestParts): Promise<Standing | null> {
       cursor: resumeAfter(tails.values(), watermark),
       tails,
       lanes: { feed: NETWORK, streamOf: networkStreamFor, marked: true, version: version.toString() },
-      read: (after, limit, signal) => readNetworkPage(horizon, set.watched, after, limit, signal),
+      read: async (after, limit, signal) => {
+        const page = await readNetworkPage(horizon, set.watched, after, limit, signal);
+        sizes.learn(page.carried);
+        return page;
+      },
       advance: (now, scanned) => advanceNetwork(redis, dataSource, version, now, scanned),
     };
   }

@@ -1,14 +1,16 @@
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
-import type { NetworkView } from "../horizon/network-view.js";
+import type { HorizonClient } from "../horizon/client.js";
+import type { LedgerWatch } from "../horizon/ledger-watch.js";
+import { carriedBy } from "../horizon/read-network-page.js";
 import type { RedisClient } from "../redis/client.js";
 import { removeStreams } from "./claim-stream.js";
 import { joinNetwork, leaveNetwork, spreadNetwork } from "./network-members.js";
-import { type NetworkRule, wantsNetwork } from "./network-mode.js";
+import { chooseReading, type NetworkRule, NetworkSizes, type ReadingChoice } from "./network-mode.js";
 import { networkStreams } from "./network-streams.js";
+import type { IngestObserver } from "./observers.js";
 import { streamsOf } from "./shards.js";
-import { streamKey } from "./stream-keys.js";
 
 export type NetworkOptions = NetworkRule & {
   /** Of the feed. */
@@ -25,9 +27,17 @@ const JOINS = 50;
 type Parts = {
   readonly redis: RedisClient;
   readonly dataSource: DataSource;
-  readonly network: NetworkView;
+  readonly horizon: HorizonClient;
+  readonly ledgers: LedgerWatch;
   readonly logger: Logger;
+  readonly observer?: IngestObserver;
 };
+
+/** How often the network's newest payments are looked at while nobody reads them, in milliseconds. */
+const SAMPLE_EVERY_MS = 600_000;
+
+/** Payments of one look. */
+const SAMPLE = 100;
 
 /**
  * Looks after the network's feed while this process leads it: lets accounts join and leave by the rule, and has the feed
@@ -37,15 +47,27 @@ type Parts = {
 export async function leadNetwork(
   parts: Parts,
   options: NetworkOptions,
-  read: (signal: AbortSignal) => Promise<void>,
+  read: (sizes: NetworkSizes, signal: AbortSignal) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
+  const sizes = new NetworkSizes();
+  let sampledAt = Number.NEGATIVE_INFINITY;
   let reading: Promise<void> | null = null;
   while (!signal.aborted) {
     try {
-      const isOn = await arrangeMembers(parts, options, signal);
+      const state = await readState(parts.dataSource);
+      const isAsked = options.mode === "auto" && !state.isOn && state.watched > 1;
+      if (isAsked && performance.now() - sampledAt > SAMPLE_EVERY_MS) {
+        sizes.learn(carriedBy(await parts.horizon.newestPayments(SAMPLE, signal), null));
+        sampledAt = performance.now();
+      }
+      const { ledgerMs } = parts.ledgers;
+      const facts = { accounts: state.watched, ledgerMs, network: sizes.size, isOn: state.isOn };
+      const choice = chooseReading(options, facts);
+      parts.observer?.chose(choice);
+      const isOn = await arrangeMembers(parts, options, { ...state, choice }, signal);
       if (isOn) {
-        reading ??= read(signal)
+        reading ??= read(sizes, signal)
           .catch((error: unknown) => parts.logger.error({ err: error }, "the network's feed broke off"))
           .finally(() => {
             reading = null;
@@ -60,43 +82,52 @@ export async function leadNetwork(
 }
 
 /** @returns whether anybody is in the feed now */
-async function arrangeMembers(parts: Parts, options: NetworkOptions, signal: AbortSignal): Promise<boolean> {
+async function arrangeMembers(
+  parts: Parts,
+  options: NetworkOptions,
+  { isOn, choice }: NetworkState & { readonly choice: ReadingChoice },
+  signal: AbortSignal,
+): Promise<boolean> {
   const { dataSource, redis, logger } = parts;
-  const { isOn, isWanted } = await readMode(dataSource, options);
-  if (!isWanted) {
+  if (!choice.together) {
     if (!isOn) return false;
     const streams = await leaveNetwork(dataSource);
     if (streams !== null) await removeStreams(redis, networkStreams(streams));
-    logger.info("no account is read from the network's feed any more: each is read by itself");
+    logger.info(
+      { why: choice.why },
+      "no account is read from the network's feed any more: each is read by itself",
+    );
     return false;
   }
   if (isOn) {
     const former = await spreadNetwork(dataSource, options.streams);
     if (former !== null) await removeStreams(redis, networkStreams(former));
   }
-  const { historyLatestLedger } = await parts.network.current(signal);
+  const { sequence: newest } = await parts.ledgers.first(signal);
   let count = 0;
   for (let i = 0; i < JOINS && !signal.aborted; i++) {
-    const joined = await joinNetwork(dataSource, historyLatestLedger, options.streams);
+    const joined = await joinNetwork(dataSource, newest, options.streams);
     if (joined.length === 0) break;
     count += joined.length;
     // What is in them and not settled comes again with the feed. Their leaders notice, and end.
-    const keys = joined.flatMap(({ account, shards }) => streamsOf(account, shards).map(streamKey));
-    await Promise.all(keys.map((key) => redis.unlink(key)));
+    const former = joined.flatMap(({ account, shards }) => streamsOf(account, shards));
+    await removeStreams(redis, former);
   }
-  if (count > 0) logger.info({ accounts: count }, "accounts are read from the network's feed from now on");
+  if (count > 0)
+    logger.info(
+      { accounts: count, why: choice.why },
+      "accounts are read from the network's feed from now on",
+    );
   return isOn || count > 0;
 }
 
 const COUNT = `
   SELECT (SELECT count(*)::int FROM stream_cursors) AS watched, EXISTS (SELECT FROM network_feed) AS is_on`;
 
-/** What the rule says now. */
-export async function readMode(
-  dataSource: DataSource,
-  rule: NetworkRule,
-): Promise<{ readonly isOn: boolean; readonly isWanted: boolean }> {
+/** How many accounts are watched, and whether any is read from the network's feed. */
+export type NetworkState = { readonly watched: number; readonly isOn: boolean };
+
+export async function readState(dataSource: DataSource): Promise<NetworkState> {
   const [row]: { watched: number; is_on: boolean }[] = await dataSource.query(COUNT);
-  const isOn = row?.is_on ?? false;
-  return { isOn, isWanted: wantsNetwork(rule, row?.watched ?? 0, isOn) };
+  return { watched: row?.watched ?? 0, isOn: row?.is_on ?? false };
 }

@@ -42,6 +42,8 @@ const JOIN = `
     SELECT watermark, settled_through, nextval('network_set_versions'), $2::integer FROM last
     ON CONFLICT (is_only) DO UPDATE SET
       watermark = least(n.watermark, excluded.watermark),
+      -- What was read for the others says nothing of the newcomers.
+      read_through = least(n.read_through, excluded.watermark),
       settled_through = CASE WHEN n.settled_through IS NOT NULL AND excluded.settled_through IS NOT NULL
                              THEN least(n.settled_through, excluded.settled_through) END,
       set_version = excluded.set_version
@@ -81,6 +83,7 @@ function endBefore(newest: LedgerSequence, ledgers: number): OperationId {
 const LEAVE = `
   UPDATE stream_cursors c
   SET in_network = false, watermark = greatest(c.watermark, n.watermark),
+      read_through = greatest(c.read_through, n.read_through),
       settled_through = greatest(c.settled_through, n.settled_through)
   FROM network_feed n
   WHERE c.account IN (SELECT account FROM stream_cursors WHERE in_network LIMIT ${JOIN_AT_ONCE})`;

@@ -1,5 +1,6 @@
 import type { Settlement } from "../settlement/settle.js";
 import type { OperationId } from "../stellar/operation-id.js";
+import type { ReadingChoice } from "./network-mode.js";
 import type { FeedName } from "./stream-keys.js";
 
 /** Told of what a consumer does, for figures. Decides nothing and must not throw. */
@@ -19,4 +20,6 @@ export type IngestObserver = {
   read(feed: FeedName, cursor: OperationId): void;
   /** This process leads the feed no more. */
   left(feed: FeedName): void;
+  /** How accounts are to be read, and why. Only by the process that leads the network's feed. */
+  chose(choice: ReadingChoice): void;
 };

@@ -1,23 +1,27 @@
 import type { DataSource, EntityManager } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
+import type { LedgerHead } from "../horizon/ledger-head.js";
+import { UNSAID_LAG_MS } from "../horizon/reach.js";
 import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
-import { endOfLedger, type LedgerSequence, type OperationId } from "../stellar/operation-id.js";
+import { endOfLedger, type OperationId } from "../stellar/operation-id.js";
 import { NO_TAIL, readPositions, type StreamPosition } from "./append-entries.js";
 import type { Tails } from "./append-page.js";
 import { parseEntryId } from "./entry.js";
 import { streamsOf } from "./shards.js";
 
-/** How far Horizon's history is known to be read, and when that ledger closed. */
+/** What a last page tells, by ledgers that the server had named before it was asked. */
 export type Scanned = {
-  /** Every operation of the account up to the end of this ledger has been fetched and appended; null: not known. */
-  readonly through: LedgerSequence | null;
-  /** A ledger at or below `through`, with its close time; or a time up to which all has been fetched. */
-  readonly closed: { readonly ledger: LedgerSequence; readonly at: Date } | null;
+  /** Every operation up to the end of this ledger that the server had has been fetched and appended. */
+  readonly head: LedgerHead;
+  /** A ledger so old that every server behind the address must have had it; null while none is known. See reach.ts. */
+  readonly quiet: LedgerHead | null;
 };
 
 export type Progress = {
   readonly watermark: OperationId;
+  /** Every credit up to here is committed that the server had when it was asked; never below the watermark. */
+  readonly readThrough: OperationId;
   /** Every credit of a ledger that closed before this moment is committed; null when not known. */
   readonly settledThrough: Date | null;
 };
@@ -32,18 +36,23 @@ export type Progress = {
 export function provenProgress(position: StreamPosition, scanned: Scanned | null): Progress {
   if (position.oldest !== null) {
     const { operationId } = parseEntryId(position.oldest[0]);
-    return {
-      watermark: (operationId - 1n) as OperationId,
-      settledThrough: closeTime(position.oldest[1] ?? []),
-    };
+    const before = (operationId - 1n) as OperationId;
+    return { watermark: before, readThrough: before, settledThrough: closeTime(position.oldest[1] ?? []) };
   }
   const tail = parseEntryId(position.tail).operationId;
-  if (scanned === null) return { watermark: tail, settledThrough: null };
-  if (scanned.through === null) return { watermark: tail, settledThrough: scanned.closed?.at ?? null };
-  const end = endOfLedger(scanned.through);
-  const closed =
-    scanned.closed !== null && scanned.closed.ledger <= scanned.through ? scanned.closed.at : null;
-  return { watermark: end > tail ? end : tail, settledThrough: closed };
+  if (scanned === null) return { watermark: tail, readThrough: tail, settledThrough: null };
+  const { head, quiet } = scanned;
+  const watermark = quiet === null ? tail : later(tail, endOfLedger(quiet.sequence));
+  return {
+    watermark,
+    readThrough: later(watermark, endOfLedger(head.sequence)),
+    // The page may have come from a server that was not so far: see UNSAID_LAG_MS.
+    settledThrough: new Date(head.closedAt.getTime() - UNSAID_LAG_MS),
+  };
+}
+
+function later(a: OperationId, b: OperationId): OperationId {
+  return a > b ? a : b;
 }
 
 /** What several streams prove together: of each account every credit is in one of them. */
@@ -52,6 +61,7 @@ export function provenByAll(positions: readonly StreamPosition[], scanned: Scann
     .map((position) => provenProgress(position, scanned))
     .reduce((a, b) => ({
       watermark: a.watermark < b.watermark ? a.watermark : b.watermark,
+      readThrough: a.readThrough < b.readThrough ? a.readThrough : b.readThrough,
       settledThrough: earlier(a.settledThrough, b.settledThrough),
     }));
 }
@@ -75,10 +85,11 @@ const ADVANCE = `
   WITH advanced AS (
     UPDATE stream_cursors
     SET watermark = GREATEST(watermark, $2::bigint),
+        read_through = GREATEST(read_through, $4::bigint),
         settled_through = GREATEST(settled_through, $3::timestamptz),
         halted_because = NULL, halted_at = NULL
     WHERE account = $1
-      AND (watermark < $2::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)
+      AND (watermark < $2::bigint OR read_through < $4::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)
   )
   SELECT shards FROM stream_cursors WHERE account = $1 AND NOT in_network`;
 
@@ -96,8 +107,13 @@ export async function advanceWatermark(
 ): Promise<boolean> {
   const positions = await readPositions(redis, [...tails.keys()]);
   if (positions.some(({ stream, tail }) => tail !== tails.get(stream))) return false;
-  const { watermark, settledThrough } = provenByAll(positions, scanned);
-  const values = [account, watermark.toString(), settledThrough?.toISOString() ?? null];
+  const { watermark, readThrough, settledThrough } = provenByAll(positions, scanned);
+  const values = [
+    account,
+    watermark.toString(),
+    settledThrough?.toISOString() ?? null,
+    readThrough.toString(),
+  ];
   const [row]: { shards: number }[] = await dataSource.query(ADVANCE, values);
   return row?.shards === tails.size;
 }

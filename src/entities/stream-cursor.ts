@@ -18,6 +18,14 @@ export class StreamCursor {
   watermark!: OperationId;
 
   /**
+   * Every credit at or below it is committed that the server had when it was asked: for audits and for who looks on. Behind
+   * a balancer the answer may have come from a server that was not so far, so that no cursor begins here. Compared with
+   * the watermark, the greater one holds.
+   */
+  @Column({ type: "bigint", name: "read_through", transformer: bigintColumn, insert: false, update: false })
+  readThrough!: OperationId;
+
+  /**
    * Close time of a ledger up to which every credit is committed: the network's own clock, by which
    * sessions expire. Null until the first ledger was seen.
    */

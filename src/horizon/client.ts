@@ -1,27 +1,44 @@
 /**
- * src/horizon: how the project reads Horizon. Requests with a rule for every failure (client, errors, doorbell), and
- * pure functions that turn what came into credits (decode, decode-page, history-hole). What it knows about Horizon's
+ * src/horizon: how the project reads Horizon. Requests with a rule for every failure (client, http, errors), pages that
+ * are read while they come (read-records), and pure functions that turn what came into credits (decode, decode-page,
+ * history-hole). What it knows about Horizon's
  * behaviour stands here and nowhere else; nothing here knows Redis, Postgres or sessions.
  *
  * Requests go through fetch, not through the SDK's Horizon.Server: its call builders take no AbortSignal, drop
- * status and headers (Latest-Ledger, X-RateLimit-Reset) from what they return and throw, and rewrite records in
+ * status and headers (Latest-Ledger, X-Ratelimit-Remaining, Retry-After) from what they return and throw, and rewrite records in
  * place (links become functions, one of them over the joined `transaction`), where the auditor wants them as served.
  */
 
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
-import { type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
+import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { expectFields, ledgerField, textField, timeOrNull } from "./answer-fields.js";
 import { HorizonError, WrongNetworkError } from "./errors.js";
 import { type Fields, isFields } from "./fields.js";
-import { type FormAnswer, getJson, type JsonAnswer, postForm } from "./http.js";
+import { type Governor, type Purpose, UNLIMITED } from "./governor.js";
+import {
+  type FormAnswer,
+  getJson,
+  getRecords,
+  type JsonAnswer,
+  postForm,
+  type RequestObserver,
+  type RequestOptions,
+} from "./http.js";
+import { type LedgerHead, ledgerHead } from "./ledger-head.js";
+import type { RecordPage } from "./read-records.js";
 
 export type HorizonClientOptions = {
   /** Base address of the server, such as `https://horizon.stellar.org`; may have a path. */
   readonly url: string;
-  /** For each request, body included, in milliseconds. */
+  /** For each request, body included; on a page, without a byte more. In milliseconds. */
   readonly timeoutMs?: number;
-  /** Bound of each answer's body. */
+  /** Bound of the body of a single object: a transaction, an operation. Pages have a bound for each record. */
   readonly maxBytes?: number;
+  /** Says when a request may be made; every process that asks the same server shares one budget. None by default. */
+  readonly governor?: Governor;
+  /** What this client's requests are for; `check` by default. */
+  readonly purpose?: Purpose;
+  readonly observer?: RequestObserver;
 };
 
 /** What `GET /` says about the server. */
@@ -36,33 +53,42 @@ export type HorizonRoot = {
   readonly networkPassphrase: string;
 };
 
-export type PaymentsPage = {
-  /** As served, in the server's order. */
-  readonly records: readonly unknown[];
-  /** Newest ledger that the answering server had ingested. An empty page says nothing about later ones. */
-  readonly latestLedger: LedgerSequence | null;
-};
-
 /** Horizon's own maximum. */
 const MAX_LIMIT = 200;
 
-/** 200 operations with their transactions, XDR included, are a few MiB. */
+/** Operations or effects of one transaction, at the most: 100 operations of some effects each are far below. */
+const MAX_RECORDS_OF_ONE = 20_000;
+
+/** The largest transactions of contracts have some MiB of `result_meta_xdr`. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /** Every method throws HorizonError (see errors.ts), or the signal's reason when the caller aborts. */
 export class HorizonClient {
   readonly url: string;
+  readonly purpose: Purpose;
   readonly #base: URL;
-  readonly #timeoutMs: number;
-  readonly #maxBytes: number;
+  readonly #options: Required<Omit<HorizonClientOptions, "observer">> & {
+    readonly observer?: RequestObserver | undefined;
+  };
 
   /** @throws TypeError when `url` is none */
-  constructor({ url, timeoutMs = 10_000, maxBytes = MAX_BYTES }: HorizonClientOptions) {
-    this.url = url;
+  constructor(options: HorizonClientOptions) {
+    this.url = options.url;
+    this.purpose = options.purpose ?? "check";
     // Without the slash a base with a path would lose its last part.
-    this.#base = new URL(url.endsWith("/") ? url : `${url}/`);
-    this.#timeoutMs = timeoutMs;
-    this.#maxBytes = maxBytes;
+    this.#base = new URL(options.url.endsWith("/") ? options.url : `${options.url}/`);
+    this.#options = {
+      timeoutMs: 10_000,
+      maxBytes: MAX_BYTES,
+      governor: UNLIMITED,
+      purpose: "check",
+      ...options,
+    };
+  }
+
+  /** The same server, asked for another purpose. */
+  withPurpose(purpose: Purpose): HorizonClient {
+    return new HorizonClient({ ...this.#given(), purpose });
   }
 
   async root(signal: AbortSignal): Promise<HorizonRoot> {
@@ -89,8 +115,11 @@ export class HorizonClient {
   }
 
   /**
-   * One page of what the account sent and received, oldest first, each record with its transaction. The server
+   * One page of what the account sent and received, oldest first, each record with its transaction's memo. The server
    * silently starts at its oldest ledger when `after` is older: see findHistoryHole.
+   *
+   * With `join=transactions`: without it each transaction would be a request of its own, and requests are what a server
+   * limits; what the join repeats is dropped while the page comes (docs/performance.md has both in figures).
    * @throws HorizonError `not_found` while the account does not exist
    */
   async accountPayments(
@@ -98,7 +127,7 @@ export class HorizonClient {
     after: OperationId,
     signal: AbortSignal,
     { limit = MAX_LIMIT }: { readonly limit?: number } = {},
-  ): Promise<PaymentsPage> {
+  ): Promise<RecordPage> {
     return await this.#page(`accounts/${account}/payments`, feedQuery(after, limit), signal);
   }
 
@@ -107,8 +136,27 @@ export class HorizonClient {
     after: OperationId,
     signal: AbortSignal,
     { limit = MAX_LIMIT }: { readonly limit?: number } = {},
-  ): Promise<PaymentsPage> {
+  ): Promise<RecordPage> {
     return await this.#page("payments", feedQuery(after, limit), signal);
+  }
+
+  /** One page of the newest payments of the network, newest first: how many there are in a ledger, and what they carry. */
+  async newestPayments(limit: number, signal: AbortSignal): Promise<RecordPage> {
+    return await this.#page("payments", { order: "desc", limit: `${limit}`, join: "transactions" }, signal);
+  }
+
+  /**
+   * The ledgers after one, oldest first; the newest one alone where `after` is null.
+   * @param limit at most so many; the newest where there are more
+   */
+  async ledgers(after: LedgerSequence | null, limit: number, signal: AbortSignal): Promise<LedgerHead[]> {
+    const query: Record<string, string> =
+      after === null
+        ? { order: "desc", limit: "1" }
+        : { order: "asc", limit: `${limit}`, cursor: `${endOfLedger(after)}` };
+    const { records, isWhole } = await this.#page("ledgers", query, signal);
+    if (!isWhole) throw new HorizonError("broken_body", "ledgers: the page broke off", { status: 200 });
+    return records.map(ledgerHead).sort((a, b) => a.sequence - b.sequence);
   }
 
   /**
@@ -172,8 +220,7 @@ export class HorizonClient {
 
   /** POSTs a form and gives back the answer, whatever its status: what it means, submit.ts knows. */
   async post(path: string, form: Readonly<Record<string, string>>, signal: AbortSignal): Promise<FormAnswer> {
-    const limits = { timeoutMs: this.#timeoutMs, maxBytes: this.#maxBytes, signal };
-    return await postForm(new URL(path, this.#base), form, limits);
+    return await postForm(new URL(path, this.#base), form, this.#request(signal));
   }
 
   /** All pages about something that is in `ledger`: whoever does not find it has not got there. */
@@ -184,11 +231,11 @@ export class HorizonClient {
     signal: AbortSignal,
   ): Promise<unknown[]> {
     const behind = (latestLedger: LedgerSequence | null) =>
-      new HorizonError("behind", `${path} asked of a server at ledger ${latestLedger}`, { latestLedger });
-    try {
-      const found = await this.#all(path, query, signal, ({ latestLedger }) => {
-        if (latestLedger !== null && latestLedger < ledger) throw behind(latestLedger);
+      new HorizonError("behind", `${path} asked of a server that has not got to ledger ${ledger}`, {
+        latestLedger,
       });
+    try {
+      const found = await this.#all(path, query, signal);
       // It is about something that moved value: to find nothing is to have not got there.
       if (found.length === 0) throw behind(null);
       return found;
@@ -198,20 +245,18 @@ export class HorizonClient {
     }
   }
 
-  async #all(
-    path: string,
-    query: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-    check: (page: PaymentsPage) => void = () => {},
-  ): Promise<unknown[]> {
+  /** Every record, page after page; a page that broke off is asked again after its last complete record. */
+  async #all(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown[]> {
     const found: unknown[] = [];
     let cursor: string | null = null;
     for (;;) {
       const at: Record<string, string> = cursor === null ? {} : { cursor };
       const page = await this.#page(path, { ...query, ...at, order: "asc", limit: `${MAX_LIMIT}` }, signal);
-      check(page);
       found.push(...page.records);
-      if (page.records.length < MAX_LIMIT) return found;
+      if (page.isWhole && page.records.length < MAX_LIMIT) return found;
+      if (found.length > MAX_RECORDS_OF_ONE) {
+        throw new HorizonError("too_large", `${path}: over ${MAX_RECORDS_OF_ONE} records`, { status: 200 });
+      }
       const last = page.records.at(-1);
       const token = isFields(last) ? last.paging_token : null;
       // A page that leads back to itself would be asked for, and counted, for ever.
@@ -226,14 +271,8 @@ export class HorizonClient {
     path: string,
     query: Readonly<Record<string, string>>,
     signal: AbortSignal,
-  ): Promise<PaymentsPage> {
-    const { body, latestLedger } = await this.#get(path, query, signal);
-    const embedded = isFields(body) ? body._embedded : null;
-    const records = isFields(embedded) ? embedded.records : null;
-    if (!Array.isArray(records)) {
-      throw new HorizonError("broken_body", `${path}: no _embedded.records`, { status: 200, latestLedger });
-    }
-    return { records, latestLedger };
+  ): Promise<RecordPage> {
+    return await getRecords(this.#url(path, query), this.#request(signal));
   }
 
   async #get(
@@ -241,9 +280,22 @@ export class HorizonClient {
     query: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<JsonAnswer> {
+    return await getJson(this.#url(path, query), this.#request(signal));
+  }
+
+  #url(path: string, query: Readonly<Record<string, string>>): URL {
     const url = new URL(path, this.#base);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    return await getJson(url, { timeoutMs: this.#timeoutMs, maxBytes: this.#maxBytes, signal });
+    return url;
+  }
+
+  #request(signal: AbortSignal): RequestOptions {
+    return { ...this.#options, signal };
+  }
+
+  #given(): HorizonClientOptions {
+    const { observer, ...options } = this.#options;
+    return { ...options, ...(observer !== undefined && { observer }) };
   }
 }
 

@@ -1,7 +1,9 @@
 import type { AccountId, CreditKey } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
 import { type Decoded, decodeRecord, UNKEYED_INDEX } from "./decode.js";
+import { HorizonError } from "./errors.js";
 import { keyOf } from "./fields.js";
+import type { RecordPage } from "./read-records.js";
 
 export type PageItem = {
   /** Cursor to go on from once the item is done: its own id, or its predecessor's where it has none. */
@@ -54,4 +56,35 @@ export function placeRecords(records: readonly unknown[], after: OperationId): P
   }
   // The sort is stable: what has no id stays behind its predecessor.
   return placed.sort((a, b) => (a.operationId < b.operationId ? -1 : a.operationId > b.operationId ? 1 : 0));
+}
+
+/**
+ * Where the next page begins, and whether there is one.
+ * @param placed the page's records, as `placeRecords` has put them
+ * @throws HorizonError `broken_body` where going on would skip something: a full page without an id that can be read; or
+ *   a page that broke off and is not in the network's order, since what is missing could lie before what came
+ */
+export function endOfPage(
+  page: RecordPage,
+  placed: readonly { readonly operationId: OperationId }[],
+  after: OperationId,
+  limit: number,
+): { readonly cursor: OperationId; readonly isLast: boolean } {
+  const cursor = placed.at(-1)?.operationId ?? after;
+  const isLast = page.isWhole && page.records.length < limit;
+  if (!isLast && cursor === after) {
+    throw new HorizonError(
+      "broken_body",
+      `a page after ${after} leads nowhere: it has no id that can be read`,
+    );
+  }
+  if (!page.isWhole && !isAscending(page.records)) {
+    throw new HorizonError("broken_body", `a page after ${after} broke off, and is not in order`);
+  }
+  return { cursor, isLast };
+}
+
+function isAscending(records: readonly unknown[]): boolean {
+  const ids = records.map(keyOf).filter((id) => id !== null);
+  return ids.every((id, i) => i === 0 || id >= (ids[i - 1] ?? id));
 }

@@ -11,6 +11,7 @@ import {
   hashOf,
   innerHashOf,
   isFields,
+  isOversized,
   keyOf,
   memoOf,
   muxedOf,
@@ -57,6 +58,9 @@ export function decodeRecord(
   const first = { operationId, moveIndex: 0 };
   try {
     if (!isFields(record)) throw new FieldError("the record is no object");
+    if (isOversized(record) && record.transaction_successful !== false) {
+      throw new FieldError("the record is too large to be read");
+    }
     if (!succeeded(record)) return movements();
     if (!text.fits) throw new FieldError("the record is too large");
     // Two ids for one operation: under the other one it would count again.

@@ -6,19 +6,21 @@ import type { LedgerSequence } from "../stellar/operation-id.js";
  * - `bad_request`: our mistake or the server's refusal; the same request will fail again
  * - `not_found`: Horizon itself says so: the account does not exist yet, or the transaction is not known **here, yet**
  * - `before_history`: older than what this server keeps: another server, or an alarm
- * - `rate_limited`: wait `retryAfterMs`
+ * - `rate_limited`: the server refused for its rate limit (429): wait `retryAfterMs`
+ * - `limited`: not asked at all, since the budget of requests had no room for this purpose in time
  * - `unavailable`: the server can't answer now (any 5xx, 499, a stale or still ingesting one). Never an answer
  *   about payments.
  * - `broken_body`: 200 with JSON that was cut off or is something else: as a 502
  * - `behind`: this server has not ingested the ledger in question; another one behind the same address may have
  * - `timeout`, `network`: no complete answer
- * - `too_large`: the answer is over the bound: ask for fewer records
+ * - `too_large`: one thing in the answer is over the bound, and what it is can't be told
  */
 export type HorizonErrorKind =
   | "bad_request"
   | "not_found"
   | "before_history"
   | "rate_limited"
+  | "limited"
   | "unavailable"
   | "broken_body"
   | "behind"
@@ -33,6 +35,7 @@ const RETRYABLE: Readonly<Record<HorizonErrorKind, boolean>> = {
   not_found: false,
   before_history: false,
   rate_limited: true,
+  limited: true,
   unavailable: true,
   broken_body: true,
   behind: true,
@@ -41,7 +44,7 @@ const RETRYABLE: Readonly<Record<HorizonErrorKind, boolean>> = {
   too_large: false,
 };
 
-/** Horizon's window is an hour. A proxy's garbage (or a Unix time) must not put ingest to sleep for years. */
+/** A proxy's garbage (or a Unix time) must not put ingest to sleep for years. */
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
 type Details = {
@@ -104,17 +107,6 @@ export function errorOfResponse(where: string, status: number, headers: Headers,
   });
 }
 
-/** Reads the data of an `event: error` inside a stream. The stream was accepted, so it is worth another one. */
-export function errorOfStream(where: string, data: string): HorizonError {
-  const problem = problemOf(data);
-  const kind = problem.status === 429 ? "rate_limited" : "unavailable";
-  const told = problem.type ?? data.slice(0, 200);
-  return new HorizonError(kind, `${where}: error in the stream: ${told}`, {
-    status: problem.status,
-    problemType: problem.type,
-  });
-}
-
 function kindOf(status: number, problemType: string | null): HorizonErrorKind {
   switch (status) {
     case 404:
@@ -133,17 +125,14 @@ function kindOf(status: number, problemType: string | null): HorizonErrorKind {
 }
 
 /**
- * Seconds in `Retry-After`, and on a 429 in `X-RateLimit-Reset`: the longer one. Horizon sends X-RateLimit-Reset
- * with every answer: obeyed on a 503 it would cost up to an hour.
+ * Seconds in `Retry-After`. `X-Ratelimit-Reset` is no wait: it says when the whole burst is back (101 s by default), while
+ * the next request fits after one second.
  */
 function retryAfterMs(kind: HorizonErrorKind, headers: Headers): number | null {
   if (kind !== "rate_limited" && kind !== "unavailable") return null;
-  const names = kind === "rate_limited" ? ["x-ratelimit-reset", "retry-after"] : ["retry-after"];
-  const waits = names
-    .map((name) => headers.get(name))
-    .filter((text) => text !== null && /^\d{1,15}$/.test(text))
-    .map((text) => Number(text) * 1000);
-  return waits.length === 0 ? null : Math.min(Math.max(...waits), MAX_RETRY_AFTER_MS);
+  const text = headers.get("retry-after");
+  if (text === null || !/^\d{1,15}$/.test(text)) return null;
+  return Math.min(Number(text) * 1000, MAX_RETRY_AFTER_MS);
 }
 
 /** Newest ledger that the answering server has ingested, from the `Latest-Ledger` header; null when it is missing. */
@@ -156,7 +145,6 @@ type Problem = {
   type: string | null;
   title: string | null;
   detail: string | null;
-  status: number | null;
 };
 
 function problemOf(body: string): Problem {
@@ -171,6 +159,5 @@ function problemOf(body: string): Problem {
     type: text(fields.type)?.split("/").at(-1) ?? null,
     title: text(fields.title),
     detail: text(fields.detail),
-    status: typeof fields.status === "number" ? fields.status : null,
   };
 }

@@ -16,6 +16,11 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Whether a record was over the bound of a page's reader: nothing but its short fields is known. */
+export function isOversized(record: Fields): boolean {
+  return record.oversized === true;
+}
+
 /** The record's place in the network's order: its paging token, else its id; null when neither can be read. */
 export function keyOf(record: unknown): OperationId | null {
   if (!isFields(record)) return null;

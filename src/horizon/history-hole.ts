@@ -27,6 +27,30 @@ export function findHistoryHole(
   return { missingFrom: needed, missingTo: (root.historyElderLedger - 1) as LedgerSequence };
 }
 
+/** Ledgers that a server may forget in one go, about a day's: its reaper works in large steps. */
+const FORGOTTEN_AT_ONCE = 20_000;
+
+/** Of what it has, a server forgets less than this part between two answers: it keeps what it is configured to keep. */
+const FORGOTTEN_PART = 0.75;
+
+/**
+ * Whether the server may have forgotten ledgers after `cursor` since it was asked for its root: then it must be asked
+ * again after the page, before anything of that page counts. A reader that is near the newest ledger need not, or each
+ * page would cost a second request: the server would have to forget nearly all that it has.
+ * @param root what it said before the page, at most a minute ago
+ * @param reached the last operation on the page: it tells of ledgers that the root does not know yet
+ */
+export function mayBeForgottenSince(
+  root: Pick<HorizonRoot, "historyElderLedger" | "historyLatestLedger">,
+  cursor: OperationId,
+  reached: OperationId,
+): boolean {
+  const { historyElderLedger: elder, historyLatestLedger } = root;
+  const newest = Math.max(historyLatestLedger, ledgerOf(reached));
+  const mayForget = Math.min(FORGOTTEN_AT_ONCE, (newest - elder + 1) * FORGOTTEN_PART);
+  return ledgerOf(cursor) < elder + mayForget;
+}
+
 /** The alarm's words: what is wrong, and the two ways on. */
 export function describeHole({ missingFrom, missingTo }: HistoryHole): string {
   return (

@@ -1,11 +1,25 @@
 import type { LedgerSequence } from "../stellar/operation-id.js";
+import { CLIENT_IDENTITY } from "./client-identity.js";
 import { errorOfResponse, HorizonError, latestLedgerOf } from "./errors.js";
+import type { Governor, Purpose } from "./governor.js";
+import { type RecordPage, readRecords } from "./read-records.js";
 
-export type GetOptions = {
-  /** For the whole exchange, body included, in milliseconds. */
+/** How requests are made: all of them of one server share these. */
+export type RequestOptions = {
+  /** Without a complete answer, or on a page without a byte more, in milliseconds. */
   readonly timeoutMs: number;
+  /** Bound of the body of a single object. Pages are read as they come, and need none. */
   readonly maxBytes: number;
+  readonly governor: Governor;
+  readonly purpose: Purpose;
   readonly signal: AbortSignal;
+  /** Told of each answer's end: bytes after decompression, or why there was none. */
+  readonly observer?: RequestObserver | undefined;
+};
+
+export type RequestObserver = {
+  answered(purpose: Purpose, status: number, bytes: number, headers: Headers): void;
+  failed(purpose: Purpose, error: HorizonError): void;
 };
 
 export type JsonAnswer = {
@@ -13,39 +27,58 @@ export type JsonAnswer = {
   readonly latestLedger: LedgerSequence | null;
 };
 
-/** Of an error's body only the problem is read. */
-const MAX_ERROR_BYTES = 64 * 1024;
-
-/**
- * GETs JSON. The numbers in it have been floats: ids and amounts are text in Horizon, and stay so.
- * @throws HorizonError on anything but 200 with complete JSON
- * @throws the signal's reason when the caller aborts
- */
-export async function getJson(url: URL, { timeoutMs, maxBytes, signal }: GetOptions): Promise<JsonAnswer> {
-  const where = `GET ${url.pathname}`;
-  return await withDeadline(where, timeoutMs, signal, async (deadline) => {
-    const response = await fetch(url, { headers: { accept: "application/json" }, signal: deadline });
-    if (response.status !== 200) throw await refusal(where, response);
-    const latestLedger = latestLedgerOf(response.headers);
-    const text = await boundedText(where, response, maxBytes);
-    try {
-      return { body: JSON.parse(text), latestLedger };
-    } catch (cause) {
-      throw new HorizonError("broken_body", `${where}: the body is no complete JSON`, {
-        status: 200,
-        latestLedger,
-        cause,
-      });
-    }
-  });
-}
-
 export type FormAnswer = {
   readonly status: number;
   readonly headers: Headers;
   /** As text: what submits has to tell apart answers of every status. */
   readonly text: string;
 };
+
+/** Of an error's body only the problem is read. */
+const MAX_ERROR_BYTES = 64 * 1024;
+
+/** A page that trickles in may take so many times as long as one silence may: then it is asked again after its last record. */
+const WHOLE_PAGE = 6;
+
+/**
+ * GETs JSON. The numbers in it have been floats: ids and amounts are text in Horizon, and stay so.
+ * @throws HorizonError on anything but 200 with complete JSON
+ * @throws the signal's reason when the caller aborts
+ */
+export async function getJson(url: URL, options: RequestOptions): Promise<JsonAnswer> {
+  const where = `GET ${url.pathname}`;
+  return await exchange(where, options, async ({ deadline, meter }) => {
+    const response = meter.answer(
+      await fetch(url, { headers: headersFor("application/json"), signal: deadline }),
+    );
+    if (response.status !== 200) throw await refusal(where, response);
+    const latestLedger = latestLedgerOf(response.headers);
+    const text = await boundedText(where, response, options.maxBytes, meter);
+    try {
+      return { body: JSON.parse(text), latestLedger };
+    } catch (cause) {
+      throw brokenBody(where, latestLedger, cause);
+    }
+  });
+}
+
+/**
+ * GETs a page of records and reads it as it comes.
+ * @returns what came complete, `isWhole` only where nothing broke off; a page that broke off before its first record is
+ *   an error
+ * @throws HorizonError on anything but 200 with a list of records
+ * @throws the signal's reason when the caller aborts
+ */
+export async function getRecords(url: URL, options: RequestOptions): Promise<RecordPage> {
+  const where = `GET ${url.pathname}`;
+  return await exchange(where, options, async ({ deadline, meter, extend }) => {
+    const response = meter.answer(
+      await fetch(url, { headers: headersFor("application/json"), signal: deadline }),
+    );
+    if (response.status !== 200) throw await refusal(where, response);
+    return await readRecords(where, chunksOf(response, meter, extend), options.signal);
+  });
+}
 
 /**
  * POSTs a form.
@@ -56,21 +89,26 @@ export type FormAnswer = {
 export async function postForm(
   url: URL,
   form: Readonly<Record<string, string>>,
-  { timeoutMs, maxBytes, signal }: GetOptions,
+  options: RequestOptions,
 ): Promise<FormAnswer> {
   const where = `POST ${url.pathname}`;
-  return await withDeadline(where, timeoutMs, signal, async (deadline) => {
-    const response = await fetch(url, {
+  return await exchange(where, options, async ({ deadline, meter }) => {
+    const answer = await fetch(url, {
       method: "POST",
-      headers: { accept: "application/json" },
+      headers: headersFor("application/json"),
       body: new URLSearchParams(form),
       // fetch turns a redirected POST into a GET (301, 302): a page of transactions would read as an answer.
       redirect: "error",
       signal: deadline,
     });
-    const { status, headers } = response;
-    return { status, headers, text: await boundedText(where, response, maxBytes) };
+    const { status, headers } = meter.answer(answer);
+    return { status, headers, text: await boundedText(where, answer, options.maxBytes, meter) };
   });
+}
+
+/** What every request carries. fetch decompresses by itself what comes compressed. */
+export function headersFor(accept: string): Record<string, string> {
+  return { ...CLIENT_IDENTITY, accept, "accept-encoding": "gzip" };
 }
 
 /** The error that an answer other than 200 stands for; reads its body. */
@@ -89,39 +127,90 @@ export function failureOf(where: string, error: unknown, signal: AbortSignal): u
   return new HorizonError("network", `${where}: ${told}`, { cause: error });
 }
 
+type Exchange = {
+  /** Fires on the caller's abort, after the time-out, and when the work has ended: no socket outlives the call. */
+  readonly deadline: AbortSignal;
+  readonly meter: Meter;
+  /** Something came: the time-out begins anew. */
+  readonly extend: () => void;
+};
+
 /**
- * Runs `work` with a signal that fires on the caller's abort, after `timeoutMs`, and when the work has ended: no
- * socket outlives the call. Timer and listener are taken away again, however long the caller's signal lives.
+ * Runs `work` once the governor has room for it, within its time. Timer and listener are taken away again, however long
+ * the caller's signal lives.
  */
-async function withDeadline<T>(
+async function exchange<T>(
   where: string,
-  timeoutMs: number,
-  signal: AbortSignal,
-  work: (deadline: AbortSignal) => Promise<T>,
+  options: RequestOptions,
+  work: (exchange: Exchange) => Promise<T>,
 ): Promise<T> {
+  const { timeoutMs, governor, purpose, signal, observer } = options;
   signal.throwIfAborted();
+  await governor.admit(purpose, signal);
   const controller = new AbortController();
-  const timeout = new HorizonError("timeout", `${where}: no complete answer within ${timeoutMs} ms`);
-  const timer = setTimeout(() => controller.abort(timeout), timeoutMs);
+  const timedOut = () =>
+    controller.abort(new HorizonError("timeout", `${where}: no complete answer within ${timeoutMs} ms`));
+  const startedAt = performance.now();
+  let timer = setTimeout(timedOut, timeoutMs);
+  const extend = () => {
+    const left = startedAt + WHOLE_PAGE * timeoutMs - performance.now();
+    clearTimeout(timer);
+    timer = setTimeout(timedOut, Math.min(timeoutMs, left));
+  };
   const stop = () => controller.abort(signal.reason);
   signal.addEventListener("abort", stop);
+  const meter = new Meter(governor);
   try {
-    return await work(controller.signal);
+    return await work({ deadline: controller.signal, meter, extend });
   } catch (error) {
-    if (controller.signal.aborted) throw controller.signal.reason;
-    throw failureOf(where, error, signal);
+    const failure = controller.signal.aborted ? controller.signal.reason : failureOf(where, error, signal);
+    if (failure instanceof HorizonError) observer?.failed(purpose, failure);
+    throw failure;
   } finally {
+    if (meter.response !== null)
+      observer?.answered(purpose, meter.response.status, meter.bytes, meter.response.headers);
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
     controller.abort();
   }
 }
 
-async function boundedText(where: string, response: Response, maxBytes: number): Promise<string> {
+/** What came of one request. */
+class Meter {
+  bytes = 0;
+  response: Response | null = null;
+  readonly #governor: Governor;
+
+  constructor(governor: Governor) {
+    this.#governor = governor;
+  }
+
+  answer(response: Response): Response {
+    this.response = response;
+    this.#governor.heard(response.status, response.headers);
+    return response;
+  }
+}
+
+async function* chunksOf(response: Response, meter: Meter, extend: () => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of response.body ?? []) {
+    meter.bytes += chunk.byteLength;
+    extend();
+    yield chunk;
+  }
+}
+
+async function boundedText(
+  where: string,
+  response: Response,
+  maxBytes: number,
+  meter?: Meter,
+): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
     bytes += chunk.byteLength;
+    if (meter !== undefined) meter.bytes = bytes;
     if (bytes > maxBytes) {
       throw new HorizonError("too_large", `${where}: the body is over ${maxBytes} bytes`, {
         status: response.status,
@@ -130,4 +219,12 @@ async function boundedText(where: string, response: Response, maxBytes: number):
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");
+}
+
+function brokenBody(where: string, latestLedger: LedgerSequence | null, cause: unknown): HorizonError {
+  return new HorizonError("broken_body", `${where}: the body is no complete JSON`, {
+    status: 200,
+    latestLedger,
+    cause,
+  });
 }

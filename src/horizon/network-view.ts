@@ -1,47 +1,56 @@
 import type { HorizonClient, HorizonRoot } from "./client.js";
 
-/** How old the root may be where nothing depends on its last second. */
-const MAX_AGE_MS = 10_000;
+/** How old the root may be where nothing depends on its last minute: every request counts against the rate limit. */
+const MAX_AGE_MS = 60_000;
 
 /** What the server says about its ledgers, shared by all accounts of a process: one request serves them all. */
 export class NetworkView {
   readonly #client: HorizonClient;
-  readonly #passphrase: string;
-  #last: { readonly root: HorizonRoot; readonly at: number } | null = null;
-  #asking: Promise<HorizonRoot> | null = null;
+  readonly #passphrase: string | null;
+  #last: { readonly root: HorizonRoot; readonly askedAt: number } | null = null;
+  #asking: { readonly root: Promise<HorizonRoot>; readonly askedAt: number } | null = null;
 
-  /** @param passphrase the network that the server must serve */
-  constructor(client: HorizonClient, passphrase: string) {
+  /** @param passphrase the network that the server must serve; null where the caller has seen to it */
+  constructor(client: HorizonClient, passphrase: string | null) {
     this.#client = client;
     this.#passphrase = passphrase;
   }
 
-  /** What was last heard, however long ago; null before the first answer. Asks nobody. */
-  lastHeard(): HorizonRoot | null {
-    return this.#last?.root ?? null;
+  /** The root, at most a minute old. @throws as `refresh` */
+  async current(signal: AbortSignal): Promise<HorizonRoot> {
+    return this.since(performance.now() - MAX_AGE_MS, signal);
   }
 
-  /** The root, at most ten seconds old: every request counts against the rate limit. @throws as `refresh` */
-  async current(signal: AbortSignal): Promise<HorizonRoot> {
-    if (this.#last !== null && performance.now() - this.#last.at < MAX_AGE_MS) return this.#last.root;
+  /**
+   * A root that was asked for at this moment or later, perhaps by another account.
+   * @param moment of `performance.now()`
+   * @throws as `refresh`
+   */
+  async since(moment: number, signal: AbortSignal): Promise<HorizonRoot> {
+    if (this.#last !== null && this.#last.askedAt >= moment) return this.#last.root;
+    if (this.#asking !== null && this.#asking.askedAt >= moment) return this.#asking.root;
     return this.refresh(signal);
   }
 
   /**
-   * The root as it is now, or as it was asked for a moment ago by another account.
+   * The root as it is now.
    * @throws WrongNetworkError when the server serves another network: its payments are not ours
    * @throws HorizonError
    */
   async refresh(signal: AbortSignal): Promise<HorizonRoot> {
-    this.#asking ??= this.#ask(signal).finally(() => {
-      this.#asking = null;
-    });
-    return this.#asking;
-  }
-
-  async #ask(signal: AbortSignal): Promise<HorizonRoot> {
-    const root = await this.#client.assertNetwork(this.#passphrase, signal);
-    this.#last = { root, at: performance.now() };
-    return root;
+    const askedAt = performance.now();
+    const root =
+      this.#passphrase === null
+        ? this.#client.root(signal)
+        : this.#client.assertNetwork(this.#passphrase, signal);
+    const asking = { root, askedAt };
+    this.#asking = asking;
+    try {
+      const answer = await root;
+      this.#last = { root: answer, askedAt };
+      return answer;
+    } finally {
+      if (this.#asking === asking) this.#asking = null;
+    }
   }
 }

@@ -13,6 +13,14 @@ import type { HorizonRoot } from "./client.js";
  */
 export const UNSAID_LAG_MS = 200_000;
 
+/**
+ * The same where a wrong guess would harm: a cursor that moves past a ledger without an operation of its own in it. An
+ * account that nothing happens to must follow the network all the same, or its cursor would one day be older than what
+ * servers keep. Ten minutes of the network's time, during which the account was asked for with every ledger: a server
+ * behind a balancer that was so far behind, and gave every answer of those ten minutes, would be needed to hide a credit.
+ */
+export const QUIET_LAG_MS = 600_000;
+
 type Newest = Pick<HorizonRoot, "historyLatestLedger" | "historyLatestClosedAt">;
 
 /**

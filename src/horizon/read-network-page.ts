@@ -1,11 +1,12 @@
 import type { AccountId, CreditKey, Movement, Unassigned } from "../stellar/credit.js";
 import { compareKeys } from "../stellar/credit.js";
-import type { OperationId } from "../stellar/operation-id.js";
+import { ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import type { HorizonClient } from "./client.js";
 import { decodeRecord } from "./decode.js";
-import { placeRecords } from "./decode-page.js";
-import { HorizonError } from "./errors.js";
+import { endOfPage, placeRecords } from "./decode-page.js";
+import { keyOf } from "./fields.js";
 import { completed, type ReadPage } from "./read-page.js";
+import type { RecordPage } from "./read-records.js";
 import { recordText } from "./record-text.js";
 import { touchedBy } from "./touched-accounts.js";
 
@@ -15,6 +16,15 @@ export type WatchedSet = ReadonlyMap<string, OperationId>;
 export type ReadNetworkPage = Omit<ReadPage, "movements"> & {
   /** In the network's order, no key twice. */
   readonly movements: readonly (Movement | Unassigned)[];
+  readonly carried: Carried;
+};
+
+/** What a page of the network's payments brought. */
+export type Carried = {
+  readonly records: number;
+  /** From the first of them to the last, both included. */
+  readonly ledgers: number;
+  readonly bytes: number;
 };
 
 /**
@@ -44,12 +54,28 @@ export async function readNetworkPage(
       movements.push(unassigned(record, unkeyed ?? { operationId, moveIndex: 0 }));
     }
   }
-  const cursor = placed.at(-1)?.operationId ?? after;
-  const isLast = page.records.length < limit;
-  if (!isLast && cursor === after) {
-    throw new HorizonError("broken_body", `a full page after ${after} has no id that can be read`);
-  }
-  return { movements: onePerKey(movements), cursor, isLast, latestLedger: page.latestLedger };
+  const end = endOfPage(page, placed, after, limit);
+  return { movements: onePerKey(movements), ...end, carried: carriedBy(page, after) };
+}
+
+/** @param after null where the page is of the newest payments, and begins anywhere */
+export function carriedBy(page: RecordPage, after: OperationId | null): Carried {
+  const ids = page.records.map(keyOf).filter((id) => id !== null);
+  const [first, last] = [ids.reduce(lesser, MAX_ID), ids.reduce(greater, 0n)];
+  const begin = after === null ? ledgerOf(first as OperationId) : ledgerOf(after) + 1;
+  const ledgers = ids.length === 0 ? 1 : Math.max(1, ledgerOf(last as OperationId) - begin + 1);
+  return { records: ids.length, ledgers, bytes: page.bytes };
+}
+
+/** The largest id there can be: a signed 64-bit number. */
+const MAX_ID = 2n ** 63n - 1n;
+
+function lesser(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
+function greater(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }
 
 function unassigned(record: unknown, key: CreditKey): Unassigned {

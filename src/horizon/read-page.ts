@@ -1,8 +1,8 @@
 import type { AccountId, Movement } from "../stellar/credit.js";
-import type { LedgerSequence, OperationId } from "../stellar/operation-id.js";
+import type { OperationId } from "../stellar/operation-id.js";
 import type { HorizonClient } from "./client.js";
 import { completeMerge, type Decoded, decodeRecord } from "./decode.js";
-import { decodePage } from "./decode-page.js";
+import { decodePage, endOfPage } from "./decode-page.js";
 import { HorizonError } from "./errors.js";
 
 /** What a page of the feed means for an account. */
@@ -13,8 +13,6 @@ export type ReadPage = {
   readonly cursor: OperationId;
   /** Whether this server had nothing more when it answered. */
   readonly isLast: boolean;
-  /** The newest ledger that the server had then; null where it does not say. */
-  readonly latestLedger: LedgerSequence | null;
 };
 
 /**
@@ -31,18 +29,13 @@ export async function readPage(
   const page = await client.accountPayments(account, after, signal, { limit }).catch((error: unknown) => {
     // The account does not exist yet: nothing has happened to it, and it is watched until something does.
     if (error instanceof HorizonError && error.kind === "not_found")
-      return { records: [], latestLedger: null };
+      return { records: [], isWhole: true, bytes: 0 };
     throw error;
   });
   const items = decodePage(page.records, account, after);
   const movements: Movement[] = [];
   for (const { decoded } of items) movements.push(...(await completed(client, decoded, signal)));
-  const cursor = items.at(-1)?.operationId ?? after;
-  const isLast = page.records.length < limit;
-  if (!isLast && cursor === after) {
-    throw new HorizonError("broken_body", `a full page after ${after} has no id that can be read`);
-  }
-  return { movements, cursor, isLast, latestLedger: page.latestLedger };
+  return { movements, ...endOfPage(page, items, after, limit) };
 }
 
 /**

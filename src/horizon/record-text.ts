@@ -6,7 +6,7 @@ const MAX_RECORD_BYTES = 64 * 1024;
 /** Kept of an oversized record: enough to see what it is. */
 const KEPT_CHARACTERS = 4 * 1024;
 
-/** Bulk that an auditor can fetch again by the transaction's hash. */
+/** Bulk that an auditor can fetch again by the transaction's hash, and links. */
 const DROPPED = new Set(["_links", "envelope_xdr", "result_xdr", "result_meta_xdr", "fee_meta_xdr"]);
 
 export type RecordText = { readonly text: string; readonly fits: boolean };
@@ -18,7 +18,7 @@ export type RecordText = { readonly text: string; readonly fits: boolean };
 export function recordText(record: unknown): RecordText {
   let text: string;
   try {
-    text = JSON.stringify(trim(record)) ?? "null";
+    text = JSON.stringify(keptOf(record)) ?? "null";
   } catch (error) {
     // Nested deeper than the stack, or never was JSON: one record must not end the feed.
     return { text: JSON.stringify({ truncated: String(error) }), fits: false };
@@ -27,14 +27,13 @@ export function recordText(record: unknown): RecordText {
   return { text: JSON.stringify({ truncated: text.slice(0, KEPT_CHARACTERS) }), fits: false };
 }
 
-function trim(record: unknown): unknown {
+/** A record, or a transaction, without `_links` and XDR, its own and those of the transaction beside it. */
+export function keptOf(record: unknown): unknown {
   if (!isFields(record)) return record;
-  const { transaction, ...rest } = without(record, new Set(["_links"]));
-  return isFields(transaction)
-    ? { ...rest, transaction: without(transaction, DROPPED) }
-    : without(record, DROPPED);
+  const kept = without(record);
+  return isFields(kept.transaction) ? { ...kept, transaction: without(kept.transaction) } : kept;
 }
 
-function without(fields: Fields, names: ReadonlySet<string>): Fields {
-  return Object.fromEntries(Object.entries(fields).filter(([name]) => !names.has(name)));
+function without(fields: Fields): Fields {
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => !DROPPED.has(name)));
 }

@@ -124,7 +124,10 @@ export class JobEngine {
       const { signal } = this.#stopping;
       queues[AUDIT_QUEUE] = {
         /** G1 to G3 of what is new since the last audit that found nothing. */
-        audit: { every: every(3_600_000), run: () => auditNew({ dataSource, horizon, signal }, logger) },
+        audit: {
+          every: every(3_600_000),
+          run: () => auditNew({ dataSource, horizon: horizon.withPurpose("audit"), signal }, logger),
+        },
       };
       const { recovery } = options;
       if (recovery !== undefined) {
@@ -138,7 +141,7 @@ export class JobEngine {
           submissions: {
             every: every(1_000),
             level: "debug",
-            run: () => followDueSubmissions(parts, signal),
+            run: () => followDueSubmissions({ ...parts, horizon: horizon.withPurpose("submission") }, signal),
           },
         };
       }

@@ -1,21 +1,27 @@
 import { Counter, Gauge, type Registry } from "prom-client";
+import type { ReadingChoice } from "../consumers/network-mode.js";
 import type { IngestObserver } from "../consumers/observers.js";
 import type { FeedName } from "../consumers/stream-keys.js";
-import type { HorizonRoot } from "../horizon/client.js";
+import type { Condition } from "../horizon/condition.js";
+import type { LedgerHead } from "../horizon/ledger-head.js";
 import { ledgerOf } from "../stellar/operation-id.js";
 
 export type IngestMetrics = IngestObserver & {
-  /** For the heartbeat: Horizon's newest ledger as last heard, and how far the account that is last has been read. */
+  /** For the heartbeat: Horizon's newest ledger and condition, how accounts are read, and how far the last of them. */
   readonly figures: () => Record<string, string | number>;
 };
 
-/**
- * The figures of one `ingest` process.
- * @param lastHeard what Horizon last said about its ledgers
- */
-export function ingestMetrics(registry: Registry, lastHeard: () => HorizonRoot | null): IngestMetrics {
+/** What this process last saw of the server. */
+export type ServerSeen = {
+  readonly newest: () => LedgerHead | null;
+  readonly condition: () => Condition;
+};
+
+/** The figures of one `ingest` process. */
+export function ingestMetrics(registry: Registry, server: ServerSeen): IngestMetrics {
   const registers = [registry];
   const ledgers = new Map<FeedName, number>();
+  let choice: ReadingChoice | null = null;
   const appended = new Counter({
     name: "paidonce_entries_appended_total",
     help: "Entries appended to the streams.",
@@ -28,7 +34,7 @@ export function ingestMetrics(registry: Registry, lastHeard: () => HorizonRoot |
     registers,
     collect() {
       this.reset();
-      const newest = lastHeard()?.historyLatestLedger;
+      const newest = server.newest()?.sequence;
       if (newest === undefined) return;
       for (const [account, ledger] of ledgers) this.set({ account }, Math.max(0, newest - ledger));
     },
@@ -37,15 +43,27 @@ export function ingestMetrics(registry: Registry, lastHeard: () => HorizonRoot |
     appended: (entries) => appended.inc(entries),
     read: (account, cursor) => ledgers.set(account, ledgerOf(cursor)),
     left: (account) => ledgers.delete(account),
+    chose: (chosen) => {
+      choice = chosen;
+    },
     figures: () => {
-      const root = lastHeard();
-      if (root === null) return {};
+      const newest = server.newest();
+      const { name, since, detail } = server.condition();
       const last = [...ledgers.values()].reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
       return {
-        newest_ledger: root.historyLatestLedger,
-        ...(root.historyLatestClosedAt && { newest_closed_at: root.historyLatestClosedAt.toISOString() }),
-        accounts_led: ledgers.size,
-        ...(ledgers.size > 0 && { cursor: last }),
+        horizon_condition: name,
+        ...(since !== null && { horizon_condition_since: since.toISOString() }),
+        ...(detail !== "" && { horizon_condition_detail: detail.slice(0, 300) }),
+        ...(choice !== null && {
+          reading: choice.together ? "network" : "accounts",
+          reading_why: choice.why,
+        }),
+        ...(newest !== null && {
+          newest_ledger: newest.sequence,
+          newest_closed_at: newest.closedAt.toISOString(),
+          accounts_led: ledgers.size,
+          ...(ledgers.size > 0 && { cursor: last }),
+        }),
       };
     },
   };

@@ -96,6 +96,35 @@ const FIGURES: readonly Figure[] = [
     read: (s) => one(s.horizon?.newest_age_seconds),
   },
   {
+    name: "paidonce_horizon_condition",
+    help: "1 for the condition that Horizon is in: ok, limited, page_too_large, behind, away or paused.",
+    labels: ["condition"],
+    read: ({ horizon_condition: condition }) =>
+      condition === null ? [] : [[{ condition: condition.name }, 1]],
+  },
+  {
+    name: "paidonce_horizon_requests_per_hour",
+    help: "Requests to Horizon that the configuration allows in an hour; none where there is no limit.",
+    read: (s) => one(s.requests?.per_hour),
+  },
+  {
+    name: "paidonce_horizon_requests_left",
+    help: "Requests to Horizon that may be made at once now.",
+    read: (s) => one(s.requests?.left),
+  },
+  {
+    name: "paidonce_horizon_requests_used",
+    help: "Requests to Horizon of the last hour, by what they were for.",
+    labels: ["purpose"],
+    read: ({ requests }) =>
+      requests === null ? [] : Object.entries(requests.used).map(([purpose, used]) => [{ purpose }, used]),
+  },
+  {
+    name: "paidonce_horizon_refused",
+    help: "1 while Horizon has refused a request for its rate limit within the last minute.",
+    read: ({ requests }) => (requests === null ? [] : one(yes(requests.refused))),
+  },
+  {
     name: "paidonce_ingest_lag_ledgers",
     help: "Ledgers between Horizon's newest and what ingest has read.",
     labels: ["account"],

@@ -5,7 +5,7 @@ import { hasCaughtUp } from "../horizon/reach.js";
 import { readPage } from "../horizon/read-page.js";
 import type { AccountId, Credit } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
-import { type LedgerSequence, type OperationId, parseOperationId } from "../stellar/operation-id.js";
+import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import type { Run } from "./repair.js";
 
 const PAGE = 200;
@@ -38,8 +38,6 @@ export type Found = {
 export type Search = {
   /** What the server said before the first page. */
   readonly root: HorizonRoot;
-  /** What it said of itself with the last page; null where that was not reached, or it said nothing. */
-  readonly latestLedger: LedgerSequence | null;
   /** @param moment by which its credit must have been there, where the server does not say how far it is */
   of(session: Wanted, moment: Date): Found;
 };
@@ -61,8 +59,8 @@ export async function searchAccount(
   const from = ({ id, payableAfter }: Wanted) => later(payableAfter, known.get(id));
   const credits = new Map<SessionId, Credit[]>(wanted.map(({ id }) => [id, []]));
   let cursor = wanted.map(from).reduce((a, b) => (a < b ? a : b));
-  let last: { readonly latestLedger: LedgerSequence | null } | null = null;
-  for (let pages = 0; last === null && pages < (run.pages ?? PAGES_PER_RUN); pages++) {
+  let isRead = false;
+  for (let pages = 0; !isRead && pages < (run.pages ?? PAGES_PER_RUN); pages++) {
     const page = await readPage(horizon, account, cursor, PAGE, signal);
     for (const credit of page.movements) {
       if (credit.kind !== "credit") continue;
@@ -72,7 +70,7 @@ export async function searchAccount(
       }
     }
     cursor = page.cursor;
-    if (page.isLast) last = page;
+    isRead = page.isLast;
   }
   // Asked after the pages: what they lack for being forgotten was forgotten before.
   const after = await horizon.root(signal);
@@ -80,11 +78,11 @@ export async function searchAccount(
     const found = { credits: credits.get(session.id) ?? [], through: cursor };
     const hole = findHistoryHole(from(session), after);
     if (hole !== null) return { ...found, reach: "hole", why: describeHole(hole) };
-    if (last === null) return { ...found, reach: "unfinished", why: "a run reads only so many pages" };
-    if (hasCaughtUp(root, last.latestLedger, moment)) return { ...found, reach: "complete", why: "" };
+    if (!isRead) return { ...found, reach: "unfinished", why: "a run reads only so many pages" };
+    if (hasCaughtUp(root, null, moment)) return { ...found, reach: "complete", why: "" };
     return { ...found, reach: "unfinished", why: "the server that answered may lag" };
   };
-  return { root, latestLedger: last?.latestLedger ?? null, of };
+  return { root, of };
 }
 
 async function readProgress(run: Run, wanted: readonly Wanted[]): Promise<Map<SessionId, OperationId>> {

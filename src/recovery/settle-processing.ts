@@ -89,7 +89,7 @@ async function searchByMemo(run: Run, account: AccountId, sessions: readonly Bro
       if (credits.length > 0 && (await settleCredits(run, found, credits)) === "paid") return;
       if (reach === "hole") return askPerson(run, found, `it can't be looked for: ${why}`);
       // The server must have got past the moment at which the session began to be processed.
-      if (reach === "complete" && reachesPast(search.root, search.latestLedger, since)) {
+      if (reach === "complete" && reachesPast(search.root, null, since)) {
         return rollBack(run, found, null, "nothing was submitted for it, and nothing has paid it");
       }
       await saveProgress(run, session.id, { credits, through, reach, why });

@@ -1,10 +1,12 @@
 import type { DataSource } from "typeorm";
+import { readBudget } from "../budget/shared-governor.js";
 import { NO_TAIL, type Tail } from "../consumers/append-entries.js";
 import { parseEntryId } from "../consumers/entry.js";
 import type { NetworkCursor } from "../consumers/network-cursor.js";
 import { networkStreams } from "../consumers/network-streams.js";
 import { deadLetterKey, NETWORK } from "../consumers/stream-keys.js";
 import type { StreamCursor } from "../entities/stream-cursor.js";
+import type { ConditionName } from "../horizon/condition.js";
 import type { LockMode } from "../locks/session-locks.js";
 import type { RedisClient } from "../redis/client.js";
 import { ledgerOf } from "../stellar/operation-id.js";
@@ -12,13 +14,24 @@ import { findProblems } from "./find-problems.js";
 import { type Heartbeat, readHeartbeats } from "./heartbeat.js";
 import { readBooks } from "./read-books.js";
 import { ageSeconds, readFeed, readStreams } from "./read-stream.js";
-import type { AccountStatus, Horizon, Status, StatusLimits, StreamStatus } from "./status.js";
+import type {
+  AccountStatus,
+  Horizon,
+  HorizonCondition,
+  Reading,
+  Requests,
+  Status,
+  StatusLimits,
+  StreamStatus,
+} from "./status.js";
 
 export type StatusSources = {
   readonly dataSource: DataSource;
   readonly redis: RedisClient;
   readonly lockServers: readonly RedisClient[];
   readonly lockMode: LockMode;
+  /** The server whose budget of requests is shown; none where not given. */
+  readonly budget?: { readonly url: string; readonly perHour: number };
   /** From when on waiting is a problem; the defaults of the configuration where not given. */
   readonly alerts?: StatusLimits;
 };
@@ -61,6 +74,9 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
       no_quorum: sum("locks_no_quorum"),
     },
     horizon,
+    horizon_condition: conditionOf(roles ?? [], now),
+    requests: reachable && (await requestsOf(reachable, sources).catch(() => null)),
+    reading: readingOf(roles ?? []),
     oldest_unsettled_seconds: ages.length === 0 ? null : ages.reduce((a, b) => Math.max(a, b)),
     accounts,
     network: network && {
@@ -116,7 +132,7 @@ async function countSetApart(redis: RedisClient, streams: number): Promise<numbe
 }
 
 /** How far Postgres says that a feed is settled. */
-type Progress = Pick<StreamCursor, "watermark" | "settledThrough" | "haltedBecause">;
+type Progress = Pick<StreamCursor, "watermark" | "readThrough" | "settledThrough" | "haltedBecause">;
 
 function progressOf(
   cursor: Progress,
@@ -124,33 +140,18 @@ function progressOf(
   horizon: Horizon | null,
 ): Omit<AccountStatus, "account"> {
   const watermark = ledgerOf(cursor.watermark);
-  // Behind a backlog the watermark waits for the consumers, and the tail tells how far ingest has read.
-  const read = stream === null ? watermark : Math.max(watermark, ledgerOfTail(stream.tail as Tail));
+  // Behind a backlog nothing is proved further, and the tail tells how far ingest has read.
+  const tail = stream === null ? 0 : ledgerOfTail(stream.tail as Tail);
+  const read = Math.max(watermark, ledgerOf(cursor.readThrough), tail);
   return {
     watermark: cursor.watermark.toString(),
     watermark_ledger: watermark,
+    read_through_ledger: Math.max(watermark, ledgerOf(cursor.readThrough)),
     settled_through: cursor.settledThrough?.toISOString() ?? null,
     halted_because: cursor.haltedBecause,
-    lag_ledgers: horizon === null ? null : lagOf(horizon, read, cursor, stream),
+    lag_ledgers: horizon === null ? null : Math.max(0, horizon.newest_ledger - read),
     stream,
   };
-}
-
-/** Seconds between two ledgers. */
-const LEDGER_SECONDS = 5;
-
-/**
- * On a quiet account neither tail nor watermark moves where Horizon does not say with a page how far it is; then the
- * time up to which all is settled tells how far ingest has read.
- */
-function lagOf(horizon: Horizon, read: number, cursor: Progress, stream: StreamStatus | null): number {
-  const byLedgers = Math.max(0, horizon.newest_ledger - read);
-  const { settledThrough } = cursor;
-  if (stream === null || stream.backlog > 0 || settledThrough === null || horizon.newest_closed_at === null) {
-    return byLedgers;
-  }
-  const seconds = (new Date(horizon.newest_closed_at).getTime() - settledThrough.getTime()) / 1000;
-  return Math.min(byLedgers, Math.max(0, Math.ceil(seconds / LEDGER_SECONDS)));
 }
 
 function ledgerOfTail(tail: Tail): number {
@@ -176,6 +177,47 @@ function newestOf(roles: readonly Heartbeat[], now: Date): Horizon | null {
     };
   }
   return newest;
+}
+
+/** The ingest roles that are alive, those first that read the most accounts: what they see is what counts. */
+function readers(roles: readonly Heartbeat[]): Heartbeat[] {
+  return roles
+    .filter(({ alive, figures }) => alive && figures.horizon_condition !== undefined)
+    .sort((a, b) => Number(b.figures.accounts_led ?? 0) - Number(a.figures.accounts_led ?? 0));
+}
+
+function conditionOf(roles: readonly Heartbeat[], now: Date): HorizonCondition | null {
+  const [reader] = readers(roles);
+  if (reader === undefined) return null;
+  const {
+    horizon_condition: name,
+    horizon_condition_since: text,
+    horizon_condition_detail: detail,
+  } = reader.figures;
+  const since = new Date(text ?? "");
+  const isKnown = !Number.isNaN(since.getTime());
+  return {
+    name: name as ConditionName,
+    since: isKnown ? since.toISOString() : null,
+    seconds: isKnown ? ageSeconds(since, now) : null,
+    detail: detail ?? "",
+  };
+}
+
+function readingOf(roles: readonly Heartbeat[]): Reading | null {
+  const told = roles.find(({ alive, figures }) => alive && figures.reading !== undefined)?.figures;
+  if (told === undefined) return null;
+  return { from: told.reading === "network" ? "network" : "accounts", why: told.reading_why ?? "" };
+}
+
+async function requestsOf(redis: RedisClient, { budget }: StatusSources): Promise<Requests | null> {
+  if (budget === undefined || budget.perHour === 0) return null;
+  const { perHour, left, usedLastHour, used, isRefused } = await readBudget(
+    redis,
+    budget.url,
+    budget.perHour,
+  );
+  return { per_hour: perHour, left, used_last_hour: usedLastHour, used, refused: isRefused };
 }
 
 async function answers(redis: RedisClient): Promise<boolean> {

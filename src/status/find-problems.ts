@@ -1,4 +1,5 @@
 import { NETWORK } from "../consumers/stream-keys.js";
+import type { ConditionName } from "../horizon/condition.js";
 import { duration } from "./duration.js";
 import {
   type AccountStatus,
@@ -48,12 +49,7 @@ export function findProblems(
       `${status.locks.answering} of ${status.locks.servers} lock servers answer: ${effect}. Check LOCK_REDIS_URLS.`,
     );
   }
-  const silentFor = status.horizon?.newest_age_seconds ?? 0;
-  if (silentFor > limits.horizonSilentSeconds) {
-    problems.push(
-      `Horizon's newest ledger closed ${duration(silentFor)} ago: new payments are not seen. Check HORIZON_URL, that server, and the network's own status; nothing is lost.`,
-    );
-  }
+  problems.push(...problemsOfHorizon(status, limits));
   for (const account of status.accounts) problems.push(...problemsOf(account, limits));
   const apart = status.network?.set_apart ?? 0;
   if (apart > 0) {
@@ -80,6 +76,40 @@ export function findProblems(
     );
   }
   return problems;
+}
+
+/** A condition that lasts for less passes by itself. */
+const CONDITION_LASTS_SECONDS = 30;
+
+/** What each condition means for payments, and what to do. Nothing is lost by any of them. */
+const CONDITION_PROBLEMS: Readonly<Record<Exclude<ConditionName, "ok">, string>> = {
+  limited:
+    "Horizon's rate limit is reached: payments are seen late. Set HORIZON_REQUESTS_PER_HOUR to what the server allows this address, ask from fewer programs, or use a server of your own",
+  page_too_large:
+    "A record on Horizon's page is over every bound: its feed stands still. Ask another server (HORIZON_URL), and report the record",
+  behind:
+    "The Horizon server is behind the network: payments are seen late. It catches up by itself after a restart; else look at that server, or set HORIZON_URL to another",
+  away: "The Horizon server gives no answer that can be read: new payments are not seen. Check HORIZON_URL, that server and the way to it",
+  paused:
+    "The network closes no ledgers: there are no new payments to see. Look at the network's own status; Horizon is well",
+};
+
+function* problemsOfHorizon(
+  { horizon, horizon_condition: condition, requests }: Omit<Status, "healthy" | "problems">,
+  limits: StatusLimits,
+): Generator<string> {
+  const isRefused = requests?.refused ?? false;
+  const name =
+    condition === null || condition.name === "ok" ? (isRefused ? "limited" : null) : condition.name;
+  const lasts = isRefused ? CONDITION_LASTS_SECONDS : (condition?.seconds ?? 0);
+  const silentFor = horizon?.newest_age_seconds ?? 0;
+  if (name !== null && lasts >= CONDITION_LASTS_SECONDS) {
+    const since = condition?.seconds ? ` (for ${duration(condition.seconds)})` : "";
+    const detail = condition?.detail ? ` It says: ${condition.detail}` : "";
+    yield `${CONDITION_PROBLEMS[name]}; nothing is lost${since}.${detail}`;
+  } else if (silentFor > limits.horizonSilentSeconds) {
+    yield `The newest ledger that ingest knows closed ${duration(silentFor)} ago: read the log of \`paidonce ingest\`, then restart it; nothing is lost.`;
+  }
 }
 
 function* problemsOfCharges(charges: Charges, limits: StatusLimits): Generator<string> {

@@ -3,6 +3,8 @@
  * Shown by `paidonce status`, `GET /v1/status`, `/ops` and `/metrics`. Reads only; the one thing written here
  * are the roles' heartbeats.
  */
+import type { ConditionName } from "../horizon/condition.js";
+import type { Purpose } from "../horizon/governor.js";
 import type { LockMode } from "../locks/session-locks.js";
 import type { Heartbeat } from "./heartbeat.js";
 
@@ -36,6 +38,8 @@ export type AccountStatus = {
   readonly account: string;
   readonly watermark: string;
   readonly watermark_ledger: number;
+  /** Up to which ledger it has been read and settled, as far as the server that was asked had it. */
+  readonly read_through_ledger: number;
   readonly settled_through: string | null;
   readonly halted_because: string | null;
   /** Ledgers between what ingest has read of this account and Horizon's newest; null while not known. */
@@ -91,6 +95,30 @@ export type Horizon = {
   readonly newest_age_seconds: number | null;
 };
 
+/** What keeps payments from being seen, by its name; as the ingest role that reads the most accounts sees it. */
+export type HorizonCondition = {
+  readonly name: ConditionName;
+  readonly since: string | null;
+  readonly seconds: number | null;
+  /** What the server said. */
+  readonly detail: string;
+};
+
+/** The budget of requests to Horizon that all roles share; null where there is no limit. */
+export type Requests = {
+  readonly per_hour: number;
+  /** Requests that may be made at once now. */
+  readonly left: number | null;
+  readonly used_last_hour: number;
+  /** The same, by what they were for. */
+  readonly used: Readonly<Record<Purpose, number>>;
+  /** Whether the server has refused one for its rate limit within the last minute. */
+  readonly refused: boolean;
+};
+
+/** How accounts are read, and why so. */
+export type Reading = { readonly from: "accounts" | "network"; readonly why: string };
+
 /** The newest finished audit of each account, together. */
 export type LastAudit = {
   readonly finished_at: string;
@@ -143,6 +171,11 @@ export type Status = {
   };
   /** Horizon's newest ledger, as the ingest roles see it; null while none tells. */
   readonly horizon: Horizon | null;
+  /** Null while no ingest role tells. */
+  readonly horizon_condition: HorizonCondition | null;
+  readonly requests: Requests | null;
+  /** Null while no ingest role leads the choice. */
+  readonly reading: Reading | null;
   /** Age of the oldest credit that is not settled yet, over all streams. */
   readonly oldest_unsettled_seconds: number | null;
   readonly accounts: readonly AccountStatus[];

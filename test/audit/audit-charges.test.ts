@@ -59,7 +59,7 @@ describe("audit: charges on the network", () => {
     stage.apply(two);
     await spine.settledAll(4);
     const newest = endOfLedger(stage.network.latest.sequence as LedgerSequence);
-    await eventually(async () => (await spine.watermark()).watermark >= newest);
+    await eventually(async () => (await spine.readThrough()) >= newest);
   });
   afterEach(() => spine[Symbol.asyncDispose]());
 

@@ -43,14 +43,14 @@ describe("audit", () => {
       stage.build(owner.key, [Operation.payment({ destination: payer.publicKey(), asset, amount: "1" })]),
     );
     await spine.settledAll(CREDITS);
-    await untilWatermarkPasses();
+    await untilAllIsRead();
   });
   afterEach(() => spine[Symbol.asyncDispose]());
 
-  /** Everything that the network has credited lies behind the watermark. */
-  const untilWatermarkPasses = async () => {
+  /** Everything that the network has credited is read and settled. */
+  const untilAllIsRead = async () => {
     const newest = endOfLedger(newestOf(spine));
-    await eventually(async () => (await spine.watermark()).watermark >= newest);
+    await eventually(async () => (await spine.readThrough()) >= newest);
   };
   const query = (sql: string) => spine.database.dataSource.query(sql);
   const parts = (signal = new AbortController().signal) => ({
@@ -155,7 +155,7 @@ describe("audit", () => {
     await query(`UPDATE payments SET surplus = 1 WHERE operation_id = ${A_PAYMENT}`);
     payAll(spine.stage, spine.payer, await spine.sessions(250));
     await spine.settledAll(CREDITS + 250);
-    await untilWatermarkPasses();
+    await untilAllIsRead();
     const stop = new AbortController();
     const pages: bigint[] = [];
     const interrupted = await auditAccount(
@@ -171,7 +171,7 @@ describe("audit", () => {
     // What comes meanwhile belongs to it too: it ends where the books do.
     payAll(spine.stage, spine.payer, await spine.sessions(1));
     await spine.settledAll(CREDITS + 251);
-    await untilWatermarkPasses();
+    await untilAllIsRead();
     const report = await auditAccount(
       { ...parts(), onProgress: ({ checkedThrough }) => pages.push(checkedThrough) },
       spine.owner.account,
@@ -189,7 +189,7 @@ describe("audit", () => {
     const pay = async (total: number) => {
       payAll(spine.stage, spine.payer, await spine.sessions(1));
       await spine.settledAll(total);
-      await untilWatermarkPasses();
+      await untilAllIsRead();
     };
     const newest = "(SELECT max(operation_id) FROM payments)";
     expect(await hourly()).to.deep.equal({ audited: CREDITS, differences: 0 });
@@ -248,7 +248,7 @@ describe("audit", () => {
     while (newestOf(spine) < next) spine.stage.network.closeLedger();
     payAll(spine.stage, spine.payer, [recent]);
     await spine.settledAll(2);
-    await untilWatermarkPasses();
+    await untilAllIsRead();
     await preparePartitions(spine.database.dataSource);
     expect(await auditNew(parts(), silent)).to.deep.equal({ audited: 2, differences: 0 });
     await detachPartitions(spine.database.dataSource, { ledger: next });

@@ -6,7 +6,7 @@ import { advanceNetwork, readNetworkSet } from "../../src/consumers/network-curs
 import { ingestNetwork } from "../../src/consumers/network-ingest.js";
 import type { NetworkOptions } from "../../src/consumers/network-lead.js";
 import { joinNetwork, leaveNetwork, outnumber, spreadNetwork } from "../../src/consumers/network-members.js";
-import { wantsNetwork } from "../../src/consumers/network-mode.js";
+import { NetworkSizes } from "../../src/consumers/network-mode.js";
 import { networkStreams } from "../../src/consumers/network-streams.js";
 import {
   deadLetterKey,
@@ -26,10 +26,11 @@ import type { Credit } from "../../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { aSession, creditFor, openSessions } from "../support/books.js";
 import { differences, payAll, watchOnStage } from "../support/ingest.js";
+import { watchLedgers } from "../support/ledgers.js";
 import { Spine } from "../support/spine.js";
 import { eventually, silent } from "../support/stream.js";
 
-const ON: NetworkOptions = { mode: "on", from: 2, streams: 4, joinEveryMs: 100 };
+const ON: NetworkOptions = { mode: "on", requestsPerHour: 0, streams: 4, joinEveryMs: 100 };
 const OFF: NetworkOptions = { ...ON, mode: "off" };
 
 type Owner = Awaited<ReturnType<typeof watchOnStage>>;
@@ -102,15 +103,17 @@ for (const mode of ["optional", "off"] as const)
       await spine.settledAll(all.length);
       const { latest } = spine.stage.network;
       await eventually(async () => {
-        const rows: { watermark: string; settled_through: Date | null }[] = await dataSource().query(
-          "SELECT watermark, settled_through FROM watched_cursors",
+        const rows: { read_through: string; settled_through: Date | null }[] = await dataSource().query(
+          "SELECT read_through, settled_through FROM watched_cursors",
         );
         const end = endOfLedger(latest.sequence as LedgerSequence);
-        return rows.every((row) => BigInt(row.watermark) >= end && row.settled_through !== null);
+        return rows.every((row) => BigInt(row.read_through) >= end && row.settled_through !== null);
       });
-      const own: { watermark: string }[] = await dataSource().query("SELECT watermark FROM stream_cursors");
+      const own: { read_through: string }[] = await dataSource().query(
+        "SELECT read_through FROM stream_cursors",
+      );
       expect(
-        own.every((row) => BigInt(row.watermark) < endOfLedger(latest.sequence as LedgerSequence)),
+        own.every((row) => BigInt(row.read_through) < endOfLedger(latest.sequence as LedgerSequence)),
       ).to.equal(true);
     });
 
@@ -118,8 +121,8 @@ for (const mode of ["optional", "off"] as const)
       await watch(2);
       spine.consume(2);
       let settled = 0;
-      const auto: NetworkOptions = { ...ON, mode: "auto", from: 4 };
-      for (const options of [auto, OFF, { ...ON, streams: 3 }, ON, OFF]) {
+      const auto: NetworkOptions = { ...ON, mode: "auto" };
+      for (const options of [ON, auto, OFF, { ...ON, streams: 3 }, ON, OFF]) {
         const all = await sessions(10);
         pay(all.slice(0, 10));
         const running = read(2, options);
@@ -236,19 +239,17 @@ for (const mode of ["optional", "off"] as const)
       it("G4: an account that joins while it appends, with a flush in between, misses nothing", async () => {
         const { stage, redis } = spine;
         const horizon = new HorizonClient({ url: stage.sandbox.url });
-        const parts = {
-          redis,
-          dataSource: dataSource(),
-          horizon,
-          network: new NetworkView(horizon, stage.network.passphrase),
-          logger: silent,
-          pollMs: 20,
-        };
+        const network = new NetworkView(horizon, stage.network.passphrase);
+        const ledgers = watchLedgers(horizon, network);
+        ledgers.start();
+        const parts = { redis, dataSource: dataSource(), horizon, network, ledgers, logger: silent };
+        const bells = [new Bell(), new Bell()];
+        for (const bell of bells) ledgers.onLedger(() => bell.ring());
         await joinNetwork(dataSource(), newest(), 4);
         spine.consume(2);
         const stopping = new AbortController();
         // Two that know nothing of each other, and take no lease at all.
-        const leaders = [0, 1].map(() => ingestNetwork(parts, new Bell(), stopping.signal));
+        const leaders = bells.map((bell) => ingestNetwork(parts, new NetworkSizes(), bell, stopping.signal));
         let paid = 0;
         for (let round = 0; round < 6; round++) {
           await watch(1);
@@ -264,6 +265,7 @@ for (const mode of ["optional", "off"] as const)
         await spine.settledAll(paid);
         stopping.abort();
         await Promise.all(leaders);
+        await ledgers.stop();
         await expectAllToBalance(paid);
       });
     });
@@ -407,15 +409,3 @@ for (const mode of ["optional", "off"] as const)
       expect(status.problems.join()).to.include("1 records of the network's feed name no account");
     });
   });
-
-describe("when accounts are read together", () => {
-  it("always, never, or by their number, and back only at half of it", () => {
-    expect(wantsNetwork({ mode: "on", from: 100 }, 1, false)).to.equal(true);
-    expect(wantsNetwork({ mode: "off", from: 100 }, 100_000, true)).to.equal(false);
-    const auto = { mode: "auto", from: 100 } as const;
-    expect(wantsNetwork(auto, 99, false)).to.equal(false);
-    expect(wantsNetwork(auto, 100, false)).to.equal(true);
-    expect(wantsNetwork(auto, 50, true)).to.equal(true);
-    expect(wantsNetwork(auto, 49, true)).to.equal(false);
-  });
-});

@@ -88,7 +88,9 @@ for (const mode of ["optional", "off"] as const) {
       await eventually(async () => (await lengths(1))[0] === 60);
       await changeShards(spine.database.dataSource, account(), 4);
       await changed();
-      expect(await spine.redis.exists(streamKey(account()))).to.equal(0);
+      // Empty at once, and gone once nobody reads it any more: a waiting reader must not lose its key.
+      expect(await spine.redis.xlen(streamKey(account()))).to.equal(0);
+      expect(await spine.redis.pttl(streamKey(account()))).to.be.within(1, 60_000);
       const spread = await lengths(4);
       expect(spread.reduce((a, b) => a + b)).to.equal(60);
       expect(spread.filter((length) => length > 0)).to.have.length(4);

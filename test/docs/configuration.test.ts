@@ -23,7 +23,7 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
   CLAIM_IDLE_MS: ["1e4", '"1e4"', "a whole number between 100 and 3600000"],
   MAX_DELIVERIES: ["-2", '"-2"', "a whole number between 2 and 1000"],
   NETWORK_MODE: ["always", '"always"', "auto, on or off"],
-  NETWORK_MODE_FROM: ["1", '"1"', "a whole number between 2 and 1000000"],
+  HORIZON_REQUESTS_PER_HOUR: ["-1", '"-1"', "a whole number between 0 and 1000000000"],
   NETWORK_STREAMS: ["65", '"65"', "a whole number between 1 and 64"],
   INGEST_POLL_MS: ["50.5", '"50.5"', "a whole number between 50 and 600000"],
   RECOVERY_EVERY_SECONDS: ["0", '"0"', "a whole number between 1 and 86400"],

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { errorOfResponse, errorOfStream, type HorizonErrorKind } from "../../src/horizon/errors.js";
+import { errorOfResponse, type HorizonErrorKind } from "../../src/horizon/errors.js";
 
 const PROBLEM = (type: string) =>
   JSON.stringify({ type: `https://stellar.org/horizon-errors/${type}`, title: type });
@@ -56,15 +56,15 @@ describe("Horizon's errors", () => {
 
   describe("the wait on a 429", () => {
     const WAITS: [string, Record<string, string>, number | null][] = [
-      ["is X-RateLimit-Reset in seconds", { "x-ratelimit-reset": "17" }, 17_000],
-      ["is Retry-After where there is no other", { "retry-after": "5" }, 5_000],
-      ["is the longer of the two", { "x-ratelimit-reset": "17", "retry-after": "30" }, 30_000],
-      ["is at most an hour, whatever a proxy writes", { "x-ratelimit-reset": "1790000000" }, 3_600_000],
+      ["is Retry-After in seconds", { "retry-after": "5" }, 5_000],
       [
-        "is left to the backoff where it can't be read",
-        { "x-ratelimit-reset": "soon", "retry-after": "-1" },
-        null,
+        "is Retry-After, not the time until the whole burst is back",
+        { "retry-after": "1", "x-ratelimit-limit": "101", "x-ratelimit-reset": "101" },
+        1_000,
       ],
+      ["is at most an hour, whatever a proxy writes", { "retry-after": "1790000000" }, 3_600_000],
+      ["is left to the backoff where it can't be read", { "retry-after": "-1" }, null],
+      ["is left to the backoff where only the burst is named", { "x-ratelimit-reset": "101" }, null],
       ["is left to the backoff where it is missing", {}, null],
     ];
     for (const [name, headers, expected] of WAITS) {
@@ -80,12 +80,6 @@ describe("Horizon's errors", () => {
       errorOfResponse("GET /", 503, new Headers(headers), PROBLEM("stale_history")).retryAfterMs;
     expect(wait({ "x-ratelimit-reset": "3000" })).to.equal(null);
     expect(wait({ "x-ratelimit-reset": "3000", "retry-after": "2" })).to.equal(2000);
-  });
-
-  it("an error inside a stream is retryable; a rate limit there is known as one", () => {
-    expect(errorOfStream("GET /", "boom")).to.include({ kind: "unavailable", retryable: true });
-    const limited = JSON.stringify({ type: "x/rate_limit_exceeded", status: 429 });
-    expect(errorOfStream("GET /", limited)).to.include({ kind: "rate_limited", retryable: true });
   });
 
   it("the message names the request, the status and the problem, at a bounded length", () => {

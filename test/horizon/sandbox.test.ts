@@ -4,7 +4,6 @@ import { backoffDelay, sleep } from "../../src/backoff.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { completeMerge } from "../../src/horizon/decode.js";
 import { decodePage } from "../../src/horizon/decode-page.js";
-import { Doorbell } from "../../src/horizon/doorbell.js";
 import { HorizonError } from "../../src/horizon/errors.js";
 import type { FaultInput } from "../../src/sandbox/faults.js";
 import { parseAccountId } from "../../src/stellar/account.js";
@@ -154,34 +153,6 @@ describe("against the sandbox network", () => {
       for (const fault of faults) stage.sandbox.faults.add(fault);
       const found = await readAll(new HorizonClient({ url: stage.sandbox.url }), account, credits.length);
       expect(found.map(summaryOf)).to.deep.equal(credits.map(summaryOfCredit));
-    });
-  }
-
-  for (const fault of [
-    { kind: "sse_silent" },
-    { kind: "sse_error" },
-    { kind: "status", status: 503 },
-  ] as FaultInput[]) {
-    it(`the doorbell rings for a payment through ${fault.kind}`, async () => {
-      const [us, payer] = [stage.account(), stage.account()];
-      const account = parseAccountId(us.publicKey());
-      const client = new HorizonClient({ url: stage.sandbox.url });
-      stage.sandbox.faults.add({ ...fault, count: 2 });
-      const stop = new AbortController();
-      const backoff = { baseMs: 1, maxMs: 4 };
-      const doorbell = new Doorbell({ url: stage.sandbox.url, silenceMs: 50, backoff });
-      let paid = false;
-      await doorbell.listen(account, BEFORE_ALL, stop.signal, () => {
-        if (!paid) stage.apply(stage.payment(payer, us));
-        paid = true;
-        void client.accountPayments(account, BEFORE_ALL, signal).then(
-          ({ records }) => {
-            if (records.length === 2) stop.abort();
-          },
-          () => {},
-        );
-      });
-      expect(stop.signal.aborted).to.equal(true);
     });
   }
 });

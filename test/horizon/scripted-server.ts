@@ -66,12 +66,3 @@ export function page(records: readonly unknown[], headers: Record<string, string
 export function problem(status: number, type: string, headers: Record<string, string> = {}): Answer {
   return json({ type: `https://stellar.org/horizon-errors/${type}`, title: type, status }, headers, status);
 }
-
-/** Begins an event stream with `text`; it stays open unless `end`. */
-export function events(text: string, end = false): Answer {
-  return (response) => {
-    response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
-    response.write(text);
-    if (end) response.end();
-  };
-}

@@ -73,7 +73,7 @@ describe("sending a signed transaction", () => {
   });
 
   it("tells what was said before anything was passed on from what may have been", async () => {
-    const limited = problem(429, "rate_limit_exceeded", { "X-RateLimit-Reset": "7" });
+    const limited = problem(429, "rate_limit_exceeded", { "Retry-After": "7" });
     const answer = await submit(limited);
     assert.deepEqual({ ...answer, detail: "" }, { kind: "not_taken", detail: "", retryAfterMs: 7_000 });
     assert.equal((await submit(problem(403, "transaction_submission_disabled"))).kind, "not_taken");

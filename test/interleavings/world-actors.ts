@@ -13,6 +13,7 @@ import { recover } from "../../src/recovery/recover.js";
 import { beginProcessing } from "../../src/settlement/begin-processing.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import { paymentOf } from "../support/ingest.js";
+import { watchLedgers } from "../support/ledgers.js";
 import { silent } from "../support/stream.js";
 import { cancelling, expiring, expiringNow } from "./actors.js";
 import { type Gate, LOST, openGate } from "./gate.js";
@@ -37,8 +38,8 @@ export function ingesting(world: World): Actor {
         dataSource,
         horizon,
         network,
+        ledgers: watchLedgers(horizon, network),
         logger: silent,
-        pollMs: 1,
       };
       // It waits for nobody's ring: when it has come to rest its work is done.
       const bell = new StopBell(stop);

@@ -1,8 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import { ServerCondition } from "../../src/horizon/condition.js";
 import { chargeMetrics } from "../../src/metrics/charge-metrics.js";
 import { consumerMetrics } from "../../src/metrics/consumer-metrics.js";
+import { horizonMetrics } from "../../src/metrics/horizon-metrics.js";
 import { httpMetrics } from "../../src/metrics/http-metrics.js";
 import { ingestMetrics } from "../../src/metrics/ingest-metrics.js";
 import { recoveryMetrics } from "../../src/metrics/recovery-metrics.js";
@@ -19,7 +21,8 @@ const read = (name: string) => readFile(fileURLToPath(new URL(name, OPS)), "utf8
 function registered(): string[] {
   const registry = createRegistry();
   consumerMetrics(registry);
-  ingestMetrics(registry, () => null);
+  ingestMetrics(registry, { newest: () => null, condition: () => new ServerCondition().current });
+  horizonMetrics(registry);
   httpMetrics(registry);
   statusMetrics(registry);
   recoveryMetrics(registry);

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import type { ConditionName } from "../../src/horizon/condition.js";
 import { findProblems } from "../../src/status/find-problems.js";
 import type { LastRecovery } from "../../src/status/status.js";
 import { ACCOUNT, CHARGES, LOCKS, WELL, withStream } from "../support/status.js";
@@ -19,6 +20,15 @@ const RECOVERED: LastRecovery = {
   failures: {},
   needs_person: 0,
 };
+
+/** A minute in a condition, and the old ledger that comes with it: one line names the cause. */
+function withCondition(name: ConditionName): typeof WELL {
+  return {
+    ...WELL,
+    horizon: { newest_ledger: 7, newest_closed_at: "x", newest_age_seconds: 172_800 },
+    horizon_condition: { name, since: "2026-11-21T11:13:00.000Z", seconds: 60, detail: "why" },
+  };
+}
 
 /** What is wrong, and what the line must tell a person to do about it. */
 const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
@@ -81,16 +91,40 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
     /GACCOUNT is 61 ledgers behind .*allowed: 60.* read the log of `host-1`, then restart/,
   ],
   [
-    "a Horizon that stands still, although everything answers",
+    "an ingest that has heard of no new ledger, although everything answers",
+    { ...WELL, horizon: { newest_ledger: 7, newest_closed_at: "x", newest_age_seconds: 172_800 } },
+    /closed 2 days ago: read the log of `paidonce ingest`/,
+  ],
+  [
+    "a rate limit that is reached",
+    withCondition("limited"),
+    /^Horizon's rate limit is reached: .*HORIZON_REQUESTS_PER_HOUR.*nothing is lost \(for 60 s\)\. It says: why/,
+  ],
+  [
+    "a record over every bound",
+    withCondition("page_too_large"),
+    /^A record on Horizon's page is over every bound/,
+  ],
+  ["a server that is behind", withCondition("behind"), /^The Horizon server is behind the network/],
+  [
+    "a server that is away",
+    withCondition("away"),
+    /^The Horizon server gives no answer that can be read: .*Check HORIZON_URL/,
+  ],
+  ["a network that pauses", withCondition("paused"), /^The network closes no ledgers: .*Horizon is well/],
+  [
+    "a server that has refused a request a moment ago",
     {
       ...WELL,
-      horizon: {
-        newest_ledger: 1,
-        newest_closed_at: "2026-11-19T11:13:53.000Z",
-        newest_age_seconds: 172_800,
+      requests: {
+        per_hour: 3_600,
+        left: 0,
+        used_last_hour: 3_600,
+        used: { submission: 0, feed: 3_600, check: 0, audit: 0 },
+        refused: true,
       },
     },
-    /closed 2 days ago: new payments are not seen\. Check HORIZON_URL/,
+    /^Horizon's rate limit is reached/,
   ],
   [
     "a credit that is not settled although consumers are alive",

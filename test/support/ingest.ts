@@ -17,6 +17,7 @@ import { formatStroops } from "../../src/stellar/stroops.js";
 import { referenceOf, sdkAsset } from "../../src/up/pay-session.js";
 import type { Stage } from "../sandbox/stage.js";
 import { watchAccount as watchForTest } from "./books.js";
+import { watchLedgers } from "./ledgers.js";
 import { silent } from "./stream.js";
 
 let names = 0;
@@ -33,14 +34,14 @@ export function startIngest(
 ): TestIngest {
   const redis = connectRedis(target, "test-ingest", silent);
   const horizon = new HorizonClient({ url: horizonUrl });
+  const network = new NetworkView(horizon, passphrase);
   const ingest = new Ingest({
     redis,
     dataSource,
     horizon,
-    network: new NetworkView(horizon, passphrase),
+    network,
+    ledgers: watchLedgers(horizon, network),
     logger: silent,
-    // Short: a test does not wait for a doorbell that a fault keeps silent.
-    pollMs: 100,
     electionMs: 50,
     name: `ingest-${++names}`,
     ...(networkMode && { networkMode }),

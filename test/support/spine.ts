@@ -97,6 +97,12 @@ export class Spine implements AsyncDisposable {
     return { watermark: BigInt(row.watermark), haltedBecause: row.halted_because };
   }
 
+  /** Up to where the account has been read and settled, as far as the server had it. */
+  async readThrough(): Promise<bigint> {
+    const [row] = await this.database.dataSource.query("SELECT read_through FROM watched_cursors");
+    return BigInt(row.read_through);
+  }
+
   /** The name that the leader of the account's ingest has given itself, and its token. */
   leader(): Promise<string | null> {
     return this.redis.get(leaderKey(this.owner.account));

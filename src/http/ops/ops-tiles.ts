@@ -6,7 +6,7 @@ const UNKNOWN = "–";
 
 /** The figures that are read first, one box each. */
 export function renderTiles(status: Status): Html {
-  const { throughput, locks, webhooks, charges, horizon, roles } = status;
+  const { throughput, locks, webhooks, charges, horizon, horizon_condition: condition, roles } = status;
   const times = throughput?.close_to_settled ?? null;
   const streams = status.accounts.flatMap(({ stream }) => stream ?? []);
   const backlog = streams.reduce((sum, stream) => sum + stream.backlog, 0);
@@ -45,6 +45,12 @@ ${tile(
     : `newest ${number(horizon.newest_ledger)}, closed ${age(horizon.newest_age_seconds, UNKNOWN)} ago`,
 )}
 ${tile(
+  "Horizon",
+  condition === null ? UNKNOWN : condition.name.replaceAll("_", " "),
+  requestsInWords(status),
+  condition !== null && condition.name !== "ok",
+)}
+${tile(
   "Consumers alive",
   roles === null ? UNKNOWN : number(alive("consume")),
   roles === null
@@ -72,6 +78,16 @@ ${tile(
   charges !== null && (charges.oldest_unknown_seconds ?? 0) > DEFAULT_LIMITS.chargeUnknownSeconds,
 )}
 </dl>`;
+}
+
+function requestsInWords({ requests, reading }: Status): string {
+  const way =
+    reading === null
+      ? ""
+      : `; ${reading.from === "network" ? "all accounts together" : "account by account"}`;
+  if (requests === null) return `no limit of requests${way}`;
+  const left = requests.left === null ? "" : `, ${number(requests.left)} at once now`;
+  return `${number(requests.used_last_hour)} of ${number(requests.per_hour)} requests in an hour${left}${way}`;
 }
 
 function chargesInWords({ unknown, processing, oldest_unknown_seconds: oldest }: Charges): string {

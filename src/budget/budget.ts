@@ -1,0 +1,87 @@
+/**
+ * src/budget: how often Horizon is asked. A server allows an address so many requests an hour, and all processes of an
+ * installation ask from one: they share one budget, kept in Redis. Nothing about money depends on it: a forged, lost or
+ * flushed budget makes ingest slower or meet 429, and changes no row.
+ *
+ * Called by src/cli, which gives the governor to HorizonClient, and by src/status, which reads what is left.
+ */
+import { createHash } from "node:crypto";
+import { PURPOSES, type Purpose } from "../horizon/governor.js";
+
+/** Horizon's burst, whatever the hourly limit is (internal/httpx: MaxBurst). */
+const USUAL_BURST = 100;
+
+/** Of what the server allows we use so much: clocks differ, and requests under way are not counted by it yet. */
+const USED_PART = 0.95;
+const BURST_PART = 0.85;
+
+/**
+ * Of the burst, what must be left after a request of each purpose: so what stands first finds room when the others find
+ * none any more. The last request of all is kept for money in flight.
+ */
+const KEPT_FREE: Readonly<Record<Purpose, number>> = { submission: 0, feed: 0.1, check: 0.3, audit: 0.5 };
+
+/** How long a request may wait for room, in milliseconds; then its caller hears that there is none. */
+export const PATIENCE_MS: Readonly<Record<Purpose, number>> = {
+  submission: 20_000,
+  feed: 120_000,
+  check: 30_000,
+  audit: 600_000,
+};
+
+/** What one process may use while Redis can't say what the others do: ten of them fit into the server's limit. */
+const PART_OF_ONE = 0.1;
+
+/** A bucket that is refilled at a rate, and what each purpose must leave in it. */
+export type Bucket = {
+  readonly capacity: number;
+  /** Requests for each millisecond. */
+  readonly refill: number;
+  readonly floors: Readonly<Record<Purpose, number>>;
+};
+
+/**
+ * The bucket for a limit. Pure.
+ * @param perHour what the server allows an address in an hour
+ * @param burst what it allows at once
+ */
+export function bucketFor(perHour: number, burst: number = USUAL_BURST): Bucket {
+  const capacity = Math.max(1, Math.floor(burst * BURST_PART));
+  return {
+    capacity,
+    refill: (perHour * USED_PART) / 3_600_000,
+    floors: Object.fromEntries(
+      PURPOSES.map((purpose) => [purpose, Math.floor(capacity * KEPT_FREE[purpose])]),
+    ) as Record<Purpose, number>,
+  };
+}
+
+/** The part of a bucket that one process keeps to while it can't ask how much the others have taken. Pure. */
+export function partOf(bucket: Bucket): Bucket {
+  return {
+    capacity: Math.max(1, Math.floor(bucket.capacity * PART_OF_ONE)),
+    refill: bucket.refill * PART_OF_ONE,
+    floors: { submission: 0, feed: 0, check: 0, audit: 0 },
+  };
+}
+
+/** Seconds of what is counted together, so that the use of an hour is some sums. */
+const COUNTED_SECONDS = 300;
+export const COUNTED_FOR_SECONDS = 3_600 + 2 * COUNTED_SECONDS;
+
+/** Keys of one server's budget. One hash tag: a script touches two of them. */
+export function budgetKeys(url: string) {
+  const server = createHash("sha256").update(url.replace(/\/+$/, "")).digest("hex").slice(0, 12);
+  const tag = `paidonce:{horizon:${server}}`;
+  return {
+    state: `${tag}:budget`,
+    claim: `${tag}:look`,
+    channel: `${tag}:ledgers`,
+    used: (at: Date) => `${tag}:used:${Math.floor(at.getTime() / 1000 / COUNTED_SECONDS)}`,
+    /** All of the last hour. */
+    usedKeys: (now: Date) => {
+      const last = Math.floor(now.getTime() / 1000 / COUNTED_SECONDS);
+      return Array.from({ length: 3_600 / COUNTED_SECONDS }, (_, back) => `${tag}:used:${last - back}`);
+    },
+  };
+}
