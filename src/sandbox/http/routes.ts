@@ -54,6 +54,11 @@ export function route(method: string, path: string): { handler: Handler; params:
   return null;
 }
 
+/** Answered from the ledger's state (Horizon's StateMiddleware), not from history: an account, and its data. */
+export function isStateRoute(path: string): boolean {
+  return /^\/accounts\/[^/]+(\/data\/[^/]+)?$/.test(path);
+}
+
 function split(path: string): string[] {
   return path.split("/").filter((part) => part !== "");
 }

@@ -80,7 +80,7 @@ async function settled(context: Context, submission: Submission): Promise<Answer
 }
 
 function applied(context: Context, envelope: Envelope, transaction: HistoryTransaction): Answer {
-  if (transaction.successful) return document(transactionRecord(transaction, context.base, envelope.hash));
+  if (transaction.successful) return document(transactionRecord(transaction, context.records, envelope.hash));
   throw failedProblem(envelope, transaction.resultCodes, String(transaction.body.result_xdr));
 }
 

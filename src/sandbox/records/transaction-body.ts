@@ -7,7 +7,7 @@ import { timeText } from "./times.js";
 
 /**
  * The part of Horizon's transaction record that is fixed once the ledger closed
- * (resourceadapter.PopulateTransaction). Empty metas: the sandbox keeps no ledger entry changes.
+ * (resourceadapter.PopulateTransaction). The metas are made when a record is shown: see transactionMeta.
  */
 export function transactionBody(envelope: Envelope, verdict: Verdict): JsonObject {
   const { transaction } = envelope;
