@@ -111,7 +111,7 @@ describe("sandbox: faults", () => {
         failure = error;
       }
       expect(failure, "it never ended").to.be.instanceOf(Error);
-      expect(text).to.match(/^\{"_links"/);
+      expect(text).to.match(/^\{\s+"_links"/);
       expect(text.split('"paging_token"')).to.have.length.within(2, 5);
     }
   });
@@ -119,10 +119,10 @@ describe("sandbox: faults", () => {
   it("leave the order of an answer that breaks off: half of a shuffled one would hide a record", async () => {
     await using stage = await Stage.open({ streamMs: 50 });
     for (let i = 0; i < 8; i++) stage.account();
-    const ids = (text: string) => [...text.matchAll(/"paging_token":"(\d+)"/g)].map(([, id]) => id);
+    const ids = (text: string) => [...text.matchAll(/"paging_token":\s*"(\d+)"/g)].map(([, id]) => id);
     const whole = ids(JSON.stringify((await stage.json("/payments")).body));
     stage.sandbox.faults.add({ kind: "reorder" });
-    stage.sandbox.faults.add({ kind: "truncate", bytes: 2500 });
+    stage.sandbox.faults.add({ kind: "truncate", bytes: 3500 });
     for (const encoding of ["identity", "gzip"]) {
       const response = await fetch(`${stage.sandbox.url}/payments`, {
         headers: { "accept-encoding": encoding },

@@ -69,6 +69,11 @@ export function ledgers(context: Context): Answer {
   );
 }
 
+/** /claimable_balances: the sandbox makes none. */
+export function claimableBalances(): Answer {
+  return collection(() => []);
+}
+
 /** @throws Problem 400 when it is no account id */
 export function accountParam(id: string): string {
   if (StrKey.isValidEd25519PublicKey(id)) return id;

@@ -47,6 +47,9 @@ export function rangeOf(query: PageQuery, view: View, collection: Collection): R
     order: query.order,
     limit: query.limit,
   };
+  if (/^-\d{1,18}$/.test(query.cursor)) {
+    throw badRequest("cursor", `the cursor ${query.cursor} is a negative number: `);
+  }
   if (query.cursor === "now") return { ...bounds, cursor: bounds.ceiling };
   if (query.cursor === "") return { ...bounds, cursor: query.order === "asc" ? 0n : MAX_CURSOR };
   const cursor = (collection.parseCursor ?? parseToid)(query.cursor);

@@ -56,7 +56,7 @@ export function feeStats({ network, view }: Context): Answer {
   return document({
     last_ledger: latest.toString(),
     last_ledger_base_fee: fee,
-    ledger_capacity_usage: Math.min(full, 1).toFixed(2),
+    ledger_capacity_usage: (Math.round(Math.min(full, 1) * 100) / 100).toString(),
     fee_charged: spread,
     max_fee: spread,
   });

@@ -8,7 +8,7 @@ import { pageLinks, pageQuery, rangeOf } from "./paging.js";
 import { notFound, Problem, problemOf } from "./problem.js";
 import { type Allowance, clientOf, limitHeaders } from "./rate-limit.js";
 import { isStateRoute, route } from "./routes.js";
-import { type Body, type Delivery, sendBody } from "./send.js";
+import { type Body, type Delivery, indented, sendBody } from "./send.js";
 import { stream } from "./stream.js";
 
 /** Answers one request: its rate limit and faults first, then the route, then the shape of its answer. */
@@ -107,17 +107,19 @@ function statusOf(answer: Answer): number {
 }
 
 function bodyOf(answer: Answer, context: Context): Body {
-  if (answer.kind === "document") return { head: JSON.stringify(answer.body), records: [], tail: "" };
+  if (answer.kind === "document") return { head: indented(answer.body), records: [], tail: "" };
   const query = pageQuery(context.url.searchParams);
   const range = rangeOf(query, context.view(), answer.collection);
   const rows = answer.collection.read(range);
   const cursor = query.cursor === "now" ? range.cursor.toString() : query.cursor;
   // The links stay true: a server that repeats and shuffles still knows where its next page begins.
-  const links = JSON.stringify(pageLinks(rows, cursor, query, context.url));
+  const links = pageLinks(rows, cursor, query, context.url);
+  const page = indented({ _links: links, _embedded: { records: [] } });
+  const end = page.lastIndexOf("]");
   return {
-    head: `{"_links":${links},"_embedded":{"records":[`,
+    head: page.slice(0, end),
     records: context.faults.disturb(rows).map(({ record }) => record),
-    tail: "]}}",
+    tail: page.slice(end),
   };
 }
 
@@ -134,7 +136,7 @@ function gzips({ headers }: IncomingMessage): boolean {
 
 /** Never compressed and never cut, as Horizon's. */
 function sendProblem(response: ServerResponse, problem: Problem): void {
-  const bytes = Buffer.from(JSON.stringify(problem.body()));
+  const bytes = Buffer.from(indented(problem.body()));
   response.writeHead(problem.status, {
     "Content-Type": "application/problem+json; charset=utf-8",
     Vary: "Origin",

@@ -5,6 +5,15 @@ import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promi
 import { constants, createGzip } from "node:zlib";
 import type { JsonObject } from "../json.js";
 
+/** JSON as Horizon writes it, two spaces for each level: a client's bounds meet bodies of the real length. */
+export function indented(body: unknown): string {
+  return JSON.stringify(body, null, 2);
+}
+
+/** How deep a page's list of records stands, and each record in it. */
+const LIST_INDENT = "\n    ";
+const RECORD_INDENT = "\n      ";
+
 /** A JSON body in the order in which it is written: what stands before the records, the records, and the rest. */
 export type Body = {
   readonly head: string;
@@ -52,9 +61,10 @@ export async function sendBody(response: ServerResponse, body: Body, delivery: D
 function* pieces({ head, records, tail }: Body): Generator<Buffer> {
   yield Buffer.from(head);
   for (const [i, record] of records.entries()) {
-    yield Buffer.from(`${i === 0 ? "" : ","}${JSON.stringify(record())}`);
+    const text = indented(record()).replaceAll("\n", RECORD_INDENT);
+    yield Buffer.from(`${i === 0 ? "" : ","}${RECORD_INDENT}${text}`);
   }
-  yield Buffer.from(tail);
+  yield Buffer.from(records.length === 0 ? tail : `${LIST_INDENT}${tail}`);
 }
 
 /** The first bytes; without a number, up to the middle of the middle record. */

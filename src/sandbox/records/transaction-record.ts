@@ -13,7 +13,7 @@ export function transactionRecord(
   { base, resultMeta }: RecordOptions,
   asked = transaction.hash,
 ): JsonObject {
-  const { memo, memo_bytes, ...body } = transaction.body;
+  const { memo, memo_bytes, preconditions, ...body } = transaction.body;
   const inner = transaction.innerHash;
   return {
     ...(memo === undefined ? {} : { memo }),
@@ -28,6 +28,7 @@ export function transactionRecord(
     ...body,
     ...(resultMeta ? metaFields(transaction) : {}),
     signatures: asked === inner ? transaction.innerSignatures : transaction.signatures,
+    ...(preconditions === undefined ? {} : { preconditions }),
     ...(inner === null ? {} : feeBumpFields(transaction, inner)),
   };
 }
