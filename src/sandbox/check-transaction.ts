@@ -32,14 +32,20 @@ export function minimumFee(envelope: Envelope): bigint {
   return BASE_FEE * BigInt(envelope.transaction.operations.length + (envelope.isFeeBump ? 1 : 0));
 }
 
+/** What is bid for a place in the ledger. */
+function bidOf({ maxFee, resourceFee }: Envelope): bigint {
+  return maxFee - resourceFee;
+}
+
 function checkFeeBump(envelope: Envelope, context: CheckContext): Verdict | null {
   const minimum = minimumFee(envelope);
-  const innerFee = BigInt(envelope.transaction.fee);
+  const innerFee = BigInt(envelope.transaction.fee) - envelope.resourceFee;
+  const fee = bidOf(envelope);
   const innerMinimum = BASE_FEE * BigInt(envelope.transaction.operations.length);
   // CAP-15: the bump must bid at least the inner transaction's own rate.
-  const lowRate = envelope.maxFee * innerMinimum < innerFee * minimum;
+  const lowRate = fee * innerMinimum < innerFee * minimum;
   const refused = (code: TransactionCode) => refusedAt(envelope, "outer", code);
-  if (envelope.maxFee < minimum || lowRate) return refused("tx_insufficient_fee");
+  if (fee < minimum || lowRate) return refused("tx_insufficient_fee");
   const payer = context.accounts.get(baseAccount(envelope.feeSource));
   if (payer === undefined) return refused("tx_no_source_account");
   if (payer.balance - payer.reserve() < envelope.maxFee) return refused("tx_insufficient_balance");
@@ -53,10 +59,13 @@ function checkInner(envelope: Envelope, context: CheckContext, level: Verdict["l
   const { transaction } = envelope;
   const refused = (code: TransactionCode) => refusedAt(envelope, level, code);
   if (transaction.operations.length === 0) return refused("tx_missing_operation");
-  if (callsContract(envelope) && namesSomebody(envelope)) return refused("tx_soroban_invalid");
+  if (callsContract(envelope)) {
+    if (transaction.operations.length > 1) return refused("tx_malformed");
+    if (namesSomebody(envelope)) return refused("tx_soroban_invalid");
+  }
   const time = checkTime(envelope, context);
   if (time !== null) return refused(time);
-  if (level === "outer" && envelope.maxFee < minimumFee(envelope)) {
+  if (level === "outer" && bidOf(envelope) < minimumFee(envelope)) {
     return refused("tx_insufficient_fee");
   }
   const source = context.accounts.get(sourceAccount(envelope));

@@ -1,7 +1,16 @@
-import { Asset, type FeeBumpTransaction, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
+import {
+  Asset,
+  type FeeBumpTransaction,
+  scValToNative,
+  type Transaction,
+  TransactionBuilder,
+  type xdr,
+} from "@stellar/stellar-sdk";
 import { baseAccount } from "../../src/sandbox/address.js";
 import { canonical } from "../../src/sandbox/asset-fields.js";
 import { AccountEntry } from "../../src/sandbox/ledger-state.js";
+import type { Submission } from "../../src/sandbox/network.js";
+import { resultCodes } from "../../src/sandbox/result.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import { readFixture } from "../support/fixtures.js";
 import { type Json, Stage } from "./stage.js";
@@ -55,7 +64,8 @@ export async function replay(cases: readonly Case[]): Promise<Stage> {
     prepare(stage, one.envelope);
     clock.now = timeOf(ledgerOf(one));
     const submission = network.submit(one.envelope);
-    if (submission.kind !== "queued") throw new Error(`${one.name}: ${JSON.stringify(submission, text)}`);
+    if (submission.kind !== "queued")
+      throw new Error(`${one.name}: ${submission.kind} ${codesOf(submission)}`);
     network.closeLedger();
   }
   return stage;
@@ -89,8 +99,15 @@ export function prepare(stage: Stage, envelope: string): void {
   }
   const source = entryOf(stage, baseAccount(inner.source), 0n);
   source.sequence = BigInt(inner.sequence) - 1n;
+  const calls = operations.filter(({ type }) => type === "invokeHostFunction");
+  const held = calls.length === 0 ? [] : ["USDC", "CLAW"].map((code) => new Asset(code, issuer));
+  const parties = calls.flatMap(({ func }) =>
+    func.invokeContract.args.map((arg: xdr.ScVal) => scValToNative(arg)),
+  );
+  accounts.push(...parties.filter((value) => /^[GM]/.test(String(value))));
   const assets = operations
     .flatMap((operation) => Object.values(operation).flat())
+    .concat(held)
     .filter((value): value is Asset => value instanceof Asset)
     .map(canonical)
     .filter((asset) => asset !== NATIVE);
@@ -124,6 +141,6 @@ export function asRecorded(stage: Stage, body: Json): Json {
   return JSON.parse(JSON.stringify(body).replaceAll(stage.sandbox.url, "http://127.0.0.1:8000"));
 }
 
-function text(_key: string, value: unknown): unknown {
-  return typeof value === "bigint" ? value.toString() : value;
+function codesOf(submission: Submission): string {
+  return submission.kind === "refused" ? JSON.stringify(resultCodes(submission.verdict)) : "";
 }
