@@ -28,7 +28,7 @@ const WATCH_FROM_HERE = `UPDATE stream_cursors SET starting_cursor = $1, waterma
  */
 export async function measureCatchUp(servers: Servers, payments: number): Promise<number> {
   await using database = await servers.database();
-  const sandbox = await startSandbox({ ledgerMs: 0 });
+  const sandbox = await startSandbox({ ledgerMs: 0, requestsPerHour: 0, rootCacheMs: 0 });
   const redis = new Redis(servers.redis.url, { maxRetriesPerRequest: null });
   const roles: Role[] = [];
   try {

@@ -91,7 +91,7 @@ type Scene = AsyncDisposable & {
 
 async function build(servers: Servers, { watched, operations }: Plan): Promise<Scene> {
   const database = await servers.database();
-  const sandbox = await startSandbox({ ledgerMs: 0 });
+  const sandbox = await startSandbox({ ledgerMs: 0, requestsPerHour: 0, rootCacheMs: 0 });
   try {
     const { accounts } = await watchAccounts(database.dataSource, watched);
     const paid = accounts.slice(0, PAID);

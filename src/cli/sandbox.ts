@@ -21,15 +21,30 @@ const NO_SERVERS = {
   HORIZON_URL: "http://none",
 };
 
+type SandboxArguments = {
+  port: number;
+  interval: number;
+  requestsPerHour: number;
+  look: number;
+  journal?: string;
+};
+
 export function addSandboxCommands(program: Command): void {
   program
     .command("sandbox")
     .description("a Stellar network on this machine that speaks Horizon, for development: no real money")
     .option("--port <n>", "where to listen on 127.0.0.1; 0 takes a free one", wholeNumber, 8000)
     .option("--interval <ms>", "a ledger closes this often", wholeNumber, 5_000)
+    .option(
+      "--requests-per-hour <n>",
+      "what a client may ask, each look of a stream too; 0 is no limit",
+      wholeNumber,
+      3_600,
+    )
+    .option("--look <ms>", "a stream looks for new ledgers this often", wholeNumber, 5_000)
     .option("--journal <file>", "keep the ledgers here, and go on from them at the next start")
     .addHelpText("after", `\nNetwork passphrase: ${SANDBOX_PASSPHRASE}\nCoins: GET /friendbot?addr=G…`)
-    .action(async (options: { port: number; interval: number; journal?: string }) => {
+    .action(async (options: SandboxArguments) => {
       const logger = createLogger(readConfig({ ...NO_SERVERS, ...process.env }), "sandbox");
       let stop = async () => {};
       await runRole(logger, {
@@ -37,6 +52,8 @@ export function addSandboxCommands(program: Command): void {
           const sandbox = await startSandbox({
             port: options.port,
             ledgerMs: options.interval,
+            requestsPerHour: options.requestsPerHour,
+            lookMs: options.look,
             ...(options.journal === undefined ? {} : { journal: options.journal }),
           });
           stop = sandbox.stop;

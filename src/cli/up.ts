@@ -9,6 +9,7 @@ import { freePort, portNear } from "../machine/free-port.js";
 import { startPostgres } from "../machine/postgres.js";
 import { startRedis } from "../machine/redis.js";
 import { SANDBOX_PASSPHRASE } from "../sandbox/network.js";
+import { paceArguments, paceOf } from "../sandbox/pace.js";
 import { claimDataFolder, DATA_FOLDER, writeAddresses } from "../up/data-folder.js";
 import { demoKeys } from "../up/demo-keys.js";
 import { seedDemoMerchant } from "../up/demo-merchant.js";
@@ -113,6 +114,7 @@ async function startEmbedded(ends: Ends): Promise<void> {
     DATABASE_URL: postgres.url,
     REDIS_URL: redis.url,
     HORIZON_URL: `http://127.0.0.1:${horizonPort}`,
+    HORIZON_REQUESTS_PER_HOUR: String(paceOf(LEDGER_MS).requestsPerHour),
     NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
     PORT: apiPort,
     // Whatever the shell says: a demo with a known merchant is nobody else's business.
@@ -136,8 +138,7 @@ async function startEmbedded(ends: Ends): Promise<void> {
       "sandbox",
       "--port",
       String(horizonPort),
-      "--interval",
-      String(LEDGER_MS),
+      ...paceArguments(LEDGER_MS),
       "--journal",
       join(folder, "sandbox", "ledgers.jsonl"),
     ],

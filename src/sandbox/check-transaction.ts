@@ -32,44 +32,56 @@ export function minimumFee(envelope: Envelope): bigint {
   return BASE_FEE * BigInt(envelope.transaction.operations.length + (envelope.isFeeBump ? 1 : 0));
 }
 
+/** What is bid for a place in the ledger. */
+function bidOf({ maxFee, resourceFee }: Envelope): bigint {
+  return maxFee - resourceFee;
+}
+
 function checkFeeBump(envelope: Envelope, context: CheckContext): Verdict | null {
   const minimum = minimumFee(envelope);
-  const innerFee = BigInt(envelope.transaction.fee);
+  const innerFee = BigInt(envelope.transaction.fee) - envelope.resourceFee;
+  const fee = bidOf(envelope);
   const innerMinimum = BASE_FEE * BigInt(envelope.transaction.operations.length);
   // CAP-15: the bump must bid at least the inner transaction's own rate.
-  const lowRate = envelope.maxFee * innerMinimum < innerFee * minimum;
-  if (envelope.maxFee < minimum || lowRate) return refused("outer", "tx_insufficient_fee", minimum);
+  const lowRate = fee * innerMinimum < innerFee * minimum;
+  const refused = (code: TransactionCode) => refusedAt(envelope, "outer", code);
+  if (fee < minimum || lowRate) return refused("tx_insufficient_fee");
   const payer = context.accounts.get(baseAccount(envelope.feeSource));
-  if (payer === undefined) return refused("outer", "tx_no_source_account");
-  if (payer.balance - payer.reserve() < envelope.maxFee) return refused("outer", "tx_insufficient_balance");
+  if (payer === undefined) return refused("tx_no_source_account");
+  if (payer.balance - payer.reserve() < envelope.maxFee) return refused("tx_insufficient_balance");
   if (!context.verifySignatures) return null;
   const signatures = new SignatureCheck(envelope.hashBytes, envelope.outerSignatures);
-  if (!signatures.signedBy(payer.id)) return refused("outer", "tx_bad_auth");
-  return signatures.allUsed() ? null : refused("outer", "tx_bad_auth_extra");
+  if (!signatures.signedBy(payer.id)) return refused("tx_bad_auth");
+  return signatures.allUsed() ? null : refused("tx_bad_auth_extra");
 }
 
 function checkInner(envelope: Envelope, context: CheckContext, level: Verdict["level"]): Verdict | null {
   const { transaction } = envelope;
+  const refused = (code: TransactionCode) => refusedAt(envelope, level, code);
+  if (transaction.operations.length === 0) return refused("tx_missing_operation");
+  if (callsContract(envelope)) {
+    if (transaction.operations.length > 1) return refused("tx_malformed");
+    if (namesSomebody(envelope)) return refused("tx_soroban_invalid");
+  }
   const time = checkTime(envelope, context);
-  if (time !== null) return refused(level, time);
-  if (transaction.operations.length === 0) return refused(level, "tx_missing_operation");
-  if (level === "outer" && envelope.maxFee < minimumFee(envelope)) {
-    return refused(level, "tx_insufficient_fee", minimumFee(envelope));
+  if (time !== null) return refused(time);
+  if (level === "outer" && bidOf(envelope) < minimumFee(envelope)) {
+    return refused("tx_insufficient_fee");
   }
   const source = context.accounts.get(sourceAccount(envelope));
-  if (source === undefined) return refused(level, "tx_no_source_account");
-  if (BigInt(transaction.sequence) !== context.sequenceOf(source) + 1n) return refused(level, "tx_bad_seq");
-  if (asksMore(envelope)) return refused(level, "tx_not_supported");
+  if (source === undefined) return refused("tx_no_source_account");
+  if (BigInt(transaction.sequence) !== context.sequenceOf(source) + 1n) return refused("tx_bad_seq");
+  if (asksMore(envelope)) return refused("tx_not_supported");
   const signatures = context.verifySignatures
     ? new SignatureCheck(transaction.hash(), transaction.signatures)
     : null;
-  if (signatures?.signedBy(source.id) === false) return refused(level, "tx_bad_auth");
+  if (signatures?.signedBy(source.id) === false) return refused("tx_bad_auth");
   if (level === "outer" && source.balance - source.reserve() < envelope.maxFee) {
-    return refused(level, "tx_insufficient_balance");
+    return refused("tx_insufficient_balance");
   }
   const operations = checkOperations(envelope, signatures);
   if (operations !== null) return { level, code: "tx_failed", feeCharged: 0n, operations };
-  return signatures?.allUsed() === false ? refused(level, "tx_bad_auth_extra") : null;
+  return signatures?.allUsed() === false ? refused("tx_bad_auth_extra") : null;
 }
 
 /** Preconditions of CAP-21 that the sandbox lacks: refused rather than quietly taken as met. */
@@ -116,6 +128,20 @@ function checkOperation(source: string, signatures: SignatureCheck | null): Oper
   return signatures?.signedBy(source) === false ? "op_bad_auth" : null;
 }
 
-function refused(level: Verdict["level"], code: TransactionCode, feeCharged = 0n): Verdict {
-  return { level, code, feeCharged, operations: null };
+/** Says the fee that it would have cost, as stellar-core does; nothing is charged. */
+function refusedAt(envelope: Envelope, level: Verdict["level"], code: TransactionCode): Verdict {
+  return { level, code, feeCharged: minimumFee(envelope), operations: null };
+}
+
+function callsContract({ transaction }: Envelope): boolean {
+  return transaction.operations.some(({ type }) => type === "invokeHostFunction");
+}
+
+/**
+ * A contract sees neither memo nor muxed source, so that the network refuses both beside a call
+ * (TransactionFrame::validateSorobanMemo): what names an order there is the muxed id in the call itself.
+ */
+function namesSomebody({ transaction }: Envelope): boolean {
+  const sources = [transaction.source, ...transaction.operations.map(({ source }) => source)];
+  return transaction.memo.type !== "none" || sources.some((source) => source?.startsWith("M"));
 }

@@ -2,7 +2,6 @@ import {
   Account,
   Asset,
   BASE_FEE,
-  Horizon,
   hash,
   Keypair,
   Memo,
@@ -13,6 +12,7 @@ import {
   TransactionBuilder,
   type xdr,
 } from "@stellar/stellar-sdk";
+import { CustomerServers } from "./customer-servers.js";
 import { type Submitted, submitUntilKnown } from "./customer-submission.js";
 
 export type CustomersOptions = {
@@ -55,13 +55,13 @@ const MAX_OPERATIONS = 100;
  */
 export class Customers {
   readonly keys: readonly Keypair[];
-  readonly #server: Horizon.Server;
+  readonly #servers: CustomerServers;
   /** Per account, the end of its line: the next transaction starts when this has settled. */
   readonly #lines = new Map<string, Promise<unknown>>();
   #next = 0;
 
   constructor(readonly options: CustomersOptions) {
-    this.#server = new Horizon.Server(options.horizonUrl, { allowHttp: true });
+    this.#servers = new CustomerServers(options.horizonUrl);
     this.keys = Array.from({ length: options.count }, (_, i) => this.key(`customer ${i}`));
   }
 
@@ -80,7 +80,7 @@ export class Customers {
   async create(account: string): Promise<void> {
     if (await this.#exists(account)) return;
     try {
-      await this.#server.friendbot(account).call();
+      await this.#servers.of(account).friendbot(account).call();
     } catch (error) {
       // Someone else may have made it meanwhile.
       if (!(await this.#exists(account))) throw error;
@@ -121,7 +121,7 @@ export class Customers {
 
   /** Balance as decimal text; null without a trustline. */
   async balance(account: string, asset: Asset): Promise<string | null> {
-    const { balances } = await this.#server.loadAccount(account);
+    const { balances } = await this.#servers.of(account).loadAccount(account);
     for (const line of balances) {
       if (line.asset_type === "native" && asset.isNative()) return line.balance;
       if (!("asset_issuer" in line)) continue;
@@ -148,7 +148,7 @@ export class Customers {
   #send(key: Keypair, operations: xdr.Operation[], memo: Memo): Promise<Submitted> {
     const account = key.publicKey();
     const turn = (this.#lines.get(account) ?? Promise.resolve()).then(async () =>
-      submitUntilKnown(this.#server, await this.#build(key, operations, memo)),
+      submitUntilKnown(this.#servers.of(account), await this.#build(key, operations, memo)),
     );
     this.#lines.set(
       account,
@@ -159,7 +159,7 @@ export class Customers {
 
   /** The sequence number is read anew each time: the line makes sure that ours is the only one under way. */
   async #build(key: Keypair, operations: xdr.Operation[], memo: Memo): Promise<Transaction> {
-    const source = await this.#server.loadAccount(key.publicKey());
+    const source = await this.#servers.of(key.publicKey()).loadAccount(key.publicKey());
     const builder = new TransactionBuilder(source, {
       fee: BASE_FEE,
       networkPassphrase: this.options.passphrase,
@@ -172,7 +172,7 @@ export class Customers {
 
   async #exists(account: string): Promise<boolean> {
     try {
-      await this.#server.loadAccount(account);
+      await this.#servers.of(account).loadAccount(account);
       return true;
     } catch (error) {
       if (error instanceof NotFoundError) return false;

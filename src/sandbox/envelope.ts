@@ -14,6 +14,8 @@ export type Envelope = {
   readonly feeSource: string;
   /** Most that the fee source pays, in stroops. */
   readonly maxFee: bigint;
+  /** What of it is bid for a contract's resources, not for a place in the ledger. */
+  readonly resourceFee: bigint;
   readonly transaction: Transaction;
   readonly outerSignatures: readonly xdr.DecoratedSignature[];
   readonly isFeeBump: boolean;
@@ -35,10 +37,19 @@ export function readEnvelope(text: string, passphrase: string): Envelope {
     innerHashBytes: bump ? transaction.hash() : null,
     feeSource: bump ? parsed.feeSource : transaction.source,
     maxFee: BigInt(parsed.fee),
+    resourceFee: resourceFeeOf(transaction),
     transaction,
     outerSignatures: parsed.signatures,
     isFeeBump: bump,
   };
+}
+
+function resourceFeeOf(transaction: Transaction): bigint {
+  if (transaction.operations[0]?.type !== "invokeHostFunction") return 0n;
+  const envelope = transaction.toEnvelope();
+  if (envelope.type !== "envelopeTypeTx") return 0n;
+  const { ext } = envelope.v1.tx;
+  return ext.type === "sorobanData" ? ext.sorobanData.resourceFee : 0n;
 }
 
 /** The `G…` account whose sequence number the envelope uses. */

@@ -20,13 +20,15 @@ export const faultSchema = z.discriminatedUnion("kind", [
     status: z.number().int().min(400).max(599),
     /** Name of the Horizon problem, such as stale_history; the usual one of the status when left out. */
     type: z.string().optional(),
-    /** For 429: seconds in X-RateLimit-Reset. */
-    reset: z.number().int().positive().default(5),
+    /** For 429: seconds in Retry-After. */
+    retryAfter: z.number().int().positive().default(1),
     ...match,
   }),
   z.object({ kind: z.literal("delay"), ms: z.number().int().min(0), ...match }),
   /** The body ends after `bytes` (half of it when left out), with the status of success. */
   z.object({ kind: z.literal("truncate"), bytes: z.number().int().min(0).optional(), ...match }),
+  /** The body stops after `bytes` (half of it when left out), and the connection stays open until it is cut. */
+  z.object({ kind: z.literal("stall"), bytes: z.number().int().min(0).optional(), ...match }),
   /** A stream says hello and `after` records, then nothing more, and stays open. */
   z.object({ kind: z.literal("sse_silent"), after: z.number().int().min(0).default(0), ...match }),
   /** A stream sends `event: error` after `after` records, then ends. */
@@ -39,15 +41,20 @@ export const faultSchema = z.discriminatedUnion("kind", [
   }),
   /** Each record comes this many times, on pages and streams. */
   z.object({ kind: z.literal("repeat"), times: z.number().int().min(2).max(1000).default(2), ...match }),
-  /** Records of a page, or of one ledger's burst on a stream, come in a shuffled order. */
+  /** Records of a page, or of one look of a stream, come in a shuffled order; see `disturb`. */
   z.object({ kind: z.literal("reorder"), ...match }),
-  /** The server has ingested this many ledgers less. */
-  z.object({ kind: z.literal("lag"), ledgers: z.number().int().positive(), ...match }),
   /**
-   * Answers say nothing of the server's newest ledger: those about history, as Horizon's; or also those about the
-   * ledger's state, as behind a proxy that drops what it does not know.
+   * The server's history is this many ledgers behind its core, as after a restart, and catches up evenly within
+   * `catchUpMs`; never when left out.
    */
-  z.object({ kind: z.literal("headerless"), of: z.enum(["history", "all"]).default("history"), ...match }),
+  z.object({
+    kind: z.literal("behind"),
+    ledgers: z.number().int().positive(),
+    catchUpMs: z.number().int().positive().optional(),
+    ...match,
+  }),
+  /** Answers about the ledger's state lack `Latest-Ledger`, as behind a proxy that drops what it does not know. */
+  z.object({ kind: z.literal("headerless"), ...match }),
   z.object({
     kind: z.literal("submit"),
     outcome: z.enum(["applied_504", "lost_504", "applied_bad_seq", "try_again_later"]),
@@ -64,12 +71,16 @@ export type FaultOf<K extends FaultKind> = Extract<Fault, { kind: K }>;
 /** The faults that one request met, by kind; of several of a kind the newest. */
 export class Faults {
   readonly #met = new Map<FaultKind, Fault>();
+  #behindSince = 0;
 
   constructor(
-    met: readonly Fault[],
+    met: readonly Pick<Rule, "fault" | "since">[],
     readonly random: () => number,
   ) {
-    for (const fault of met) this.#met.set(fault.kind, fault);
+    for (const { fault, since } of met) {
+      this.#met.set(fault.kind, fault);
+      if (fault.kind === "behind") this.#behindSince = since;
+    }
   }
 
   get<K extends FaultKind>(kind: K): FaultOf<K> | undefined {
@@ -77,15 +88,28 @@ export class Faults {
     return fault === undefined ? undefined : (fault as FaultOf<K>);
   }
 
-  /** Records as `repeat` and `reorder` leave them. */
+  /** How many ledgers the server's history is behind now. */
+  ledgersBehind(): number {
+    const { ledgers = 0, catchUpMs } = this.get("behind") ?? {};
+    if (catchUpMs === undefined) return ledgers;
+    const left = 1 - (performance.now() - this.#behindSince) / catchUpMs;
+    return Math.max(Math.ceil(ledgers * left), 0);
+  }
+
+  /**
+   * Records as `repeat` and `reorder` leave them. An answer that breaks off keeps its order: nothing in the half of a
+   * shuffled one would tell that an earlier record is missing, and no server does that, since its database sorts.
+   */
   disturb<T>(records: readonly T[]): T[] {
     const times = this.get("repeat")?.times ?? 1;
     const repeated = records.flatMap((record) => Array.from({ length: times }, () => record));
-    return this.get("reorder") === undefined ? repeated : shuffle(repeated, this.random);
+    const whole = this.get("truncate") === undefined && this.get("stall") === undefined;
+    return this.get("reorder") !== undefined && whole ? shuffle(repeated, this.random) : repeated;
   }
 }
 
-type Rule = { readonly id: number; readonly fault: Fault; left: number };
+/** @property since when it was added, on performance.now()'s clock */
+type Rule = { readonly id: number; readonly fault: Fault; readonly since: number; left: number };
 
 export class FaultBook {
   #rules: Rule[] = [];
@@ -105,7 +129,8 @@ export class FaultBook {
   add(asked: FaultInput): number {
     const fault = faultSchema.parse(asked);
     const id = this.#nextId++;
-    this.#rules.push({ id, fault, left: fault.count ?? Number.POSITIVE_INFINITY });
+    const left = fault.count ?? Number.POSITIVE_INFINITY;
+    this.#rules.push({ id, fault, since: performance.now(), left });
     return id;
   }
 
@@ -129,23 +154,19 @@ export class FaultBook {
 
   /** Which faults a request meets; counts go down. */
   meet(method: string, path: string, streaming: boolean): Faults {
-    const met: Fault[] = [];
+    const met: Rule[] = [];
     for (const rule of this.#rules) {
       const { fault } = rule;
       if (!applies(fault.kind, method, path, streaming)) continue;
-      if (fault.kind === "headerless" && fault.of === "history" && STATE.test(path)) continue;
       if (!path.startsWith(fault.path) || (fault.method ?? method) !== method) continue;
       if (fault.probability < 1 && this.#random() >= fault.probability) continue;
       rule.left -= 1;
-      met.push(fault);
+      met.push(rule);
     }
     this.#rules = this.#rules.filter((rule) => rule.left > 0);
     return new Faults(met, this.#random);
   }
 }
-
-/** Answered from the ledger's state (Horizon's StateMiddleware), not from history: an account, and its data. */
-const STATE = /^\/accounts\/[^/]+(\/data\/[^/]+)?$/;
 
 /** Whether a kind means anything to a request; else its count would be used up by requests it can't touch. */
 function applies(kind: FaultKind, method: string, path: string, streaming: boolean): boolean {
@@ -156,10 +177,11 @@ function applies(kind: FaultKind, method: string, path: string, streaming: boole
     case "sse_error":
       return streaming;
     case "truncate":
+    case "stall":
       return !streaming;
     case "repeat":
     case "reorder":
-    case "lag":
+    case "behind":
     case "headerless":
       return method === "GET";
     case "status":

@@ -119,15 +119,20 @@ export class SandboxNetwork {
     if (transaction !== undefined) return { kind: "known", envelope, transaction };
     const waiting = this.#queue.find(envelope.hash);
     if (waiting !== undefined) return { kind: "duplicate", envelope, queued: waiting };
-    const verdict = checkTransaction(envelope, {
+    const verdict = this.judge(envelope, verifySignatures);
+    if (verdict !== null) return { kind: "refused", envelope, verdict };
+    return { kind: "queued", envelope, queued: this.#queue.add(envelope, null) };
+  }
+
+  /** Why the next ledger would not take the envelope, or null; whatever is known of it already. */
+  judge(envelope: Envelope, verifySignatures = true): Verdict | null {
+    return checkTransaction(envelope, {
       accounts: this.accounts,
       ledger: this.#last.sequence + 1,
       closeTime: this.#nextCloseTime(),
       sequenceOf: (entry) => this.#queue.sequenceOf(entry),
       verifySignatures,
     });
-    if (verdict !== null) return { kind: "refused", envelope, verdict };
-    return { kind: "queued", envelope, queued: this.#queue.add(envelope, null) };
   }
 
   /**

@@ -103,6 +103,8 @@ export const TRANSACTION_CODES = {
   tx_not_supported: -12,
   tx_fee_bump_inner_failed: -13,
   tx_bad_min_seq_age_or_gap: -15,
+  tx_malformed: -16,
+  tx_soroban_invalid: -17,
 } as const;
 
 export type TransactionCode = keyof typeof TRANSACTION_CODES;

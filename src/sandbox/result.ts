@@ -1,4 +1,5 @@
 import { xdr } from "@stellar/stellar-sdk";
+import { BASE_FEE } from "./ledger-state.js";
 import {
   type OperationCode,
   operationCodeNumber,
@@ -49,7 +50,8 @@ export function resultXdr(verdict: Verdict, innerHash: Uint8Array | null): strin
           code: TRANSACTION_CODES[outerCode(verdict)],
           innerResultPair: {
             transactionHash: innerHash,
-            result: { feeCharged: 0n, result: body, ext: { v: 0 } },
+            // A fee bump counts as one operation more than what is in it.
+            result: { feeCharged: verdict.feeCharged - BASE_FEE, result: body, ext: { v: 0 } },
           },
         };
   // The wire type is a union over every code; the tables above are what proves that ours fit it.

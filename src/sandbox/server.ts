@@ -8,6 +8,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { FaultBook } from "./faults.js";
+import { RateLimit } from "./http/rate-limit.js";
 import { respond } from "./http/respond.js";
 import { type NetworkOptions, SandboxNetwork } from "./network.js";
 
@@ -18,6 +19,16 @@ export type SandboxOptions = NetworkOptions & {
   readonly seed?: number;
   /** After how many milliseconds a stream is cut, 55,000 as Horizon does. */
   readonly streamMs?: number;
+  /** What a client may ask an hour, 3,600 as Horizon's default; 0 is no limit. */
+  readonly requestsPerHour?: number;
+  /** How many more than one request a client may send at once, 100 as Horizon's default. */
+  readonly burst?: number;
+  /** After how many milliseconds a stream looks for new ledgers again, 5,000 as Horizon does. */
+  readonly lookMs?: number;
+  /** For how many milliseconds `/` knows the same newest ledger, 1,000 as Horizon does. */
+  readonly rootCacheMs?: number;
+  /** Whether transactions carry `result_meta_xdr`, as Horizon's do by default; false saves its cost. */
+  readonly resultMeta?: boolean;
   /** How long POST /transactions waits for its ledger before 504, 30,000 by default. */
   readonly submitTimeoutMs?: number;
 };
@@ -39,7 +50,15 @@ export type Sandbox = {
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const network = new SandboxNetwork(options);
   const faults = new FaultBook(options.seed);
-  const http = { streamMs: options.streamMs ?? 55_000, submitTimeoutMs: options.submitTimeoutMs ?? 30_000 };
+  const { requestsPerHour = 3600, burst = 100, rootCacheMs = 1000 } = options;
+  const http = {
+    limit: new RateLimit({ requestsPerHour, burst }),
+    lookMs: options.lookMs ?? 5_000,
+    streamMs: options.streamMs ?? 55_000,
+    submitTimeoutMs: options.submitTimeoutMs ?? 30_000,
+    resultMeta: options.resultMeta ?? true,
+    rootLatest: cachedFor(rootCacheMs, () => network.latest.sequence),
+  };
   const server = createServer((request, response) => {
     void respond(network, faults, http, request, response);
   });
@@ -63,5 +82,15 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         server.closeAllConnections();
       });
     },
+  };
+}
+
+/** What `read` said last, for `ms` after it said so. */
+function cachedFor<T>(ms: number, read: () => T): () => T {
+  let known: { readonly value: T; readonly at: number } | null = null;
+  return () => {
+    const now = performance.now();
+    if (known === null || now - known.at >= ms) known = { value: read(), at: now };
+    return known.value;
   };
 }

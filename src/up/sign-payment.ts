@@ -1,4 +1,5 @@
-import { BASE_FEE, Horizon, Keypair, type Memo, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
+import { BASE_FEE, Keypair, type Memo, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
+import { CustomerServers } from "../sandbox/customer-servers.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
@@ -29,7 +30,7 @@ export async function signPayment(
   const payer = secret === null ? Keypair.random() : Keypair.fromSecret(secret);
   const paid = sdkAsset(asset);
   if (secret === null) await fill(payer, asset, network);
-  const server = new Horizon.Server(network.horizonUrl, { allowHttp: true });
+  const server = new CustomerServers(network.horizonUrl).of(payer.publicKey());
   const builder = new TransactionBuilder(await server.loadAccount(payer.publicKey()), {
     fee: BASE_FEE,
     networkPassphrase: network.passphrase,

@@ -2,7 +2,6 @@ import {
   Account,
   Asset,
   BASE_FEE,
-  Horizon,
   type Keypair,
   Memo,
   MuxedAccount,
@@ -10,6 +9,7 @@ import {
   TransactionBuilder,
   type xdr,
 } from "@stellar/stellar-sdk";
+import { CustomerServers } from "../../src/sandbox/customer-servers.js";
 import { submitUntilKnown } from "../../src/sandbox/customer-submission.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import type { MemoKey } from "../../src/stellar/memo.js";
@@ -24,7 +24,7 @@ export const MORE_THAN_ANYBODY_HAS = "900000";
 
 /** Customers with real keys, who send real transactions through the Horizon that faults disturb. */
 export class Payer {
-  readonly #server: Horizon.Server;
+  readonly #servers: CustomerServers;
   /** Per customer, the end of its line: sequence numbers never race. */
   readonly #lines = new Map<string, Promise<unknown>>();
   #next = 0;
@@ -35,7 +35,7 @@ export class Payer {
     readonly customers: readonly Keypair[],
     readonly ledger: DriverLedger,
   ) {
-    this.#server = new Horizon.Server(horizonUrl, { allowHttp: true });
+    this.#servers = new CustomerServers(horizonUrl);
   }
 
   /**
@@ -64,7 +64,7 @@ export class Payer {
     { validS = VALID_S, before }: SendOptions,
   ): Promise<void> {
     try {
-      const source = await this.#server.loadAccount(customer.publicKey());
+      const source = await this.#servers.of(customer.publicKey()).loadAccount(customer.publicKey());
       const builder = new TransactionBuilder(source, { fee: BASE_FEE, networkPassphrase: this.passphrase });
       for (const operation of operations) builder.addOperation(operation);
       if (memoKey !== null) builder.addMemo(referenceOf(memoKey).memo ?? Memo.none());
@@ -75,7 +75,7 @@ export class Payer {
       this.ledger.sent(hash, memoKey);
       const maxTime = new Date(Number(transaction.timeBounds?.maxTime) * 1000);
       if (before !== undefined && !(await before(hash as TransactionHash, maxTime))) return;
-      await submitUntilKnown(this.#server, transaction);
+      await submitUntilKnown(this.#servers.of(customer.publicKey()), transaction);
     } catch {
       // Refused, failed on purpose, or in the way of a fault.
     }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { freePort } from "../../src/machine/free-port.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import { paceArguments, paceOf } from "../../src/sandbox/pace.js";
 import type { PostgresKind } from "../support/backends/postgres.js";
 import { RedisCluster } from "../support/backends/redis-cluster.js";
 import { Dice } from "./dice.js";
@@ -88,7 +89,7 @@ export async function openWorld(
   const network = new Member({
     title: "sandbox",
     role: "sandbox",
-    args: ["--port", String(port), "--interval", String(LEDGER_MS)],
+    args: ["--port", String(port), ...paceArguments(LEDGER_MS)],
     env: { LOG_LEVEL: "warn", LOG_FORMAT: "json" },
   });
   ends.push(() => network.end());
@@ -143,6 +144,7 @@ async function specs(
         DATABASE_URL: own.postgres.url,
         ...redisEnvironment(redis, own.redis.url, links.locks),
         HORIZON_URL: own.horizon.url,
+        HORIZON_REQUESTS_PER_HOUR: String(paceOf(LEDGER_MS).requestsPerHour),
         NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
         ADMIN_KEY: adminKey,
         PORT: String(apiPort),

@@ -105,7 +105,7 @@ const HORIZON_FAULTS: Readonly<Record<string, HorizonFault>> = {
   rate_limit: { kind: "status", status: 429 },
   truncate: { kind: "truncate" },
   late: { kind: "delay", ms: 300 },
-  lag: { kind: "lag", ledgers: 2 },
+  behind: { kind: "behind", ledgers: 2 },
   headerless: { kind: "headerless" },
 };
 

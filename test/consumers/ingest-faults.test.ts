@@ -45,7 +45,6 @@ for (const mode of ["optional", "off"] as const)
     });
 
     it("a server that does not say how far it is: time goes on all the same, and the watermark by proof alone", async () => {
-      spine.stage.sandbox.faults.add({ kind: "headerless" });
       const { dataSource } = spine.database;
       const { watermark: before } = await spine.watermark();
       spine.ingest();
@@ -109,7 +108,10 @@ for (const mode of ["optional", "off"] as const)
       ],
       ["streams that say nothing", [{ kind: "sse_silent" }]],
       ["streams that report an error", [{ kind: "sse_error" }]],
-      ["a server that lags, and one that does not, in turn", [{ kind: "lag", ledgers: 3, probability: 0.5 }]],
+      [
+        "a server that lags, and one that does not, in turn",
+        [{ kind: "behind", ledgers: 3, probability: 0.5 }],
+      ],
     ];
     for (const [name, rules] of faults) {
       it(`G3: Horizon with ${name}: no gap, nothing twice`, async () => {

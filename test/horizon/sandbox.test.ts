@@ -140,11 +140,11 @@ describe("against the sandbox network", () => {
       { kind: "status", status: 503, type: "stale_history", probability: 0.3 },
       { kind: "status", status: 504, probability: 0.3 },
     ],
-    "a lagging server behind the balancer": [{ kind: "lag", ledgers: 6, probability: 0.5 }],
+    "a lagging server behind the balancer": [{ kind: "behind", ledgers: 6, probability: 0.5 }],
     "all of them": [
       { kind: "truncate", probability: 0.3 },
       { kind: "repeat", times: 2, probability: 0.5 },
-      { kind: "lag", ledgers: 9, probability: 0.4 },
+      { kind: "behind", ledgers: 9, probability: 0.4 },
       { kind: "status", status: 502, probability: 0.2 },
     ],
   };

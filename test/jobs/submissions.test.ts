@@ -168,7 +168,7 @@ describe("transactions that wallets have handed in", () => {
       { kind: "status", status: 503 },
       { kind: "truncate" },
       { kind: "status", status: 429 },
-      { kind: "lag", ledgers: 2 },
+      { kind: "behind", ledgers: 2 },
     ];
     for (const rule of rules) {
       const id = fault(rule);

@@ -234,7 +234,7 @@ describe("recovery of sessions and payments that contradict each other", () => {
       const session = await one();
       await flip(session);
       pay(session);
-      spine.stage.sandbox.faults.add({ kind: "lag", ledgers: 1, path: "/accounts" });
+      spine.stage.sandbox.faults.add({ kind: "behind", ledgers: 1, path: "/accounts" });
       const { findings, waiting } = await recoverOn(spine);
       expect([findings, waiting]).to.deep.equal([[], 1]);
     });

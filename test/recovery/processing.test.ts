@@ -136,7 +136,6 @@ describe("recovery of sessions in processing", () => {
   });
 
   it("not found by a server that does not say how far it is: rolls back only what is older than any lag", async () => {
-    fault({ kind: "headerless" });
     const { session: old } = await submittedFor(PAST);
     const { session: recent } = await submittedFor(new Date(Date.now() - 100_000));
     spine.stage.network.closeLedger();
@@ -203,7 +202,7 @@ describe("recovery of sessions in processing", () => {
     const { session, transaction } = await submittedFor(new Date(Date.now() + 1_000));
     spine.stage.apply(transaction);
     // It applied; this server has not got there, and the ledgers it has closed before the bound.
-    fault({ kind: "lag", ledgers: 1 });
+    fault({ kind: "behind", ledgers: 1 });
     const { findings: found, waiting } = await recoverOn(spine);
     expect([found, waiting]).to.deep.equal([[], 1]);
     expect((await stateOf(session)).status).to.equal("processing");
@@ -213,7 +212,7 @@ describe("recovery of sessions in processing", () => {
     const { session, transaction } = await submittedFor(PAST);
     void transaction;
     spine.stage.network.closeLedger();
-    fault({ kind: "lag", ledgers: 1, path: "/transactions" });
+    fault({ kind: "behind", ledgers: 1, path: "/transactions" });
     const { findings: found, waiting } = await recoverOn(spine);
     expect([found, waiting]).to.deep.equal([[], 1]);
     expect((await stateOf(session)).status).to.equal("processing");

@@ -7,7 +7,7 @@ describe("sandbox: faults", () => {
   it("answer with the status that was asked for, as often as was asked, and never on /sandbox", async () => {
     await using stage = await Stage.open();
     const cases: [FaultInput, number, string][] = [
-      [{ kind: "status", status: 429, reset: 7 }, 429, "rate_limit_exceeded"],
+      [{ kind: "status", status: 429, retryAfter: 7 }, 429, "rate_limit_exceeded"],
       [{ kind: "status", status: 500 }, 500, "server_error"],
       [{ kind: "status", status: 502 }, 502, "bad_gateway"],
       [{ kind: "status", status: 503, type: "stale_history" }, 503, "stale_history"],
@@ -29,7 +29,7 @@ describe("sandbox: faults", () => {
         status,
         `https://stellar.org/horizon-errors/${type}`,
       ]);
-      if (status === 429) expect(met.headers.get("x-ratelimit-reset")).to.equal("7");
+      if (status === 429) expect(met.headers.get("retry-after")).to.equal("7");
       expect((await stage.json("/payments")).status, "used up").to.equal(200);
     }
     await stage.post("/sandbox/faults", { action: "add", fault: { kind: "status", status: 500 } });
@@ -62,19 +62,75 @@ describe("sandbox: faults", () => {
     expect(error).to.be.instanceOf(SyntaxError);
   });
 
-  it("lag: root, header, pages and lookups show the same older ledger", async () => {
+  it("behind: root, header, pages and lookups show the same older ledger, and the core the newest", async () => {
     await using stage = await Stage.open();
     const [alice, bob] = [stage.account(), stage.account()];
     const paid = stage.apply(stage.payment(alice, bob, "1"));
-    stage.sandbox.faults.add({ kind: "lag", ledgers: 2 });
+    stage.sandbox.faults.add({ kind: "behind", ledgers: 2 });
     const root = await stage.json("/");
     expect(root.body.history_latest_ledger).to.equal(paid.ledger - 2);
     expect(root.body.core_latest_ledger).to.equal(paid.ledger);
     const page = await stage.json(`/accounts/${bob.publicKey()}/payments`);
-    expect(page.headers.get("latest-ledger")).to.equal(String(paid.ledger - 2));
+    const { headers } = await stage.json(`/accounts/${bob.publicKey()}`);
+    expect(headers.get("latest-ledger")).to.equal(String(paid.ledger - 2));
     expect(page.body._embedded.records).to.deep.equal([]);
     expect((await stage.json(`/transactions/${paid.hash}`)).status).to.equal(404);
     expect((await stage.json(`/ledgers/${paid.ledger}`)).status).to.equal(404);
+  });
+
+  it("behind: catches up ledger by ledger, as a server that was started again", async () => {
+    await using stage = await Stage.open();
+    for (let i = 0; i < 6; i++) stage.account();
+    const { sequence } = stage.network.latest;
+    stage.sandbox.faults.add({ kind: "behind", ledgers: 5, catchUpMs: 400 });
+    const seen: number[] = [];
+    while (seen.at(-1) !== sequence) {
+      const { body } = await stage.json("/");
+      expect(body.core_latest_ledger).to.equal(sequence);
+      expect(body.ingest_latest_ledger).to.equal(body.history_latest_ledger);
+      seen.push(body.history_latest_ledger);
+    }
+    expect(seen[0]).to.be.lessThan(sequence);
+    expect(seen, "never back").to.deep.equal(seen.toSorted());
+    expect((await stage.json("/payments")).body._embedded.records).to.have.length(6);
+  });
+
+  it("stall: the body stops in the middle, compressed or not, until the connection is cut", async () => {
+    await using stage = await Stage.open({ streamMs: 100 });
+    for (let i = 0; i < 5; i++) stage.account();
+    stage.sandbox.faults.add({ kind: "stall", path: "/payments" });
+    for (const encoding of ["identity", "gzip"]) {
+      const headers = { "accept-encoding": encoding };
+      const { status, body } = await fetch(`${stage.sandbox.url}/payments`, { headers });
+      expect(status).to.equal(200);
+      let text = "";
+      let failure: unknown = null;
+      try {
+        for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) text += chunk;
+      } catch (error) {
+        failure = error;
+      }
+      expect(failure, "it never ended").to.be.instanceOf(Error);
+      expect(text).to.match(/^\{\s+"_links"/);
+      expect(text.split('"paging_token"')).to.have.length.within(2, 5);
+    }
+  });
+
+  it("leave the order of an answer that breaks off: half of a shuffled one would hide a record", async () => {
+    await using stage = await Stage.open({ streamMs: 50 });
+    for (let i = 0; i < 8; i++) stage.account();
+    const ids = (text: string) => [...text.matchAll(/"paging_token":\s*"(\d+)"/g)].map(([, id]) => id);
+    const whole = ids(JSON.stringify((await stage.json("/payments")).body));
+    stage.sandbox.faults.add({ kind: "reorder" });
+    stage.sandbox.faults.add({ kind: "truncate", bytes: 3500 });
+    for (const encoding of ["identity", "gzip"]) {
+      const response = await fetch(`${stage.sandbox.url}/payments`, {
+        headers: { "accept-encoding": encoding },
+      });
+      const cut = ids(await response.text());
+      expect(cut).to.have.length.within(1, 7);
+      expect(cut).to.deep.equal(whole.slice(0, cut.length));
+    }
   });
 
   it("repeat and shuffle the records of pages, with links that stay true", async () => {

@@ -204,14 +204,22 @@ describe("sandbox: feeds", () => {
     }
   });
 
-  it("tells how far it is, on the root and on every page", async () => {
+  it("tells how far it is, on the root and with answers about the ledger's state alone", async () => {
     await using stage = await Stage.open();
-    stage.account();
+    const account = stage.account().publicKey();
     const { body } = await stage.json("/");
     expect(body.history_latest_ledger).to.equal(60_000_001);
     expect(body.history_elder_ledger).to.equal(60_000_000);
     expect(body.network_passphrase).to.equal("Paidonce Sandbox Network ; 2026");
-    expect((await stage.json("/payments")).headers.get("latest-ledger")).to.equal("60000001");
+    const latestLedger = async (path: string) => (await stage.json(path)).headers.get("latest-ledger");
+    for (const path of [`/accounts/${account}`, `/accounts/${Keypair.random().publicKey()}`]) {
+      expect(await latestLedger(path), path).to.equal("60000001");
+    }
+    expect(await latestLedger(`/accounts/${account}/data/none`)).to.equal("60000001");
+    const history = ["/", "/payments", "/operations", "/transactions", "/ledgers", "/fee_stats"];
+    for (const path of [...history, `/accounts/${account}/payments`, `/transactions/${"0".repeat(64)}`]) {
+      expect(await latestLedger(path), path).to.equal(null);
+    }
     const [ledger] = (await stage.server.ledgers().order("desc").limit(1).call()).records;
     expect(ledger?.sequence).to.equal(60_000_001);
     expect((await stage.server.feeStats()).last_ledger_base_fee).to.equal("100");

@@ -1,11 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { Asset, Memo, Operation } from "@stellar/stellar-sdk";
 import { expect } from "chai";
+import { readFixture } from "../support/fixtures.js";
 import { type Json, Stage } from "./stage.js";
-
-/** Real records, kept beside the checkout rather than in it. */
-const FIXTURES = resolve("..", "shared", "fixtures");
 
 /** Fields that a real record may lack or carry by its content, not by its shape. */
 const BY_CONTENT = [
@@ -23,12 +19,7 @@ const GREW_SINCE = ["fee_account", "_links.transaction"];
 const UNQUOTED = ["fee_charged", "max_fee"];
 
 describe("sandbox: records against real ones, field by field", function () {
-  if (!existsSync(FIXTURES)) {
-    it(`skipped: no ${FIXTURES}`);
-    return;
-  }
-  const read = (name: string): Json[] =>
-    JSON.parse(readFileSync(resolve(FIXTURES, name), "utf8")).map(({ record }: Json) => record);
+  const read = (name: string): Json[] => readFixture(name).map(({ record }: Json) => record);
   this.timeout(10_000);
 
   it("operations", async () => {

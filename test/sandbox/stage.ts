@@ -24,6 +24,12 @@ export type BuildOptions = {
 };
 
 /**
+ * Ledgers that close when a test says so have no rhythm: hundreds can close in a second, and a limit of requests in an
+ * hour or a stream's five seconds would measure the test, not what it is about. What is about them asks for them.
+ */
+const OUT_OF_TIME: SandboxOptions = { ledgerMs: 0, requestsPerHour: 0, rootCacheMs: 0, lookMs: 20 };
+
+/**
  * A sandbox and the real SDK pointed at it. Ledgers close only when a test says so, unless it asks for
  * `ledgerMs`: then submissions through HTTP find their ledger by themselves.
  */
@@ -35,7 +41,7 @@ export class Stage implements AsyncDisposable {
   }
 
   static async open(options: SandboxOptions = {}): Promise<Stage> {
-    return new Stage(await startSandbox({ ledgerMs: 0, ...options }));
+    return new Stage(await startSandbox({ ...OUT_OF_TIME, ...options }));
   }
 
   get network() {

@@ -62,6 +62,32 @@ describe("sandbox: streams", () => {
     expect(await read(stage, "/payments")).to.match(/event: close\ndata: "byebye"\n\n$/);
   });
 
+  it("tell of a ledger only when the server looks, not when the ledger closes", async () => {
+    await using stage = await Stage.open({ lookMs: 60_000, streamMs: 200 });
+    const text = await read(stage, "/payments", {}, () => stage.account());
+    expect(text).to.match(/^retry: 1000\nevent: open/);
+    expect(text).to.match(/event: close\ndata: "byebye"\n\n$/);
+    expect(text, "the next look is a minute away").to.not.contain("id: ");
+    expect((await stage.server.payments().call()).records).to.have.length(1);
+  });
+
+  it("cost a request for each look, and end with an error when none is left", async () => {
+    await using stage = await Stage.open({ requestsPerHour: 1, burst: 5, lookMs: 10 });
+    const before = await stage.json("/");
+    expect(before.headers.get("x-ratelimit-remaining")).to.equal("5");
+    const text = await read(stage, "/payments?cursor=now");
+    // Of the six: `/`, the request of the stream, and four looks; the fifth found nothing left.
+    expect(text).to.match(/^retry: 1000\nevent: open\ndata: "hello"\n\nevent: error\ndata: \{.*\}\n\n$/);
+    const [, data = ""] = /event: error\ndata: (.*)\n/.exec(text) ?? [];
+    expect(JSON.parse(data)).to.include({
+      type: "https://stellar.org/horizon-errors/rate_limit_exceeded",
+      status: 429,
+    });
+    expect((await stage.json("/")).status).to.equal(429);
+    const other = { "x-forwarded-for": "127.0.1.1" };
+    expect((await stage.json("/", { headers: other })).status, "another client").to.equal(200);
+  });
+
   it("answer an ordinary problem when they can't begin", async () => {
     await using stage = await Stage.open();
     const headers = { accept: "text/event-stream" };

@@ -3,11 +3,12 @@ import {
   Account,
   BASE_FEE,
   type FeeBumpTransaction,
-  Horizon,
+  type Horizon,
   type Keypair,
   type Transaction,
   TransactionBuilder,
 } from "@stellar/stellar-sdk";
+import { CustomerServers } from "../../src/sandbox/customer-servers.js";
 import { submitUntilKnown } from "../../src/sandbox/customer-submission.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { formatStroops, type Stroops } from "../../src/stellar/stroops.js";
@@ -34,7 +35,7 @@ export type Signed = {
 
 /** Accounts that sign one transaction at a time, so that their numbers never race unless an order says so. */
 export class Payers {
-  readonly #server: Horizon.Server;
+  readonly #servers: CustomerServers;
   readonly #free: Keypair[];
   readonly #waiting: ((payer: Keypair) => void)[] = [];
   /** Which order a transaction pays, by its hash and those of its fee bumps. */
@@ -45,7 +46,7 @@ export class Payers {
     payers: readonly Keypair[],
     readonly stranger: Keypair,
   ) {
-    this.#server = new Horizon.Server(horizonUrl, { allowHttp: true });
+    this.#servers = new CustomerServers(horizonUrl);
     this.#free = [...payers];
   }
 
@@ -78,7 +79,7 @@ export class Payers {
 
   /** Sends it until its outcome is known, as its payer does. Never throws. */
   async send({ transaction }: Signed): Promise<void> {
-    await submitUntilKnown(this.#server, transaction).catch(() => undefined);
+    await submitUntilKnown(this.#servers.of(transaction.source), transaction).catch(() => undefined);
   }
 
   /** Wraps it in a fee bump of somebody else's, and sends that. Never throws. */
@@ -91,7 +92,7 @@ export class Payers {
     );
     bump.sign(this.stranger);
     this.#note(bump, reference);
-    await submitUntilKnown(this.#server, bump).catch(() => undefined);
+    await submitUntilKnown(this.#servers.of(transaction.source), bump).catch(() => undefined);
   }
 
   #note(transaction: Transaction | FeeBumpTransaction, reference: string): void {
@@ -101,7 +102,7 @@ export class Payers {
   async #load(account: string): Promise<Horizon.AccountResponse> {
     for (;;) {
       try {
-        return await this.#server.loadAccount(account);
+        return await this.#servers.of(account).loadAccount(account);
       } catch {
         // In the way of a fault.
         await sleep(BETWEEN_TRIES_MS);

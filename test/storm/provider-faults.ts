@@ -37,8 +37,8 @@ const HORIZON: Readonly<Record<string, HorizonFault>> = {
   "Horizon: try again later": { kind: "submit", outcome: "try_again_later", probability: 0.05 },
   "Horizon: 503": { kind: "status", status: 503, probability: 0.01 },
   "Horizon: 500": { kind: "status", status: 500, path: "/transactions", probability: 0.01 },
-  "Horizon: 429": { kind: "status", status: 429, reset: 1, path: "/transactions", probability: 0.01 },
-  "Horizon: lags three ledgers behind": { kind: "lag", ledgers: 3, probability: 0.05 },
+  "Horizon: 429": { kind: "status", status: 429, retryAfter: 1, path: "/transactions", probability: 0.01 },
+  "Horizon: lags three ledgers behind": { kind: "behind", ledgers: 3, probability: 0.05 },
   "Horizon: half an answer": { kind: "truncate", probability: 0.01 },
   "Horizon: slow": { kind: "delay", ms: 800, probability: 0.02 },
 };

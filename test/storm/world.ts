@@ -12,6 +12,7 @@ import { issueKey } from "../../src/http/issue-key.js";
 import { freePort } from "../../src/machine/free-port.js";
 import { Customers } from "../../src/sandbox/customers.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import { paceArguments, paceOf } from "../../src/sandbox/pace.js";
 import { watchAccount } from "../../src/settlement/watch-account.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
@@ -80,7 +81,7 @@ export async function openStorm(seed: number, payers: number, ends: Ends): Promi
   const network = new Member({
     title: "sandbox",
     role: "sandbox",
-    args: ["--port", String(port), "--interval", String(LEDGER_MS)],
+    args: ["--port", String(port), ...paceArguments(LEDGER_MS)],
     env: { LOG_LEVEL: "warn", LOG_FORMAT: "json" },
   });
   ends.push(() => network.end());
@@ -109,6 +110,7 @@ export async function openStorm(seed: number, payers: number, ends: Ends): Promi
       REDIS_URL: aloneOf({ servers }).url,
       LOCK_REDIS_URLS: servers.locks.map(({ url }) => url).join(),
       HORIZON_URL: sandbox.url,
+      HORIZON_REQUESTS_PER_HOUR: String(paceOf(LEDGER_MS).requestsPerHour),
       NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
       CHARGE_TIMEOUT_SECONDS: String(CHARGE_TIMEOUT_SECONDS),
       STRIPE_API_URL: stripe.url,

@@ -11,6 +11,7 @@ import { ledgerRecord } from "../records/ledger-record.js";
 import { operationRecord } from "../records/operation-record.js";
 import { transactionRecord } from "../records/transaction-record.js";
 import { type Answer, type Context, collection } from "./context.js";
+import type { Row } from "./paging.js";
 import { badRequest, beforeHistory, notFound } from "./problem.js";
 
 type Kind = keyof AccountFeeds;
@@ -62,8 +63,15 @@ export function transactionFeed(kind: "operations" | "payments"): (context: Cont
 /** /ledgers. */
 export function ledgers(context: Context): Answer {
   return collection((range) =>
-    context.network.history.ledgers.page(range).map((ledger) => ledgerRecord(ledger, context.base)),
+    context.network.history.ledgers
+      .page(range)
+      .map((ledger) => row(ledger, () => ledgerRecord(ledger, context.base))),
   );
+}
+
+/** /claimable_balances: the sandbox makes none. */
+export function claimableBalances(): Answer {
+  return collection(() => []);
 }
 
 /** @throws Problem 400 when it is no account id */
@@ -98,21 +106,27 @@ function listing(
   withFailed: boolean,
   narrow: (range: Range) => Range = (range) => range,
 ): Answer {
-  const { base } = context;
+  const { records } = context;
   if (kind === "transactions") {
     const accept = (transaction: HistoryTransaction) => withFailed || transaction.successful;
     return collection((range) =>
       feeds.transactions
         .page(narrow(range), accept)
-        .map((transaction) => transactionRecord(transaction, base)),
+        .map((transaction) => row(transaction, () => transactionRecord(transaction, records))),
     );
   }
   const joined = joinsTransactions(context);
   const accept = ({ transaction }: HistoryOperation) => withFailed || transaction.successful;
   const source: Feed<HistoryOperation> = feeds[kind];
   return collection((range) =>
-    source.page(narrow(range), accept).map((operation) => operationRecord(operation, base, joined)),
+    source
+      .page(narrow(range), accept)
+      .map((operation) => row(operation, () => operationRecord(operation, records, joined))),
   );
+}
+
+function row({ id }: { readonly id: bigint }, record: Row["record"]): Row {
+  return { token: id.toString(), record };
 }
 
 export function joinsTransactions({ url }: Context): boolean {

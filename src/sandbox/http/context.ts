@@ -2,7 +2,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { FaultBook, Faults } from "../faults.js";
 import type { View } from "../history.js";
 import type { SandboxNetwork } from "../network.js";
+import type { RecordOptions } from "../records/record-options.js";
 import type { Collection } from "./paging.js";
+import type { RateLimit } from "./rate-limit.js";
 
 /** One request, with all that a route needs. */
 export type Context = {
@@ -14,6 +16,9 @@ export type Context = {
   readonly url: URL;
   /** `http://host:port` as the client called us: what links begin with. */
   readonly base: string;
+  readonly records: RecordOptions;
+  /** Whose rate limit the request counts against. */
+  readonly client: string;
   /** What stood in the path's `:name` places. */
   readonly params: readonly string[];
   readonly faults: Faults;
@@ -23,6 +28,12 @@ export type Context = {
 };
 
 export type HttpOptions = {
+  readonly limit: RateLimit;
+  /** How often a stream looks for new ledgers, 5 s as Horizon's sse-update-frequency. */
+  readonly lookMs: number;
+  readonly resultMeta: boolean;
+  /** The newest ledger as `/` knows it: up to a moment old. */
+  readonly rootLatest: () => number;
   /** After how long a stream is cut, 55 s as Horizon's connection-timeout. */
   readonly streamMs: number;
   /** How long POST /transactions waits for a ledger. */

@@ -7,9 +7,12 @@ import { badRequest, beforeHistory } from "./problem.js";
 const MAX_CURSOR = 2n ** 63n - 1n;
 const MAX_LIMIT = 200;
 
-/** Records after a cursor, with a `paging_token` each; what pages and streams are both made of. */
+/** A record with its `paging_token`. Made when it is written: with its transaction it can be 100 kB. */
+export type Row = { readonly token: string; readonly record: () => JsonObject };
+
+/** Records after a cursor; what pages and streams are both made of. */
 export type Collection = {
-  readonly read: (range: Range) => JsonObject[];
+  readonly read: (range: Range) => Row[];
   /** How a cursor reads; TOIDs unless the collection has its own form. */
   readonly parseCursor?: (text: string) => bigint | null;
 };
@@ -25,9 +28,10 @@ export function pageQuery(params: URLSearchParams, lastEventId?: string): PageQu
   const text = params.get("limit") || "10";
   const limit = /^-?\d{1,18}$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isNaN(limit)) throw badRequest("limit", "unparseable value");
-  if (limit <= 0) throw badRequest("limit", `limit ${limit} is not positive: it must be positive`);
-  if (limit > MAX_LIMIT)
-    throw badRequest("limit", `limit ${limit} is greater than limit max of ${MAX_LIMIT}`);
+  if (limit <= 0) throw badRequest("limit", "invalid limit: non-positive value provided");
+  if (limit > MAX_LIMIT) {
+    throw badRequest("limit", `invalid limit: value provided that is over limit max of ${MAX_LIMIT}`);
+  }
   return { cursor: lastEventId || params.get("cursor") || "", order, limit };
 }
 
@@ -43,6 +47,9 @@ export function rangeOf(query: PageQuery, view: View, collection: Collection): R
     order: query.order,
     limit: query.limit,
   };
+  if (/^-\d{1,18}$/.test(query.cursor)) {
+    throw badRequest("cursor", `the cursor ${query.cursor} is a negative number: `);
+  }
   if (query.cursor === "now") return { ...bounds, cursor: bounds.ceiling };
   if (query.cursor === "") return { ...bounds, cursor: query.order === "asc" ? 0n : MAX_CURSOR };
   const cursor = (collection.parseCursor ?? parseToid)(query.cursor);
@@ -57,23 +64,23 @@ function parseToid(text: string): bigint | null {
   return /^\d{1,19}$/.test(text) && BigInt(text) <= MAX_CURSOR ? BigInt(text) : null;
 }
 
-/** A page in HAL, with links as Horizon's hal.Page builds them: the query as asked, cursor and order replaced. */
-export function pageDocument(records: readonly JsonObject[], query: PageQuery, url: URL): JsonObject {
-  const href = (cursor: string, order: Order) => {
+/**
+ * Links of a page as Horizon's hal.Page builds them: the query as asked, cursor and order replaced, by name.
+ * @param cursor where the page was asked from; what `now` meant
+ */
+export function pageLinks(rows: readonly Row[], cursor: string, query: PageQuery, url: URL): JsonObject {
+  const href = (from: string, order: Order) => {
     const link = new URL(url);
-    link.searchParams.set("cursor", cursor);
+    link.searchParams.set("cursor", from);
     link.searchParams.set("limit", query.limit.toString());
     link.searchParams.set("order", order);
+    link.searchParams.sort();
     return { href: link.toString() };
   };
-  const token = (record: JsonObject | undefined) => String(record?.paging_token ?? query.cursor);
   const reverse = query.order === "asc" ? "desc" : "asc";
   return {
-    _links: {
-      self: href(query.cursor, query.order),
-      next: href(token(records.at(-1)), query.order),
-      prev: href(token(records[0]), reverse),
-    },
-    _embedded: { records },
+    self: href(cursor, query.order),
+    next: href(rows.at(-1)?.token ?? cursor, query.order),
+    prev: href(rows[0]?.token ?? cursor, reverse),
   };
 }

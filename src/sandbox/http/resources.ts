@@ -11,9 +11,11 @@ import { accountParam, joinsTransactions, ledgerParam, visibleTransaction } from
 import { type Answer, type Context, collection, document } from "./context.js";
 import { badRequest, beforeHistory, notFound } from "./problem.js";
 
-/** `GET /`: how far this server is, and which network it serves. */
-export function root({ network, base, view }: Context): Answer {
-  const { latest, elder } = view();
+/** `GET /`: how far this server was a moment ago, its history and its core, and which network it serves. */
+export function root({ network, base, options, faults }: Context): Answer {
+  const core = options.rootLatest();
+  const { elder } = network.history;
+  const latest = Math.max(core - faults.ledgersBehind(), elder);
   const newest = network.history.ledger(latest);
   return document({
     _links: {
@@ -31,7 +33,7 @@ export function root({ network, base, view }: Context): Answer {
     history_latest_ledger: latest,
     history_latest_ledger_closed_at: timeText(newest?.closedAt ?? network.latest.closedAt),
     history_elder_ledger: elder,
-    core_latest_ledger: network.latest.sequence,
+    core_latest_ledger: core,
     network_passphrase: network.passphrase,
     current_protocol_version: PROTOCOL_VERSION,
     supported_protocol_version: PROTOCOL_VERSION,
@@ -54,7 +56,7 @@ export function feeStats({ network, view }: Context): Answer {
   return document({
     last_ledger: latest.toString(),
     last_ledger_base_fee: fee,
-    ledger_capacity_usage: Math.min(full, 1).toFixed(2),
+    ledger_capacity_usage: (Math.round(Math.min(full, 1) * 100) / 100).toString(),
     fee_charged: spread,
     max_fee: spread,
   });
@@ -80,11 +82,11 @@ export function ledger(context: Context): Answer {
 }
 
 export function transaction(context: Context): Answer {
-  return document(transactionRecord(visibleTransaction(context), context.base, context.params[0]));
+  return document(transactionRecord(visibleTransaction(context), context.records, context.params[0]));
 }
 
 export function operation(context: Context): Answer {
-  return document(operationRecord(visibleOperation(context), context.base, joinsTransactions(context)));
+  return document(operationRecord(visibleOperation(context), context.records, joinsTransactions(context)));
 }
 
 /** Effects of one operation; their cursors are `<operation id>-<order>`. */
@@ -103,7 +105,8 @@ function effectsOf(context: Context, operations: readonly ReturnType<typeof visi
   const all = operations.flatMap((found) =>
     found.effects.map((effect, i) => ({
       id: (found.id << ORDER_BITS) + BigInt(i + 1),
-      record: effectRecord(found, effect, i + 1, context.base),
+      token: `${found.id}-${i + 1}`,
+      record: () => effectRecord(found, effect, i + 1, context.base),
     })),
   );
   return collection(
@@ -111,8 +114,7 @@ function effectsOf(context: Context, operations: readonly ReturnType<typeof visi
       const inOrder = order === "asc" ? all : all.toReversed();
       return inOrder
         .filter(({ id }) => (order === "asc" ? id > cursor : cursor === ALL || id < cursor))
-        .slice(0, limit)
-        .map(({ record }) => record);
+        .slice(0, limit);
     },
     (text) => {
       const [, toid, order = "0"] = /^(\d{1,19})(?:-(\d{1,10}))?$/.exec(text) ?? [];

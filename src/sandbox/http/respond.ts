@@ -1,15 +1,17 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { FaultBook, FaultOf, Faults } from "../faults.js";
+import type { FaultBook, Faults } from "../faults.js";
 import type { View } from "../history.js";
 import type { SandboxNetwork } from "../network.js";
 import type { Answer, Context, HttpOptions } from "./context.js";
-import { pageDocument, pageQuery, rangeOf } from "./paging.js";
+import { pageLinks, pageQuery, rangeOf } from "./paging.js";
 import { notFound, Problem, problemOf } from "./problem.js";
-import { route } from "./routes.js";
+import { type Allowance, clientOf, limitHeaders } from "./rate-limit.js";
+import { isStateRoute, route } from "./routes.js";
+import { type Body, type Delivery, indented, sendBody } from "./send.js";
 import { stream } from "./stream.js";
 
-/** Answers one request: faults first, then the route, then the shape of its answer. */
+/** Answers one request: its rate limit and faults first, then the route, then the shape of its answer. */
 export async function respond(
   network: SandboxNetwork,
   book: FaultBook,
@@ -26,18 +28,21 @@ export async function respond(
   }
   const streaming = request.headers.accept?.includes("text/event-stream") ?? false;
   const isAdmin = url.pathname.startsWith("/sandbox");
+  const client = clientOf(request);
   const faults = isAdmin ? book.none() : book.meet(method, url.pathname, streaming);
-  const view = () => lagging(network, faults.get("lag")?.ledgers ?? 0);
-  const stamp = () => {
-    if (!isAdmin && faults.get("headerless") === undefined)
-      response.setHeader("Latest-Ledger", view().latest.toString());
-  };
+  const view = () => viewOf(network, faults);
   try {
-    stamp();
-    await fail(faults, response);
+    response.setHeader("Cache-Control", "no-cache, no-store, max-age=0");
+    if (!isAdmin) count(response, options.limit.take(client));
+    if (isStateRoute(url.pathname) && faults.get("headerless") === undefined) {
+      response.setHeader("Latest-Ledger", view().latest.toString());
+    }
+    await fail(faults, options, response);
     const found = route(method, url.pathname);
     if (found === null) throw notFound();
     const body = () => readBody(request);
+    const records = { base, resultMeta: options.resultMeta };
+    const { params } = found;
     const context: Context = {
       network,
       book,
@@ -46,7 +51,9 @@ export async function respond(
       response,
       url,
       base,
-      params: found.params,
+      records,
+      client,
+      params,
       faults,
       view,
       body,
@@ -56,13 +63,26 @@ export async function respond(
       const lastEventId = request.headers["last-event-id"];
       return stream(context, answer.collection, pageQuery(url.searchParams, lastEventId?.toString()));
     }
-    stamp();
-    send(response, statusOf(answer), "application/hal+json", bodyOf(answer, context), faults.get("truncate"));
+    // Before the headers: what can't be answered is a problem with a status of its own.
+    const text = bodyOf(answer, context);
+    response.writeHead(statusOf(answer), {
+      "Content-Type": "application/hal+json; charset=utf-8",
+      Vary: "Accept-Encoding",
+      ...(gzips(request) ? { "Content-Encoding": "gzip" } : {}),
+    });
+    await sendBody(response, text, deliveryOf(context));
   } catch (error) {
     const problem = error instanceof Problem ? error : unexpected(error);
-    if (response.headersSent) response.end();
-    else send(response, problem.status, "application/problem+json", problem.body(), undefined);
+    if (response.headersSent) response.destroy();
+    else sendProblem(response, problem);
   }
+}
+
+/** Says what is left of the client's limit. @throws Problem 429 when nothing was */
+function count(response: ServerResponse, allowance: Allowance | null): void {
+  if (allowance === null) return;
+  for (const [name, value] of Object.entries(limitHeaders(allowance))) response.setHeader(name, value);
+  if (!allowance.allowed) throw problemOf(429, undefined);
 }
 
 /** The sandbox is for developers: what went wrong is told, where Horizon would only say that something did. */
@@ -73,16 +93,12 @@ function unexpected(error: unknown): Problem {
 }
 
 /** Faults that come before any route: a wait, then an error status. */
-async function fail(faults: Faults, response: ServerResponse): Promise<void> {
+async function fail(faults: Faults, { limit }: HttpOptions, response: ServerResponse): Promise<void> {
   const delay = faults.get("delay");
   if (delay !== undefined) await sleep(delay.ms, undefined, { ref: false });
   const status = faults.get("status");
   if (status === undefined) return;
-  if (status.status === 429) {
-    response.setHeader("X-RateLimit-Limit", "3600");
-    response.setHeader("X-RateLimit-Remaining", "0");
-    response.setHeader("X-RateLimit-Reset", status.reset.toString());
-  }
+  if (status.status === 429) count(response, limit.spent(status.retryAfter * 1000));
   throw problemOf(status.status, status.type);
 }
 
@@ -90,31 +106,49 @@ function statusOf(answer: Answer): number {
   return answer.kind === "document" ? (answer.status ?? 200) : 200;
 }
 
-function bodyOf(answer: Answer, context: Context): unknown {
-  if (answer.kind === "document") return answer.body;
+function bodyOf(answer: Answer, context: Context): Body {
+  if (answer.kind === "document") return { head: indented(answer.body), records: [], tail: "" };
   const query = pageQuery(context.url.searchParams);
-  const records = answer.collection.read(rangeOf(query, context.view(), answer.collection));
-  const page = pageDocument(records, query, context.url);
+  const range = rangeOf(query, context.view(), answer.collection);
+  const rows = answer.collection.read(range);
+  const cursor = query.cursor === "now" ? range.cursor.toString() : query.cursor;
   // The links stay true: a server that repeats and shuffles still knows where its next page begins.
-  return { ...page, _embedded: { records: context.faults.disturb(records) } };
+  const links = pageLinks(rows, cursor, query, context.url);
+  const page = indented({ _links: links, _embedded: { records: [] } });
+  const end = page.lastIndexOf("]");
+  return {
+    head: page.slice(0, end),
+    records: context.faults.disturb(rows).map(({ record }) => record),
+    tail: page.slice(end),
+  };
 }
 
-function send(
-  response: ServerResponse,
-  status: number,
-  type: string,
-  body: unknown,
-  truncate: FaultOf<"truncate"> | undefined,
-): void {
-  const bytes = Buffer.from(JSON.stringify(body));
-  const whole = truncate === undefined ? bytes : bytes.subarray(0, truncate.bytes ?? bytes.length >> 1);
-  response.writeHead(status, { "content-type": `${type}; charset=utf-8`, "content-length": whole.length });
-  response.end(whole);
+function deliveryOf({ faults, options, request }: Context): Delivery {
+  const [truncate, stall] = [faults.get("truncate"), faults.get("stall")];
+  const gzip = gzips(request);
+  if (stall !== undefined) return { gzip, cut: stall, stallMs: options.streamMs };
+  return { gzip, cut: truncate };
 }
 
-function lagging(network: SandboxNetwork, ledgers: number): View {
-  const elder = network.history.elder;
-  return { latest: Math.max(network.latest.sequence - ledgers, elder), elder };
+function gzips({ headers }: IncomingMessage): boolean {
+  return /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/.test(headers["accept-encoding"]?.toString() ?? "");
+}
+
+/** Never compressed and never cut, as Horizon's. */
+function sendProblem(response: ServerResponse, problem: Problem): void {
+  const bytes = Buffer.from(indented(problem.body()));
+  response.writeHead(problem.status, {
+    "Content-Type": "application/problem+json; charset=utf-8",
+    Vary: "Origin",
+    "Content-Length": bytes.length,
+  });
+  response.end(bytes);
+}
+
+/** What this request's server has of the network: less than all of it when it is behind. */
+function viewOf(network: SandboxNetwork, faults: Faults): View {
+  const { elder } = network.history;
+  return { latest: Math.max(network.latest.sequence - faults.ledgersBehind(), elder), elder };
 }
 
 /** Large enough for a bulk of 100,000 payments. */

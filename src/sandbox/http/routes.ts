@@ -1,5 +1,5 @@
 import * as admin from "./admin.js";
-import { accountFeed, feed, ledgerFeed, ledgers, transactionFeed } from "./collections.js";
+import { accountFeed, claimableBalances, feed, ledgerFeed, ledgers, transactionFeed } from "./collections.js";
 import type { Handler } from "./context.js";
 import * as resource from "./resources.js";
 import { friendbot, submit, submitAsync } from "./submission.js";
@@ -17,6 +17,7 @@ const ROUTES: readonly Route[] = [
   get("/accounts/:id/payments", accountFeed("payments")),
   get("/accounts/:id/operations", accountFeed("operations")),
   get("/accounts/:id/transactions", accountFeed("transactions")),
+  get("/claimable_balances", claimableBalances),
   get("/payments", feed("payments")),
   get("/operations", feed("operations")),
   get("/operations/:id", resource.operation),
@@ -52,6 +53,11 @@ export function route(method: string, path: string): { handler: Handler; params:
     }
   }
   return null;
+}
+
+/** Answered from the ledger's state (Horizon's StateMiddleware), not from history: accounts, and what they hold. */
+export function isStateRoute(path: string): boolean {
+  return /^\/(accounts\/[^/]+(\/data\/[^/]+)?|claimable_balances)$/.test(path);
 }
 
 function split(path: string): string[] {

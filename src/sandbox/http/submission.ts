@@ -1,6 +1,7 @@
 import { Account, Operation, StrKey, TransactionBuilder } from "@stellar/stellar-sdk";
 import { type Envelope, readEnvelope } from "../envelope.js";
 import type { HistoryTransaction } from "../history.js";
+import type { JsonObject } from "../json.js";
 import type { Submission } from "../network.js";
 import type { Outcome } from "../queue.js";
 import { transactionRecord } from "../records/transaction-record.js";
@@ -14,8 +15,8 @@ export async function submit(context: Context): Promise<Answer> {
   const fault = context.faults.get("submit")?.outcome;
   if (fault === "lost_504" || fault === "try_again_later") throw timeout({ envelope_xdr: xdr });
   const submission = context.network.submit(xdr);
-  const answer = await settled(context, submission);
   if (submission.kind === "malformed") throw malformed(xdr);
+  const answer = await settled(context, submission);
   if (fault === "applied_504") throw timeout(timeoutExtras(submission.envelope));
   if (fault === "applied_bad_seq") throw transactionFailed(submission.envelope, BAD_SEQUENCE);
   return answer;
@@ -31,10 +32,16 @@ export async function submitAsync(context: Context): Promise<Answer> {
     return document({ tx_status: "TRY_AGAIN_LATER", hash }, 503);
   }
   const submission = context.network.submit(xdr);
-  if (submission.kind === "malformed") throw malformed(xdr);
+  if (submission.kind === "malformed") throw malformed(xdr, { error: {} });
   if (fault === "applied_504") throw timeout(timeoutExtras(submission.envelope));
   const { envelope } = submission;
-  const refused = submission.kind === "refused" ? submission.verdict : null;
+  const refused =
+    submission.kind === "refused"
+      ? submission.verdict
+      : // Only Horizon's own /transactions looks for it in history: stellar-core finds its number used up.
+        submission.kind === "known"
+        ? (context.network.judge(envelope) ?? BAD_SEQUENCE)
+        : null;
   const verdict = fault === "applied_bad_seq" ? BAD_SEQUENCE : refused;
   if (verdict !== null) {
     const error = resultXdr(verdict, envelope.innerHashBytes);
@@ -56,15 +63,18 @@ export async function friendbot(context: Context): Promise<Answer> {
     .setTimeout(0)
     .build();
   transaction.sign(network.root);
-  return settled(context, network.submit(transaction.toEnvelope().toXdr("base64")));
+  const submission = network.submit(transaction.toEnvelope().toXdr("base64"));
+  if (submission.kind === "malformed") throw new Error("friendbot's own transaction");
+  return settled(context, submission);
 }
 
 const BAD_SEQUENCE: Verdict = { level: "outer", code: "tx_bad_seq", feeCharged: 0n, operations: null };
 
-async function settled(context: Context, submission: Submission): Promise<Answer> {
+/** What could be read as an envelope. */
+type Readable = Exclude<Submission, { readonly kind: "malformed" }>;
+
+async function settled(context: Context, submission: Readable): Promise<Answer> {
   switch (submission.kind) {
-    case "malformed":
-      throw malformed("");
     case "refused":
       throw transactionFailed(submission.envelope, submission.verdict);
     case "known":
@@ -80,7 +90,7 @@ async function settled(context: Context, submission: Submission): Promise<Answer
 }
 
 function applied(context: Context, envelope: Envelope, transaction: HistoryTransaction): Answer {
-  if (transaction.successful) return document(transactionRecord(transaction, context.base, envelope.hash));
+  if (transaction.successful) return document(transactionRecord(transaction, context.records, envelope.hash));
   throw failedProblem(envelope, transaction.resultCodes, String(transaction.body.result_xdr));
 }
 
@@ -94,10 +104,9 @@ async function within(outcome: Promise<Outcome>, ms: number): Promise<Outcome> {
   }
 }
 
+/** Empty where there is none, which is no envelope. */
 async function envelopeField(context: Context): Promise<string> {
-  const xdr = new URLSearchParams(await context.body()).get("tx");
-  if (xdr === null || xdr === "") throw malformed("");
-  return xdr;
+  return new URLSearchParams(await context.body()).get("tx") ?? "";
 }
 
 function transactionFailed(envelope: Envelope, verdict: Verdict): Problem {
@@ -114,13 +123,13 @@ function failedProblem(envelope: Envelope, codes: HistoryTransaction["resultCode
   );
 }
 
-function malformed(xdr: string): Problem {
+function malformed(xdr: string, more: JsonObject = {}): Problem {
   return new Problem(
     "transaction_malformed",
     "Transaction Malformed",
     400,
     "Horizon could not decode the transaction envelope in this request. A transaction should be an XDR TransactionEnvelope struct encoded using base64.  The envelope read from this request is echoed in the `extras.envelope_xdr` field of this response for your convenience.",
-    { envelope_xdr: xdr },
+    { envelope_xdr: xdr, ...more },
   );
 }
 

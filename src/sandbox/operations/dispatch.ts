@@ -3,6 +3,7 @@ import type { JsonObject } from "../json.js";
 import type { OperationCode } from "../result-codes.js";
 import { accountMerge } from "./account-merge.js";
 import { changeTrust } from "./change-trust.js";
+import { contractCall } from "./contract-call.js";
 import { createAccount } from "./create-account.js";
 import { manageData } from "./manage-data.js";
 import { pathPaymentStrictReceive, pathPaymentStrictSend } from "./path-payment.js";
@@ -41,6 +42,10 @@ export function bind(envelope: Envelope, operation: Operation): BoundOperation {
       return bound(pathPaymentStrictReceive, operation, source);
     case "pathPaymentStrictSend":
       return bound(pathPaymentStrictSend, operation, source);
+    case "invokeHostFunction": {
+      const rule = contractCall(operation, envelope.transaction.networkPassphrase);
+      return bound(rule ?? unsupported(operation.type), operation, source);
+    }
     default:
       return bound(unsupported(operation.type), operation, source);
   }

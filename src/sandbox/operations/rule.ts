@@ -3,6 +3,7 @@ import type { JsonObject } from "../json.js";
 import type { Draft } from "../ledger-state.js";
 import type { Prices } from "../prices.js";
 import type { OperationCode } from "../result-codes.js";
+import type { BalanceChange } from "./balance-changes.js";
 
 /** One movement of value, as the sandbox's own ledger of credits keeps it. */
 export type Move = {
@@ -36,6 +37,8 @@ export const EFFECT_TYPES = {
   data_created: 40,
   data_removed: 41,
   data_updated: 42,
+  contract_credited: 96,
+  contract_debited: 97,
 } as const;
 
 export type EffectType = keyof typeof EFFECT_TYPES;
@@ -49,6 +52,8 @@ export type Applied = {
   readonly payload?: Readonly<Record<string, unknown>>;
   /** The amount that only applying finds out: delivered by strict send, taken by strict receive, merged. */
   readonly found?: bigint;
+  /** What a contract call moved. */
+  readonly changes?: readonly BalanceChange[];
 };
 
 export type ApplyContext = { readonly draft: Draft; readonly source: string; readonly prices: Prices };

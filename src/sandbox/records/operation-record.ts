@@ -1,6 +1,7 @@
 import { addressFields } from "../address.js";
 import type { HistoryOperation } from "../history.js";
 import type { JsonObject } from "../json.js";
+import type { RecordOptions } from "./record-options.js";
 import { timeText } from "./times.js";
 import { transactionRecord } from "./transaction-record.js";
 
@@ -9,8 +10,13 @@ import { transactionRecord } from "./transaction-record.js";
  * record is whatever it was injected as.
  * @param joined whether `join=transactions` puts the whole transaction beside it
  */
-export function operationRecord(operation: HistoryOperation, base: string, joined: boolean): JsonObject {
+export function operationRecord(
+  operation: HistoryOperation,
+  options: RecordOptions,
+  joined: boolean,
+): JsonObject {
   const { id, transaction } = operation;
+  const { base } = options;
   const self = `${base}/operations/${id}`;
   return {
     _links: {
@@ -28,7 +34,7 @@ export function operationRecord(operation: HistoryOperation, base: string, joine
     type_i: operation.typeI,
     created_at: timeText(transaction.closedAt),
     transaction_hash: transaction.hash,
-    ...(joined ? { transaction: transactionRecord(transaction, base) } : {}),
+    ...(joined ? { transaction: transactionRecord(transaction, options) } : {}),
     ...operation.details,
   };
 }

@@ -3,11 +3,10 @@ import { addressFields } from "../address.js";
 import type { Envelope } from "../envelope.js";
 import type { JsonObject } from "../json.js";
 import { resultXdr, type Verdict } from "../result.js";
-import { timeText } from "./times.js";
 
 /**
  * The part of Horizon's transaction record that is fixed once the ledger closed
- * (resourceadapter.PopulateTransaction). Empty metas: the sandbox keeps no ledger entry changes.
+ * (resourceadapter.PopulateTransaction). The metas are made when a record is shown: see transactionMeta.
  */
 export function transactionBody(envelope: Envelope, verdict: Verdict): JsonObject {
   const { transaction } = envelope;
@@ -40,14 +39,15 @@ function muxedFields(field: string, prefix: string, address: string): JsonObject
   return { [field]: account, ...Object.fromEntries(renamed) };
 }
 
-/** Text memos also as their exact bytes: `memo` has been through UTF-8. Hash and return are base64. */
+/** Text memos also as their exact bytes: `memo` is UTF-8 without NUL, which Horizon's database can't hold. */
 function memoFields(memo: Memo): JsonObject {
   const { type, value } = memo;
   if (value === null) return { memo_type: "none" };
   if (type === "id") return { memo_type: type, memo: String(value) };
   const bytes = Buffer.from(value);
   if (type === "text") {
-    return { memo_type: type, memo: bytes.toString("utf8"), memo_bytes: bytes.toString("base64") };
+    const memo = bytes.toString("utf8").replaceAll("\0", "");
+    return { memo_type: type, memo, memo_bytes: bytes.toString("base64") };
   }
   return { memo_type: type, memo: bytes.toString("base64") };
 }
@@ -55,20 +55,19 @@ function memoFields(memo: Memo): JsonObject {
 function preconditionFields({ transaction }: Envelope): JsonObject {
   const { timeBounds, ledgerBounds } = transaction;
   const preconditions: Record<string, JsonObject> = {};
-  let validity: JsonObject = {};
   if (timeBounds !== undefined) {
     const { minTime, maxTime } = timeBounds;
-    const open = maxTime === "0";
-    preconditions.timebounds = open ? { min_time: minTime } : { min_time: minTime, max_time: maxTime };
-    validity = {
-      valid_after: timeText(Number(minTime)),
-      ...(open ? {} : { valid_before: timeText(Number(maxTime)) }),
+    preconditions.timebounds = {
+      min_time: minTime,
+      ...(maxTime === "0" ? {} : { max_time: maxTime }),
     };
   }
   if (ledgerBounds !== undefined) {
     const { minLedger, maxLedger } = ledgerBounds;
-    preconditions.ledgerbounds =
-      maxLedger === 0 ? { min_ledger: minLedger } : { min_ledger: minLedger, max_ledger: maxLedger };
+    preconditions.ledgerbounds = {
+      min_ledger: minLedger,
+      ...(maxLedger === 0 ? {} : { max_ledger: maxLedger }),
+    };
   }
-  return Object.keys(preconditions).length === 0 ? {} : { ...validity, preconditions };
+  return Object.keys(preconditions).length === 0 ? {} : { preconditions };
 }

@@ -1,6 +1,8 @@
 import type { HistoryTransaction } from "../history.js";
 import type { JsonObject } from "../json.js";
+import type { RecordOptions } from "./record-options.js";
 import { timeText } from "./times.js";
+import { transactionMeta } from "./transaction-meta.js";
 
 /**
  * Horizon's transaction resource.
@@ -8,10 +10,10 @@ import { timeText } from "./times.js";
  */
 export function transactionRecord(
   transaction: HistoryTransaction,
-  base: string,
+  { base, resultMeta }: RecordOptions,
   asked = transaction.hash,
 ): JsonObject {
-  const { memo, memo_bytes, ...body } = transaction.body;
+  const { memo, memo_bytes, preconditions, ...body } = transaction.body;
   const inner = transaction.innerHash;
   return {
     ...(memo === undefined ? {} : { memo }),
@@ -24,9 +26,17 @@ export function transactionRecord(
     ledger: transaction.ledger,
     created_at: timeText(transaction.closedAt),
     ...body,
+    ...(resultMeta ? metaFields(transaction) : {}),
     signatures: asked === inner ? transaction.innerSignatures : transaction.signatures,
+    ...(preconditions === undefined ? {} : { preconditions }),
     ...(inner === null ? {} : feeBumpFields(transaction, inner)),
   };
+}
+
+/** In the place that the body keeps for them. */
+function metaFields(transaction: HistoryTransaction): JsonObject {
+  const { result, fee } = transactionMeta(transaction);
+  return { result_meta_xdr: result, fee_meta_xdr: fee };
 }
 
 function feeBumpFields(transaction: HistoryTransaction, inner: string): JsonObject {

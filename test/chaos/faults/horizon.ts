@@ -13,7 +13,7 @@ const KINDS: readonly { readonly name: string; readonly seen: string; fault(dice
   {
     name: "Horizon says 429",
     seen: "waits as long as it says; no gap",
-    fault: () => ({ kind: "status", status: 429, reset: 2 }),
+    fault: () => ({ kind: "status", status: 429, retryAfter: 2 }),
   },
   {
     name: "Horizon says 410 (stale history)",
@@ -53,10 +53,10 @@ const KINDS: readonly { readonly name: string; readonly seen: string; fault(dice
   {
     name: "Horizon lags ledgers behind",
     seen: "nothing is believed of ledgers that it has not read; no gap",
-    fault: (dice) => ({ kind: "lag", ledgers: dice.between(1, 8), probability: 0.8 }),
+    fault: (dice) => ({ kind: "behind", ledgers: dice.between(1, 8), probability: 0.8 }),
   },
   {
-    name: "Horizon does not say how far it is",
+    name: "Horizon does not say how far its accounts are",
     seen: "nothing is concluded from what it does not have; no gap",
     fault: () => ({ kind: "headerless" }),
   },

@@ -45,7 +45,7 @@ export class SabotageStage {
   /** A network and a Redis for all stories: what takes time is started once. */
   static async openShared(): Promise<void> {
     const [network, redis] = await Promise.all([
-      startSandbox({ ledgerMs: 0 }),
+      startSandbox({ ledgerMs: 0, requestsPerHour: 0, rootCacheMs: 0 }),
       startRedis({ appendonly: false }),
     ]);
     SabotageStage.#shared.push({ network, redis, client: new SandboxClient(network.url) });

@@ -319,14 +319,14 @@ describe("the stellar provider, on a real server", () => {
   it("declines as expired only by an answer that names a ledger past its time", async () => {
     const order = accept(payment("10", inSeconds(-10)));
     const rules = [
-      fault({ kind: "lag", ledgers: 2, path: "/transactions" }),
-      fault({ kind: "lag", ledgers: 2, path: "/accounts" }),
+      fault({ kind: "behind", ledgers: 2, path: "/transactions" }),
+      fault({ kind: "behind", ledgers: 2, path: "/accounts" }),
     ];
     stage.network.closeLedger();
     expectOpen(await provider().charge(order, signal), "in_progress", /^tx_too_late/);
     expectOpen(await provider().find(order, signal), "in_progress", /for its account is at ledger/);
     for (const id of rules) stage.sandbox.faults.clear(id);
-    const silent = fault({ kind: "headerless", of: "all" });
+    const silent = fault({ kind: "headerless" });
     expectOpen(await provider().find(order, signal), "in_progress", /does not say how far/);
     stage.sandbox.faults.clear(silent);
     expectExpired(await provider().find(order, signal));
@@ -337,9 +337,8 @@ describe("the stellar provider, on a real server", () => {
     assert.equal((await provider().charge(order, signal)).kind, "in_progress");
     stage.network.closeLedger();
     expire(order);
-    fault({ kind: "headerless" });
     // Horizon's history-stale-threshold is 0 by default: it may lag by any time and answers all the same.
-    const lag = fault({ kind: "lag", ledgers: 1, path: "/transactions" });
+    const lag = fault({ kind: "behind", ledgers: 1, path: "/transactions" });
     expectOpen(await provider().find(order, signal), "in_progress", /used up/);
     stage.sandbox.faults.clear(lag);
     expectSuccess(await provider().find(order, signal), order);
@@ -350,7 +349,6 @@ describe("the stellar provider, on a real server", () => {
     expire(order);
     forget(order);
     stage.network.closeLedger();
-    fault({ kind: "headerless" });
     expectExpired(await provider().find(order, signal));
   });
 
@@ -366,7 +364,6 @@ describe("the stellar provider, on a real server", () => {
     const late = accept(payment());
     stage.apply(stage.build(payer, [Operation.accountMerge({ destination: merchant.publicKey() })]));
     expire(late);
-    fault({ kind: "headerless" });
     expectOpen(await provider().find(late, signal), "in_progress", /account is gone/);
     // Created again, its numbers begin above all that it ever used.
     stage.account("100", payer);
@@ -421,7 +418,7 @@ describe("the stellar provider, on a real server", () => {
     const order = accept(payment());
     assert.equal((await provider().charge(order, signal)).kind, "in_progress");
     stage.network.closeLedger();
-    const lag = fault({ kind: "lag", ledgers: 1, path: `/transactions/${order.providerId}/payments` });
+    const lag = fault({ kind: "behind", ledgers: 1, path: `/transactions/${order.providerId}/payments` });
     expectOpen(await provider().find(order, signal), "in_progress", /asked of a server at/);
     const charging = provider(60_000).charge(order, signal);
     stage.sandbox.faults.clear(lag);
@@ -473,7 +470,7 @@ describe("the stellar provider, on a real server", () => {
         if (one.do === "payer") stage.network.submit(transaction.toEnvelope().toXdr("base64"));
         if (one.do === "fault") once(one.outcome);
         if (one.do === "status") fault({ kind: "status", status: one.status, count: 1 });
-        if (one.do === "lag") fault({ kind: "lag", ledgers: 1, count: 2 });
+        if (one.do === "lag") fault({ kind: "behind", ledgers: 1, count: 2 });
         if (one.do === "cut") fault({ kind: "truncate", count: 1 });
         const last = heard.at(-1);
         // It will apply whenever it is sent, so that no decline is ever true.
