@@ -6,12 +6,14 @@ import { growth } from "./growth.js";
 import { latency } from "./latency.js";
 import { network } from "./network.js";
 import { replicas } from "./replicas.js";
+import { requests } from "./requests.js";
 import { throughput } from "./throughput.js";
 
 /** Every benchmark, in the order they run. */
 export const BENCHMARKS: readonly Benchmark[] = [
   throughput,
   latency,
+  requests,
   growth,
   network,
   replicas,

@@ -1,4 +1,4 @@
-import { createServer, type ServerResponse } from "node:http";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { HorizonClient } from "../src/horizon/client.js";
 import type { Sandbox } from "../src/sandbox/server.js";
@@ -12,21 +12,17 @@ const PAGE = 200;
  * accounts have received nothing. What is measured beside it is the cost of whoever reads.
  */
 export class ReplayServer implements AsyncDisposable {
-  /** Requests so far, streams included. */
+  /** Requests so far. */
   requests = 0;
   /** Operations on the pages that were asked for, each page counted as often as it was. */
   served = 0;
   #latest: number;
-  readonly #listeners = new Set<ServerResponse>();
   readonly #server = createServer((request, response) => {
     this.requests++;
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://replay");
-    if (request.headers.accept?.includes("text/event-stream")) return this.#stream(pathname, response);
     const page = pathname === "/payments" ? this.pages.get(searchParams.get("cursor") ?? "") : undefined;
     this.served += page?.count ?? 0;
-    const body = pathname === "/" ? this.#root() : (page?.body ?? EMPTY);
-    response.setHeader("Latest-Ledger", String(this.#latest));
-    response.end(body);
+    response.end(this.#bodyOf(pathname, searchParams.get("cursor"), page?.body));
   });
 
   private constructor(
@@ -67,24 +63,26 @@ export class ReplayServer implements AsyncDisposable {
 
   closeLedger(): void {
     this.#latest++;
-    const id = toOperationId(this.#latest, 0, 0);
-    for (const listener of this.#listeners)
-      listener.write(`id: ${id}\ndata: {"sequence":${this.#latest}}\n\n`);
+  }
+
+  #bodyOf(path: string, cursor: string | null, page: string | undefined): string {
+    if (path === "/") return this.#root();
+    return path === "/ledgers" ? this.#ledgers(cursor) : (page ?? EMPTY);
+  }
+
+  /** The newest ledger, if it lies after the cursor. */
+  #ledgers(cursor: string | null): string {
+    const token = toOperationId(this.#latest, 0, 0);
+    if (cursor !== null && token <= parseOperationId(cursor)) return EMPTY;
+    const closed_at = new Date().toISOString().replace(/\.\d+/, "");
+    const ledger = { sequence: this.#latest, closed_at, operation_count: 1, paging_token: `${token}` };
+    return JSON.stringify({ _embedded: { records: [ledger] } });
   }
 
   #root(): string {
     const now = new Date().toISOString().replace(/\.\d+/, "");
     const latest = { history_latest_ledger: this.#latest, history_latest_ledger_closed_at: now };
     return JSON.stringify({ ...this.root, ...latest, core_latest_ledger: this.#latest });
-  }
-
-  #stream(path: string, response: ServerResponse): void {
-    response
-      .writeHead(200, { "content-type": "text/event-stream" })
-      .write('retry: 1000\nevent: open\ndata: "hello"\n\n');
-    if (path !== "/ledgers") return;
-    this.#listeners.add(response);
-    response.once("close", () => this.#listeners.delete(response));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -17,6 +17,7 @@ const AS_OPERATED: Readonly<Record<string, string>> = {
   CLAIM_IDLE_MS: "30000",
   LOCK_LEASE_MS: "10000",
   INGEST_POLL_MS: "10000",
+  HORIZON_REQUESTS_PER_HOUR: "0",
   WEBHOOK_ALLOW_PRIVATE: "true",
   // A line for each payment is written by default; what that costs depends on where it goes.
   LOG_LEVEL: "warn",

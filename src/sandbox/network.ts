@@ -116,7 +116,8 @@ export class SandboxNetwork {
     const envelope = this.#read(xdr);
     if (envelope === null) return { kind: "malformed" };
     const transaction = this.history.transaction(envelope.hash);
-    if (transaction !== undefined) return { kind: "known", envelope, transaction };
+    if (transaction !== undefined && hasUsed(transaction, envelope))
+      return { kind: "known", envelope, transaction };
     const waiting = this.#queue.find(envelope.hash);
     if (waiting !== undefined) return { kind: "duplicate", envelope, queued: waiting };
     const verdict = this.judge(envelope, verifySignatures);
@@ -236,4 +237,12 @@ export class SandboxNetwork {
     this.history.append(ledger, []);
     return ledger;
   }
+}
+
+/**
+ * Whether the envelope can apply no more: it is in a ledger itself, or a bump of it is whose inner transaction was tried.
+ * Where a ledger refused the bump alone (its payer was gone), the sequence number is unused.
+ */
+function hasUsed({ hash, resultCodes }: HistoryTransaction, envelope: Envelope): boolean {
+  return hash === envelope.hash || resultCodes.inner_transaction !== undefined;
 }

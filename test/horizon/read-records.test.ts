@@ -59,7 +59,8 @@ describe("a page is read while it comes", () => {
 
   it("19 MB of 200 records with metas: each is read, no meta is kept, and the event loop turns meanwhile", async () => {
     const records = Array.from({ length: 200 }, (_, n) => payment(n + 1));
-    const client = await clientOf(page(records));
+    server = await ScriptedServer.answering(page(records));
+    const client = new HorizonClient({ url: server.url });
     let turns = 0;
     const timer = setInterval(() => turns++, 1);
     const read = await client.accountPayments(r.US, BEFORE_ALL, signal);
