@@ -58,9 +58,11 @@ export async function offerPayments(servers: Servers, offer: Offer): Promise<Lat
     const stamps = join(folder, "stamps");
     const place = { databaseUrl: database.url, redisUrl: servers.redis.url };
     const [consume] = await Promise.all([
-      startRole("consume", place, { env: { STAMPS_FILE: stamps }, preload: STAMP }),
-      startRole("work", place),
-      ...(road.horizonUrl === null ? [] : [startRole("ingest", { ...place, horizonUrl: road.horizonUrl })]),
+      startRole("consume", place, { env: { ...road.env, STAMPS_FILE: stamps }, preload: STAMP }),
+      startRole("work", place, { env: road.env }),
+      ...(road.horizonUrl === null
+        ? []
+        : [startRole("ingest", { ...place, horizonUrl: road.horizonUrl }, { env: road.env })]),
     ]);
     const seen = await road.offer(times);
     await untilTold(database.dataSource, times.length, WAIT_MS);

@@ -59,7 +59,7 @@ export async function payForPayments(
       horizonUrl: road.horizonUrl ?? "",
     };
     const roles = await Promise.all(
-      (["ingest", "consume", "work"] as const).map((it) => startRole(it, place)),
+      (["ingest", "consume", "work"] as const).map((it) => startRole(it, place, { env: road.env })),
     );
     const cpu = async (): Promise<Record<string, number>> => {
       if (!KNOWS_COSTS) return {};

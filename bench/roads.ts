@@ -2,6 +2,7 @@ import type { DataSource } from "typeorm";
 import { appendEntries, NO_TAIL, type Tail } from "../src/consumers/append-entries.js";
 import { connectRedis } from "../src/redis/connect.js";
 import { appendPaymentsUnchecked } from "../src/sandbox/bulk.js";
+import { paceOf } from "../src/sandbox/pace.js";
 import { creditKeyText } from "../src/stellar/credit.js";
 import { formatStroops } from "../src/stellar/stroops.js";
 import { Stage } from "../test/sandbox/stage.js";
@@ -20,6 +21,8 @@ export type Road = AsyncDisposable & {
   readonly memoKind: MemoKind;
   /** Where ingest reads; null where nothing is to be ingested. */
   readonly horizonUrl: string | null;
+  /** What roles must know of that server. */
+  readonly env: Readonly<Record<string, string>>;
   /** Sends a payment at each of these times, whatever becomes of them. */
   offer(times: Timetable): Promise<Seen>;
 };
@@ -54,6 +57,7 @@ export async function streamRoad(dataSource: DataSource, redisUrl: string, merch
     owners,
     memoKind: "id",
     horizonUrl: null,
+    env: {},
     offer: async (times) => {
       const appends: Promise<void>[] = [];
       const seen = await keepTo(times, (from, to) => void appends.push(append(from + 1, to + 1)));
@@ -76,7 +80,8 @@ export async function networkRoad(
   merchants: number,
   ledgerMs: number,
 ): Promise<Road> {
-  const stage = await Stage.open();
+  // The limit and the looks of a real network's; the ledgers close by hand.
+  const stage = await Stage.open({ ...paceOf(ledgerMs), ledgerMs: 0, rootCacheMs: 1_000 });
   const { network } = stage;
   const owners: Owner[] = [];
   for (let i = 0; i < merchants; i++) owners.push(await watchOnStage(dataSource, stage));
@@ -92,6 +97,7 @@ export async function networkRoad(
     owners,
     memoKind: "text",
     horizonUrl: stage.sandbox.url,
+    env: { HORIZON_REQUESTS_PER_HOUR: String(paceOf(ledgerMs).requestsPerHour) },
     offer: async (times) => {
       const seen = new Map<string, bigint>();
       let waiting: string[] = [];

@@ -36,6 +36,9 @@ export type Submission =
   | { readonly kind: "malformed" }
   /** Already in a ledger. */
   | { readonly kind: "known"; readonly envelope: Envelope; readonly transaction: HistoryTransaction }
+  | Offered;
+
+type Offered =
   | { readonly kind: "refused"; readonly envelope: Envelope; readonly verdict: Verdict }
   | { readonly kind: "queued" | "duplicate"; readonly envelope: Envelope; readonly queued: Queued };
 
@@ -116,24 +119,28 @@ export class SandboxNetwork {
     const envelope = this.#read(xdr);
     if (envelope === null) return { kind: "malformed" };
     const transaction = this.history.transaction(envelope.hash);
-    if (transaction !== undefined && hasUsed(transaction, envelope))
-      return { kind: "known", envelope, transaction };
-    const waiting = this.#queue.find(envelope.hash);
-    if (waiting !== undefined) return { kind: "duplicate", envelope, queued: waiting };
-    const verdict = this.judge(envelope, verifySignatures);
-    if (verdict !== null) return { kind: "refused", envelope, verdict };
-    return { kind: "queued", envelope, queued: this.#queue.add(envelope, null) };
+    if (transaction !== undefined) return { kind: "known", envelope, transaction };
+    return this.#offer(envelope, verifySignatures);
   }
 
-  /** Why the next ledger would not take the envelope, or null; whatever is known of it already. */
-  judge(envelope: Envelope, verifySignatures = true): Verdict | null {
-    return checkTransaction(envelope, {
+  /** The same as stellar-core takes it, which looks into no history: what has applied is tx_bad_seq to it. */
+  submitToCore(xdr: string): Exclude<Submission, { readonly kind: "known" }> {
+    const envelope = this.#read(xdr);
+    return envelope === null ? { kind: "malformed" } : this.#offer(envelope, true);
+  }
+
+  #offer(envelope: Envelope, verifySignatures: boolean): Offered {
+    const waiting = this.#queue.find(envelope.hash);
+    if (waiting !== undefined) return { kind: "duplicate", envelope, queued: waiting };
+    const verdict = checkTransaction(envelope, {
       accounts: this.accounts,
       ledger: this.#last.sequence + 1,
       closeTime: this.#nextCloseTime(),
       sequenceOf: (entry) => this.#queue.sequenceOf(entry),
       verifySignatures,
     });
+    if (verdict !== null) return { kind: "refused", envelope, verdict };
+    return { kind: "queued", envelope, queued: this.#queue.add(envelope, null) };
   }
 
   /**
@@ -237,12 +244,4 @@ export class SandboxNetwork {
     this.history.append(ledger, []);
     return ledger;
   }
-}
-
-/**
- * Whether the envelope can apply no more: it is in a ledger itself, or a bump of it is whose inner transaction was tried.
- * Where a ledger refused the bump alone (its payer was gone), the sequence number is unused.
- */
-function hasUsed({ hash, resultCodes }: HistoryTransaction, envelope: Envelope): boolean {
-  return hash === envelope.hash || resultCodes.inner_transaction !== undefined;
 }

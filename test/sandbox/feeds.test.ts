@@ -224,4 +224,15 @@ describe("sandbox: feeds", () => {
     expect(ledger?.sequence).to.equal(60_000_001);
     expect((await stage.server.feeStats()).last_ledger_base_fee).to.equal("100");
   });
+
+  it("knows on the root a newest ledger that may be a moment old, and in its feeds the newest", async () => {
+    await using stage = await Stage.open({ rootCacheMs: 3_600_000 });
+    const { body: before } = await stage.json("/");
+    stage.account();
+    const { body: after } = await stage.json("/");
+    for (const field of ["history_latest_ledger", "ingest_latest_ledger", "core_latest_ledger"]) {
+      expect(after[field], field).to.equal(before[field]).and.to.equal(60_000_000);
+    }
+    expect((await stage.json("/payments")).body._embedded.records).to.have.length(1);
+  });
 });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import { Asset, Operation, xdr } from "@stellar/stellar-sdk";
 import { expect } from "chai";
@@ -67,6 +68,24 @@ describe("sandbox: transaction metas", () => {
     expect((await stage.json("/")).status).to.equal(200);
     expect(whole, "it was answered before the page was whole").to.equal(false);
     expect(JSON.parse(await reading)._embedded.records).to.have.length(200);
+  });
+
+  it("come whole on a stream too, to a client that reads slowly, however often the server looks meanwhile", async () => {
+    await using stage = await Stage.open({ lookMs: 1 });
+    const { bob } = await hundred(stage, 2);
+    const path = `/accounts/${bob.publicKey()}/payments?limit=200&cursor=0&join=transactions`;
+    const { body } = await request(`${stage.sandbox.url}${path}`, {
+      headers: { accept: "text/event-stream" },
+    });
+    let text = "";
+    for await (const chunk of body.setEncoding("utf8")) {
+      text += chunk;
+      await nextTurn();
+    }
+    const ids = [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => id);
+    expect(ids).to.have.length(200);
+    expect(ids, "in order, each once").to.deep.equal([...new Set(ids)].toSorted());
+    expect(text).to.match(/event: close\ndata: "byebye"\n\n$/);
   });
 
   it("are left out where speed alone is measured", async () => {

@@ -33,12 +33,12 @@ export function roleEnvironment(env: RoleEnvironment): Record<string, string> {
     PAIDONCE_TEST: "1",
     // A consumer has no use for it, but every role checks that it is there.
     HORIZON_URL: "http://127.0.0.1:9",
+    // As the sandboxes of tests: see OUT_OF_TIME in test/sandbox/stage.ts.
+    HORIZON_REQUESTS_PER_HOUR: "0",
     NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
     CLAIM_IDLE_MS: "500",
     LOCK_LEASE_MS: "1000",
     INGEST_POLL_MS: "100",
-    // A test's ledgers close when it says so: it looks far more often than a real network is worth.
-    HORIZON_REQUESTS_PER_HOUR: "0",
     LOG_LEVEL: "warn",
     LOG_FORMAT: "json",
     ...env,

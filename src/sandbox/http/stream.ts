@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import type { ServerResponse } from "node:http";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Context } from "./context.js";
 import { type Collection, type PageQuery, type Row, rangeOf } from "./paging.js";
 import { problemOf } from "./problem.js";
@@ -19,26 +21,36 @@ export function stream(context: Context, collection: Collection, query: PageQuer
   if (response.closed) return;
   open(response);
 
-  const look = () => {
+  const ended = new AbortController();
+  let isWriting = false;
+  const look = async () => {
+    // A client that reads slowly is still at the last look's records.
+    if (isWriting) return;
     const allowance = options.limit.take(context.client);
     if (allowance !== null && !allowance.allowed) return fail(429, undefined);
     const stop = Math.min(query.limit, silent?.after ?? query.limit, broken?.after ?? query.limit);
     const { floor, ceiling } = rangeOf({ ...query, order: "asc" }, context.view(), collection);
     const rows = collection.read({ ...range, floor, ceiling, limit: stop - sent });
-    for (const row of faults.disturb(rows)) write(response, row);
     sent += rows.length;
     range = { ...range, cursor: lastCursor(rows, collection) ?? range.cursor };
-    if (sent < stop) return;
+    isWriting = true;
+    await write(response, faults.disturb(rows), ended.signal);
+    isWriting = false;
+    if (ended.signal.aborted || sent < stop) return;
     if (silent !== undefined && stop === silent.after) return;
     if (broken !== undefined && stop === broken.after) return fail(broken.status, broken.type);
     finish();
   };
-  const looking = setInterval(look, options.lookMs);
+  const lookOrLeave = () => {
+    look().catch(() => response.destroy());
+  };
+  const looking = setInterval(lookOrLeave, options.lookMs);
   // A stream that went dead is not cut either: only its client can find out.
   const cut = silent === undefined ? setTimeout(() => finish(), options.streamMs) : undefined;
   const end = () => {
     clearInterval(looking);
     clearTimeout(cut);
+    ended.abort();
   };
   const finish = () => {
     end();
@@ -50,7 +62,7 @@ export function stream(context: Context, collection: Collection, query: PageQuer
     response.end(`event: error\ndata: ${JSON.stringify(problem)}\n\n`);
   };
   response.on("close", end);
-  look();
+  lookOrLeave();
 }
 
 function open(response: ServerResponse): void {
@@ -58,8 +70,16 @@ function open(response: ServerResponse): void {
   response.write('retry: 1000\nevent: open\ndata: "hello"\n\n');
 }
 
-function write(response: ServerResponse, { token, record }: Row): void {
-  response.write(`id: ${token}\ndata: ${JSON.stringify(record())}\n\n`);
+/** As fast as the client takes them, and others have their turn: a record with its transaction can be 100 kB. */
+async function write(response: ServerResponse, rows: readonly Row[], ended: AbortSignal): Promise<void> {
+  for (const { token, record } of rows) {
+    if (ended.aborted) return;
+    const isTaken = response.write(`id: ${token}\ndata: ${JSON.stringify(record())}\n\n`);
+    if (isTaken) continue;
+    // Never, where the stream has ended meanwhile: the loop finds that out itself.
+    await once(response, "drain", { signal: ended }).catch(() => undefined);
+    await nextTurn();
+  }
 }
 
 function lastCursor(rows: readonly Row[], collection: Collection): bigint | null {

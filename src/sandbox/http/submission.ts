@@ -31,17 +31,11 @@ export async function submitAsync(context: Context): Promise<Answer> {
     const { hash } = readEnvelope(xdr, context.network.passphrase);
     return document({ tx_status: "TRY_AGAIN_LATER", hash }, 503);
   }
-  const submission = context.network.submit(xdr);
+  const submission = context.network.submitToCore(xdr);
   if (submission.kind === "malformed") throw malformed(xdr, { error: {} });
   if (fault === "applied_504") throw timeout(timeoutExtras(submission.envelope));
   const { envelope } = submission;
-  const refused =
-    submission.kind === "refused"
-      ? submission.verdict
-      : // Only Horizon's own /transactions looks for it in history: stellar-core finds its number used up.
-        submission.kind === "known"
-        ? (context.network.judge(envelope) ?? BAD_SEQUENCE)
-        : null;
+  const refused = submission.kind === "refused" ? submission.verdict : null;
   const verdict = fault === "applied_bad_seq" ? BAD_SEQUENCE : refused;
   if (verdict !== null) {
     const error = resultXdr(verdict, envelope.innerHashBytes);
