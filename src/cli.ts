@@ -21,6 +21,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["accept-hole", watch],
   ["shards", async () => (await import("./cli/shards.js")).addShardsCommand],
   ["streams", async () => (await import("./cli/streams.js")).addStreamsCommand],
+  ["entry-key", async () => (await import("./cli/entry-key.js")).addEntryKeyCommand],
   ["dead-letters", async () => (await import("./cli/dead-letters.js")).addDeadLettersCommand],
   ["audit", async () => (await import("./cli/audit.js")).addAuditCommand],
   ["recover", async () => (await import("./cli/recover.js")).addRecoverCommand],

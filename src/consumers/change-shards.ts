@@ -2,7 +2,7 @@ import type { DataSource } from "typeorm";
 import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
 import { streamsOf } from "./shards.js";
-import { streamKey } from "./stream-keys.js";
+import { streamKey, tailProofKey } from "./stream-keys.js";
 
 /** What `cursors_shards_in_range` allows. */
 export const MOST_SHARDS = 64;
@@ -55,6 +55,8 @@ export async function removeFormer(
   account: AccountId,
   former: number,
 ): Promise<void> {
-  await Promise.all(streamsOf(account, former).map((stream) => redis.unlink(streamKey(stream))));
+  await Promise.all(
+    streamsOf(account, former).map((stream) => redis.unlink(streamKey(stream), tailProofKey(stream))),
+  );
   await dataSource.query(FORGET_FORMER, [account, former]);
 }

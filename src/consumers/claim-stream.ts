@@ -1,6 +1,6 @@
 import type { RedisClient } from "../redis/client.js";
 import type { Tail } from "./append-entries.js";
-import { GROUP, type NetworkStream, streamKey, versionKey } from "./stream-keys.js";
+import { GROUP, type NetworkStream, streamKey, tailProofKey, versionKey } from "./stream-keys.js";
 
 /** What became of a claim. */
 export type Claim =
@@ -50,5 +50,7 @@ export async function claimStream(
 /** Removes streams of the network's that nobody needs any more: what they hold and is not settled is read again. */
 export async function removeStreams(redis: RedisClient, streams: readonly NetworkStream[]): Promise<void> {
   // The version first: without it nothing can be appended behind our back.
-  await Promise.all(streams.map((stream) => redis.unlink(versionKey(stream), streamKey(stream))));
+  await Promise.all(
+    streams.map((stream) => redis.unlink(versionKey(stream), streamKey(stream), tailProofKey(stream))),
+  );
 }
