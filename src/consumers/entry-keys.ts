@@ -1,8 +1,11 @@
-import { randomBytes } from "node:crypto";
+import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import type { DataSource, EntityManager } from "typeorm";
 
-/** What entries and tails are signed with. Its id goes along with each signature. */
-export type EntryKey = { readonly id: number; readonly secret: Buffer };
+/**
+ * What entries and tails are signed with. Its id goes along with each signature. A KeyObject, since a signature with the
+ * bytes themselves takes three times as long.
+ */
+export type EntryKey = { readonly id: number; readonly secret: KeyObject };
 
 /** A new key is signed with, and a retired one refused, within this time. */
 const MAX_AGE_MS = 5_000;
@@ -42,7 +45,8 @@ export class EntryKeyring {
   }
 
   async #read(): Promise<readonly EntryKey[]> {
-    this.#keys = await this.#queries.query(READ);
+    const rows: { id: number; secret: Buffer }[] = await this.#queries.query(READ);
+    this.#keys = rows.map(({ id, secret }) => ({ id, secret: createSecretKey(secret) }));
     this.#readAt = performance.now();
     return this.#keys;
   }

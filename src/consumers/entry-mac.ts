@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
 import type { RawEntry } from "./entry.js";
 import type { EntryKey } from "./entry-keys.js";
 import type { StreamName } from "./stream-keys.js";
@@ -8,6 +8,9 @@ const MAC_FIELD = "mac";
 
 /** Of 32 bytes of HMAC-SHA256: 128 bits, which nobody guesses, in each of millions of entries. */
 const MAC_BYTES = 16;
+
+/** Far more than ingest writes: an entry that is as large as Redis allows must not take a consumer's memory. */
+const MAX_CHARS = 16 * 1024 * 1024;
 
 const SIGNATURE = /^(\d{1,9})\.([\w-]{22})$/;
 
@@ -38,6 +41,7 @@ export function isGenuine(
   [id, fields]: RawEntry,
 ): boolean {
   if (fields === null || fields.at(-2) !== MAC_FIELD) return false;
+  if (fields.reduce((sum, text) => sum + text.length, 0) > MAX_CHARS) return false;
   return isSigned(keys, ["entry", stream, id, ...fields.slice(0, -2)], fields.at(-1));
 }
 
@@ -77,8 +81,9 @@ function isSigned(
   return timingSafeEqual(macOf(key.secret, texts), Buffer.from(mac, "base64url"));
 }
 
-function macOf(secret: Buffer, texts: readonly string[]): Buffer {
-  const hmac = createHmac("sha256", secret);
-  for (const text of texts) hmac.update(`${Buffer.byteLength(text)}:`).update(text);
-  return hmac.digest().subarray(0, MAC_BYTES);
+/** One text for all: an update of the hash for each field costs ten times as much. Lengths keep the fields apart. */
+function macOf(secret: KeyObject, texts: readonly string[]): Buffer {
+  let all = "";
+  for (const text of texts) all += `${text.length}:${text}`;
+  return createHmac("sha256", secret).update(all).digest().subarray(0, MAC_BYTES);
 }

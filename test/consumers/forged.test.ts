@@ -1,3 +1,4 @@
+import { createSecretKey } from "node:crypto";
 import { Queue } from "bullmq";
 import { expect } from "chai";
 import { appendEntries, NO_TAIL, readPosition } from "../../src/consumers/append-entries.js";
@@ -74,9 +75,10 @@ describe("G4: with a hostile Redis", () => {
       const signed = signEntry(TEST_KEY, credit.account, entryId(credit), encodeEntry(credit));
       return [...signed, "note", "x"];
     },
-    "another key's signature": async (credit) => sign({ id: 1, secret: Buffer.alloc(32, "mine") }, credit),
+    "another key's signature": async (credit) =>
+      sign({ id: 1, secret: createSecretKey(Buffer.alloc(32, "mine")) }, credit),
     "the signature of a key that nobody has": async (credit) =>
-      sign({ id: 999, secret: Buffer.alloc(32, "mine") }, credit),
+      sign({ id: 999, secret: createSecretKey(Buffer.alloc(32, "mine")) }, credit),
     "the signature of a retired key": async (credit) => {
       const manager = spine.database.dataSource.manager;
       await rotateEntryKey(manager);
@@ -252,7 +254,9 @@ describe("G4: with a hostile Redis", () => {
     const old = creditFor(session);
     const fresh = creditFor(second);
     const { tail } = await appendEntries(spine.redis, account, NO_TAIL, [old], { key: TEST_KEY });
-    await appendEntries(spine.redis, account, tail, [fresh], { key: { id: newest, secret } });
+    await appendEntries(spine.redis, account, tail, [fresh], {
+      key: { id: newest, secret: createSecretKey(secret) },
+    });
     spine.consume();
     await spine.settledAll(2);
     expect(await findings()).to.deep.equal([]);
