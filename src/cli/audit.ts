@@ -11,6 +11,7 @@ import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
+import { refuseOtherNetwork } from "./refuse-other-network.js";
 
 /** The check of all paid sessions follows the history where no range is given. */
 const STATEMENT_MS = 600_000;
@@ -38,6 +39,7 @@ export function addAuditCommand(program: Command): void {
       });
       await dataSource.initialize();
       try {
+        await refuseOtherNetwork(dataSource, config, { claim: false });
         const horizon = new HorizonClient({ url: config.HORIZON_URL });
         const stop = new AbortController();
         process.once("SIGINT", () => stop.abort(new Error("interrupted; the same call goes on from here")));
