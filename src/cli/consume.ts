@@ -57,7 +57,12 @@ async function consume(config: Config): Promise<void> {
     server,
     figures: () => {
       const { acquired, contended, noQuorum } = locks.status();
-      return { locks_acquired: acquired, locks_contended: contended, locks_no_quorum: noQuorum };
+      return {
+        locks_acquired: acquired,
+        locks_contended: contended,
+        locks_no_quorum: noQuorum,
+        ...consumer.figures(),
+      };
     },
   });
   await runRole(logger, consumer, [
