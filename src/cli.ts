@@ -64,6 +64,8 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
+  // A role that is refused has connections open by then, which would keep the process for ever.
+  if (error instanceof ConfigError) process.exit();
 }
 
 /** Prints what went wrong in words a person can act on. @returns the exit code */

@@ -7,6 +7,7 @@ import { createLogger } from "../logging.js";
 import { ingestMetrics } from "../metrics/ingest-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectRedis } from "../redis/connect.js";
+import { checkRedis } from "./check-redis.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
@@ -27,6 +28,7 @@ export function addIngestCommand(program: Command): void {
       const tracing = await startTracing(config, "ingest");
       const dataSource = await openDatabase(config, "ingest", logger);
       const redis = connectRedis(redisTarget(config), "paidonce-ingest", logger);
+      await checkRedis(redis, logger, "paidonce:{probe}", ["streams"]);
       const horizon = new HorizonClient({ url: config.HORIZON_URL });
       const network = new NetworkView(horizon, config.NETWORK_PASSPHRASE);
       const metrics = ingestMetrics(registry, () => network.lastHeard());

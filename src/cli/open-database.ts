@@ -4,6 +4,8 @@ import type { DataSource } from "typeorm";
 import { type Config, redactUrl } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { databaseFault } from "../entities/database-errors.js";
+import { assertWritable } from "../entities/writable.js";
+import { refuseUnfitPostgres } from "./check-postgres.js";
 import { refuseOtherNetwork } from "./refuse-other-network.js";
 
 export class NotMigratedError extends Error {
@@ -19,8 +21,8 @@ export class DatabaseAwayError extends Error {
 const MAX_PAUSE_MS = 2_000;
 
 /**
- * Connects to Postgres; while it can't be reached, says so once and keeps trying: a role that gives up
- * because the database restarts would need somebody to start it again.
+ * Connects to Postgres; while it can't be reached or takes no writes, says so once and keeps trying: a role that gives
+ * up because the database restarts would need somebody to start it again.
  *
  * @throws NotMigratedError when the tables are missing or older than this program
  * @throws ConfigError when it holds the books of another network
@@ -29,20 +31,21 @@ export async function openDatabase(config: Config, role: string, logger: Logger)
   const dataSource = newDataSource(config, role);
   for (let failures = 0; ; failures++) {
     try {
-      await dataSource.initialize();
-      break;
+      if (!dataSource.isInitialized) await dataSource.initialize();
+      const fit = await refuseUnfit(dataSource, config, { claim: true });
+      await assertWritable(fit);
+      return fit;
     } catch (error) {
       if (databaseFault(error) !== "unavailable") throw error;
       if (failures === 0) {
         logger.warn(
           { err: error, database: redactUrl(config.DATABASE_URL) },
-          "Postgres is away; waiting for it",
+          "Postgres is away, or takes no writes; waiting for it",
         );
       }
       await sleep(Math.min(MAX_PAUSE_MS, 100 * 2 ** failures));
     }
   }
-  return refuseUnfit(dataSource, config, { claim: true });
 }
 
 /**
@@ -85,6 +88,7 @@ async function refuseUnfit(
     if (await dataSource.showMigrations()) {
       throw new NotMigratedError("the database is older than this program: run `paidonce migrate` first");
     }
+    await refuseUnfitPostgres(dataSource);
     await refuseOtherNetwork(dataSource, config, options);
     return dataSource;
   } catch (error) {

@@ -1,12 +1,14 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { HorizonClient } from "../horizon/client.js";
+import { PREFIX } from "../jobs/queues.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
 import { chargeMetrics } from "../metrics/charge-metrics.js";
 import { recoveryMetrics } from "../metrics/recovery-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectJobsRedis, connectRedis } from "../redis/connect.js";
+import { checkRedis } from "./check-redis.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openChargeProviders } from "./open-charge-providers.js";
@@ -29,6 +31,8 @@ export function addWorkCommand(program: Command): void {
       const tracing = await startTracing(config, "work");
       const dataSource = await openDatabase(config, "work", logger);
       const redis = connectRedis(redisTarget(config), "paidonce-work-heartbeat", logger);
+      await checkRedis(redis, logger, "paidonce:{probe}", ["streams"]);
+      await checkRedis(redis, logger, PREFIX, ["jobs"]);
       const { locks, close: closeLocks } = await openLocks(config, logger);
       const horizon = new HorizonClient({ url: config.HORIZON_URL });
       const onFinding = recoveryMetrics(registry);
