@@ -114,7 +114,7 @@ async function settleSome(servers: Servers, site: Site, payments: number): Promi
   const redis = plainRedis(servers.redis.url);
   try {
     await redis.flushall();
-    await fillStreams(redis, credits);
+    await fillStreams(database.dataSource, redis, credits);
     await database.dataSource.query("CHECKPOINT");
     const consumer = startConsumer(servers.redis.url, database.dataSource, {
       batch: 400,

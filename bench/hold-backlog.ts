@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
+import type { DataSource } from "typeorm";
 import { appendEntries, NO_TAIL } from "../src/consumers/append-entries.js";
+import { entryKeyring } from "../src/consumers/entry-keys.js";
 import { freePort } from "../src/machine/free-port.js";
 import type { AccountId } from "../src/stellar/credit.js";
 import { Stage } from "../test/sandbox/stage.js";
@@ -47,7 +49,7 @@ export async function holdBacklog(
   try {
     await redis.flushall();
     const bytesBefore = await usedMemory(redis);
-    await fill(redis, owner.account, entries);
+    await fill(dataSource, redis, owner.account, entries);
     const bytesPerEntry = ((await usedMemory(redis)) - bytesBefore) / entries;
     const place = {
       databaseUrl: database.url,
@@ -94,7 +96,13 @@ const APPEND_AT_ONCE = 200;
 const IN_FLIGHT = 8;
 
 /** By ingest's own script, without holding all of it in memory here. */
-async function fill(redis: Redis, account: AccountId, entries: number): Promise<void> {
+async function fill(
+  dataSource: DataSource,
+  redis: Redis,
+  account: AccountId,
+  entries: number,
+): Promise<void> {
+  const key = await entryKeyring(dataSource).signing();
   const closedAt = new Date();
   let tail = NO_TAIL;
   let flying: Promise<void>[] = [];
@@ -105,7 +113,7 @@ async function fill(redis: Redis, account: AccountId, entries: number): Promise<
     // Known before Redis says so: the next append need not wait for this one.
     tail = `${credits.at(-1)?.operationId}-0` as typeof tail;
     flying.push(
-      appendEntries(redis, account, expected, credits).then(({ appended }) => {
+      appendEntries(redis, account, expected, credits, { key }).then(({ appended }) => {
         if (!appended) throw new Error("somebody else appends to the benchmark's stream");
       }),
     );

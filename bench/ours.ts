@@ -24,7 +24,7 @@ export async function measureOurs(servers: Servers, options: OursOptions): Promi
   const redis = new Redis(servers.redis.url, { maxRetriesPerRequest: null });
   try {
     await redis.flushall();
-    await fillStreams(redis, credits);
+    await fillStreams(database.dataSource, redis, credits);
     const link = await options.between?.(database.url);
     const roles = await consumersAtTheStart(
       options.processes,

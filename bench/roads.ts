@@ -1,5 +1,6 @@
 import type { DataSource } from "typeorm";
 import { appendEntries, NO_TAIL, type Tail } from "../src/consumers/append-entries.js";
+import { entryKeyring } from "../src/consumers/entry-keys.js";
 import { connectRedis } from "../src/redis/connect.js";
 import { appendPaymentsUnchecked } from "../src/sandbox/bulk.js";
 import { paceOf } from "../src/sandbox/pace.js";
@@ -35,6 +36,7 @@ export async function streamRoad(dataSource: DataSource, redisUrl: string, merch
   const owners: Owner[] = [];
   for (let i = 0; i < merchants; i++) owners.push(await watchAccount(dataSource));
   const redis = connectRedis(redisUrl, "bench-append", silent);
+  const key = await entryKeyring(dataSource).signing();
   const tails = new Map<Owner, Tail>();
   const append = async (from: number, to: number) => {
     const closedAt = new Date();
@@ -48,7 +50,7 @@ export async function streamRoad(dataSource: DataSource, redisUrl: string, merch
       const tail = tails.get(owner) ?? NO_TAIL;
       // Known before Redis says so: the next append need not wait for this one.
       tails.set(owner, creditKeyText(last) as Tail);
-      const { appended } = await appendEntries(redis, owner.account, tail, credits);
+      const { appended } = await appendEntries(redis, owner.account, tail, credits, { key });
       if (!appended) throw new Error("somebody else appends to the benchmark's stream");
     });
     await Promise.all(appends);

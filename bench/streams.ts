@@ -1,18 +1,25 @@
 import type { Redis } from "ioredis";
+import type { DataSource } from "typeorm";
 import { appendEntries, NO_TAIL } from "../src/consumers/append-entries.js";
 import { ensureGroup } from "../src/consumers/consumer-group.js";
+import { entryKeyring } from "../src/consumers/entry-keys.js";
 import { GROUP, streamKey } from "../src/consumers/stream-keys.js";
 import type { AccountId, Credit } from "../src/stellar/credit.js";
 
 const APPEND_AT_ONCE = 200;
 
 /** Appends credits to their accounts' streams, as ingest does. */
-export async function fillStreams(redis: Redis, credits: readonly Credit[]): Promise<void> {
+export async function fillStreams(
+  dataSource: DataSource,
+  redis: Redis,
+  credits: readonly Credit[],
+): Promise<void> {
+  const key = await entryKeyring(dataSource).signing();
   for (const [account, own] of Map.groupBy(credits, (credit) => credit.account)) {
     await ensureGroup(redis, account);
     let tail = NO_TAIL;
     for (let i = 0; i < own.length; i += APPEND_AT_ONCE) {
-      const answer = await appendEntries(redis, account, tail, own.slice(i, i + APPEND_AT_ONCE));
+      const answer = await appendEntries(redis, account, tail, own.slice(i, i + APPEND_AT_ONCE), { key });
       if (!answer.appended) throw new Error("somebody else appends to the benchmark's stream");
       tail = answer.tail;
     }

@@ -21,6 +21,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["accept-hole", watch],
   ["shards", async () => (await import("./cli/shards.js")).addShardsCommand],
   ["streams", async () => (await import("./cli/streams.js")).addStreamsCommand],
+  ["entry-key", async () => (await import("./cli/entry-key.js")).addEntryKeyCommand],
   ["dead-letters", async () => (await import("./cli/dead-letters.js")).addDeadLettersCommand],
   ["audit", async () => (await import("./cli/audit.js")).addAuditCommand],
   ["recover", async () => (await import("./cli/recover.js")).addRecoverCommand],
@@ -63,6 +64,8 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
+  // A role that is refused has connections open by then, which would keep the process for ever.
+  if (error instanceof ConfigError) process.exit();
 }
 
 /** Prints what went wrong in words a person can act on. @returns the exit code */

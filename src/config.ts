@@ -81,7 +81,9 @@ export const environment = z.object({
     .string()
     .min(1)
     .default(PUBLIC_NETWORK)
-    .describe("The network that Horizon must serve; another one stops ingest before it reads anything."),
+    .describe(
+      "The network that Horizon must serve; another one stops ingest before it reads anything. A database belongs to the network of the first process that works on it: with another passphrase every role refuses to start.",
+    ),
   LOCKS: z
     .enum(["optional", "required", "off"])
     .default("optional")
@@ -298,7 +300,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 
 /** @throws ConfigError where variables don't fit together that are right alone */
 function together(config: Config): Config {
-  const problems = [...sep7Problems(config), ...redisProblems(config)];
+  const problems = [...sep7Problems(config), ...redisProblems(config), ...stripeProblems(config)];
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
@@ -308,6 +310,18 @@ function sep7Problems({ SEP7_SIGNING_SECRET: secret, SEP7_ORIGIN_DOMAIN: domain 
   const missing = secret === undefined ? "SEP7_SIGNING_SECRET" : "SEP7_ORIGIN_DOMAIN";
   const given = secret === undefined ? "SEP7_ORIGIN_DOMAIN" : "SEP7_SIGNING_SECRET";
   return [`${missing}: got nothing, wants a value, because ${given} is set`];
+}
+
+/** What is charged in Stripe's test mode must never be told as `livemode: true`, nor real money as a test. */
+function stripeProblems({ STRIPE_API_KEY: key, NETWORK_PASSPHRASE: passphrase }: Config): string[] {
+  if (key === undefined) return [];
+  const isLive = passphrase === PUBLIC_NETWORK;
+  if (key.slice(3).startsWith("live") === isLive) return [];
+  return [
+    isLive
+      ? "STRIPE_API_KEY: got a test key, wants a live one, because NETWORK_PASSPHRASE names the public network"
+      : "STRIPE_API_KEY: got a live key, wants a test one, because NETWORK_PASSPHRASE names a test network",
+  ];
 }
 
 function redisProblems({ REDIS_URL, REDIS_TOPOLOGY, REDIS_SENTINEL_MASTER }: Config): string[] {

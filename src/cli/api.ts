@@ -13,6 +13,7 @@ import { createRegistry } from "../metrics/registry.js";
 import { replicaMetrics } from "../metrics/replica-metrics.js";
 import { startHeartbeat } from "../status/heartbeat.js";
 import { SharedStatus } from "../status/shared-status.js";
+import { checkRedis } from "./check-redis.js";
 import { readEnvironment } from "./environment.js";
 import { openHorizon } from "./open-horizon.js";
 import { openAcceptors } from "./open-providers.js";
@@ -42,6 +43,7 @@ export function addApiCommand(program: Command): void {
       const access = readOpsAccess(config);
       const logger = createLogger(config, "api");
       const sources = await openStatusSources(config, logger, "api");
+      await checkRedis(sources.redis, logger, "paidonce:{probe}", []);
       const replica = openReplica(config, sources.dataSource, logger);
       const registry = createRegistry();
       if (replica !== null) replicaMetrics(registry, replica);

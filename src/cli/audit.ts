@@ -14,6 +14,7 @@ import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openHorizon } from "./open-horizon.js";
 import { redisTarget } from "./redis-target.js";
+import { refuseOtherNetwork } from "./refuse-other-network.js";
 
 /** The check of all paid sessions follows the history where no range is given. */
 const STATEMENT_MS = 600_000;
@@ -43,6 +44,7 @@ export function addAuditCommand(program: Command): void {
       const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "audit");
       const redis = connectRedis(redisTarget(config), "paidonce-audit", logger);
       try {
+        await refuseOtherNetwork(dataSource, config, { claim: false });
         const horizon = openHorizon(config, logger, { redis, purpose: "audit" });
         const stop = new AbortController();
         process.once("SIGINT", () => stop.abort(new Error("interrupted; the same call goes on from here")));

@@ -7,6 +7,7 @@ import { createLogger } from "../logging.js";
 import { consumerMetrics } from "../metrics/consumer-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectRedis } from "../redis/connect.js";
+import { checkRedis } from "./check-redis.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
@@ -33,6 +34,7 @@ async function consume(config: Config): Promise<void> {
   const tracing = await startTracing(config, "consume");
   const dataSource = await openDatabase(config, "consume", logger);
   const redis = connectRedis(redisTarget(config), "paidonce-consume", logger);
+  await checkRedis(redis, logger, "paidonce:{probe}", ["streams"]);
   const reading = openReader(redisTarget(config), name, logger);
   const metrics = consumerMetrics(registry);
   const { locks, close: closeLocks } = await openLocks(config, logger, metrics.locksAsked);
@@ -57,7 +59,12 @@ async function consume(config: Config): Promise<void> {
     server,
     figures: () => {
       const { acquired, contended, noQuorum } = locks.status();
-      return { locks_acquired: acquired, locks_contended: contended, locks_no_quorum: noQuorum };
+      return {
+        locks_acquired: acquired,
+        locks_contended: contended,
+        locks_no_quorum: noQuorum,
+        ...consumer.figures(),
+      };
     },
   });
   await runRole(logger, consumer, [

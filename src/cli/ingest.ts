@@ -10,6 +10,7 @@ import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { ingestMetrics } from "../metrics/ingest-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectRedis } from "../redis/connect.js";
+import { checkRedis } from "./check-redis.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
@@ -31,6 +32,7 @@ export function addIngestCommand(program: Command): void {
       const tracing = await startTracing(config, "ingest");
       const dataSource = await openDatabase(config, "ingest", logger);
       const redis = connectRedis(redisTarget(config), "paidonce-ingest", logger);
+      await checkRedis(redis, logger, "paidonce:{probe}", ["streams"]);
       const observer = horizonMetrics(registry);
       const horizon = openHorizon(config, logger, { redis, purpose: "feed", observer });
       const network = new NetworkView(horizon.withPurpose("check"), config.NETWORK_PASSPHRASE);

@@ -4,6 +4,9 @@ import type { DataSource } from "typeorm";
 import { type Config, redactUrl } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { databaseFault } from "../entities/database-errors.js";
+import { assertWritable } from "../entities/writable.js";
+import { refuseUnfitPostgres } from "./check-postgres.js";
+import { refuseOtherNetwork } from "./refuse-other-network.js";
 
 export class NotMigratedError extends Error {
   override readonly name = "NotMigratedError";
@@ -18,29 +21,31 @@ export class DatabaseAwayError extends Error {
 const MAX_PAUSE_MS = 2_000;
 
 /**
- * Connects to Postgres; while it can't be reached, says so once and keeps trying: a role that gives up
- * because the database restarts would need somebody to start it again.
+ * Connects to Postgres; while it can't be reached or takes no writes, says so once and keeps trying: a role that gives
+ * up because the database restarts would need somebody to start it again.
  *
  * @throws NotMigratedError when the tables are missing or older than this program
+ * @throws ConfigError when it holds the books of another network
  */
 export async function openDatabase(config: Config, role: string, logger: Logger): Promise<DataSource> {
   const dataSource = newDataSource(config, role);
   for (let failures = 0; ; failures++) {
     try {
-      await dataSource.initialize();
-      break;
+      if (!dataSource.isInitialized) await dataSource.initialize();
+      const fit = await refuseUnfit(dataSource, config, { claim: true });
+      await assertWritable(fit);
+      return fit;
     } catch (error) {
       if (databaseFault(error) !== "unavailable") throw error;
       if (failures === 0) {
         logger.warn(
           { err: error, database: redactUrl(config.DATABASE_URL) },
-          "Postgres is away; waiting for it",
+          "Postgres is away, or takes no writes; waiting for it",
         );
       }
       await sleep(Math.min(MAX_PAUSE_MS, 100 * 2 ** failures));
     }
   }
-  return refuseOlder(dataSource);
 }
 
 /**
@@ -49,6 +54,7 @@ export async function openDatabase(config: Config, role: string, logger: Logger)
  *
  * @throws DatabaseAwayError when it can't be reached
  * @throws NotMigratedError when the tables are missing or older than this program
+ * @throws ConfigError when it holds the books of another network
  */
 export async function openDatabaseNow(config: Config, command: string): Promise<DataSource> {
   const dataSource = newDataSource(config, command);
@@ -61,7 +67,7 @@ export async function openDatabaseNow(config: Config, command: string): Promise<
       { cause: error },
     );
   }
-  return refuseOlder(dataSource);
+  return refuseUnfit(dataSource, config, { claim: false });
 }
 
 function newDataSource(config: Config, role: string): DataSource {
@@ -73,10 +79,18 @@ function newDataSource(config: Config, role: string): DataSource {
   });
 }
 
-async function refuseOlder(dataSource: DataSource): Promise<DataSource> {
+async function refuseUnfit(
+  dataSource: DataSource,
+  config: Config,
+  options: { readonly claim: boolean },
+): Promise<DataSource> {
   try {
-    if (!(await dataSource.showMigrations())) return dataSource;
-    throw new NotMigratedError("the database is older than this program: run `paidonce migrate` first");
+    if (await dataSource.showMigrations()) {
+      throw new NotMigratedError("the database is older than this program: run `paidonce migrate` first");
+    }
+    await refuseUnfitPostgres(dataSource);
+    await refuseOtherNetwork(dataSource, config, options);
+    return dataSource;
   } catch (error) {
     // Whoever asked has nothing to close: an open pool would keep its process from ending.
     await dataSource.destroy();

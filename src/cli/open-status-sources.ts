@@ -1,12 +1,14 @@
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
-import type { Config } from "../config.js";
+import { type Config, ConfigError } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { connectRedis } from "../redis/connect.js";
 import type { StatusSources } from "../status/collect-status.js";
+import { EXIT } from "./exit-codes.js";
 import { openLockServers } from "./open-locks.js";
 import { redisTarget } from "./redis-target.js";
+import { refuseOtherNetwork } from "./refuse-other-network.js";
 
 /** Connections for reading the status. What can't be reached is left so: that is what the status says. */
 export async function openStatusSources(
@@ -20,7 +22,13 @@ export async function openStatusSources(
     poolSize: role === "api" ? 10 : 3,
   });
   const closing = new AbortController();
-  const connecting = await connectWhenThere(dataSource, logger, closing.signal);
+  const connecting = await connectWhenThere(
+    dataSource,
+    // Whoever only looks does not say which network it is.
+    () => refuseOtherNetwork(dataSource, config, { claim: role === "api" }),
+    logger,
+    closing.signal,
+  );
   const redis = connectRedis(redisTarget(config), `paidonce-${role}`, logger);
   const lockServers = await openLockServers(config, logger);
   return {
@@ -52,23 +60,41 @@ const LOOK_AGAIN_MS = 2_000;
 /**
  * Connects, or goes on trying in the background: an API that was started first would otherwise say for ever
  * that Postgres is away.
+ * @throws ConfigError where the database holds the books of another network; in the background that ends the process
  * @returns after the first attempt; `done` resolves when there is no more to come
  */
 async function connectWhenThere(
   dataSource: DataSource,
+  refuseUnfit: () => Promise<void>,
   logger: Logger,
   signal: AbortSignal,
 ): Promise<{ done: Promise<void> }> {
+  const connect = async () => {
+    if (!dataSource.isInitialized) await dataSource.initialize();
+    await refuseUnfit();
+  };
   try {
-    await dataSource.initialize();
+    await connect();
     return { done: Promise.resolve() };
   } catch (error) {
-    logger.warn({ err: error }, "Postgres is away");
+    if (error instanceof ConfigError) {
+      await dataSource.destroy();
+      throw error;
+    }
+    logger.warn({ err: error }, "Postgres is away, or not migrated");
   }
   const tryAgain = async () => {
-    while (!signal.aborted && !dataSource.isInitialized) {
+    while (!signal.aborted) {
       await sleep(LOOK_AGAIN_MS, signal);
-      if (!signal.aborted) await dataSource.initialize().catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        return await connect();
+      } catch (error) {
+        if (!(error instanceof ConfigError)) continue;
+        // It serves already: ended, it refuses as it would have at its start.
+        for (const problem of error.problems) logger.fatal(problem);
+        process.exit(EXIT.usage);
+      }
     }
   };
   return { done: tryAgain() };

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { watchEventLoop } from "./watch-event-loop.js";
 
 /** Something that runs until it is stopped. */
 export type Actor = {
@@ -35,6 +36,7 @@ export async function runRole(
     // Started by `up`, which is gone: without this a role would run on with nobody to stop it.
     process.once("disconnect", ask("the supervisor is gone"));
   });
+  watchEventLoop();
   await actor.start();
   // The supervisor, where there is one, waits for this.
   process.send?.("ready");
@@ -44,9 +46,18 @@ export async function runRole(
     logger.warn("the clean stop takes too long; ending now");
     process.exit(1);
   }, STOP_WITHIN_MS);
-  await actor.stop();
-  for (const end of close) await end();
+  // Each is ended whatever becomes of the one before: what is left open would keep the process.
+  let isClean = true;
+  for (const end of [() => actor.stop(), ...close]) {
+    try {
+      await end();
+    } catch (error) {
+      isClean = false;
+      logger.error({ err: error }, "a part of this role did not stop cleanly");
+    }
+  }
   clearTimeout(deadline);
+  if (!isClean) process.exitCode = 1;
   logger.info("stopped");
   if (process.connected) process.disconnect();
   // A client of a cluster can be in the middle of finding its nodes when it is told to end, and goes on with it.
@@ -55,6 +66,6 @@ export async function runRole(
       { open: process.getActiveResourcesInfo() },
       "stopped, and something is still open; ending now",
     );
-    process.exit(0);
+    process.exit();
   }, LINGER_MS).unref();
 }

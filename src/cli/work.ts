@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
+import { PREFIX } from "../jobs/queues.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
 import { chargeMetrics } from "../metrics/charge-metrics.js";
@@ -7,6 +8,7 @@ import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { recoveryMetrics } from "../metrics/recovery-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectJobsRedis, connectRedis } from "../redis/connect.js";
+import { checkRedis } from "./check-redis.js";
 import { readEnvironment } from "./environment.js";
 import { observeRole } from "./observe-role.js";
 import { openChargeProviders } from "./open-charge-providers.js";
@@ -30,6 +32,8 @@ export function addWorkCommand(program: Command): void {
       const tracing = await startTracing(config, "work");
       const dataSource = await openDatabase(config, "work", logger);
       const redis = connectRedis(redisTarget(config), "paidonce-work-heartbeat", logger);
+      await checkRedis(redis, logger, "paidonce:{probe}", ["streams"]);
+      await checkRedis(redis, logger, PREFIX, ["jobs"]);
       const { locks, close: closeLocks } = await openLocks(config, logger);
       const observer = horizonMetrics(registry);
       const horizon = openHorizon(config, logger, { redis, purpose: "check", observer });

@@ -1,10 +1,11 @@
 import { readPage } from "../horizon/read-page.js";
 import type { AccountId } from "../stellar/credit.js";
-import { readPositions } from "./append-entries.js";
 import type { Bell } from "./bell.js";
 import { removeFormer } from "./change-shards.js";
 import { keepStreams } from "./claim-stream.js";
+import { entryKeyring } from "./entry-keys.js";
 import { type Feed, type IngestParts, ingestFeed, resumeAfter, type Standing } from "./feed-ingest.js";
+import { provenTails } from "./prove-tail.js";
 import { streamFor, streamsOf } from "./shards.js";
 import { advanceWatermark, haltAccount, readCursor } from "./watermark.js";
 
@@ -23,19 +24,16 @@ export async function ingestAccount(
   await ingestFeed(parts, feed, bell, signal);
 }
 
-async function resume(
-  { redis, dataSource, horizon }: IngestParts,
-  account: AccountId,
-): Promise<Standing | null> {
+async function resume(parts: IngestParts, account: AccountId): Promise<Standing | null> {
+  const { redis, dataSource, horizon } = parts;
   const { watermark, shards, formerShards, inNetwork } = await readCursor(dataSource.manager, account);
   if (inNetwork) return null;
   await keepStreams(redis, streamsOf(account, shards));
-  const positions = await readPositions(redis, streamsOf(account, shards));
-  const tails = new Map(positions.map(({ stream, tail }) => [stream, tail]));
+  const tails = await provenTails(parts, streamsOf(account, shards));
   return {
     cursor: resumeAfter(tails.values(), watermark),
     tails,
-    lanes: { feed: account, streamOf: streamFor, marked: shards > 1 },
+    lanes: { feed: account, streamOf: streamFor, marked: shards > 1, keyring: entryKeyring(dataSource) },
     read: (after, limit, signal) => readPage(horizon, account, after, limit, signal),
     advance: (now, scanned) => advanceWatermark(redis, dataSource, account, now, scanned),
     caughtUp: async () => {

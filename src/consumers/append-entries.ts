@@ -11,8 +11,10 @@ import {
   type RawEntry,
   TRACE_FIELD,
 } from "./entry.js";
+import type { EntryKey } from "./entry-keys.js";
+import { signEntry, signTail } from "./entry-mac.js";
 import { isNetworkStream } from "./network-streams.js";
-import { GROUP, type StreamName, streamKey, versionKey } from "./stream-keys.js";
+import { GROUP, type StreamName, streamKey, tailProofKey, versionKey } from "./stream-keys.js";
 
 /**
  * The id of the newest entry ever added to a stream, or the mark up to which it was read; `0-0` where there is none.
@@ -29,9 +31,9 @@ export const NO_TAIL = "0-0" as Tail;
 const READ_THROUGH = UNKEYED_INDEX - 1;
 
 /**
- * KEYS: the stream, and of a network's stream the version of its set; ARGV: expected tail, the mark to set after the
- * batch or nothing, the group, the expected version; then for each entry its id, the number of its fields' texts, and
- * those.
+ * KEYS: the stream, the proof of its tail, and of a network's stream the version of its set; ARGV: expected tail, the mark
+ * to set after the batch or nothing, the group, the expected version, the proof; then for each entry its id, the number
+ * of its fields' texts, and those.
  *
  * The batch goes in only if the stream still ends where the batch begins. Two leaders, a failover that lost
  * the last second, a flush: each moves the tail, the append is refused, and the caller fetches again from
@@ -46,8 +48,8 @@ const APPEND = `
     end
   end
   if tail ~= ARGV[1] then return {0, tail} end
-  if KEYS[2] and redis.call('GET', KEYS[2]) ~= ARGV[4] then return {0, tail} end
-  local i = 5
+  if KEYS[3] and redis.call('GET', KEYS[3]) ~= ARGV[4] then return {0, tail} end
+  local i = 6
   while i <= #ARGV do
     local fields = tonumber(ARGV[i + 1])
     tail = redis.call('XADD', KEYS[1], ARGV[i], unpack(ARGV, i + 2, i + 1 + fields))
@@ -60,10 +62,13 @@ const APPEND = `
     redis.call('XSETID', KEYS[1], ARGV[2])
     tail = ARGV[2]
   end
+  redis.call('SET', KEYS[2], ARGV[5])
   return {1, tail}`;
 
 /** What goes along with a batch. */
 export type AppendOptions = {
+  /** Signs each entry, and the tail that they make. */
+  readonly key: EntryKey;
   /** Goes along with each entry: beside the credit, never part of it. */
   readonly traceParent?: TraceParent | null;
   /**
@@ -88,16 +93,21 @@ export async function appendEntries(
   stream: StreamName,
   expected: Tail,
   movements: readonly NetworkMovement[],
-  { traceParent = null, readThrough = null, version = "" }: AppendOptions = {},
+  { key, traceParent = null, readThrough = null, version = "" }: AppendOptions,
 ): Promise<{ appended: boolean; tail: Tail }> {
   const trace = traceParent === null ? [] : [TRACE_FIELD, traceParent];
-  const args: (string | number)[] = [expected, markAfter(movements, readThrough), GROUP, version];
+  const mark = markAfter(movements, readThrough);
+  const last = movements.at(-1);
+  const proof = signTail(key, stream, mark || (last === undefined ? expected : entryId(last)));
+  const args: (string | number)[] = [expected, mark, GROUP, version, proof];
   const isNetwork = isNetworkStream(stream);
   for (const movement of movements) {
-    const fields = isNetwork ? encodeNetworkEntry(movement) : encodeEntry(movement);
-    args.push(entryId(movement), fields.length + trace.length, ...fields, ...trace);
+    const id = entryId(movement);
+    const own = isNetwork ? encodeNetworkEntry(movement) : encodeEntry(movement);
+    const fields = signEntry(key, stream, id, [...own, ...trace]);
+    args.push(id, fields.length, ...fields);
   }
-  const keys = isNetwork ? [streamKey(stream), versionKey(stream)] : [streamKey(stream)];
+  const keys = [streamKey(stream), tailProofKey(stream), ...(isNetwork ? [versionKey(stream)] : [])];
   const [appended, tail] = (await redis.eval(APPEND, keys.length, ...keys, ...args)) as [number, Tail];
   return { appended: appended === 1, tail };
 }

@@ -4,6 +4,7 @@ import type { OperationId } from "../stellar/operation-id.js";
 import { inSpan } from "../tracing.js";
 import { appendEntries, NO_TAIL, type Tail } from "./append-entries.js";
 import { type NetworkMovement, parseEntryId } from "./entry.js";
+import type { EntryKeyring } from "./entry-keys.js";
 import type { FeedName, StreamName } from "./stream-keys.js";
 
 /** Where each stream of a feed ends, as its leader believes. */
@@ -23,6 +24,8 @@ export type Lanes = {
   readonly marked: boolean;
   /** Of the set of accounts, for the network's streams. */
   readonly version?: string;
+  /** Signs what goes into the streams. */
+  readonly keyring: EntryKeyring;
 };
 
 /**
@@ -50,10 +53,11 @@ export async function appendPage(
   if (entries > 0) await onAppend(entries);
   const facts = { account: lanes.feed, streams: batches.length, entries };
   const { version } = lanes;
+  const key = await lanes.keyring.signing();
   const answers = await inSpan("ingest append", { kind: "producer", facts }, ({ parent: traceParent }) =>
     Promise.all(
       batches.map(async ({ stream, tail, fresh, readThrough }) => {
-        const options = { traceParent, readThrough, ...(version !== undefined && { version }) };
+        const options = { key, traceParent, readThrough, ...(version !== undefined && { version }) };
         return { stream, ...(await appendEntries(redis, stream, tail, fresh, options)) };
       }),
     ),

@@ -1,7 +1,14 @@
 import type { RedisClient } from "../redis/client.js";
 import type { Tail } from "./append-entries.js";
 import { isNetworkStream } from "./network-streams.js";
-import { GROUP, type NetworkStream, type StreamName, streamKey, versionKey } from "./stream-keys.js";
+import {
+  GROUP,
+  type NetworkStream,
+  type StreamName,
+  streamKey,
+  tailProofKey,
+  versionKey,
+} from "./stream-keys.js";
 
 /** What became of a claim. */
 export type Claim =
@@ -68,6 +75,7 @@ const EMPTY = `
 export async function removeStreams(redis: RedisClient, streams: readonly StreamName[]): Promise<void> {
   // The version first: without it nothing can be appended behind our back.
   await Promise.all(streams.filter(isNetworkStream).map((stream) => redis.unlink(versionKey(stream))));
+  await Promise.all(streams.map((stream) => redis.unlink(tailProofKey(stream))));
   await Promise.all(
     streams.map((stream) => redis.eval(EMPTY, 1, streamKey(stream), GROUP, REMOVED_AFTER_MS)),
   );

@@ -2,8 +2,10 @@ import { sleep, within } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
 import { databaseFault } from "../entities/database-errors.js";
 import { LockLostError, LockUnavailableError } from "../locks/errors.js";
+import { BlockedDeliveries, type BlockedFigures } from "./blocked-deliveries.js";
 import { type Delivery, ensureGroup, holdOn, isNoGroupError, removeConsumer } from "./consumer-group.js";
-import { type SettlingParts, settleDeliveries } from "./settle-deliveries.js";
+import { settleAroundLocks } from "./settle-around-locks.js";
+import type { SettlingParts } from "./settle-deliveries.js";
 import type { StreamName } from "./stream-keys.js";
 import type { StreamReader } from "./stream-reader.js";
 import { sweep } from "./sweep.js";
@@ -43,6 +45,12 @@ const WORTH_ANOTHER = 32;
  */
 const IN_HAND_PAUSE_MS = 25;
 
+/** The same while nothing is in hand but what waits for a row that somebody has locked. */
+const BLOCKED_PAUSE_MS = 500;
+
+/** Entries that a log line names. */
+const LOGGED = 20;
+
 /** New accounts and new shards are noticed within this time. */
 const REFRESH_STREAMS_MS = 2_000;
 
@@ -74,6 +82,8 @@ export class Consumer {
   /** Read and not begun: the next batch, contended entries, what an outage has put back. */
   #waiting: Delivery[] = [];
   readonly #inFlight = new Set<Batch>();
+  readonly #blocked: BlockedDeliveries;
+  #retrying: Promise<void> | null = null;
   /** What a batch has thrown since the loop last looked. */
   #fault: unknown = null;
   #inHandSince = 0;
@@ -83,6 +93,12 @@ export class Consumer {
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
+    this.#blocked = new BlockedDeliveries(options.dataSource);
+  }
+
+  /** What waits for rows that somebody keeps locked; nothing where nothing does. */
+  figures(): BlockedFigures {
+    return this.#blocked.figures();
   }
 
   start(): void {
@@ -105,6 +121,7 @@ export class Consumer {
         await this.#refreshStreams();
         await this.#sweepWhenDue();
         await this.#readMore();
+        this.#retryBlocked();
         this.#beginBatches();
         await this.#untilRoom();
         await this.#keepClaim();
@@ -118,6 +135,7 @@ export class Consumer {
 
   /** What is in hand: one more try, and if a server is away, another replica takes it over. */
   async #finish(): Promise<void> {
+    await this.#retrying;
     await this.#untilEnded();
     this.#hold(await this.#options.reader.finish());
     this.#fault = null;
@@ -151,11 +169,13 @@ export class Consumer {
   }
 
   async #readMore(): Promise<void> {
-    const { reader, batch, blockMs = 2_000 } = this.#options;
+    const { reader, batch, claimIdleMs, blockMs = 2_000 } = this.#options;
     const room = batch - this.#waiting.length;
     if (room <= 0) return;
     if (this.#streams.length === 0) return sleep(blockMs / 4, this.#stopping.signal);
-    const wait = this.#inHand > 0 ? IN_HAND_PAUSE_MS : blockMs;
+    // What is blocked is tried again, and held on to, while nothing new comes.
+    const atRest = this.#blocked.size > 0 ? Math.min(blockMs, claimIdleMs / 4, BLOCKED_PAUSE_MS) : blockMs;
+    const wait = this.#inHand > 0 ? IN_HAND_PAUSE_MS : Math.floor(atRest);
     const deliveries = await reader.read(this.#streams, room, wait);
     this.#lastRead = deliveries.length;
     this.#hold(deliveries);
@@ -165,18 +185,40 @@ export class Consumer {
   /** A read brings up to one batch of each stream: many accounts must not become one huge transaction. */
   #beginBatches(): void {
     const { batch: size, inFlight = IN_FLIGHT } = this.#options;
+    this.#waiting = this.#blocked.behind(this.#waiting);
     while (this.#inFlight.size < inFlight) {
       const underWay = [...this.#inFlight].flatMap(({ deliveries }) => deliveries);
       const { batch, rest } = takeBatch(this.#waiting, underWay, size);
       if (batch.length === 0 || (batch.length < Math.min(size, WORTH_ANOTHER) && this.#endsSoon())) return;
       this.#waiting = rest;
-      const begun: Batch = {
-        deliveries: batch,
-        begunAt: performance.now(),
-        ended: this.#settle(batch).then((setAside) => this.#end(begun, setAside)),
-      };
-      this.#inFlight.add(begun);
+      this.#begin(batch);
     }
+  }
+
+  #begin(batch: readonly Delivery[]): void {
+    const begun: Batch = {
+      deliveries: batch,
+      begunAt: performance.now(),
+      ended: this.#settle(batch).then((setAside) => this.#end(begun, setAside)),
+    };
+    this.#inFlight.add(begun);
+  }
+
+  /** Those whose rows are free again go to the front. One that waits for nobody knows what holds up nothing but itself. */
+  #retryBlocked(): void {
+    if (this.#blocked.size === 0) return;
+    this.#retrying ??= this.#blocked
+      .takeFree()
+      .then(({ free, alone }) => {
+        this.#waiting.unshift(...free);
+        if (alone.length > 0) this.#begin(alone);
+      })
+      .catch((error: unknown) => {
+        this.#options.logger.debug({ err: error }, "can't ask who is blocked; asking again");
+      })
+      .finally(() => {
+        this.#retrying = null;
+      });
   }
 
   /** Whether a few entries do better to wait for what is in flight: not for a batch that is held up. */
@@ -187,13 +229,23 @@ export class Consumer {
   /** @returns what was not settled; never throws */
   async #settle(batch: readonly Delivery[]): Promise<readonly Delivery[]> {
     try {
-      const { setAside } = await settleDeliveries(this.#options, batch);
+      const { setAside, blocked } = await settleAroundLocks(this.#options, batch);
       this.#failures = 0;
+      if (blocked.length > 0) this.#setBlocked(blocked);
       return setAside;
     } catch (error) {
       this.#fault ??= error;
       return batch;
     }
+  }
+
+  #setBlocked(blocked: readonly Delivery[]): void {
+    this.#blocked.add(blocked);
+    const entries = blocked.slice(0, LOGGED).map(({ entry: [id] }) => id);
+    this.#options.logger.warn(
+      { entries, blocked: this.#blocked.size },
+      "somebody keeps rows locked that these credits need: they wait, and the others go on",
+    );
   }
 
   #end(batch: Batch, left: readonly Delivery[]): void {
@@ -235,12 +287,13 @@ export class Consumer {
   }
 
   #everythingInHand(): Delivery[] {
-    return [...[...this.#inFlight].flatMap(({ deliveries }) => deliveries), ...this.#waiting];
+    const inFlight = [...this.#inFlight].flatMap(({ deliveries }) => deliveries);
+    return [...inFlight, ...this.#waiting, ...this.#blocked.deliveries()];
   }
 
   /** Tells Redis that the entries in hand are being worked on, so that they don't count as abandoned. */
   async #keepClaim(): Promise<void> {
-    if (this.#inHand === 0) return;
+    if (this.#inHand + this.#blocked.size === 0) return;
     if (performance.now() - this.#inHandSince < this.#options.claimIdleMs / 3) return;
     this.#inHandSince = performance.now();
     await holdOn(this.#options.redis, this.#options.name, this.#everythingInHand());

@@ -1,11 +1,13 @@
 import { readNetworkPage } from "../horizon/read-network-page.js";
 import type { Bell } from "./bell.js";
 import { claimStream } from "./claim-stream.js";
+import { entryKeyring } from "./entry-keys.js";
 import { type Feed, type IngestParts, ingestFeed, resumeAfter, type Standing } from "./feed-ingest.js";
 import { advanceNetwork, haltNetwork, readNetworkSet } from "./network-cursor.js";
 import { outnumber } from "./network-members.js";
 import type { NetworkSizes } from "./network-mode.js";
 import { networkStreamFor, networkStreams } from "./network-streams.js";
+import { provenTails } from "./prove-tail.js";
 import { NETWORK } from "./stream-keys.js";
 
 /**
@@ -41,7 +43,13 @@ async function resume(parts: IngestParts, sizes: NetworkSizes): Promise<Standing
     return {
       cursor: resumeAfter(tails.values(), watermark),
       tails,
-      lanes: { feed: NETWORK, streamOf: networkStreamFor, marked: true, version: version.toString() },
+      lanes: {
+        feed: NETWORK,
+        streamOf: networkStreamFor,
+        marked: true,
+        version: version.toString(),
+        keyring: entryKeyring(dataSource),
+      },
       read: async (after, limit, signal) => {
         const page = await readNetworkPage(horizon, set.watched, after, limit, signal);
         sizes.learn(page.carried);
@@ -53,7 +61,8 @@ async function resume(parts: IngestParts, sizes: NetworkSizes): Promise<Standing
 }
 
 /** @returns the tails of all streams; null where one of them is of a newer set */
-async function claimAll({ redis, dataSource }: IngestParts, version: bigint, count: number) {
+async function claimAll(parts: IngestParts, version: bigint, count: number) {
+  const { redis, dataSource } = parts;
   const claims = await Promise.all(
     networkStreams(count).map(async (stream) => ({
       stream,
@@ -66,7 +75,5 @@ async function claimAll({ redis, dataSource }: IngestParts, version: bigint, cou
     await outnumber(dataSource, version, newest);
     return null;
   }
-  return new Map(
-    claims.flatMap(({ stream, claim }) => (claim.kind === "claimed" ? [[stream, claim.tail] as const] : [])),
-  );
+  return provenTails(parts, networkStreams(count));
 }

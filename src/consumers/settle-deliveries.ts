@@ -11,6 +11,7 @@ import { ringOutbox } from "../webhooks/outbox-bell.js";
 import { acknowledge, type Delivery } from "./consumer-group.js";
 import { setApart } from "./dead-letters.js";
 import { decodeEntry, traceOf } from "./entry.js";
+import { refuseForged, separateForged } from "./forged-entries.js";
 import { ownerOf } from "./network-streams.js";
 import type { SettlementObserver } from "./observers.js";
 import { logSettlement } from "./settlement-log.js";
@@ -28,7 +29,8 @@ const MAX_TRACES = 16;
 
 /**
  * Settles one batch and acknowledges what is committed. Dying between any two steps means redelivery, and a
- * redelivery is a no-op.
+ * redelivery is a no-op. What ingest did not write is refused, after its neighbours are settled: the stream begins anew
+ * by that.
  *
  * @returns what became of the entries that were settled, and the deliveries whose sessions another replica
  *   holds: try those again in a moment
@@ -39,8 +41,13 @@ export async function settleDeliveries(
   parts: SettlingParts,
   deliveries: readonly Delivery[],
 ): Promise<{ settlements: Settlement[]; setAside: Delivery[] }> {
-  const traces = new Set(deliveries.flatMap(({ entry }) => traceOf(entry) ?? []));
-  return withinAll([...traces].slice(0, MAX_TRACES), deliveries.length, () => settleBatch(parts, deliveries));
+  const { genuine, forged } = await separateForged(parts.dataSource, deliveries);
+  const traces = new Set(genuine.flatMap(({ entry }) => traceOf(entry) ?? []));
+  const settled = await withinAll([...traces].slice(0, MAX_TRACES), genuine.length, () =>
+    settleBatch(parts, genuine),
+  );
+  if (forged.length > 0) await refuseForged(parts, forged);
+  return settled;
 }
 
 /** A batch settles what several appends brought: each of their traces shows the settlement. */

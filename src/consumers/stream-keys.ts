@@ -29,6 +29,11 @@ export function streamKey(stream: StreamName): string {
   return `paidonce:{${stream}}:credits`;
 }
 
+/** The stream's tail as a leader has signed it (entry-mac.ts): without it nobody knows who moved the tail. */
+export function tailProofKey(stream: StreamName): string {
+  return `paidonce:{${stream}}:tail-proof`;
+}
+
 /** Which set of accounts the stream is of, as `set_version` of `network_feed` counts them. */
 export function versionKey(stream: NetworkStream): string {
   return `paidonce:{${stream}}:version`;

@@ -7,6 +7,7 @@ import {
   removeConsumer,
 } from "./consumer-group.js";
 import { bury } from "./dead-letters.js";
+import { refuseForged, separateForged } from "./forged-entries.js";
 import type { SettlingParts } from "./settle-deliveries.js";
 import type { StreamName } from "./stream-keys.js";
 
@@ -35,8 +36,9 @@ export async function sweep(
   // While Postgres is away nobody can settle: claiming would only count deliveries towards the dead letters.
   await parts.dataSource.query("SELECT 1");
   const claimed = await claimIdle(redis, options.consumer, stream, options.claimIdleMs, options.count);
+  const { genuine, forged } = await separateForged(parts.dataSource, claimed);
   const alive: ClaimedDelivery[] = [];
-  for (const delivery of claimed) {
+  for (const delivery of genuine) {
     if (delivery.deliveries <= options.maxDeliveries) {
       alive.push(delivery);
       continue;
@@ -46,6 +48,7 @@ export async function sweep(
   }
   if (alive.length > 0)
     logger.warn({ stream, entries: alive.length }, "took over entries of a dead consumer");
+  if (forged.length > 0) await refuseForged(parts, forged);
   const orphan = await recoverOrphan(redis, stream);
   if (orphan !== null) {
     logger.warn({ stream, entry: orphan }, "an entry was lost to the group; reading the stream again");

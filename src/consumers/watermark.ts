@@ -8,6 +8,7 @@ import { endOfLedger, type OperationId } from "../stellar/operation-id.js";
 import { NO_TAIL, readPositions, type StreamPosition } from "./append-entries.js";
 import type { Tails } from "./append-page.js";
 import { parseEntryId } from "./entry.js";
+import { areTailsProven } from "./prove-tail.js";
 import { streamsOf } from "./shards.js";
 
 /** What a last page tells, by ledgers that the server had named before it was asked. */
@@ -136,6 +137,8 @@ export async function advanceUnled(
   const { watermark: from, shards } = await readCursor(dataSource.manager, account);
   const positions = await readPositions(redis, streamsOf(account, shards));
   if (positions.some(({ tail }) => tail === NO_TAIL)) return null;
+  // A forged tail, or a forged entry in an empty stream, would move the watermark past credits that nobody has read.
+  if (!(await areTailsProven({ redis, dataSource }, positions))) return null;
   const proven = positions.map(({ oldest, tail }) => parseEntryId(oldest?.[0] ?? tail).operationId - 1n);
   const to = proven.reduce((a, b) => (a < b ? a : b)) as OperationId;
   if (to <= from) return null;

@@ -1,4 +1,5 @@
 import "reflect-metadata";
+import type pg from "pg";
 import { DataSource } from "typeorm";
 import { ApiKey } from "./api-key.js";
 import { Charge } from "./charge.js";
@@ -18,11 +19,13 @@ import { Partitions9 } from "./migrations/0009-partitions.js";
 import { Shards10 } from "./migrations/0010-shards.js";
 import { Network11 } from "./migrations/0011-network.js";
 import { ReadThrough12 } from "./migrations/0012-read-through.js";
+import { Origin14 } from "./migrations/0014-origin.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
 import { ReceivingAccount } from "./receiving-account.js";
 import { RecordedCredit } from "./recorded-credit.js";
+import { applySettings, type SessionSettings } from "./session-settings.js";
 import { StreamCursor } from "./stream-cursor.js";
 import { WebhookEndpoint } from "./webhook-endpoint.js";
 
@@ -46,11 +49,29 @@ export type DatabaseSettings = {
 /** How long to wait for a connection before the database counts as unavailable. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
-const ON_STANDBY = " -c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read";
+/**
+ * A connection is not older than this. Whatever a server was when the connection was made (a primary that has become a
+ * standby, one of a name that leads elsewhere now), it does not count for longer.
+ */
+const MAX_LIFETIME_S = 600;
+
+const ON_STANDBY: SessionSettings = {
+  default_transaction_read_only: "on",
+  default_transaction_isolation: "repeatable read",
+};
 
 /** The connection pool and entities of one process. Call `initialize()` before use, `destroy()` at the end. */
 export function createDataSource(settings: DatabaseSettings): DataSource {
   const timeout = settings.statementTimeoutMs ?? 5_000;
+  const ofSession: SessionSettings = {
+    statement_timeout: String(timeout),
+    idle_in_transaction_session_timeout: String(timeout),
+    ...(settings.lockTimeoutMs !== undefined && { lock_timeout: String(settings.lockTimeoutMs) }),
+    timezone: "UTC",
+    // A server that is told to say less must still say when a COMMIT did not wait for its standby.
+    client_min_messages: "warning",
+    ...(settings.isStandby && ON_STANDBY),
+  };
   return new DataSource({
     type: "postgres",
     url: settings.url,
@@ -83,6 +104,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       Shards10,
       Network11,
       ReadThrough12,
+      Origin14,
     ],
     migrationsTableName: "migrations",
     // All in one would hold each other's locks until the last is done.
@@ -95,14 +117,11 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
     poolErrorHandler: () => undefined,
     extra: {
       Client: HeardClient,
-      statement_timeout: timeout,
-      ...(settings.lockTimeoutMs !== undefined && { lock_timeout: settings.lockTimeoutMs }),
-      idle_in_transaction_session_timeout: timeout,
+      onConnect: (client: pg.Client) => applySettings(client, ofSession),
+      maxLifetimeSeconds: MAX_LIFETIME_S,
       // A client that waits for ever on a dead peer would hold its entries for ever.
       query_timeout: timeout + 2_000,
       keepAlive: true,
-      // A server that is told to say less must still say when a COMMIT did not wait for its standby.
-      options: `-c timezone=UTC -c client_min_messages=warning${settings.isStandby ? ON_STANDBY : ""}`,
     },
   });
 }

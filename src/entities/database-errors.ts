@@ -54,6 +54,18 @@ export function databaseFault(error: unknown): DatabaseFault | null {
   return typeof message === "string" && UNAVAILABLE_MESSAGES.test(message) ? "unavailable" : null;
 }
 
+/** query_canceled, which statement_timeout gives, and lock_not_available, which lock_timeout does. */
+const OUTWAITED = new Set(["57014", "55P03"]);
+
+/**
+ * Whether a statement waited for longer than it may. Nearly always for one row that somebody else has locked: the work
+ * of the other rows is not to blame, and succeeds without that one.
+ */
+export function isOutwaited(error: unknown): boolean {
+  const { code } = driverError(error);
+  return typeof code === "string" && OUTWAITED.has(code);
+}
+
 /** What a key's name ends with in a partition: of the history's own key Postgres never tells (migration 0009). */
 const OF_PARTITION = /_(?:(?:before_)?p\d+|default)$/;
 

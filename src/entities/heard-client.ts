@@ -6,7 +6,10 @@ const WAIT_FOR_STANDBY = "SyncRepWaitForLSN";
 /** What `pg` says when `query_timeout` is over. */
 const NO_ANSWER = "Query read timeout";
 
-/** A connection to Postgres that ends rather than say what is not so. */
+/** read_only_sql_transaction: this connection's server, or its database, takes no writes. */
+const READ_ONLY = "25006";
+
+/** A connection to Postgres that ends rather than say what is not so, or refuse every write from now on. */
 export class HeardClient extends pg.Client {
   constructor(config?: pg.ClientConfig) {
     super(config);
@@ -18,7 +21,7 @@ export class HeardClient extends pg.Client {
       if (routine === WAIT_FOR_STANDBY) this.#doubtCommit();
     });
     const ask = this.query.bind(this) as (...words: unknown[]) => unknown;
-    Object.assign(this, { query: (...words: unknown[]) => this.#hungUpOnSilence(ask(...words)) });
+    Object.assign(this, { query: (...words: unknown[]) => this.#endedOnFault(ask(...words)) });
   }
 
   /**
@@ -34,11 +37,16 @@ export class HeardClient extends pg.Client {
    * The server ends what takes longer than statement_timeout, so one that says nothing for even longer is out of reach,
    * or waits in COMMIT for its standby. Back in the pool, such a connection would be handed out again and again: a
    * primary that lost its power, with no word of it, would hold up work for as long as the kernel sends into nowhere.
+   *
+   * The same for one that is read-only: the connection leads to what is a standby now, or was made while its server took
+   * no writes. The server takes them again, or another one has taken over, and the pool would never learn of it.
    */
-  #hungUpOnSilence(answer: unknown): unknown {
+  #endedOnFault(answer: unknown): unknown {
     if (answer instanceof Promise) {
       answer.catch((error: unknown) => {
-        if (error instanceof Error && error.message === NO_ANSWER) this.#end(error);
+        if (!(error instanceof Error)) return;
+        const { code } = error as { code?: unknown };
+        if (error.message === NO_ANSWER || code === READ_ONLY) this.#end(error);
       });
     }
     return answer;

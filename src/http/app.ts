@@ -16,6 +16,7 @@ import { describeApi } from "./describe-api.js";
 import { mountOps, type Ops } from "./ops/mount-ops.js";
 import { stripeWebhook } from "./provider-webhooks/stripe-webhook.js";
 import { type RateLimits, rateLimit } from "./rate-limit.js";
+import { WritablePrimary } from "./readiness.js";
 import { referencePage } from "./reference-page.js";
 import type { Replica } from "./replica.js";
 import { requestId } from "./request-id.js";
@@ -63,7 +64,8 @@ export function createApp(sources: AppSources, logger: Logger): App {
   koa.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } } }));
   if (sources.ops) mountOps(koa, sources, sources.ops);
   koa.use(cors({ ...CORS, origin: (context) => allowedOrigin(context, sources) }));
-  koa.use(health(sources.ops?.status ?? new SharedStatus(sources)).routes());
+  const primary = new WritablePrimary(sources.dataSource);
+  koa.use(health(sources.ops?.status ?? new SharedStatus(sources), primary).routes());
   koa.use(referencePage(describeApi(routes, sources.publicUrl)).routes());
   const routeSources = { ...sources, rateLimit: rateLimit(sources.redis, sources.limits) };
   koa.use(checkoutPage(routeSources).routes());
@@ -86,7 +88,7 @@ const CORS = {
  * For load balancers and operators. Not part of the versioned API but for the status.
  * @param shared so that probes without a key can't make the database count as often as they like
  */
-function health(shared: SharedStatus): Router {
+function health(shared: SharedStatus, primary: WritablePrimary): Router {
   const router = new Router();
 
   /** Alive: this process answers. Says nothing about payments; that is /v1/status. */
@@ -94,12 +96,16 @@ function health(shared: SharedStatus): Router {
     context.body = { status: "alive" };
   });
 
-  /** Ready: the servers this process needs can be reached and the database fits the program. */
+  /** Ready: the servers this process needs can be reached, the database fits the program and takes writes. */
   router.get("/readyz", async (context) => {
-    const status = await shared.current();
-    const ready = isReady(status);
+    const [status, writable] = await Promise.all([shared.current(), primary.current()]);
+    const ready = isReady(status) && writable;
     context.status = ready ? 200 : 503;
-    context.body = { status: ready ? "ready" : "not ready", postgres: status.postgres, redis: status.redis };
+    context.body = {
+      status: ready ? "ready" : "not ready",
+      postgres: { ...status.postgres, writable },
+      redis: status.redis,
+    };
   });
 
   router.get("/v1/status", async (context) => {

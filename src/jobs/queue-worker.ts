@@ -16,6 +16,9 @@ export type QueueWorkerOptions<Data> = {
   readonly onFailed?: (job: Job<Data> | undefined, error: Error) => void;
 };
 
+/** Of a fault that lasts, one line in so long. */
+const SAID_EVERY_MS = 30_000;
+
 /** How long this worker trusts that what it has enqueued is still there. */
 const TRUSTED_MS = 1_000;
 
@@ -28,6 +31,7 @@ export class QueueWorker<Data> {
   /** What was enqueued here since a moment ago: without it each look would write all again. */
   readonly #enqueued = new Set<string>();
   #trustedUntil = 0;
+  #silentUntil = 0;
 
   constructor(
     readonly name: string,
@@ -44,10 +48,17 @@ export class QueueWorker<Data> {
       connection: forWorkers,
       autorun: false,
     });
-    // One line per fault is written by the connections; without listeners these would end the process.
-    this.queue.on("error", () => undefined);
-    this.#worker.on("error", () => undefined);
+    // Without listeners these would end the process. A fault comes again with each try: it is said once in a while.
+    this.queue.on("error", (error) => this.#say(error));
+    this.#worker.on("error", (error) => this.#say(error));
     if (onFailed !== undefined) this.#worker.on("failed", onFailed);
+  }
+
+  #say(error: Error): void {
+    const now = performance.now();
+    if (now < this.#silentUntil) return;
+    this.#silentUntil = now + SAID_EVERY_MS;
+    this.#context.logger.warn({ err: error, queue: this.name }, "a queue's connection or worker failed");
   }
 
   isRunning(): boolean {

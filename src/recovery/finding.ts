@@ -15,6 +15,7 @@ export type FindingKind =
   | "delivery_stuck"
   | "entries_abandoned"
   | "consumers_gone"
+  | "entry_forged"
   | "watermark_behind"
   | "idempotency_key_unanswered"
   | "worker_standing"

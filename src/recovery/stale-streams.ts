@@ -6,7 +6,7 @@ import {
   removeConsumer,
   takeOver,
 } from "../consumers/consumer-group.js";
-import { settleDeliveries } from "../consumers/settle-deliveries.js";
+import { settleAroundLocks } from "../consumers/settle-around-locks.js";
 import { leaderKey, type StreamName } from "../consumers/stream-keys.js";
 import { watchedStreams } from "../consumers/watched-streams.js";
 import { advanceUnled } from "../consumers/watermark.js";
@@ -47,9 +47,10 @@ async function settleAbandoned(run: Run, stream: StreamName): Promise<void> {
       const ids = await listAbandoned(redis, stream, limits);
       const taken = await takeOver(redis, name, stream, ids, limits.idleMs);
       if (taken.length === 0) break;
-      const { setAside } = await settleDeliveries(run, taken);
-      run.waiting += setAside.length;
-      settled.push(...taken.filter((delivery) => !setAside.includes(delivery)).map(({ entry }) => entry[0]));
+      const { setAside, blocked } = await settleAroundLocks(run, taken);
+      const left = new Set([...setAside, ...blocked]);
+      run.waiting += left.size;
+      settled.push(...taken.filter((delivery) => !left.has(delivery)).map(({ entry }) => entry[0]));
     }
   } finally {
     if (!run.dryRun) await removeConsumer(redis, stream, name);

@@ -13,6 +13,7 @@ import { ledgerOf } from "../stellar/operation-id.js";
 import { findProblems } from "./find-problems.js";
 import { type Heartbeat, readHeartbeats } from "./heartbeat.js";
 import { readBooks } from "./read-books.js";
+import { unfitServers } from "./read-fitness.js";
 import { ageSeconds, readFeed, readStreams } from "./read-stream.js";
 import type {
   AccountStatus,
@@ -95,7 +96,8 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     last_recovery: books?.lastRecovery ?? null,
     last_audit: books?.lastAudit ?? null,
   };
-  const problems = findProblems(status, sources.alerts);
+  const unfit = await unfitServers(sources, { postgres: status.postgres.migrated, redis: redisReachable });
+  const problems = [...unfit, ...findProblems(status, sources.alerts)];
   return { healthy: problems.length === 0, problems, ...status };
 }
 

@@ -1,6 +1,7 @@
 import { NETWORK } from "../consumers/stream-keys.js";
 import type { ConditionName } from "../horizon/condition.js";
 import { duration } from "./duration.js";
+import { blockedAccounts, blockedProblems } from "./read-blocked.js";
 import {
   type AccountStatus,
   type Charges,
@@ -50,7 +51,9 @@ export function findProblems(
     );
   }
   problems.push(...problemsOfHorizon(status, limits));
-  for (const account of status.accounts) problems.push(...problemsOf(account, limits));
+  problems.push(...blockedProblems(status.roles));
+  const blocked = blockedAccounts(status.roles);
+  for (const account of status.accounts) problems.push(...problemsOf(account, limits, blocked));
   const apart = status.network?.set_apart ?? 0;
   if (apart > 0) {
     problems.push(
@@ -150,7 +153,11 @@ function* problemsOfRecovery(last: LastRecovery | null, limits: StatusLimits): G
   }
 }
 
-function* problemsOf(status: AccountStatus, limits: StatusLimits): Generator<string> {
+function* problemsOf(
+  status: AccountStatus,
+  limits: StatusLimits,
+  blocked: ReadonlySet<string>,
+): Generator<string> {
   const { halted_because: why, stream, lag_ledgers: lag } = status;
   const account = status.account === NETWORK ? "the network's feed" : status.account;
   if (why !== null) yield `Ingest of ${account} is HALTED: ${why}`;
@@ -164,7 +171,7 @@ function* problemsOf(status: AccountStatus, limits: StatusLimits): Generator<str
   const waited = stream.oldest?.age_seconds ?? 0;
   if (stream.backlog > 0 && !isRead) {
     yield `${stream.backlog} entries of ${account} wait and no consumer is alive: start \`paidonce consume\`.`;
-  } else if (waited > limits.unsettledSeconds) {
+  } else if (waited > limits.unsettledSeconds && !blocked.has(status.account)) {
     yield `A credit of ${account} is unsettled ${duration(waited)} after its ledger closed, with ${stream.backlog} waiting: add \`paidonce consume\` replicas while the backlog shrinks; if it does not, read their log.`;
   }
 }

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { readPosition } from "../../src/consumers/append-entries.js";
 import { claimIdle, ensureGroup, readNew, removeConsumer } from "../../src/consumers/consumer-group.js";
+import { signEntry } from "../../src/consumers/entry-mac.js";
 import { deadLetterKey, GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import type { LockMode } from "../../src/locks/session-locks.js";
 import type { RedisClient } from "../../src/redis/client.js";
@@ -15,7 +16,7 @@ import {
   readBooks,
   watchAccount,
 } from "../support/books.js";
-import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { createTestDatabase, TEST_KEY, type TestDatabase } from "../support/database.js";
 import { append, copyOf, drained, eventually, startConsumer, type TestConsumer } from "../support/stream.js";
 
 for (const mode of ["optional", "required", "off"] as LockMode[]) {
@@ -144,7 +145,10 @@ for (const mode of ["optional", "required", "off"] as LockMode[]) {
           "2026-01-01",
         ],
       ];
-      for (const fields of garbage) await redis.xadd(key, `${nextOperationId()}-0`, ...fields);
+      for (const fields of garbage) {
+        const id = `${nextOperationId()}-0`;
+        await redis.xadd(key, id, ...signEntry(TEST_KEY, owner.account, id, fields));
+      }
       await append(redis, [creditFor(session)]);
 
       start(2);

@@ -25,6 +25,7 @@ import { collectStatus } from "../../src/status/collect-status.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { aSession, creditFor, openSessions } from "../support/books.js";
+import { TEST_KEY } from "../support/database.js";
 import { differences, payAll, watchOnStage } from "../support/ingest.js";
 import { watchLedgers } from "../support/ledgers.js";
 import { Spine } from "../support/spine.js";
@@ -195,7 +196,7 @@ for (const mode of ["optional", "off"] as const)
         const { stream } = old;
         const credit = await someCredit(spine.owner);
         if (old.claim.kind !== "claimed") throw new Error("not claimed");
-        const options = { version: old.version.toString() };
+        const options = { key: TEST_KEY, version: old.version.toString() };
         // Between the join and the claim it may still append: what it says is thrown away with the claim.
         const before = await appendEntries(spine.redis, stream, old.claim.tail, [credit], options);
         expect(before.appended).to.equal(true);
@@ -224,7 +225,7 @@ for (const mode of ["optional", "off"] as const)
         const old = await lead();
         await spine.server.flush();
         const credit = await someCredit(spine.owner);
-        const options = { version: old.version.toString() };
+        const options = { key: TEST_KEY, version: old.version.toString() };
         const { appended } = await appendEntries(
           spine.redis,
           old.stream,

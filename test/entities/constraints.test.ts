@@ -255,6 +255,26 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "a feed that is halted for no reason",
     `${FEED}; UPDATE network_feed SET halted_at = now()`,
   ],
+  [
+    "entry_key_has_32_bytes",
+    "a key that could be guessed",
+    "INSERT INTO entry_keys (secret) VALUES (repeat('x', 31)::bytea)",
+  ],
+  [
+    "entry_key_has_32_bytes",
+    "a key that is too long for one",
+    "INSERT INTO entry_keys (secret) VALUES (repeat('x', 33)::bytea)",
+  ],
+  [
+    "installation_is_one",
+    "books of two networks",
+    "INSERT INTO installation (is_only, network_passphrase) VALUES (false, 'n')",
+  ],
+  [
+    "installation_names_a_network",
+    "books of no network",
+    "INSERT INTO installation (network_passphrase) VALUES ('')",
+  ],
   ["holes_reason_given", "a hole for no reason", hole(1, 2, "")],
   ["holes_not_empty", "a hole of nothing", hole(2, 1, "r")],
   ["holes_account_is_watched", "a hole in what nobody watches", hole(1, 2, "r", newAccount())],

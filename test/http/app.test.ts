@@ -46,7 +46,7 @@ describe("the API", () => {
       200,
       {
         status: "ready",
-        postgres: { reachable: true, migrated: true },
+        postgres: { reachable: true, migrated: true, writable: true },
         redis: { reachable: true },
       },
     ]);
@@ -67,13 +67,17 @@ describe("the API", () => {
     try {
       const answer = await fetch(`${await serve(empty)}/readyz`);
       expect(answer.status).to.equal(503);
-      expect(await answer.json()).to.deep.include({ postgres: { reachable: true, migrated: false } });
+      expect(await answer.json()).to.deep.include({
+        postgres: { reachable: true, migrated: false, writable: false },
+      });
     } finally {
       await empty.destroy();
     }
     const answer = await fetch(`${await serve(empty)}/readyz`);
     expect(answer.status).to.equal(503);
-    expect(await answer.json()).to.deep.include({ postgres: { reachable: false, migrated: false } });
+    expect(await answer.json()).to.deep.include({
+      postgres: { reachable: false, migrated: false, writable: false },
+    });
   });
 
   it("GET /v1/status tells what is watched and what needs a person", async () => {

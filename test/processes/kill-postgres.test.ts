@@ -11,7 +11,7 @@ import {
   readBooks,
   watchAccount,
 } from "../support/books.js";
-import { connect } from "../support/database.js";
+import { connect, useTestKey } from "../support/database.js";
 import { endRoles, startRole } from "../support/role-process.js";
 import { append, drained, eventually, plainRedis } from "../support/stream.js";
 
@@ -38,6 +38,7 @@ for (const mode of ["optional", "off"] as const) {
     it("G1, G2, G4: consumers come back by themselves; what was committed is not repeated, the rest is settled", async () => {
       const dataSource = await connect(postgres.url);
       await dataSource.runMigrations();
+      await useTestKey(dataSource);
       const owner = await watchAccount(dataSource);
       const sessions = await openSessions(
         dataSource,

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { encodeEntry, entryId } from "../../src/consumers/entry.js";
+import { signEntry } from "../../src/consumers/entry-mac.js";
 import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import type { RedisClient } from "../../src/redis/client.js";
 import { type AccountId, type Credit, compareKeys } from "../../src/stellar/credit.js";
@@ -12,7 +13,7 @@ import {
   readBooks,
   watchAccount,
 } from "../support/books.js";
-import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { createTestDatabase, TEST_KEY, type TestDatabase } from "../support/database.js";
 import { endRoles, startRole } from "../support/role-process.js";
 import { drained } from "../support/stream.js";
 
@@ -87,7 +88,7 @@ for (const mode of ["optional", "off"]) {
 
 async function deliver(redis: RedisClient, account: AccountId, credits: readonly Credit[]): Promise<void> {
   const args = credits.flatMap((credit) => {
-    const fields = encodeEntry(credit);
+    const fields = signEntry(TEST_KEY, account, entryId(credit), encodeEntry(credit));
     return [entryId(credit), fields.length, ...fields];
   });
   while ((await redis.eval(DELIVER_AGAIN, 1, streamKey(account), GROUP, ...args)) !== 1);

@@ -16,7 +16,7 @@ import {
   readBooks,
   watchAccount,
 } from "../support/books.js";
-import { connect } from "../support/database.js";
+import { connect, useTestKey } from "../support/database.js";
 import { killWholePostgres } from "../support/kill.js";
 import { append, drained, eventually, plainRedis, startConsumer } from "../support/stream.js";
 
@@ -37,6 +37,7 @@ describe("a synchronous standby that is away", () => {
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     }).initialize();
     await dataSource.runMigrations();
+    await useTestKey(dataSource);
   });
   afterEach(async () => {
     await dataSource.destroy();

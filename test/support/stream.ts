@@ -5,11 +5,13 @@ import { openReader } from "../../src/cli/open-reader.js";
 import { appendEntries, readPosition } from "../../src/consumers/append-entries.js";
 import { Consumer, type ConsumerOptions } from "../../src/consumers/consumer.js";
 import { encodeEntry, entryId, parseEntryId } from "../../src/consumers/entry.js";
+import { signEntry } from "../../src/consumers/entry-mac.js";
 import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import { type LockMode, SessionLocks } from "../../src/locks/session-locks.js";
 import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
 import { connectLockServer, connectRedis } from "../../src/redis/connect.js";
 import { type AccountId, compareKeys, type Movement } from "../../src/stellar/credit.js";
+import { TEST_KEY } from "./database.js";
 
 export const silent = pino({ level: process.env.TEST_LOG ?? "silent" });
 
@@ -20,13 +22,14 @@ export async function append(redis: RedisClient, movements: readonly Movement[])
   const { tail } = await readPosition(redis, first.account);
   const known = parseEntryId(tail);
   const fresh = movements.filter((movement) => compareKeys(movement, known) > 0);
-  const { appended } = await appendEntries(redis, first.account, tail, fresh);
+  const { appended } = await appendEntries(redis, first.account, tail, fresh, { key: TEST_KEY });
   if (!appended) throw new Error("the tail moved");
 }
 
 /** Adds a copy of an entry under an id that Redis takes, as no ingest ever would: for redelivery under force. */
-export function copyOf(movement: Movement): (string | number)[] {
-  return [entryId(movement), ...encodeEntry(movement)];
+export function copyOf(movement: Movement): string[] {
+  const id = entryId(movement);
+  return [id, ...signEntry(TEST_KEY, movement.account, id, encodeEntry(movement))];
 }
 
 export type TestConsumer = { readonly consumer: Consumer; stop(): Promise<void> };
