@@ -75,8 +75,10 @@ async function knownCaller(context: Context, sources: RouteSources): Promise<Cal
 }
 
 function idempotencyKey(context: Context, route: Route): string | null {
-  const key = parseIdempotencyKey(context.get("Idempotency-Key"));
-  if (key === null && route.idempotency === "required") {
+  const given = context.headers["idempotency-key"];
+  const isRequired = route.idempotency === "required";
+  const key = isRequired && given === "" ? null : parseIdempotencyKey(given);
+  if (key === null && isRequired) {
     throw new Problem(
       "idempotency-key-missing",
       "Send an Idempotency-Key, such as your order's number: with it a request can be repeated safely.",

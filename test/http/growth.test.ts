@@ -14,6 +14,7 @@ import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { aMerchant, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { growsTooFast } from "../support/growth.js";
+import { receivingAccount } from "../support/merchants.js";
 
 const repeated = (part: (i: number) => string) => (bytes: number) => {
   let text = "";
@@ -67,7 +68,11 @@ const FIELDS: Record<string, [schema: z.ZodType, ...texts: ((bytes: number) => s
   account: [Account, repeated(() => "G")],
   asset: [AssetText, repeated(() => "A:"), repeated(() => "A")],
   reference: [ChargeRequest.shape.reference, repeated(() => " "), repeated(() => "\u0301a")],
-  "web page": [SessionRequest.shape.success_url, within("http://", () => "a.", " "), repeated(() => "http://")],
+  "web page": [
+    SessionRequest.shape.success_url,
+    within("http://", () => "a.", " "),
+    repeated(() => "http://"),
+  ],
 };
 
 describe("src/http: the work on a stranger's text grows as the text does, and no faster", () => {
@@ -108,7 +113,13 @@ describe("src/http: the work on a stranger's text grows as the text does, and no
 
   it("headers: an Idempotency-Key of quotes and backslashes", () => {
     for (const part of ['"', "\\", '\\"', "a"]) {
-      expect(growsTooFast(within('"', () => part, ""), parseIdempotencyKey), part).to.equal(false);
+      expect(
+        growsTooFast(
+          within('"', () => part, ""),
+          parseIdempotencyKey,
+        ),
+        part,
+      ).to.equal(false);
     }
   });
 });
@@ -118,11 +129,12 @@ describe("src/http: what is asked for has bounds in count and depth", () => {
   let redisServer: RedisServer;
   let api: TestApi;
   let key: string;
+  let merchantId: string;
 
   before(async () => {
     [database, redisServer] = await Promise.all([createTestDatabase(), startRedis({ appendonly: false })]);
     api = await startApi(database.dataSource, redisServer.url);
-    ({ key } = await aMerchant(api));
+    ({ key, merchantId } = await aMerchant(api));
   });
   after(async () => {
     await api.stop();
@@ -130,6 +142,7 @@ describe("src/http: what is asked for has bounds in count and depth", () => {
     await database.close();
   });
 
+  const encodedWhole = (name: string) => `${encodeURIComponent(`metadata[${name}]`)}=1`;
   const list = async (query: string) => {
     const { status, body } = await api.ask("GET", `/v1/checkout/sessions?${query}`, { key });
     return [status, body.errors?.[0]?.field];
@@ -149,6 +162,23 @@ describe("src/http: what is asked for has bounds in count and depth", () => {
     expect(await list("status=paid&status=paid")).to.deep.equal([400, "status"]);
     expect(await list("status[a]=paid")).to.deep.equal([400, "status"]);
     expect(await list("metadata[__proto__]=1")).to.deep.equal([400, "metadata.__proto__"]);
+  });
+
+  it("metadata are found by any key that they can have, brackets and all", async () => {
+    const account = await receivingAccount(database.dataSource, merchantId);
+    for (const name of ["a[b]", "a][b", "[a]", "a]", "[", "ä[0].x", "a=b&c", "%41", "a b+c"]) {
+      const { body: made } = await api.ask("POST", "/v1/checkout/sessions", {
+        key,
+        body: { amount: "1", asset: "native", account, metadata: { [name]: "1" } },
+      });
+      for (const query of [`metadata[${encodeURIComponent(name)}]=1`, encodedWhole(name)]) {
+        const { body } = await api.ask("GET", `/v1/checkout/sessions?${query}`, { key });
+        expect(
+          body.data?.map(({ id }: { id: string }) => id),
+          query,
+        ).to.deep.equal([made.id]);
+      }
+    }
   });
 
   it("an answer names 50 wrong fields at the most, and says how many there are", async () => {

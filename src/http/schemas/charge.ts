@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ATTEMPT_OUTCOMES } from "../../charges/read-attempts.js";
 import { CHARGE_STATUSES, FAILURE_CODES } from "../../entities/charge.js";
-import { Amount, PlainAmount } from "./amount.js";
+import { Amount, PositiveAmount } from "./amount.js";
 import { Metadata } from "./metadata.js";
 import { Reference } from "./reference.js";
 import { Account, AssetText, Currency, Id, Moment, Time } from "./values.js";
@@ -61,7 +61,7 @@ export const ChargeAttempt = z
 
 export const ChargeRequest = z
   .strictObject({
-    amount: PlainAmount,
+    amount: PositiveAmount,
     currency: Currency.optional().meta({ example: "EUR", description: "ISO 4217. Either this or `asset`." }),
     asset: AssetText.optional().meta({ description: "Of the network. Either this or `currency`." }),
     account: Account.optional().meta({
