@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { EXIT } from "./cli/exit-codes.js";
+import { printError, surviveClosedPipes } from "./cli/print.js";
 import { ConfigError } from "./config.js";
 import { VERSION } from "./version.js";
 
@@ -38,6 +39,8 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["sign", async () => (await import("./cli/sign.js")).addSignCommand],
 ]);
 
+surviveClosedPipes();
+
 const program = new Command("paidonce")
   .description("Payments on the Stellar network, counted exactly once.")
   .version(VERSION)
@@ -63,17 +66,19 @@ for (const load of asked ? [asked] : new Set(COMMANDS.values())) (await load())(
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = report(error);
+  process.exitCode = await report(error);
 }
 
 /** Prints what went wrong in words a person can act on. @returns the exit code */
-function report(error: unknown): number {
+async function report(error: unknown): Promise<number> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof ConfigError) {
-    for (const problem of error.problems) process.stderr.write(`${problem}\n`);
+    await printError(...error.problems);
     return EXIT.usage;
   }
-  process.stderr.write(`paidonce: ${error instanceof Error ? error.message : String(error)}\n`);
-  if (process.env.LOG_LEVEL === "debug" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  await printError(`paidonce: ${error instanceof Error ? error.message : String(error)}`);
+  if (process.env.LOG_LEVEL === "debug" && error instanceof Error) {
+    await printError(...String(error.stack).split("\n"));
+  }
   return EXIT.failed;
 }

@@ -11,6 +11,7 @@ import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
+import { print } from "./print.js";
 
 /** The check of all paid sessions follows the history where no range is given. */
 const STATEMENT_MS = 600_000;
@@ -50,7 +51,7 @@ export function addAuditCommand(program: Command): void {
             range,
           );
           if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-          process.stdout.write(`${json ? asJson(report) : describe(report)}\n`);
+          await print(...(json ? [asJson(report)] : describe(report)));
           if (report.differences.length > 0) process.exitCode = EXIT.failed;
         }
       } finally {
@@ -66,7 +67,7 @@ function showProgress({ account, from, to, checkedThrough, credits }: AuditProgr
   process.stderr.write(`\r${account.slice(0, 8)}… ${bar} ${Math.round(done * 100)} %  ${credits} credits`);
 }
 
-function describe({ account, from, to, credits, totals, differences }: AuditReport): string {
+function describe({ account, from, to, credits, totals, differences }: AuditReport): string[] {
   const verdict = differences.length === 0 ? "balanced" : `${differences.length} DIFFERENCES`;
   const lines = [
     `${account}: ${verdict}; ${credits} credits, after ledger ${ledgerOf(from)} up to ${ledgerOf(to)}`,
@@ -80,7 +81,7 @@ function describe({ account, from, to, credits, totals, differences }: AuditRepo
   for (const { kind, subject, detail } of differences) {
     lines.push(`  ! ${kind} ${subject}: ${detail}`, `    ${REMEDIES[kind]}`);
   }
-  return lines.join("\n");
+  return lines;
 }
 
 function asJson({ account, from, to, credits, totals, differences }: AuditReport): string {
