@@ -233,7 +233,9 @@ export const environment = z.object({
   NODE_ENV: z
     .string()
     .optional()
-    .describe("With `production`, `api` does not start without a login for /ops. The image sets it."),
+    .describe(
+      "With `production`, `api` does not start without a login for /ops; the image sets it. With `development`, /ops needs no login where none is set, on this machine alone.",
+    ),
   SEP7_SIGNING_SECRET: z
     .string()
     .refine((text) => StrKey.isValidEd25519SecretSeed(text), "a Stellar secret key that starts with S")
