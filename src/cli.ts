@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { EXIT } from "./cli/exit-codes.js";
+import { printError, surviveClosedPipes } from "./cli/print.js";
 import { ConfigError } from "./config.js";
+import { VERSION } from "./version.js";
 
 /**
  * What adds each command, loaded only for the one that was asked for: with the libraries of all of them a process
@@ -38,9 +40,11 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["sign", async () => (await import("./cli/sign.js")).addSignCommand],
 ]);
 
+surviveClosedPipes();
+
 const program = new Command("paidonce")
   .description("Payments on the Stellar network, counted exactly once.")
-  .version("0.1.0")
+  .version(VERSION)
   .showHelpAfterError("(paidonce --help lists the commands)")
   .exitOverride()
   .addHelpText(
@@ -63,19 +67,21 @@ for (const load of asked ? [asked] : new Set(COMMANDS.values())) (await load())(
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = report(error);
+  process.exitCode = await report(error);
   // A role that is refused has connections open by then, which would keep the process for ever.
   if (error instanceof ConfigError) process.exit();
 }
 
 /** Prints what went wrong in words a person can act on. @returns the exit code */
-function report(error: unknown): number {
+async function report(error: unknown): Promise<number> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (error instanceof ConfigError) {
-    for (const problem of error.problems) process.stderr.write(`${problem}\n`);
+    await printError(...error.problems);
     return EXIT.usage;
   }
-  process.stderr.write(`paidonce: ${error instanceof Error ? error.message : String(error)}\n`);
-  if (process.env.LOG_LEVEL === "debug" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  await printError(`paidonce: ${error instanceof Error ? error.message : String(error)}`);
+  if (process.env.LOG_LEVEL === "debug" && error instanceof Error) {
+    await printError(...String(error.stack).split("\n"));
+  }
   return EXIT.failed;
 }

@@ -1,4 +1,5 @@
 import { StrKey } from "@stellar/stellar-sdk";
+import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { PUBLIC_NETWORK } from "./stellar/network.js";
 
@@ -31,6 +32,20 @@ const urlList = (protocols: readonly string[], isCount: (count: number) => boole
 
 /** What `paidonce hash-password` prints: log2 of N, r, p, salt, hash. No `$`, which shells and compose files expand. */
 const SCRYPT_TEXT = /^scrypt:\d{1,2}:\d{1,2}:\d{1,2}:[\w-]{22,}:[\w-]{43}$/;
+
+const PROXIES_WANTED =
+  "the number of proxies in front, 0 to 9, or their networks, such as 10.0.0.0/8,fd00::/8";
+
+/** @returns a number of proxies, or networks in CIDR; null for anything else */
+function trustedProxies(text: string): number | readonly string[] | null {
+  if (/^\d$/.test(text)) return Number(text);
+  const networks = text.split(",").map((part) => {
+    const network = part.trim();
+    if (network.includes("/")) return network;
+    return `${network}/${ipaddr.IPv6.isValid(network) ? 128 : 32}`;
+  });
+  return networks.every((network) => ipaddr.isValidCIDR(network)) ? networks : null;
+}
 
 /**
  * Every variable the program reads, once, at start. `docs/configuration.md` is made from this schema: its
@@ -154,11 +169,12 @@ export const environment = z.object({
     .optional()
     .describe("Where customers and merchants reach the API. Default: the address it listens on."),
   TRUST_PROXY: z
-    .enum(["true", "false"])
-    .default("false")
-    .transform((text) => text === "true")
+    .string()
+    .default("0")
+    .refine((text) => trustedProxies(text) !== null, PROXIES_WANTED)
+    .transform((text) => trustedProxies(text) ?? 0)
     .describe(
-      "Whether a proxy in front names the caller's address (`X-Forwarded-For`). It must remove what callers send.",
+      "The proxies in front whose word for the caller's address (`X-Forwarded-For`) is taken: how many stand in a row, or the networks that they are in. Each of them must add the address that it has seen at the right end, as nginx and load balancers do; what stands further left was written by the caller. 0 without a proxy.",
     ),
   ADMIN_KEY: z
     .string()
@@ -221,7 +237,9 @@ export const environment = z.object({
   NODE_ENV: z
     .string()
     .optional()
-    .describe("With `production`, `api` does not start without a login for /ops. The image sets it."),
+    .describe(
+      "With `production`, `api` does not start without a login for /ops; the image sets it. With `development`, /ops needs no login where none is set, on this machine alone.",
+    ),
   SEP7_SIGNING_SECRET: z
     .string()
     .refine((text) => StrKey.isValidEd25519SecretSeed(text), "a Stellar secret key that starts with S")

@@ -1,6 +1,7 @@
 import { type DestinationStream, type Logger, pino, stdSerializers } from "pino";
 import pretty from "pino-pretty";
 import type { Config } from "./config.js";
+import { visibleText } from "./visible-text.js";
 
 /** Keys whose values are secrets wherever they turn up in a logged object. */
 const SECRETS = [
@@ -30,6 +31,7 @@ export function createLogger(
       redact: { paths: SECRETS, censor: "(hidden)" },
       serializers: { err: withoutValues },
       formatters: { log: withTextBigints },
+      hooks: { streamWrite: isPretty ? (line) => withTextEscapes(withVisible(line)) : withVisible },
     },
     destination ?? (isPretty ? prettyStream() : pino.destination({ fd: 1, sync: true })),
   );
@@ -41,7 +43,7 @@ function prettyStream(): DestinationStream {
     translateTime: "HH:MM:ss",
     // On a terminal the message says it in words; the JSON lines have every field.
     ignore: "pid,hostname,role,consumer,account,tx,operation,session,outcome,surplus,detail",
-    messageFormat: "{role}: {msg}",
+    messageFormat: (log, key) => `${log.role}: ${visibleText(String(log[key]))}`,
     singleLine: true,
     // Written at once, so that the last line before a crash is seen.
     sync: true,
@@ -58,6 +60,16 @@ const VALUES: ReadonlySet<string> = new Set(["parameters", "driverError", "detai
 function withoutValues(error: Error): Record<string, unknown> {
   const shown = stdSerializers.err(error);
   return Object.fromEntries(Object.entries(shown).filter(([name]) => !VALUES.has(name)));
+}
+
+/** In a line of JSON, which ends with the only line break that it has as it is. */
+function withVisible(line: string): string {
+  return `${visibleText(line.trimEnd())}\n`;
+}
+
+/** Escapes of controls that stay escapes once the line is read as JSON; line breaks and tabs, as in a stack, do not. */
+function withTextEscapes(line: string): string {
+  return line.replace(/(?<!\\)((?:\\\\)*)\\u([0-9a-f]{4})/g, "$1\\\\u$2");
 }
 
 function withTextBigints(record: Record<string, unknown>): Record<string, unknown> {

@@ -1,4 +1,4 @@
-import { createServer, type Server } from "node:http";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import type { Command } from "commander";
@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import type { Config } from "../config.js";
 import { createApp } from "../http/app.js";
 import type { Sep7Signer } from "../http/checkout/sep7.js";
+import { createHttpServer } from "../http/http-server.js";
 import { readOpsAccess } from "../http/ops/ops-access.js";
 import { createLogger } from "../logging.js";
 import { horizonMetrics } from "../metrics/horizon-metrics.js";
@@ -21,15 +22,6 @@ import { openReplica } from "./open-replica.js";
 import { openStatusSources } from "./open-status-sources.js";
 import { type Actor, runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
-
-/** A request that takes longer is cut off; the database gives up long before. */
-const REQUEST_TIMEOUT_MS = 30_000;
-
-/** Who opens a connection and says nothing must not hold it. */
-const HEADERS_TIMEOUT_MS = 10_000;
-
-/** Longer than the usual load balancer's own: it must be the one that hangs up, or it sends into a closed door. */
-const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 
 /** What is under way may end before connections are cut. */
 const DRAIN_MS = 5_000;
@@ -73,14 +65,7 @@ export function addApiCommand(program: Command): void {
         },
         logger,
       );
-      const server = createServer(
-        {
-          requestTimeout: REQUEST_TIMEOUT_MS,
-          headersTimeout: HEADERS_TIMEOUT_MS,
-          keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-        },
-        koa.callback(),
-      );
+      const server = createHttpServer(koa);
       replica?.start();
       status.start();
       const heartbeat = startHeartbeat({

@@ -13,6 +13,7 @@ import { formatStroops, type Stroops } from "../stellar/stroops.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openHorizon } from "./open-horizon.js";
+import { print } from "./print.js";
 import { redisTarget } from "./redis-target.js";
 import { refuseOtherNetwork } from "./refuse-other-network.js";
 
@@ -57,7 +58,7 @@ export function addAuditCommand(program: Command): void {
             range,
           );
           if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-          process.stdout.write(`${json ? asJson(report) : describe(report)}\n`);
+          await print(...(json ? [asJson(report)] : describe(report)));
           if (report.differences.length > 0) process.exitCode = EXIT.failed;
         }
       } finally {
@@ -74,7 +75,7 @@ function showProgress({ account, from, to, checkedThrough, credits }: AuditProgr
   process.stderr.write(`\r${account.slice(0, 8)}… ${bar} ${Math.round(done * 100)} %  ${credits} credits`);
 }
 
-function describe({ account, from, to, credits, totals, differences }: AuditReport): string {
+function describe({ account, from, to, credits, totals, differences }: AuditReport): string[] {
   const verdict = differences.length === 0 ? "balanced" : `${differences.length} DIFFERENCES`;
   const lines = [
     `${account}: ${verdict}; ${credits} credits, after ledger ${ledgerOf(from)} up to ${ledgerOf(to)}`,
@@ -88,7 +89,7 @@ function describe({ account, from, to, credits, totals, differences }: AuditRepo
   for (const { kind, subject, detail } of differences) {
     lines.push(`  ! ${kind} ${subject}: ${detail}`, `    ${REMEDIES[kind]}`);
   }
-  return lines.join("\n");
+  return lines;
 }
 
 function asJson({ account, from, to, credits, totals, differences }: AuditReport): string {

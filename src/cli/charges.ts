@@ -22,6 +22,7 @@ import { EXIT } from "./exit-codes.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
+import { print, printError } from "./print.js";
 
 /** Newest attempts that are shown of a charge: an unknown one is asked about without end. */
 const ATTEMPTS_SHOWN = 20;
@@ -79,20 +80,22 @@ async function list({ manager }: DataSource, { status, limit, json }: ListOption
   const found = await (status === undefined
     ? listNewestCharges(manager, limit)
     : listOpenCharges(manager, status, limit));
-  if (found.length === 0 && !json) process.stdout.write("no charges\n");
-  for (const charge of found) process.stdout.write(`${json ? chargeAsJson(charge) : describe(charge)}\n`);
+  if (found.length === 0 && !json) await print("no charges");
+  for (const charge of found) {
+    if (!(await print(...(json ? [chargeAsJson(charge)] : describe(charge))))) return;
+  }
 }
 
 async function show({ manager }: DataSource, id: string, { json }: { json?: boolean }): Promise<void> {
   const charge = await readCharge(manager, id);
   if (charge === null) {
-    process.stdout.write(`there is no charge ${id}\n`);
+    await print(`there is no charge ${id}`);
     process.exitCode = EXIT.failed;
     return;
   }
   const attempts = await listAttempts(manager, id, null, ATTEMPTS_SHOWN);
-  if (json) process.stdout.write(`${chargeAsJson(charge, attempts)}\n`);
-  else process.stdout.write([describe(charge), ...attempts.map(describeAttempt), ""].join("\n"));
+  if (json) await print(chargeAsJson(charge, attempts));
+  else await print(...describe(charge), ...attempts.map(describeAttempt));
 }
 
 async function close(
@@ -109,10 +112,10 @@ async function close(
     await inSerializableTransaction(dataSource, (runner) =>
       closeCharge(runner, { id, as, providerId, note, by }),
     );
-    process.stdout.write(`${id}: ${as}\n`);
+    await print(`${id}: ${as}`);
   } catch (error) {
     if (!(error instanceof ChargeNotClosedError)) throw error;
-    process.stdout.write(`${id}: ${error.message}\n`);
+    await print(`${id}: ${error.message}`);
     process.exitCode = EXIT.failed;
   }
 }
@@ -125,15 +128,15 @@ async function giveUp(dataSource: DataSource, config: Config, id: ChargeId): Pro
   const horizon = openHorizon(config, logger, { redis: null, purpose: "submission" });
   const provider = openChargeProviders(config, horizon, dataSource).get(charge.provider);
   if (provider === undefined) {
-    process.stderr.write(
-      `${charge.provider} is not configured here: see to it yourself that nothing is charged there any more\n`,
+    await printError(
+      `${charge.provider} is not configured here: see to it yourself that nothing is charged there any more`,
     );
     return;
   }
   await giveUpFirst(provider, charge, config.CHARGE_TIMEOUT_SECONDS * 1_000);
 }
 
-function describe(charge: ChargeRecord): string {
+function describe(charge: ChargeRecord): string[] {
   const { id, status, amount, currency, asset, provider, providerId, merchantId, reference } = charge;
   const { unknownSince, leasedSince, failureCode, failureDetail } = charge;
   const lines = [
@@ -146,7 +149,7 @@ function describe(charge: ChargeRecord): string {
   if (leasedSince !== null) lines.push(`    with a worker since ${leasedSince.toISOString()}`);
   else if (charge.endedAt === null) lines.push(`    next at ${charge.nextAttemptAt.toISOString()}`);
   if (failureCode !== null) lines.push(`    ${failureCode}: ${failureDetail}`);
-  return lines.join("\n");
+  return lines;
 }
 
 function describeAttempt({ attempt, kind, startedAt, outcome, detail }: ChargeAttempt): string {

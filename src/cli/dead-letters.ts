@@ -12,6 +12,7 @@ import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
+import { print } from "./print.js";
 import { redisTarget } from "./redis-target.js";
 
 export function addDeadLettersCommand(program: Command): void {
@@ -27,9 +28,9 @@ export function addDeadLettersCommand(program: Command): void {
       const { dataSource, close } = await open();
       try {
         const letters = await listUnreadable(dataSource.manager);
-        if (letters.length === 0 && !options.json) process.stdout.write("no dead letters\n");
+        if (letters.length === 0 && !options.json) await print("no dead letters");
         for (const letter of letters) {
-          process.stdout.write(`${options.json ? asJson(letter) : describe(letter)}\n`);
+          if (!(await print(...(options.json ? [asJson(letter)] : describe(letter))))) break;
         }
       } finally {
         await close();
@@ -52,7 +53,7 @@ async function replay(keys: readonly string[]): Promise<boolean> {
     const letters = await listUnreadable(dataSource.manager);
     const chosen = keys.includes("all") ? letters : letters.filter(({ key }) => keys.includes(key));
     const unknown = keys.filter((key) => key !== "all" && !letters.some((letter) => letter.key === key));
-    for (const key of unknown) process.stdout.write(`${key}: no dead letter has this key\n`);
+    for (const key of unknown) await print(`${key}: no dead letter has this key`);
     let isComplete = unknown.length === 0;
     for (const letter of chosen) {
       const movements = await readOperation(
@@ -62,14 +63,14 @@ async function replay(keys: readonly string[]): Promise<boolean> {
         AbortSignal.timeout(30_000),
       );
       if (movements === null) {
-        process.stdout.write(`${letter.key}: Horizon does not know this operation; left as it is\n`);
+        await print(`${letter.key}: Horizon does not know this operation; left as it is`);
         isComplete = false;
         continue;
       }
       const settlements = await settle(dataSource, movements, { replay: true });
       for (const settlement of settlements) {
         const outcome = settlement.kind === "recorded" ? settlement.outcome : settlement.recorded;
-        process.stdout.write(`${creditKeyText(settlement.movement)}: ${describeOutcome(outcome)}\n`);
+        await print(`${creditKeyText(settlement.movement)}: ${describeOutcome(outcome)}`);
         if (outcome.kind === "exception" && outcome.reason === "unreadable") isComplete = false;
         else await exhume(redis, letter.account, letter.key);
       }
@@ -106,8 +107,8 @@ async function open() {
   return { dataSource, redis, horizon, close };
 }
 
-function describe(letter: UnreadableCredit): string {
-  return `${letter.key}  ${letter.account}  ${letter.raisedAt.toISOString()}\n    ${letter.why}`;
+function describe(letter: UnreadableCredit): string[] {
+  return [`${letter.key}  ${letter.account}  ${letter.raisedAt.toISOString()}`, `    ${letter.why}`];
 }
 
 /** Named as in `status --json`; an operation id passes 2^53, so it is text. */

@@ -1,6 +1,7 @@
 import { NETWORK } from "../consumers/stream-keys.js";
 import { auditInWords, duration, recoveryInWords, seconds } from "../status/duration.js";
 import type { AccountStatus, NetworkFeed, Rate, Status, WaitingEntry } from "../status/status.js";
+import { visibleText } from "../visible-text.js";
 
 /** The status for a terminal. */
 export function describeStatus(status: Status): string {
@@ -23,7 +24,7 @@ export function describeStatus(status: Status): string {
     ),
     ...status.accounts.flatMap((watched) => [...account(watched, status.network)]),
   ];
-  return `${lines.join("\n")}\n`;
+  return `${lines.map(visibleText).join("\n")}\n`;
 }
 
 function locks({ locks }: Status): string {

@@ -10,6 +10,7 @@ import { formatStroops } from "../stellar/stroops.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
+import { print } from "./print.js";
 
 /** Read from the database at a time. */
 const PAGE = 200;
@@ -59,8 +60,10 @@ async function list(dataSource: DataSource, options: { all?: boolean; json?: boo
   let before: ExceptionRecord | null = null;
   for (;;) {
     const page: ExceptionRecord[] = await listExceptions(dataSource.manager, null, filter, before, PAGE);
-    if (before === null && page.length === 0 && !options.json) process.stdout.write("no exceptions\n");
-    for (const each of page) process.stdout.write(`${options.json ? asJson(each) : describe(each)}\n`);
+    if (before === null && page.length === 0 && !options.json) await print("no exceptions");
+    for (const each of page) {
+      if (!(await print(...(options.json ? [asJson(each)] : describe(each))))) return;
+    }
     before = page.at(-1) ?? null;
     if (page.length < PAGE) return;
   }
@@ -83,11 +86,11 @@ async function decide(
     const decidedBy = `operator:${userInfo().username}`;
     const request = { key, verdict, note: trimmed, decidedBy, merchantId: null };
     await inSerializableTransaction(dataSource, (runner) => giveVerdict(runner, request));
-    process.stdout.write(`${text}: ${verdict}\n`);
+    await print(`${text}: ${verdict}`);
     return true;
   } catch (error) {
     if (!(error instanceof VerdictRefusedError)) throw error;
-    process.stdout.write(`${text}: ${error.message}\n`);
+    await print(`${text}: ${error.message}`);
     return false;
   }
 }
@@ -102,7 +105,7 @@ async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Pr
   }
 }
 
-function describe(exception: ExceptionRecord): string {
+function describe(exception: ExceptionRecord): string[] {
   const { amount, asset, from, sessionId, verdict } = exception;
   const what = amount === null ? "unreadable" : `${formatStroops(amount)} ${asset} from ${from ?? "nobody"}`;
   const lines = [
@@ -111,7 +114,7 @@ function describe(exception: ExceptionRecord): string {
     `    ${exception.detail}`,
   ];
   if (verdict !== null) lines.push(`    ${verdict.verdict} by ${verdict.decidedBy}: ${verdict.note}`);
-  return lines.join("\n");
+  return lines;
 }
 
 /** Named as in the API. */

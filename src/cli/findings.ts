@@ -4,6 +4,7 @@ import { closeFinding, type RecordedFinding, readFindings } from "../recovery/fi
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
+import { print } from "./print.js";
 
 type ListOptions = { open?: boolean; limit: number; json?: boolean };
 
@@ -18,9 +19,11 @@ export function addFindingsCommand(program: Command): void {
     .action(async (options: ListOptions) => {
       await withDatabase(async ({ manager }) => {
         const found = await readFindings(manager, options);
-        const lines = found.map((finding) => (options.json ? JSON.stringify(finding) : describe(finding)));
+        const lines = found.flatMap((finding) =>
+          options.json ? [JSON.stringify(finding)] : describe(finding),
+        );
         if (lines.length === 0 && !options.json) lines.push("nothing was found");
-        process.stdout.write(lines.map((line) => `${line}\n`).join(""));
+        await print(...lines);
       });
     });
   findings
@@ -31,9 +34,7 @@ export function addFindingsCommand(program: Command): void {
     .action(async (id: string, { note }: { note: string }) => {
       await withDatabase(async ({ manager }) => {
         const closed = await closeFinding(manager, id, note);
-        process.stdout.write(
-          closed ? "closed\n" : `no finding ${id} is open: \`paidonce findings --open\`\n`,
-        );
+        await print(closed ? "closed" : `no finding ${id} is open: \`paidonce findings --open\``);
         if (!closed) process.exitCode = EXIT.failed;
       });
     });
@@ -49,9 +50,9 @@ async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Pr
   }
 }
 
-function describe({ id, kind, action, detail, foundAt, seenAt, closedAt }: RecordedFinding): string {
+function describe({ id, kind, action, detail, foundAt, seenAt, closedAt }: RecordedFinding): string[] {
   const state = closedAt === null ? `OPEN, last seen ${seenAt.toISOString()}` : action.replaceAll("_", " ");
-  return `${foundAt.toISOString()}  ${kind}  ${state}  ${id}\n   ${detail}`;
+  return [`${foundAt.toISOString()}  ${kind}  ${state}  ${id}`, `   ${detail}`];
 }
 
 function limit(text: string): number {

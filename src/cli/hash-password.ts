@@ -2,6 +2,7 @@ import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import type { Command } from "commander";
 import { hashPassword } from "../http/ops/password-hash.js";
+import { print } from "./print.js";
 
 const SHORTEST = 12;
 
@@ -12,7 +13,7 @@ export function addHashPasswordCommand(program: Command): void {
     .action(async () => {
       const password = await readLine();
       if (password.length < SHORTEST) throw new Error(`a password has ${SHORTEST} characters or more`);
-      process.stdout.write(`${await hashPassword(password)}\n`);
+      await print(await hashPassword(password));
     });
 }
 

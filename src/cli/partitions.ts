@@ -9,6 +9,7 @@ import { preparePartitions } from "../history/prepare-partitions.js";
 import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
+import { print, printError } from "./print.js";
 
 /** A large default is moved, and a year of exceptions looked through, in one statement each. */
 const STATEMENT_MS = 3_600_000;
@@ -26,7 +27,7 @@ export function addPartitionsCommand(program: Command): void {
     .action(async ({ json = false }: { json?: boolean }) => {
       await withDatabase(async ({ manager }) => {
         const found = await describePartitions(manager);
-        process.stdout.write(json ? found.map((one) => `${JSON.stringify(one)}\n`).join("") : table(found));
+        await print(...(json ? found.map((one) => JSON.stringify(one)) : table(found)));
       });
     });
   command
@@ -35,7 +36,7 @@ export function addPartitionsCommand(program: Command): void {
     .action(async () => {
       await withDatabase(async (dataSource) => {
         const { created, moved } = await preparePartitions(dataSource);
-        process.stdout.write(`${created} partitions made, ${moved} credits moved out of the default\n`);
+        await print(`${created} partitions made, ${moved} credits moved out of the default`);
       });
     });
   command
@@ -54,34 +55,34 @@ async function detach(dataSource: DataSource, { before, yes, withoutAudit }: Det
   const options = { unaudited: withoutAudit ?? false };
   try {
     if (yes) {
-      process.stdout.write(describeDetached(await detachPartitions(dataSource, before, options)));
+      await print(...describeDetached(await detachPartitions(dataSource, before, options)));
       return;
     }
     const plan = await planDetach(dataSource.manager, before);
     const names = plan.partitions.map(({ name }) => name).join(", ");
-    process.stdout.write(`would detach ${names}: everything up to ledger ${ledgerOf(plan.end) - 1}\n`);
+    await print(`would detach ${names}: everything up to ledger ${ledgerOf(plan.end) - 1}`);
     const reasons = await findObstacles(dataSource.manager, plan, options);
     if (reasons.length > 0) throw new DetachRefusedError(reasons);
-    process.stdout.write("nothing stands against it; --yes does it. Settlement waits for it, milliseconds\n");
+    await print("nothing stands against it; --yes does it. Settlement waits for it, milliseconds");
   } catch (error) {
     if (!(error instanceof DetachRefusedError)) throw error;
-    for (const reason of error.reasons) process.stderr.write(`! ${reason}\n`);
+    await printError(...error.reasons.map((reason) => `! ${reason}`));
     process.exitCode = EXIT.failed;
   }
 }
 
-function describeDetached({ partitions, counts, end }: Detached): string {
+function describeDetached({ partitions, counts, end }: Detached): string[] {
   const lines = partitions.map(({ name }, i) => {
     const { credits = 0, payments = 0, exceptions = 0, verdicts = 0 } = counts[i] ?? {};
     return `${name}: ${credits} credits, ${payments} payments, ${exceptions} exceptions, ${verdicts} verdicts are in the schema archive now`;
   });
   const drops = partitions.flatMap(({ name }) => HISTORY_TABLES.map((one) => `archive.${one}_${name}`));
-  return `${[
+  return [
     ...lines,
     `the books begin with ledger ${ledgerOf(end)}`,
     'keep a copy:      pg_dump --schema=archive --format=custom --file=archive.dump "$DATABASE_URL"',
     `and free the disk: psql "$DATABASE_URL" -c 'DROP TABLE ${drops.join(", ")}'`,
-  ].join("\n")}\n`;
+  ];
 }
 
 async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
@@ -99,7 +100,7 @@ async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Pr
   }
 }
 
-function table(found: readonly PartitionFacts[]): string {
+function table(found: readonly PartitionFacts[]): string[] {
   const rows = found.map((one) => [
     one.name,
     one.name === "default" ? "no partition yet" : `${one.from_ledger ?? 0} to ${one.to_ledger ?? "the end"}`,
@@ -111,15 +112,12 @@ function table(found: readonly PartitionFacts[]): string {
   ]);
   const all = [["name", "ledgers", "closed", "credits", "size"], ...rows];
   const widths = all[0]?.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? [];
-  return all
-    .map(
-      (row) =>
-        `${row
-          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-          .join("  ")
-          .trimEnd()}\n`,
-    )
-    .join("");
+  return all.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
 }
 
 function before(text: string): Before {

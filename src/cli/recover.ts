@@ -7,6 +7,7 @@ import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
 import { openLocks } from "./open-locks.js";
+import { print } from "./print.js";
 import { redisTarget } from "./redis-target.js";
 
 export function addRecoverCommand(program: Command): void {
@@ -42,7 +43,7 @@ export function addRecoverCommand(program: Command): void {
           },
           { dryRun },
         );
-        process.stdout.write(json ? `${JSON.stringify(report)}\n` : describe(report, dryRun));
+        await print(...(json ? [JSON.stringify(report)] : describe(report, dryRun)));
         if (!isWell(report)) process.exitCode = EXIT.failed;
       } finally {
         close();
@@ -56,7 +57,7 @@ function isWell({ findings, failures }: RecoveryReport): boolean {
   return Object.keys(failures).length === 0 && findings.every(({ action }) => action !== "needs_person");
 }
 
-function describe({ findings, waiting, failures }: RecoveryReport, dryRun: boolean): string {
+function describe({ findings, waiting, failures }: RecoveryReport, dryRun: boolean): string[] {
   const lines = findings.flatMap(({ action, kind, detail }) => [
     `${action === "needs_person" ? "!" : dryRun ? "would" : "done"}  ${kind}: ${action.replaceAll("_", " ")}`,
     `   ${detail}`,
@@ -67,5 +68,5 @@ function describe({ findings, waiting, failures }: RecoveryReport, dryRun: boole
   if (lines.length === 0) lines.push("nothing was left behind");
   if (waiting > 0) lines.push(`${waiting} left for the next run: still on their way, or held by somebody`);
   if (dryRun) lines.push("nothing was changed: this was a dry run");
-  return `${lines.join("\n")}\n`;
+  return lines;
 }

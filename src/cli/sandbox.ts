@@ -12,6 +12,7 @@ import { runDemoShop } from "../up/demo-shop.js";
 import { paySession, whatBecameOf } from "../up/pay-session.js";
 import { readEnvironment } from "./environment.js";
 import { openDatabase, openDatabaseNow } from "./open-database.js";
+import { print } from "./print.js";
 import { runRole } from "./run-role.js";
 
 /** Enough for a logger where no servers are configured. */
@@ -94,7 +95,7 @@ export function addSandboxCommands(program: Command): void {
     .command("demo-key")
     .description("the API key of the demo's merchant, while `paidonce up` runs in this folder")
     .action(async () => {
-      process.stdout.write(`${(await keptKeys(DATA_FOLDER)).merchant}\n`);
+      await print((await keptKeys(DATA_FOLDER)).merchant);
     });
 }
 
@@ -111,11 +112,9 @@ function addPayCommand(program: Command): void {
       try {
         const network = { horizonUrl: config.HORIZON_URL, passphrase: config.NETWORK_PASSPHRASE };
         const paid = await paySession(dataSource, id, network, options.amount);
-        process.stdout.write(`paid by ${paid.from} in transaction ${paid.hash}\n`);
+        await print(`paid by ${paid.from} in transaction ${paid.hash}`);
         const became = await whatBecameOf(dataSource, id, paid.hash);
-        process.stdout.write(
-          became === null ? "not settled yet: does `paidonce consume` run?\n" : `${became}\n`,
-        );
+        await print(became ?? "not settled yet: does `paidonce consume` run?");
       } finally {
         await dataSource.destroy();
       }

@@ -6,6 +6,7 @@ import type { AccountId } from "../stellar/credit.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
+import { print } from "./print.js";
 
 export function addShardsCommand(program: Command): void {
   program
@@ -27,12 +28,12 @@ docs/capacity.md says when more are worth it.`,
       try {
         if (number === undefined) {
           const { shards } = await readCursor(dataSource.manager, account);
-          process.stdout.write(`${account} has ${streams(shards)}\n`);
+          await print(`${account} has ${streams(shards)}`);
           return;
         }
         const change = await changeShards(dataSource, account, number);
         if (change.kind === "not_watched" || change.kind === "under_way") process.exitCode = EXIT.failed;
-        process.stdout.write(`${account} ${words(change, number)}\n`);
+        await print(`${account} ${words(change, number)}`);
       } finally {
         await dataSource.destroy();
       }

@@ -8,6 +8,7 @@ import type { AccountId } from "../stellar/credit.js";
 import { parseStroops, type Stroops } from "../stellar/stroops.js";
 import { signPayment } from "../up/sign-payment.js";
 import { readEnvironment } from "./environment.js";
+import { print } from "./print.js";
 
 type SignOptions = {
   readonly to: AccountId;
@@ -51,7 +52,7 @@ export function addSignCommand(program: Command): void {
         ]);
       }
       const payment = { to, amount, asset, memo: memo ?? memoId ?? null, secret: secret ?? null };
-      process.stdout.write(`${await signPayment(payment, { horizonUrl, passphrase })}\n`);
+      await print(await signPayment(payment, { horizonUrl, passphrase }));
     });
 }
 

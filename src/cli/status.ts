@@ -5,6 +5,7 @@ import { describeStatus } from "./describe-status.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openStatusSources } from "./open-status-sources.js";
+import { print } from "./print.js";
 
 export function addStatusCommand(program: Command): void {
   program
@@ -20,7 +21,8 @@ export function addStatusCommand(program: Command): void {
       );
       try {
         const status = await collectStatus(sources);
-        process.stdout.write(options.json ? `${JSON.stringify(status, null, 2)}\n` : describeStatus(status));
+        const text = options.json ? JSON.stringify(status, null, 2) : describeStatus(status);
+        await print(...text.trimEnd().split("\n"));
         // A dead letter needs a person, not a restart: health checks of containers ask for less.
         const isWell = options.ready ? isReady(status) : status.healthy;
         process.exitCode = isWell ? EXIT.ok : EXIT.failed;

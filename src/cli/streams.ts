@@ -7,6 +7,7 @@ import { isCluster, type RedisClient } from "../redis/client.js";
 import { connectRedis } from "../redis/connect.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
+import { print, printError } from "./print.js";
 import { redisTarget } from "./redis-target.js";
 
 /** Keys that Redis looks through in one step. */
@@ -43,8 +44,8 @@ async function reset(isSure: boolean): Promise<boolean> {
     for (const feed of new Set(streams.map(feedOf))) {
       const leader = await redis.get(leaderKey(feed));
       if (leader === null) continue;
-      process.stderr.write(
-        `ingest leads ${feed} (${leader}): stop every role first, or it writes down what the lost database had reached\n`,
+      await printError(
+        `ingest leads ${feed} (${leader}): stop every role first, or it writes down what the lost database had reached`,
       );
       return false;
     }
@@ -53,10 +54,10 @@ async function reset(isSure: boolean): Promise<boolean> {
       if (isSure) await redis.del(streamKey(stream));
       // The database may give its number out again, for another set of accounts.
       if (isSure && isNetworkStream(stream)) await redis.del(versionKey(stream));
-      process.stdout.write(`${stream}: ${isSure ? "deleted" : "would delete"}, ${entries} entries\n`);
+      await print(`${stream}: ${isSure ? "deleted" : "would delete"}, ${entries} entries`);
     }
-    if (streams.length === 0) process.stdout.write("there are no streams\n");
-    else if (!isSure) process.stdout.write("nothing was deleted: run it with --yes\n");
+    if (streams.length === 0) await print("there are no streams");
+    else if (!isSure) await print("nothing was deleted: run it with --yes");
     return true;
   } finally {
     redis.disconnect();

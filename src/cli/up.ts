@@ -222,6 +222,8 @@ function roleEnvironment(addresses: Environment): NodeJS.ProcessEnv {
     ...addresses,
     // The roles write to pipes; what they print ends in this terminal.
     LOG_FORMAT: process.env.LOG_FORMAT || "pretty",
+    // Or nobody could look at /ops, which has no login here.
+    NODE_ENV: process.env.NODE_ENV || "development",
     ...(process.stdout.isTTY ? { FORCE_COLOR: "1" } : {}),
   };
 }

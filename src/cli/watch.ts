@@ -9,6 +9,7 @@ import type { AccountId } from "../stellar/credit.js";
 import { readEnvironment } from "./environment.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
+import { print } from "./print.js";
 
 const account = () => new Argument("<account>", "a G… account").argParser(parseAccountId);
 
@@ -23,8 +24,8 @@ export function addWatchCommand(program: Command): void {
       withNetwork(async (dataSource, network) => {
         const { historyLatestLedger } = await network.refresh(AbortSignal.timeout(30_000));
         const isNew = await watchAccount(dataSource.manager, id, historyLatestLedger);
-        process.stdout.write(
-          isNew ? `watching ${id} after ledger ${historyLatestLedger}\n` : `${id} is watched already\n`,
+        await print(
+          isNew ? `watching ${id} after ledger ${historyLatestLedger}` : `${id} is watched already`,
         );
       }),
     );
@@ -47,10 +48,10 @@ export function addWatchCommand(program: Command): void {
           id === "network"
             ? await acceptNetworkHole(dataSource, historyElderLedger, reason)
             : await acceptHole(dataSource, id, historyElderLedger, reason);
-        process.stdout.write(
+        await print(
           hole === null
-            ? `${id} has no hole: the server has every ledger after its watermark\n`
-            : `accepted: operations ${hole.missingFrom} to ${hole.missingTo} of ${id} may be missing\n`,
+            ? `${id} has no hole: the server has every ledger after its watermark`
+            : `accepted: operations ${hole.missingFrom} to ${hole.missingTo} of ${id} may be missing`,
         );
       }),
     );

@@ -19,13 +19,10 @@ export function answerProblems(logger: Logger) {
   };
 }
 
-/** What the router says by a bare status: no such path, or not by this method (`Allow` names those that are). */
+/** What nobody has answered: no such path, or not by this method. */
 function unanswered({ method, path, status }: Context): Problem {
-  if (status === 404) return new Problem("not-found", `There is nothing at ${method} ${path}.`);
-  return new Problem(
-    status === 501 ? "not-implemented" : "method-not-allowed",
-    `${path} can't be asked by ${method}.`,
-  );
+  if (status === 405) return new Problem("method-not-allowed", `${path} can't be asked by ${method}.`);
+  return new Problem("not-found", `There is nothing at ${method} ${path}.`);
 }
 
 function unforeseen(error: unknown, context: Context, logger: Logger): Problem {

@@ -1,6 +1,6 @@
 import cors from "@koa/cors";
-import Router from "@koa/router";
-import Koa from "koa";
+import type Router from "@koa/router";
+import Koa, { type Context, type Next } from "koa";
 import helmet from "koa-helmet";
 import type { Logger } from "pino";
 import type { HorizonClient } from "../horizon/client.js";
@@ -12,10 +12,12 @@ import { allowedOrigin } from "./allowed-origin.js";
 import { answerProblems } from "./answer-problems.js";
 import { checkoutPage } from "./checkout/checkout-page.js";
 import type { Sep7Signer } from "./checkout/sep7.js";
+import { clientAddress, type TrustedProxies } from "./client-address.js";
 import { describeApi } from "./describe-api.js";
+import { endBodies } from "./end-bodies.js";
 import { mountOps, type Ops } from "./ops/mount-ops.js";
 import { stripeWebhook } from "./provider-webhooks/stripe-webhook.js";
-import { type RateLimits, rateLimit } from "./rate-limit.js";
+import { type AddressLimit, addressLimit, type RateLimits, rateLimit } from "./rate-limit.js";
 import { WritablePrimary } from "./readiness.js";
 import { referencePage } from "./reference-page.js";
 import type { Replica } from "./replica.js";
@@ -23,6 +25,7 @@ import { requestId } from "./request-id.js";
 import type { Route } from "./route.js";
 import { apiRoutes } from "./routes.js";
 import { serve } from "./serve-route.js";
+import { strictRouter } from "./strict-router.js";
 
 export type AppSources = StatusSources & {
   readonly horizon: HorizonClient;
@@ -39,8 +42,8 @@ export type AppSources = StatusSources & {
   readonly webhooks: UrlPolicy;
   /** Where customers and merchants reach this API, without a slash at the end. */
   readonly publicUrl: string;
-  /** Whether the address of a caller is what a proxy in front says it is. */
-  readonly trustProxy: boolean;
+  /** The proxies whose word for a caller's address is taken; 0: none. */
+  readonly trustProxy: TrustedProxies;
   /** What Stripe signs its events with; without it none is taken. */
   readonly stripeWebhookSecret?: string;
   /** Metrics and the operators' pages; without it there are none. */
@@ -56,25 +59,31 @@ export type App = {
 /** The API as a Koa application; `listen` it, or pass its `callback()` to a server. */
 export function createApp(sources: AppSources, logger: Logger): App {
   const routes = apiRoutes(sources);
-  const koa = new Koa({ proxy: sources.trustProxy });
+  const koa = new Koa();
   // Koa prints what middleware throws; `answerProblems` has logged it already.
   koa.silent = true;
+  const limit = addressLimit(sources.limits);
+  koa.use(clientAddress(sources.trustProxy));
+  koa.use(endBodies());
+  koa.use(keepNothing);
   koa.use(requestId(logger));
   koa.use(answerProblems(logger));
   koa.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } } }));
-  if (sources.ops) mountOps(koa, sources, sources.ops);
-  koa.use(cors({ ...CORS, origin: (context) => allowedOrigin(context, sources) }));
+  if (sources.ops) mountOps(koa, sources, sources.ops, limit);
+  // Before CORS: what it says is for operators, and no web page of somebody else's may read it in their browser.
   const primary = new WritablePrimary(sources.dataSource);
-  koa.use(health(sources.ops?.status ?? new SharedStatus(sources), primary).routes());
-  koa.use(referencePage(describeApi(routes, sources.publicUrl)).routes());
+  koa.use(health(sources.ops?.status ?? new SharedStatus(sources), primary, limit).routes());
+  koa.use(limitPreflights(limit));
+  koa.use(cors({ ...CORS, origin: (context) => allowedOrigin(context, sources) }));
+  koa.use(referencePage(describeApi(routes, sources.publicUrl), limit).routes());
   const routeSources = { ...sources, rateLimit: rateLimit(sources.redis, sources.limits) };
   koa.use(checkoutPage(routeSources).routes());
   const { stripeWebhookSecret: secret } = sources;
   if (secret !== undefined) koa.use(stripeWebhook({ ...routeSources, secret, logger }).routes());
-  const router = new Router();
+  const router = strictRouter();
   for (const route of routes) router.register(route.path, [route.method], serve(route, routeSources));
   koa.use(router.routes());
-  koa.use(router.allowedMethods());
+  koa.use(otherMethods(limit));
   return { koa, routes };
 }
 
@@ -84,12 +93,45 @@ const CORS = {
   maxAge: 600,
 };
 
+/** Nearly every answer is somebody's own, and none may be kept on the way. What anybody may keep says so itself. */
+function keepNothing(context: Context, next: Next): Promise<void> {
+  context.set("Cache-Control", "no-store");
+  return next();
+}
+
+/** Each preflight asks the database whose web page it is. */
+function limitPreflights(limit: AddressLimit) {
+  return async (context: Context, next: Next): Promise<void> => {
+    if (context.method === "OPTIONS") await limit(context);
+    await next();
+  };
+}
+
+/**
+ * For whatever no route has answered: says by which methods a path can be asked (RFC 9110: `Allow`), or that there is
+ * nothing. A method that nothing here knows is no fault of ours, so it is no 501.
+ */
+function otherMethods(limit: AddressLimit) {
+  return async (context: Context): Promise<void> => {
+    const matched: readonly { readonly methods: readonly string[] }[] = context.matched ?? [];
+    const methods = [...new Set(matched.flatMap((layer) => layer.methods))];
+    if (context.method === "OPTIONS" && methods.length > 0) {
+      context.status = 204;
+    } else {
+      // Of OPTIONS each was counted before.
+      if (context.method !== "OPTIONS") await limit(context);
+      context.status = methods.length > 0 ? 405 : 404;
+    }
+    if (methods.length > 0) context.set("Allow", methods.join(", "));
+  };
+}
+
 /**
  * For load balancers and operators. Not part of the versioned API but for the status.
  * @param shared so that probes without a key can't make the database count as often as they like
  */
-function health(shared: SharedStatus, primary: WritablePrimary): Router {
-  const router = new Router();
+function health(shared: SharedStatus, primary: WritablePrimary, limit: AddressLimit): Router {
+  const router = strictRouter();
 
   /** Alive: this process answers. Says nothing about payments; that is /v1/status. */
   router.get("/healthz", (context) => {
@@ -109,6 +151,7 @@ function health(shared: SharedStatus, primary: WritablePrimary): Router {
   });
 
   router.get("/v1/status", async (context) => {
+    await limit(context);
     context.body = await shared.current();
   });
   return router;

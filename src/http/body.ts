@@ -1,6 +1,8 @@
-import parse from "co-body";
 import type { Context } from "koa";
+import { type FormFields, parseForm, UnfitFormError } from "./parse-form.js";
+import { parseJson, UnfitJsonError } from "./parse-json.js";
 import { Problem } from "./problem.js";
+import { hasBody, readBytes } from "./read-bytes.js";
 
 /** Far more than any request of ours has: metadata is 8 KiB at the most. */
 export const BODY_LIMIT_BYTES = 64 * 1024;
@@ -10,51 +12,76 @@ export const BODY_LIMIT_BYTES = 64 * 1024;
  * @throws Problem `unsupported-media-type`, `body-too-large`, `invalid-json`
  */
 export async function jsonBody(context: Context): Promise<unknown> {
-  if (!hasBody(context)) return {};
-  if (!context.is("application/json", "+json")) {
-    throw new Problem("unsupported-media-type", 'Send JSON, with "Content-Type: application/json".');
+  if (!hasBody(context.req)) return {};
+  requireType(context, ["application/json", "+json"], 'Send JSON, with "Content-Type: application/json".');
+  const text = await textBody(context, BODY_LIMIT_BYTES);
+  if (text === "") return {};
+  try {
+    return parseJson(text);
+  } catch (error) {
+    if (!(error instanceof UnfitJsonError)) throw error;
+    throw new Problem("invalid-json", error.message);
   }
-  const unfit = () =>
-    new Problem(
-      "invalid-json",
-      "The body is not a JSON object. Check quotes, commas and its end; no field is named __proto__.",
-    );
-  return parsed(parse.json(context.req, { limit: BODY_LIMIT_BYTES, strict: true }), unfit);
 }
 
 /**
  * Reads the body as a form. A field that comes twice is an array.
  * @throws Problem `unsupported-media-type`, `body-too-large`, `invalid-request`
  */
-export async function formBody(context: Context): Promise<Readonly<Record<string, unknown>>> {
-  if (!context.is("application/x-www-form-urlencoded")) {
-    throw new Problem(
-      "unsupported-media-type",
-      'Send a form, with "Content-Type: application/x-www-form-urlencoded".',
-    );
-  }
-  const unfit = () => new Problem("invalid-request", "The body is not a form.");
-  return Object(await parsed(parse.form(context.req, { limit: BODY_LIMIT_BYTES }), unfit));
-}
-
-/** @param unfit what to answer where the body is not what it says that it is */
-async function parsed(body: Promise<unknown>, unfit: () => Problem): Promise<unknown> {
+export async function formBody(context: Context): Promise<FormFields> {
+  requireType(
+    context,
+    ["application/x-www-form-urlencoded"],
+    'Send a form, with "Content-Type: application/x-www-form-urlencoded".',
+  );
+  const unfit = () => new Problem("invalid-request", "The body is not a form in UTF-8.");
+  const text = utf8(await readBytes(context, BODY_LIMIT_BYTES, unfit), unfit);
   try {
-    return await body;
+    return parseForm(text);
   } catch (error) {
-    const { status, type, code } = error as { status?: number; type?: string; code?: string };
-    if (status === 413) {
-      throw new Problem("body-too-large", `A body has at most ${BODY_LIMIT_BYTES / 1024} KiB.`);
-    }
-    if (status === 415 || type === "encoding.unsupported") {
-      throw new Problem("unsupported-media-type", "Send the body as UTF-8, uncompressed or by gzip.");
-    }
-    // Z_…: it says that it is compressed, and is not, or only half of it came.
-    if (error instanceof SyntaxError || status === 400 || code?.startsWith("Z_")) throw unfit();
-    throw error;
+    if (!(error instanceof UnfitFormError)) throw error;
+    throw new Problem("invalid-request", `The body is not a form: ${error.message}.`);
   }
 }
 
-function hasBody(context: Context): boolean {
-  return context.get("Transfer-Encoding") !== "" || Number(context.get("Content-Length") || 0) > 0;
+/**
+ * Reads the body as the text that it is, byte for byte.
+ * @throws Problem `unsupported-media-type`, `body-too-large`, `invalid-json`
+ */
+export async function textBody(context: Context, limit: number): Promise<string> {
+  requireUtf8(context);
+  const unfit = (detail: string) => () => new Problem("invalid-json", detail);
+  const bytes = await readBytes(
+    context,
+    limit,
+    unfit("The body is not whole, or not compressed as its Content-Encoding says."),
+  );
+  return utf8(bytes, unfit("The body is not UTF-8."));
+}
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Where bytes that are no UTF-8 are read as a mark for "unreadable", different texts become the same one: the orders ä
+ * and ö of a client that speaks Latin-1 would be one order.
+ */
+function utf8(bytes: Buffer, unfit: () => Problem): string {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    throw unfit();
+  }
+}
+
+function requireType(context: Context, types: string[], detail: string): void {
+  if (!context.is(types)) throw new Problem("unsupported-media-type", detail);
+  requireUtf8(context);
+}
+
+/** @throws Problem where the sender says that its text is in something else */
+function requireUtf8({ request }: Context): void {
+  const charset = request.charset.toLowerCase();
+  // What is all ASCII is the same in UTF-8, and what is not fails as it is read.
+  if (["", "utf-8", "utf8", "us-ascii", "ascii"].includes(charset)) return;
+  throw new Problem("unsupported-media-type", `Send the body as UTF-8, not as ${charset}.`);
 }

@@ -26,7 +26,8 @@ export async function answerCsv<Row>(
 ): Promise<void> {
   // Before the status is sent: a database that is away is a problem document, and not half a file.
   const first = await read(null);
-  const csv = stringify({ header: true, columns: Object.keys(columns), escape_formulas: true, cast: CAST });
+  // Without a byte order mark Excel reads UTF-8 as if it were Latin-1.
+  const csv = stringify({ bom: true, header: true, columns: Object.keys(columns), cast: CAST });
   const rows = Readable.from(cells(first, read, Object.values(columns)));
   // An export that breaks off ends the connection without its last chunk: nobody takes half of it for the whole.
   pipeline(rows, csv).catch(() => context.res.destroy());
@@ -35,7 +36,17 @@ export async function answerCsv<Row>(
   context.body = csv;
 }
 
-const CAST = { boolean: (value: boolean) => String(value) };
+const CAST = { boolean: String, string: harmless };
+
+/**
+ * What begins a formula, whatever blanks, controls or unseen characters stand before it: spreadsheets trim. Some take
+ * the wide forms too.
+ */
+const FORMULA = /^[\s\p{Cc}\p{Cf}\p{Zs}]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/u;
+
+function harmless(cell: string): string {
+  return FORMULA.test(cell) ? `'${cell}` : cell;
+}
 
 async function* cells<Row>(
   first: readonly Row[],

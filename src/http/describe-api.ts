@@ -10,7 +10,7 @@ export function describeApi(routes: readonly Route[], publicUrl: string): Return
     const path = route.path.replace(/:(\w+)/g, "{$1}");
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: describe(route) };
   }
-  return createDocument({
+  const document: ZodOpenApiObject = {
     openapi: "3.1.0",
     info: {
       title: "paidonce",
@@ -26,6 +26,13 @@ export function describeApi(routes: readonly Route[], publicUrl: string): Return
       },
     },
     paths,
+  };
+  return createDocument(document, {
+    override: ({ jsonSchema, io }) => {
+      // An answer may get new fields at any time. Clients that are made from a description without them would fail.
+      if (io === "output" && jsonSchema.additionalProperties === false)
+        delete jsonSchema.additionalProperties;
+    },
   });
 }
 
@@ -42,35 +49,78 @@ function describe(route: Route): ZodOpenApiOperationObject {
       ...(params === undefined ? {} : { path: params }),
       ...(query === undefined ? {} : { query }),
     },
-    ...(route.method === "POST" && route.access !== "public"
-      ? { parameters: [idempotencyHeader(route.idempotency === "required")] }
-      : {}),
+    ...(takesKey(route) ? { parameters: [idempotencyHeader(route.idempotency === "required")] } : {}),
     ...(route.body === undefined
       ? {}
-      : { requestBody: { required: true, content: { "application/json": { schema: route.body } } } }),
+      : {
+          requestBody: {
+            // Nothing at all is read as {}.
+            required: !route.body.safeParse({}).success,
+            content: { "application/json": { schema: route.body } },
+          },
+        }),
     responses: {
       [status]: {
         description: route.meaning ?? "Done.",
+        headers: {
+          ...everyAnswer(route),
+          ...(takesKey(route) ? { "Idempotent-Replayed": REPLAYED } : {}),
+          ...(route.location === undefined ? {} : { Location: text("Where what was made is read again.") }),
+        },
         content:
           route.answer === undefined
             ? { [route.contentType ?? "text/plain"]: { schema: { type: "string" as const } } }
             : { "application/json": { schema: route.answer } },
       },
-      ...(route.noContent === undefined ? {} : { "204": { description: route.noContent } }),
+      ...(route.noContent === undefined
+        ? {}
+        : { "204": { description: route.noContent, headers: everyAnswer(route) } }),
       default: {
         description: "Refused or failed.",
+        headers: {
+          ...everyAnswer(route),
+          "Retry-After": text("Seconds to wait: of 429 and 503, and of 409 while the first request runs."),
+          "WWW-Authenticate": text("Of 401: what is taken."),
+        },
         content: { "application/problem+json": { schema: ProblemDocument } },
       },
     },
   };
 }
 
+/** As `serve` reads it. */
+function takesKey(route: Route): boolean {
+  return route.method === "POST" && route.access !== "public";
+}
+
+function everyAnswer({ access }: Route) {
+  return {
+    "X-Request-Id": text("Names the request, here and in our log."),
+    // The admin is held to no limit.
+    ...(access === "admin"
+      ? {}
+      : {
+          RateLimit: text("What is left of the allowance, and for how many seconds."),
+          "RateLimit-Policy": text("The allowance, and for how many seconds."),
+        }),
+  };
+}
+
+function text(description: string) {
+  return { description, schema: { type: "string" as const } };
+}
+
+const REPLAYED = {
+  description: "There where the answer is that of an earlier request with the same Idempotency-Key.",
+  schema: { type: "string" as const, const: "true" },
+};
+
 function idempotencyHeader(required: boolean) {
   return {
     name: "Idempotency-Key",
     in: "header" as const,
     required,
-    schema: { type: "string" as const, minLength: 1, maxLength: 257 },
+    schema: { type: "string" as const, minLength: 1, maxLength: 255, pattern: "^[!#-~]+$" },
     description: `Names this request: a repetition within ${KEPT_HOURS} hours gets the first one's answer, with \`Idempotent-Replayed: true\`.`,
   };
 }

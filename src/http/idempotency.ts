@@ -97,8 +97,10 @@ const BARE = /^[\x21-\x7e]{1,255}$/;
  * @returns null when there is none
  * @throws Problem `idempotency-key-invalid`
  */
-export function parseIdempotencyKey(header: string): string | null {
-  if (header === "") return null;
+export function parseIdempotencyKey(given: string | string[] | undefined): string | null {
+  if (given === undefined) return null;
+  // Of a header that comes twice Node makes one, with a comma.
+  const header = String(given);
   const quoted = QUOTED.exec(header)?.[1]?.replace(/\\(["\\])/g, "$1");
   const key = quoted ?? (BARE.test(header) && !header.includes('"') ? header : "");
   if (key.length >= 1 && key.length <= 255) return key;

@@ -5,11 +5,9 @@ import type { SessionRequest as StoredRequest } from "../settlement/create-sessi
 import { idMemo, type MemoKey } from "../stellar/memo.js";
 import { onlyAccount } from "./only-account.js";
 import { invalidField } from "./problem.js";
-import type { SessionRequest } from "./schemas/session.js";
+import { MAX_LIFE_SECONDS, MIN_LIFE_SECONDS, type SessionRequest } from "./schemas/session.js";
 
 const DEFAULT_LIFE_SECONDS = 30 * 60;
-const MIN_LIFE_SECONDS = 60;
-const MAX_LIFE_SECONDS = 90 * 86_400;
 
 /**
  * Fills in what a request for a session left open: account, reference and expiry. What depends on the time is

@@ -10,19 +10,23 @@ const TYPES = "https://paidonce.dev/problems/";
 export const PROBLEMS = {
   "invalid-request": { status: 400, title: "Invalid request" },
   "invalid-json": { status: 400, title: "Body is not JSON" },
+  "malformed-request": { status: 400, title: "Malformed request" },
   "idempotency-key-missing": { status: 400, title: "Idempotency-Key is missing" },
   "idempotency-key-invalid": { status: 400, title: "Idempotency-Key is invalid" },
   "webhook-signature-invalid": { status: 400, title: "Webhook signature is invalid" },
+  "webhook-event-refused": { status: 400, title: "Webhook event refused" },
   unauthorized: { status: 401, title: "Unauthorized" },
   forbidden: { status: 403, title: "Forbidden" },
   "wrong-mode": { status: 403, title: "Key of the other mode" },
   "not-found": { status: 404, title: "Not found" },
   "method-not-allowed": { status: 405, title: "Method not allowed" },
+  "request-timeout": { status: 408, title: "Request timeout" },
   conflict: { status: 409, title: "Conflict" },
   "charge-reference-used": { status: 409, title: "Reference was charged before" },
   "idempotency-key-in-flight": { status: 409, title: "First request is in flight" },
   "body-too-large": { status: 413, title: "Body too large" },
   "unsupported-media-type": { status: 415, title: "Unsupported media type" },
+  "expectation-failed": { status: 417, title: "Expectation failed" },
   "idempotency-key-reused": { status: 422, title: "Idempotency-Key was used for another request" },
   "session-refused": { status: 422, title: "Session refused" },
   "charge-refused": { status: 422, title: "Charge refused" },
@@ -31,8 +35,8 @@ export const PROBLEMS = {
   "endpoint-refused": { status: 422, title: "Webhook endpoint refused" },
   "account-refused": { status: 422, title: "Receiving account refused" },
   "rate-limited": { status: 429, title: "Too many requests" },
+  "headers-too-large": { status: 431, title: "Request head too large" },
   internal: { status: 500, title: "Internal error" },
-  "not-implemented": { status: 501, title: "Not implemented" },
   unavailable: { status: 503, title: "Temporarily unavailable" },
 } as const;
 
@@ -58,6 +62,7 @@ type Extras = {
 export class Problem extends Error {
   override readonly name = "Problem";
   readonly status: number;
+  readonly title: string;
 
   /** @param detail what happened in this case and what to do, in words for the developer who sees it */
   constructor(
@@ -66,6 +71,7 @@ export class Problem extends Error {
     readonly extras: Extras = {},
   ) {
     super(detail);
+    this.title = PROBLEMS[kind].title;
     this.status = PROBLEMS[kind].status;
   }
 
@@ -74,7 +80,7 @@ export class Problem extends Error {
     const { errors, members } = this.extras;
     return {
       type: `${TYPES}${this.kind}`,
-      title: PROBLEMS[this.kind].title,
+      title: this.title,
       status: this.status,
       detail: this.detail,
       ...(errors === undefined ? {} : { errors }),

@@ -1,7 +1,10 @@
 import { createReadStream } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import Router from "@koa/router";
+import type Router from "@koa/router";
+import type { Context, Next } from "koa";
+import type { AddressLimit } from "./rate-limit.js";
+import { strictRouter } from "./strict-router.js";
 
 const ASSETS = dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
 
@@ -31,24 +34,28 @@ const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /** `GET /v1/openapi.json`, and a page to read it on: `GET /docs`. */
-export function referencePage(document: object): Router {
+export function referencePage(document: object, limit: AddressLimit): Router {
   const json = JSON.stringify(document);
-  const router = new Router();
-  router.get("/v1/openapi.json", (context) => {
+  const router = strictRouter();
+  const limited = async (context: Context, next: Next) => {
+    await limit(context);
+    await next();
+  };
+  router.get("/v1/openapi.json", limited, (context) => {
     context.type = "application/json";
     context.body = json;
   });
-  router.get("/docs", (context) => {
+  router.get("/docs", limited, (context) => {
     context.set("Content-Security-Policy", POLICY);
     context.type = "text/html";
     context.body = PAGE;
   });
-  router.get("/docs/start.js", (context) => {
+  router.get("/docs/start.js", limited, (context) => {
     context.type = "text/javascript";
     context.body = START;
   });
   for (const [file, type] of Object.entries(FILES)) {
-    router.get(`/docs/${file}`, (context) => {
+    router.get(`/docs/${file}`, limited, (context) => {
       context.type = type;
       context.set("Cache-Control", "public, max-age=86400");
       context.body = createReadStream(join(ASSETS, file));

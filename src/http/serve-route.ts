@@ -12,11 +12,12 @@ import {
   type StoredAnswer,
   storeAnswer,
 } from "./idempotency.js";
+import { parseQuery } from "./parse-query.js";
 import { Problem } from "./problem.js";
 import type { RateLimit } from "./rate-limit.js";
 import { type Replica, readerOf } from "./replica.js";
 import type { Answer, AnyCall, Route } from "./route.js";
-import { nestedQuery, validate } from "./validate.js";
+import { validate } from "./validate.js";
 
 export type RouteSources = CallerSources & {
   readonly redis: RedisClient;
@@ -39,7 +40,7 @@ export function serve(route: Route, sources: RouteSources) {
     const rawBody = route.method === "GET" ? undefined : await jsonBody(context);
     const [params, query, body] = validate([
       { in: "path", schema: route.params, value: context.params },
-      { in: "query", schema: route.query, value: nestedQuery(context.query) },
+      { in: "query", schema: route.query, value: parseQuery(context.querystring) },
       { in: "body", schema: route.body, value: rawBody },
     ]);
     const call: AnyCall = { params, query, body, caller, requestId: context.state.requestId };
@@ -74,8 +75,10 @@ async function knownCaller(context: Context, sources: RouteSources): Promise<Cal
 }
 
 function idempotencyKey(context: Context, route: Route): string | null {
-  const key = parseIdempotencyKey(context.get("Idempotency-Key"));
-  if (key === null && route.idempotency === "required") {
+  const given = context.headers["idempotency-key"];
+  const isRequired = route.idempotency === "required";
+  const key = isRequired && given === "" ? null : parseIdempotencyKey(given);
+  if (key === null && isRequired) {
     throw new Problem(
       "idempotency-key-missing",
       "Send an Idempotency-Key, such as your order's number: with it a request can be repeated safely.",

@@ -20,13 +20,21 @@ export function validate(
     if (unfit !== null || schema === undefined) return undefined;
     const result = schema.safeParse(value, { error: plainWords });
     if (result.success) return result.data;
-    errors.push(...result.error.issues.flatMap((issue) => fieldErrors(where, issue)));
+    for (const issue of result.error.issues)
+      for (const error of fieldErrors(where, issue)) errors.push(error);
     return undefined;
   });
   if (errors.length === 0) return parsed;
-  const fields = [...new Set(errors.map(({ field, in: where }) => field || `the ${where}`))].join(", ");
-  throw new Problem("invalid-request", `Not valid: ${fields}. Each is explained in errors.`, { errors });
+  const told = errors.slice(0, MAX_ERRORS);
+  const fields = [...new Set(told.map(({ field, in: where }) => field || `the ${where}`))].join(", ");
+  const rest = errors.length > told.length ? `, and ${errors.length - told.length} more` : "";
+  throw new Problem("invalid-request", `Not valid: ${fields}${rest}. Each is explained in errors.`, {
+    errors: told,
+  });
 }
+
+/** More than anybody reads. A list of 30,000 wrong values would else be answered by megabytes. */
+const MAX_ERRORS = 50;
 
 function fieldErrors(where: FieldError["in"], issue: z.core.$ZodIssue): FieldError[] {
   const path = issue.path.map(String);
@@ -67,20 +75,6 @@ function plainWords(issue: z.core.$ZodRawIssue): string | undefined {
     default:
       return undefined;
   }
-}
-
-/** Turns `metadata[order]=1` into `{ metadata: { order: "1" } }`, as OpenAPI's deepObject style says it. */
-export function nestedQuery(query: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const nested = new Map<string, unknown>();
-  for (const [name, value] of Object.entries(query)) {
-    const [, outer, inner] = /^([^[\]]+)\[([^\]]*)\]$/.exec(name) ?? [];
-    if (outer === undefined || inner === undefined) nested.set(name, value);
-    else {
-      const before = nested.get(outer);
-      nested.set(outer, Object.fromEntries([...Object.entries(before ?? {}), [inner, value]]));
-    }
-  }
-  return Object.fromEntries(nested);
 }
 
 /** Far more than any request of ours has. Deeper ones would exhaust the stack of whoever walks through them. */

@@ -32,7 +32,7 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
   CHARGE_TIMEOUT_SECONDS: ["0", '"0"', "a whole number between 1 and 600"],
   PORT: ["65536", '"65536"', "a whole number between 0 and 65535"],
   PUBLIC_URL: ["pay.example.com", '"(hidden)"', "a URL that starts with http:// or https://"],
-  TRUST_PROXY: ["yes", '"yes"', "true or false"],
+  TRUST_PROXY: ["true", '"true"', "the number of proxies in front, 0 to 9, or their networks"],
   ADMIN_KEY: ["hush", '"(hidden)"', "at least 32 characters"],
   RATE_LIMIT_PER_MERCHANT: ["0", '"0"', "a whole number between 1 and 1000000"],
   RATE_LIMIT_PER_ADDRESS: ["many", '"many"', "a whole number between 1 and 1000000"],

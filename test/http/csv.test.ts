@@ -73,6 +73,39 @@ describe("CSV exports", () => {
     expect(answer.body).to.include(first === undefined ? "none" : creditKeyText(first));
   });
 
+  it("nor does one that hides its formula behind what spreadsheets trim", async () => {
+    const owner = await merchant();
+    const session = aSession(owner);
+    const memos = [
+      " =1+1",
+      "\n=1+1",
+      " \t\n =1",
+      "\u00a0=1",
+      "\u200b=1",
+      "\ufeff=1",
+      "\u3000+1",
+      "\u0001@A1",
+      "\uff1d1+1",
+      "\r",
+    ];
+    await settle(
+      database.dataSource,
+      memos.map((memo) => creditFor(session, { memo: textMemo(Buffer.from(memo)) })),
+    );
+    const { body } = await api.ask("GET", "/v1/exceptions.csv", { key: owner.key });
+    for (const memo of memos) expect(body, JSON.stringify(memo)).to.include(`'${memo}`);
+  });
+
+  it("begin with a byte order mark, so that spreadsheets read them as the UTF-8 that they are", async () => {
+    const { key } = await merchant();
+    for (const path of ["/v1/payments.csv", "/v1/exceptions.csv", "/v1/checkout/sessions.csv"]) {
+      const answer = await fetch(`${api.url}${path}`, { headers: { Authorization: `Bearer ${key}` } });
+      const bytes = Buffer.from(await answer.arrayBuffer());
+      expect(bytes.subarray(0, 3).toString("hex"), path).to.equal("efbbbf");
+      expect(bytes.indexOf("\ufeff", 3), path).to.equal(-1);
+    }
+  });
+
   it("are refused like lists: no key, a filter that means nothing", async () => {
     const { key } = await merchant();
     for (const path of ["/v1/payments.csv", "/v1/exceptions.csv", "/v1/checkout/sessions.csv"]) {

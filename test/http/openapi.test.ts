@@ -7,8 +7,8 @@ import { creditKeyText } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { Stage } from "../sandbox/stage.js";
 import { TEST_ACCEPTORS } from "../support/acceptor.js";
-import { ADMIN_KEY, type Json, startApi, type TestApi } from "../support/api.js";
-import { ApiDocument } from "../support/api-document.js";
+import { ADMIN_KEY, type ApiAnswer, type Json, startApi, type TestApi } from "../support/api.js";
+import { ApiDocument, type Operation } from "../support/api-document.js";
 import { anUnreadable, newAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { signedForShown } from "../support/handed-in.js";
@@ -86,6 +86,11 @@ describe("the OpenAPI document", () => {
       });
       const what = `${operationId}: ${JSON.stringify(answer.body)}`;
       expect(document.misfits(operation, answer), what).to.deep.equal([]);
+      // What a newer version may add to any object of an answer.
+      const newer = { ...answer, body: withUnknownField(answer.body) };
+      expect(document.refusals(operation, newer), what).to.deep.equal([]);
+      const undescribed = undescribedHeaders(served, operation, answer);
+      expect(undescribed, `${operationId}: headers that are not described`).to.deep.equal([]);
       if (answer.status < 300) succeeded.add(operationId);
       return answer.body;
     };
@@ -193,6 +198,132 @@ describe("the OpenAPI document", () => {
     expect(all.filter((operationId) => !succeeded.has(operationId))).to.deep.equal([]);
   });
 
+  it("says the limits that hold: each of these is refused by the document and by the API, or taken by both", async () => {
+    const merchant = (await api.ask("POST", "/v1/merchants", { key: ADMIN_KEY, body: { name: "Limits" } }))
+      .body;
+    const made = await api.ask("POST", `/v1/merchants/${merchant.id}/keys`, { key: ADMIN_KEY, body: {} });
+    const key: string = made.body.key;
+    const account = newAccount();
+    await api.ask("POST", `/v1/merchants/${merchant.id}/accounts`, {
+      key: ADMIN_KEY,
+      body: { account, assets: ["native"] },
+    });
+    const session = { amount: "1", asset: "native" };
+    const charge = { amount: "1", currency: "EUR", provider: "test", payload: { token: "t" } };
+    let orders = 0;
+    const cases: [operationId: string, body: object, isTaken: boolean][] = [
+      ...(
+        [
+          ["12.50", true],
+          ["0.0000001", true],
+          ["0.1", true],
+          ["899999999999.9999999", true],
+          ["012.50", false],
+          ["00.5", false],
+          ["0", false],
+          ["0.0000000", false],
+          ["0.00000001", false],
+          ["1.", false],
+          [".5", false],
+          ["-1", false],
+          ["1e3", false],
+          ["1 ", false],
+          ["9999999999999", false],
+          [1, false],
+        ] as const
+      ).flatMap(([amount, isTaken]): [string, object, boolean][] => [
+        ["createSession", { ...session, amount }, isTaken],
+        ["createCharge", { ...charge, amount, reference: `amount-${++orders}` }, isTaken],
+      ]),
+      ["createSession", { ...session, metadata: { "": "x" } }, false],
+      ["createSession", { ...session, metadata: { "a[b]": "x" } }, true],
+      ["createSession", { ...session, metadata: { ["k".repeat(201)]: "x" } }, false],
+      [
+        "createSession",
+        { ...session, metadata: Object.fromEntries(Array.from({ length: 51 }, (_, i) => [`k${i}`, "x"])) },
+        false,
+      ],
+      ["createSession", { ...session, expires_in_seconds: 59 }, false],
+      ["createSession", { ...session, expires_in_seconds: 90 * 86_400 + 1 }, false],
+      ["createSession", { ...session, expires_in_seconds: 60.5 }, false],
+      ["createSession", { ...session, grace_seconds: -1 }, false],
+      ["createSession", { ...session, asset: "USD" }, false],
+      ["createSession", { ...session, account: "X" }, false],
+      ["createSession", { ...session, success_url: "ftp://x" }, false],
+      ["createSession", { ...session, success_url: `https://x/${"a".repeat(2_048)}` }, false],
+      ["createSession", { ...session, memo: { type: "text", value: "" } }, false],
+      ["createSession", { ...session, unknown: 1 }, false],
+      ["createCharge", { ...charge, reference: "" }, false],
+      ["createCharge", { ...charge, reference: "r".repeat(201) }, false],
+      ["createCharge", { ...charge, reference: "eur", currency: "eur" }, false],
+      ["createWebhookEndpoint", { url: "https://x.example", event_types: [] }, false],
+    ];
+    for (const [operationId, body, isTaken] of cases) {
+      const operation = document.operations.find((each) => each.operationId === operationId);
+      if (operation === undefined) throw new Error(`no operation ${operationId}`);
+      const answer = await api.ask(operation.method, operation.path, { key, body });
+      const what = `${operationId} ${JSON.stringify(body)}: ${JSON.stringify(answer.body)}`;
+      expect(answer.status < 300, what).to.equal(isTaken);
+      expect(document.takes(operation, body), what).to.equal(isTaken);
+    }
+  });
+
+  it("says which bodies may be left out, and they may", async () => {
+    const { body: merchant } = await api.ask("POST", "/v1/merchants", {
+      key: ADMIN_KEY,
+      body: { name: "Shop" },
+    });
+    expect(served.paths["/v1/merchants/{merchant_id}/keys"].post.requestBody.required ?? false).to.equal(
+      false,
+    );
+    const made = await api.ask("POST", `/v1/merchants/${merchant.id}/keys`, { key: ADMIN_KEY });
+    expect(made.status).to.equal(201);
+    expect(served.paths["/v1/checkout/sessions"].post.requestBody.required).to.equal(true);
+    const none = await api.ask("POST", "/v1/checkout/sessions", { key: made.body.key });
+    expect(none.status).to.equal(400);
+  });
+
+  it("a time is taken with any offset, in a body and in a query, and an empty key is none", async () => {
+    const { body: merchant } = await api.ask("POST", "/v1/merchants", {
+      key: ADMIN_KEY,
+      body: { name: "Shop" },
+    });
+    const { body: made } = await api.ask("POST", `/v1/merchants/${merchant.id}/keys`, { key: ADMIN_KEY });
+    const { key } = made;
+    await api.ask("POST", `/v1/merchants/${merchant.id}/accounts`, {
+      key: ADMIN_KEY,
+      body: { account: newAccount(), assets: ["native"] },
+    });
+    const at = new Date(Math.floor(Date.now() / 1000) * 1000 + 3_600_000);
+    const local = new Date(at.getTime() + 19_800_000).toISOString().replace(".000Z", "+05:30");
+    for (const expires_at of [at.toISOString(), at.toISOString().replace(".000Z", "+00:00"), local]) {
+      const body = { amount: "1", asset: "native", expires_at };
+      const answer = await api.ask("POST", "/v1/checkout/sessions", { key, body });
+      expect([answer.status, answer.body.expires_at], expires_at).to.deep.equal([201, at.toISOString()]);
+    }
+    for (const [time, status] of [
+      ["2026-01-01T00:00:00%2B00:00", 200],
+      ["2026-01-01T00:00:00+00:00", 200],
+      ["2026-01-01T00:00:00.123456-07:00", 200],
+      ["2026-01-01T00:00:00", 400],
+      ["2026-01-01", 400],
+      ["0001-01-01T00:00:00%2B01:00", 400],
+      ["9999-12-31T23:59:59-01:00", 400],
+    ] as const) {
+      for (const list of ["/v1/checkout/sessions?created_after", "/v1/payments?closed_before"]) {
+        expect((await api.ask("GET", `${list}=${time}`, { key })).status, `${list} ${time}`).to.equal(status);
+      }
+    }
+    const empty = await api.ask("POST", `/v1/checkout/sessions/${uuidv7()}/cancel`, {
+      key,
+      headers: { "Idempotency-Key": "" },
+    });
+    expect([empty.status, empty.body.type]).to.deep.equal([
+      400,
+      "https://paidonce.dev/problems/idempotency-key-invalid",
+    ]);
+  });
+
   it("is served with a page to read it on, which loads nothing from elsewhere", async () => {
     const page = await api.ask("GET", "/docs");
     expect(page.headers.get("content-security-policy")).to.include("default-src 'none'");
@@ -204,3 +335,25 @@ describe("the OpenAPI document", () => {
     }
   });
 });
+
+function withUnknownField(value: Json): Json {
+  if (Array.isArray(value)) return value.map(withUnknownField);
+  if (typeof value !== "object" || value === null) return value;
+  const inside = Object.entries(value).map(([name, field]) => [
+    name,
+    // Of these the keys are the merchant's, and their values all of one kind.
+    name === "metadata" ? field : withUnknownField(field),
+  ]);
+  return { ...Object.fromEntries(inside), added_since: { by: "a newer version" } };
+}
+
+/** Of HTTP itself, or for browsers: no client is made to read them. */
+const COMMON =
+  /^(access-control-|cache-control|connection|content-|cross-origin-|date|keep-alive|origin-agent|referrer-|strict-transport|transfer-encoding|vary|x-(content|dns|download|frame|permitted|xss|accel)|allow$|accept-encoding$)/;
+
+function undescribedHeaders(served: Json, { path, method }: Operation, answer: ApiAnswer): string[] {
+  const { responses } = served.paths[path][method.toLowerCase()];
+  const described = Object.keys((responses[`${answer.status}`] ?? responses.default).headers ?? {});
+  const names = described.map((name) => name.toLowerCase());
+  return [...answer.headers.keys()].filter((name) => !COMMON.test(name) && !names.includes(name));
+}

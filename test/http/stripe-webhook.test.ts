@@ -187,6 +187,25 @@ describe("Stripe's webhook", () => {
     expect(await statusOf(order)).to.equal("processing");
   });
 
+  it("says of a thin event that Stripe has signed what is wanted instead, and does nothing by it", async () => {
+    const order = await aCharge();
+    const answer = await sent({
+      id: "evt_1",
+      object: "v2.core.event",
+      type: "v1.payment_intent.succeeded",
+      related_object: { id: order.providerId, type: "payment_intent" },
+    });
+    const { type, detail } = (await answer.json()) as { type: string; detail: string };
+    expect([answer.status, type]).to.deep.equal([400, "https://paidonce.dev/problems/webhook-event-refused"]);
+    expect(detail)
+      .to.match(/thin event/)
+      .and.match(/payload style is Snapshot/);
+    const text = "not JSON";
+    const other = await post(text, signatureOf(text, SECRET, seconds()));
+    expect([other.status, await other.text()].join(" ")).to.match(/^400 .*webhook-event-refused/);
+    expect(await statusOf(order)).to.equal("processing");
+  });
+
   it("who can't sign is held to a limit, and Stripe is not", async () => {
     const answers: number[] = [];
     for (let i = 0; i < 25; i++) answers.push((await post("{}", "")).status);

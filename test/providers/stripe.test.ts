@@ -1,7 +1,12 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { expect } from "chai";
 import type { ChargeOrder } from "../../src/providers/provider.js";
+import { stripeClients } from "../../src/providers/stripe/connect.js";
+import { StripeProvider } from "../../src/providers/stripe/provider.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
-import { anOrder, openStripeStage, type StripeStage } from "./stripe-stage.js";
+import { VERSION } from "../../src/version.js";
+import { API_KEY, anOrder, openStripeStage, type StripeStage } from "./stripe-stage.js";
 
 const unhurried = () => new AbortController().signal;
 
@@ -200,5 +205,57 @@ describe("charging through Stripe", () => {
     expect(await stage.moneyTaken(order)).to.equal(0);
     await charge(paid);
     expect((await stage.provider.giveUp(paid, unhurried())).kind).to.equal("succeeded");
+  });
+
+  it("a search that finds another charge's intent ends nothing and cancels nothing", async () => {
+    const failed = await paying("pm_card_visa_chargeDeclined");
+    stage.sandbox.faults.add({ kind: "drop_after", ending: "/confirm", count: 1 });
+    expect((await charge(failed)).kind).to.equal("unknown");
+    expect(intentOf(failed).status).to.equal("requires_payment_method");
+    // Stripe's index is older than what it has: it finds what once had the metadata that are asked for.
+    const relay = createServer(async ({ url = "", headers }, response) => {
+      const to = url.replace(
+        /query=[^&]*/,
+        `query=${encodeURIComponent(`metadata['charge_id']:'${failed.id}'`)}`,
+      );
+      const answer = await fetch(`${stage.sandbox.url}${to}`, {
+        headers: { authorization: headers.authorization ?? "" },
+      });
+      response.writeHead(answer.status, { "content-type": "application/json" }).end(await answer.text());
+    });
+    await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
+    try {
+      const { port } = relay.address() as AddressInfo;
+      const stale = new StripeProvider(
+        stripeClients({ apiKey: API_KEY, apiUrl: `http://127.0.0.1:${port}` }),
+      );
+      const outcome = await stale.find(anOrder(), unhurried());
+      expect(outcome.kind).to.equal("unknown");
+      expect("detail" in outcome && outcome.detail).to.include("a person has to look");
+      expect(intentOf(failed).status).to.equal("requires_payment_method");
+    } finally {
+      relay.closeAllConnections();
+      relay.close();
+    }
+  });
+
+  it("Stripe is told who asks", async () => {
+    let agent = "";
+    const server = createServer((request, response) => {
+      agent = request.headers["user-agent"] ?? "";
+      response.writeHead(503).end("{}");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      const provider = new StripeProvider(
+        stripeClients({ apiKey: API_KEY, apiUrl: `http://127.0.0.1:${port}` }),
+      );
+      await provider.find(anOrder(), unhurried());
+      expect(agent).to.include(`paidonce/${VERSION}`);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 });

@@ -1,9 +1,9 @@
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { DataSource } from "typeorm";
 import { v4 as uuidv4 } from "uuid";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { type AppSources, createApp } from "../../src/http/app.js";
+import { createHttpServer } from "../../src/http/http-server.js";
 import type { Route } from "../../src/http/route.js";
 import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
 import { connectRedis } from "../../src/redis/connect.js";
@@ -56,12 +56,12 @@ export async function startApi(
       acceptors: new Map(),
       webhooks: { allowPrivate: false },
       publicUrl: "https://pay.example.com",
-      trustProxy: false,
+      trustProxy: 0,
       ...sources,
     },
     silent,
   );
-  const server = createServer(koa.callback());
+  const server = createHttpServer(koa);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {

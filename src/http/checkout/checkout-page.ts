@@ -1,11 +1,12 @@
 /** src/http/checkout: the page that a customer pays on. What it says is pure; only this file and its neighbour `read-checkout` ask. */
-import Router from "@koa/router";
+import type Router from "@koa/router";
 import type { Context, Next } from "koa";
 import type { DataSource } from "typeorm";
 import { databaseFault } from "../../entities/database-errors.js";
 import { Problem } from "../problem.js";
 import type { RateLimit } from "../rate-limit.js";
 import { Id } from "../schemas/values.js";
+import { strictRouter } from "../strict-router.js";
 import { ASSETS, ASSETS_HASH } from "./assets.js";
 import { renderCheckout, renderMessage } from "./page.js";
 import { readCheckout } from "./read-checkout.js";
@@ -33,7 +34,7 @@ const RETRY_SECONDS = 10;
 
 /** `GET /pay/:id`, `POST /pay/:id/transaction`, and the files it loads. */
 export function checkoutPage(sources: CheckoutSources): Router {
-  const router = new Router({ prefix: "/pay" });
+  const router = strictRouter("/pay");
   for (const [name, { type, body }] of ASSETS) {
     router.get(`/assets/${ASSETS_HASH}/${name}`, (context) => {
       context.type = type;

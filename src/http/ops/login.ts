@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Context } from "koa";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { countedAs } from "../client-address.js";
 import { Problem } from "../problem.js";
 import { isLoopback, type OpsAccess } from "./ops-access.js";
 import { isPassword } from "./password-hash.js";
@@ -22,23 +23,27 @@ export function opsLogin(access: OpsAccess): Login {
 
   return async (context) => {
     refuseForgery(context);
-    if (access.isOpen) return refuseOtherNames(context);
+    if (access.isOpen) return refuseOthers(context);
     if (access.trustedHeader !== undefined && context.get(access.trustedHeader).trim() !== "") return;
     const given = credentials(context.get("Authorization"));
     if (access.passwordHash === undefined) {
+      if (access.trustedHeader === undefined) {
+        throw new Problem("forbidden", "/ops has no login here. Set OPS_PASSWORD_HASH.");
+      }
       throw new Problem("unauthorized", `Log in at the proxy, which names you in ${access.trustedHeader}.`);
     }
     if (given === null) throw unauthorized("Log in with OPS_USER and its password.");
     const whole = digest(`${given.user}:${given.password}`);
     if (known !== null && timingSafeEqual(whole, known)) return;
     // Taken before the password is looked at: guesses sent at once must not all be looked at.
-    await take(failures, context.ip);
+    const address = countedAs(context.ip);
+    await take(failures, address);
     // Both in any case: how long it takes must not tell which of them was wrong.
     const isUser = timingSafeEqual(digest(given.user), user);
     const isRight = await isPassword(given.password, access.passwordHash);
     if (!(isUser && isRight)) throw unauthorized("The user or the password is wrong.");
     known = whole;
-    await failures.delete(context.ip);
+    await failures.delete(address);
   };
 }
 
@@ -78,8 +83,23 @@ function refuseForgery(context: Context): void {
   }
 }
 
+/** What proxies add. A request that comes from this machine by a proxy on it comes from anywhere. */
+const FORWARDED = [
+  "Forwarded",
+  "Via",
+  "X-Forwarded-For",
+  "X-Forwarded-Host",
+  "X-Forwarded-Proto",
+  "X-Real-IP",
+];
+
 /** Without a login, a foreign name that resolves to this machine would let any web page read along. */
-function refuseOtherNames(context: Context): void {
-  if (isLoopback(context.hostname)) return;
+function refuseOthers(context: Context): void {
+  const isHere = isLoopbackPeer(context.req.socket.remoteAddress ?? "") && isLoopback(context.hostname);
+  if (isHere && FORWARDED.every((name) => context.get(name) === "")) return;
   throw new Problem("forbidden", "Without a login /ops is for this machine alone. Set OPS_PASSWORD_HASH.");
+}
+
+function isLoopbackPeer(address: string): boolean {
+  return isLoopback(address.replace(/^::ffff:/i, ""));
 }

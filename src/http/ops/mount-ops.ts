@@ -5,7 +5,7 @@
 import { createReadStream } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import Router from "@koa/router";
+import type Router from "@koa/router";
 import type Koa from "koa";
 import type { Registry } from "prom-client";
 import type { DataSource } from "typeorm";
@@ -15,6 +15,8 @@ import { readFindings } from "../../recovery/findings-log.js";
 import type { RedisClient } from "../../redis/client.js";
 import { type SharedStatus, sampleOf } from "../../status/shared-status.js";
 import { Problem } from "../problem.js";
+import type { AddressLimit } from "../rate-limit.js";
+import { strictRouter } from "../strict-router.js";
 import { opsLogin } from "./login.js";
 import { observeRequests } from "./observe-requests.js";
 import type { OpsAccess } from "./ops-access.js";
@@ -58,11 +60,11 @@ export type OpsSources = {
 /**
  * Adds metrics and the operators' pages to an application; after what answers problems, before all routes.
  */
-export function mountOps(app: Koa, { redis, dataSource }: OpsSources, ops: Ops): void {
+export function mountOps(app: Koa, { redis, dataSource }: OpsSources, ops: Ops, limit: AddressLimit): void {
   const login = opsLogin(ops.access);
   const board = queueBoard(redis, QUEUES, ops.access.mayAct);
   const pages = opsRoutes(ops, dataSource).routes();
-  const metrics = metricsRoute(ops).routes();
+  const metrics = metricsRoute(ops, limit).routes();
 
   app.use(observeRequests(httpMetrics(ops.registry)));
   app.use((context, next) => metrics(context as Parameters<typeof metrics>[0], next));
@@ -71,7 +73,6 @@ export function mountOps(app: Koa, { redis, dataSource }: OpsSources, ops: Ops):
     if (path !== "/ops" && !path.startsWith("/ops/")) return next();
     // The pages can be reached through here alone: a path that the routers read otherwise ends in "not found".
     await login(context);
-    context.set("Cache-Control", "no-store");
     context.set("Content-Security-Policy", POLICY);
     if (path === QUEUES || path.startsWith(`${QUEUES}/`)) return board(context, nothing);
     await pages(context as Parameters<typeof pages>[0], nothing);
@@ -80,11 +81,11 @@ export function mountOps(app: Koa, { redis, dataSource }: OpsSources, ops: Ops):
 
 async function nothing(): Promise<void> {}
 
-function metricsRoute({ status, registry }: Ops): Router {
+function metricsRoute({ status, registry }: Ops, limit: AddressLimit): Router {
   const show = statusMetrics(registry);
-  return new Router().get("/metrics", async (context) => {
+  return strictRouter().get("/metrics", async (context) => {
+    await limit(context);
     show(await status.current());
-    context.set("Cache-Control", "no-store");
     context.type = registry.contentType;
     context.body = await registry.metrics();
   });
@@ -93,7 +94,7 @@ function metricsRoute({ status, registry }: Ops): Router {
 function opsRoutes({ status, access }: Ops, { manager }: DataSource): Router {
   // Null while Postgres can't be asked: the page is needed most then.
   const findings = () => readFindings(manager, { limit: FINDINGS_SHOWN }).catch(() => null);
-  const router = new Router();
+  const router = strictRouter();
   router.get("/ops", async (context) => {
     context.type = "text/html";
     context.body = opsPage(await status.current(), await findings(), access);

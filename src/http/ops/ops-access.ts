@@ -2,7 +2,7 @@ import { type Config, ConfigError } from "../../config.js";
 
 /** Who may see /ops, as configured. */
 export type OpsAccess = {
-  /** No login is configured: only for development, on this machine, to look and not to act. */
+  /** In development no login is needed, on this machine, to look and not to act. */
   readonly isOpen: boolean;
   readonly user: string;
   readonly passwordHash: string | undefined;
@@ -18,8 +18,8 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i;
  */
 export function readOpsAccess(config: Config): OpsAccess {
   const { OPS_PASSWORD_HASH: passwordHash, OPS_TRUSTED_HEADER: trustedHeader } = config;
-  const isOpen = passwordHash === undefined && trustedHeader === undefined;
-  if (isOpen && (config.NODE_ENV === "production" || !isLoopback(config.HOST))) {
+  const hasLogin = passwordHash !== undefined || trustedHeader !== undefined;
+  if (!hasLogin && (config.NODE_ENV === "production" || !isLoopback(config.HOST))) {
     const why =
       config.NODE_ENV === "production"
         ? "NODE_ENV is production"
@@ -29,11 +29,11 @@ export function readOpsAccess(config: Config): OpsAccess {
     ]);
   }
   return {
-    isOpen,
+    isOpen: !hasLogin && config.NODE_ENV === "development",
     user: config.OPS_USER,
     passwordHash,
     trustedHeader,
-    mayAct: !isOpen && config.OPS_MAY_ACT,
+    mayAct: hasLogin && config.OPS_MAY_ACT,
   };
 }
 

@@ -2,16 +2,22 @@
  * src/http/provider-webhooks: what providers tell us unasked. Each is checked by its provider's own signature; merchants
  * and their keys have no part in it, so these routes are no part of the versioned API's description.
  */
-import Router from "@koa/router";
-import parse from "co-body";
+import type Router from "@koa/router";
 import type { Context } from "koa";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
-import { BadSignatureError, readEvent } from "../../providers/stripe/read-event.js";
+import {
+  BadSignatureError,
+  readEvent,
+  type StripeEvent,
+  UnfitEventError,
+} from "../../providers/stripe/read-event.js";
 import type { RedisClient } from "../../redis/client.js";
 import { ringOutbox } from "../../webhooks/outbox-bell.js";
+import { textBody } from "../body.js";
 import { Problem } from "../problem.js";
 import type { RateLimit } from "../rate-limit.js";
+import { strictRouter } from "../strict-router.js";
 import { askSoon, takeSuccess } from "./take-success.js";
 
 export type StripeWebhookSources = {
@@ -23,6 +29,9 @@ export type StripeWebhookSources = {
   readonly logger: Logger;
 };
 
+/** Bodies that are read at a time for addresses past their limit, in case that they are Stripe's. */
+const READ_PAST_LIMIT = 8;
+
 /** Stripe's events hold whole objects; ours have small ones. */
 const BODY_LIMIT_BYTES = 512 * 1024;
 
@@ -31,17 +40,10 @@ const BODY_LIMIT_BYTES = 512 * 1024;
  * twice or out of order, and the worker asks in any case.
  */
 export function stripeWebhook(sources: StripeWebhookSources): Router {
-  const router = new Router();
+  const router = strictRouter();
+  const signedEvent = eventReader(sources);
   router.post("/v1/providers/stripe/webhook", async (context) => {
-    const body = await rawBody(context);
-    const event = await readEvent(body, context.get("Stripe-Signature"), sources.secret).catch(
-      async (error: unknown) => {
-        if (!(error instanceof BadSignatureError)) throw error;
-        // Only who can't sign is held to a limit: Stripe sends many events from few addresses.
-        await sources.rateLimit(context, { kind: "public" });
-        throw new Problem("webhook-signature-invalid", `The event was not taken: ${error.message}.`);
-      },
-    );
+    const event = await signedEvent(context);
     if (event.kind === "intent") {
       if (event.type === "payment_intent.succeeded") {
         const ended = await takeSuccess(sources.dataSource, event, sources.logger);
@@ -53,15 +55,51 @@ export function stripeWebhook(sources: StripeWebhookSources): Router {
   return router;
 }
 
-/** @throws Problem `body-too-large`, `unsupported-media-type`, `invalid-json` */
-async function rawBody(context: Context): Promise<string> {
+/**
+ * Reads what Stripe has signed. Whoever can't sign is held to the limit of its address; Stripe, which sends many events
+ * from few addresses, is not.
+ */
+function eventReader({ rateLimit, secret }: StripeWebhookSources) {
+  let readPastLimit = 0;
+  const read = async (context: Context, signature: string): Promise<StripeEvent> => {
+    const body = await textBody(context, BODY_LIMIT_BYTES);
+    return readEvent(body, signature, secret);
+  };
+  return async (context: Context): Promise<StripeEvent> => {
+    const signature = context.get("Stripe-Signature");
+    // Before anything is read.
+    const taken = await takeOne(rateLimit, context);
+    const isPast = taken instanceof Problem;
+    if (isPast && (signature === "" || readPastLimit >= READ_PAST_LIMIT)) throw taken;
+    if (signature === "") throw invalid("there is no Stripe-Signature header");
+    if (isPast) readPastLimit++;
+    try {
+      const event = await read(context, signature);
+      if (!isPast) await taken();
+      return event;
+    } catch (error) {
+      if (error instanceof UnfitEventError) {
+        if (!isPast) await taken();
+        throw new Problem("webhook-event-refused", `The event was not taken: ${error.message}.`);
+      }
+      if (isPast) throw taken;
+      throw error instanceof BadSignatureError ? invalid(error.message) : error;
+    } finally {
+      if (isPast) readPastLimit--;
+    }
+  };
+}
+
+/** @returns what gives the request back, or why it is one too many */
+async function takeOne(rateLimit: RateLimit, context: Context): Promise<Problem | (() => Promise<void>)> {
   try {
-    return await parse.text(context.req, { limit: BODY_LIMIT_BYTES, encoding: "utf8" });
+    return await rateLimit(context, { kind: "public" });
   } catch (error) {
-    const { status } = error as { status?: number };
-    if (status === 413)
-      throw new Problem("body-too-large", `An event has at most ${BODY_LIMIT_BYTES / 1024} KiB.`);
-    if (status === 415) throw new Problem("unsupported-media-type", "Send the event as UTF-8.");
-    throw new Problem("invalid-json", "The body could not be read.");
+    if (error instanceof Problem) return error;
+    throw error;
   }
+}
+
+function invalid(why: string): Problem {
+  return new Problem("webhook-signature-invalid", `The event was not taken: ${why}.`);
 }

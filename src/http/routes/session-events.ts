@@ -1,5 +1,6 @@
 import type { DataSource } from "typeorm";
 import { readSession } from "../../settlement/read-sessions.js";
+import { countedAs } from "../client-address.js";
 import type { Surroundings } from "../present-session.js";
 import { Problem } from "../problem.js";
 import { type Route, stream } from "../route.js";
@@ -54,11 +55,10 @@ export function sessionEventRoutes(sources: Surroundings & { readonly dataSource
         }
         context.status = 200;
         context.type = "text/event-stream";
-        context.set("Cache-Control", "no-store");
         // nginx would keep events until it has a buffer full of them.
         context.set("X-Accel-Buffering", "no");
         if (context.method === "HEAD") return;
-        const release = take(context.ip);
+        const release = take(countedAs(context.ip));
         context.body = sessionStream(params.id, seen, watch, sources, release);
       },
     }),

@@ -7,6 +7,7 @@ import { newSession } from "../new-session.js";
 import { presentPublicSession, presentSession, type Surroundings } from "../present-session.js";
 import { Problem } from "../problem.js";
 import { merchantOf, type Route, read, write } from "../route.js";
+import { MetadataKey } from "../schemas/metadata.js";
 import { decodeCursor, Paging, pageOf, toPage } from "../schemas/paging.js";
 import { PublicSession, Session, SessionRequest, STATUSES } from "../schemas/session.js";
 import { Id, Moment } from "../schemas/values.js";
@@ -20,7 +21,7 @@ export const SessionFilter = z.strictObject({
   created_after: Moment.optional(),
   created_before: Moment.optional(),
   metadata: z
-    .record(z.string(), z.string())
+    .record(MetadataKey, z.string("a value is a string, given once"))
     .optional()
     .meta({
       param: { style: "deepObject", explode: true },

@@ -1,18 +1,10 @@
 import { z } from "zod";
 import { ATTEMPT_OUTCOMES } from "../../charges/read-attempts.js";
 import { CHARGE_STATUSES, FAILURE_CODES } from "../../entities/charge.js";
-import { Amount, PlainAmount } from "./amount.js";
+import { Amount, PositiveAmount } from "./amount.js";
 import { Metadata } from "./metadata.js";
+import { Reference } from "./reference.js";
 import { Account, AssetText, Currency, Id, Moment, Time } from "./values.js";
-
-const REFERENCE_LENGTH = `1 to 200 characters`;
-
-const Reference = z
-  .string({ error: `a reference is text of ${REFERENCE_LENGTH}` })
-  .min(1, REFERENCE_LENGTH)
-  .max(200, REFERENCE_LENGTH)
-  // Two orders without a number would be one charge.
-  .refine((text) => text === "" || text.trim() !== "", "a reference is more than blanks");
 
 const ProviderName = z
   .string({ error: "a provider's name, such as stripe" })
@@ -69,7 +61,7 @@ export const ChargeAttempt = z
 
 export const ChargeRequest = z
   .strictObject({
-    amount: PlainAmount,
+    amount: PositiveAmount,
     currency: Currency.optional().meta({ example: "EUR", description: "ISO 4217. Either this or `asset`." }),
     asset: AssetText.optional().meta({ description: "Of the network. Either this or `currency`." }),
     account: Account.optional().meta({

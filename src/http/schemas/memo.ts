@@ -14,7 +14,11 @@ export const MemoBody = z
 export const MemoRequest = z
   .strictObject({
     type: z.enum(["text", "id", "hash"]),
-    value: z.string().meta({ description: "Text of 1 to 28 bytes, a decimal uint64, or 64 hex digits." }),
+    value: z
+      .string()
+      .min(1, "at least 1 byte")
+      .max(64, "at most 64 characters")
+      .meta({ description: "Text of 1 to 28 bytes, a decimal uint64, or 64 hex digits." }),
   })
   .transform(({ type, value }, context) => orIssue(context, "value", () => memoKey(type, value)));
 

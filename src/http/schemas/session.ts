@@ -7,6 +7,10 @@ import { Account, AssetText, Id, Time } from "./values.js";
 
 export const STATUSES = ["pending", "processing", "paid", "expired", "cancelled"] as const;
 
+/** From its creation to its expiry. */
+export const MIN_LIFE_SECONDS = 60;
+export const MAX_LIFE_SECONDS = 90 * 86_400;
+
 const MAX_GRACE_SECONDS = 30 * 86_400;
 
 /** What anybody may see who was given the session's id: the customer. */
@@ -58,7 +62,10 @@ const WebPage = z
   .string()
   .max(2048, "a URL has at most 2048 characters")
   .refine(isWebPage, "a URL starts with http:// or https://")
-  .meta({ example: "https://shop.example.com/thanks" });
+  .meta({
+    override: { pattern: "^[hH][tT][tT][pP][sS]?://[!-~]+$" },
+    example: "https://shop.example.com/thanks",
+  });
 
 function isWebPage(text: string): boolean {
   // URL.parse forgives spaces and line breaks, which would end up in a header or a link.
@@ -76,7 +83,11 @@ export const SessionRequest = z
       description: "What the customer attaches. Without it and without `muxed_id` we choose an id memo.",
     }),
     muxed_id: MuxedIdRequest.optional(),
-    expires_in_seconds: z.int("a whole number of seconds").optional(),
+    // What is out of bounds is refused where the time is known: a repetition must get the stored answer.
+    expires_in_seconds: z
+      .int("a whole number of seconds")
+      .optional()
+      .meta({ override: { minimum: MIN_LIFE_SECONDS, maximum: MAX_LIFE_SECONDS } }),
     expires_at: Time.optional(),
     grace_seconds: z
       .int("a whole number of seconds")

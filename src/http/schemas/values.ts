@@ -9,29 +9,52 @@ export const Id = z
   .uuid({ error: "an id is a UUID" })
   .meta({ example: "01a1fde5-2471-7749-bad1-d5169feeeec6" });
 
-/** Postgres knows no year 0, and would fail on it. */
+/** Postgres knows no year 0, and would fail on it; beyond 9999 a year is written otherwise. */
+const YEARS = { from: Date.parse("0001-01-01T00:00:00Z"), to: Date.parse("9999-12-31T23:59:59.999Z") };
+
+/** RFC 3339, with any offset: `+00:00` is what many clients write for `Z`. */
 export const Time = z.iso
-  .datetime({ error: "a time is ISO 8601 in UTC, such as 2026-11-21T12:00:00Z" })
-  .refine((text) => !text.startsWith("0000"), "a time is in the year 1 or later");
+  .datetime({
+    offset: true,
+    error: "a time is in RFC 3339, such as 2026-11-21T12:00:00Z or 2026-11-21T13:00:00+01:00",
+  })
+  .refine(isInYears, "a time is in the years 1 to 9999")
+  .meta({ example: "2026-11-21T12:00:00Z" });
 
 /** A time in a query, as a Date. */
-export const Moment = Time.transform((text) => new Date(text)).meta({
-  override: { type: "string", format: "date-time" },
-});
+export const Moment = z
+  .string()
+  // The + of an offset that was not escaped reads as a blank.
+  .transform((text) => text.replace(/ (?=\d\d:\d\d$)/, "+"))
+  .pipe(Time)
+  .transform((text) => new Date(text))
+  .meta({ override: { type: "string", format: "date-time" } });
+
+function isInYears(text: string): boolean {
+  const time = Date.parse(text);
+  // What is no time at all was said so already.
+  return Number.isNaN(time) || (time >= YEARS.from && time <= YEARS.to);
+}
 
 /** Checked with its checksum: a mistyped account is money lost. */
 export const Account = z
   .string()
   .refine(isAccountId, "an account is a G… address; check for a mistyped letter")
   .transform((text) => text as AccountId)
-  .meta({ example: "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA" });
+  .meta({
+    override: { type: "string", pattern: "^G[A-Z2-7]{55}$" },
+    example: "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA",
+  });
 
 /** `native` or `CODE:ISSUER`, the issuer's checksum included. */
 export const AssetText = z
   .string()
   .refine(isAsset, 'an asset is "native" or "CODE:ISSUER", the issuer a G… address')
   .transform((text) => parseAsset(text))
-  .meta({ example: "native" });
+  .meta({
+    override: { type: "string", pattern: "^(native|[a-zA-Z0-9]{1,12}:G[A-Z2-7]{55})$" },
+    example: "native",
+  });
 
 /** Units of account between states: nobody pays in them. */
 const NO_MONEY: ReadonlySet<string> = new Set(["XDR", "XSU"]);

@@ -117,6 +117,8 @@ export class StripeProvider implements Provider {
 
   /** What an intent's state means, with what has to be done before that may be said. */
   async #conclude(stripe: Stripe, order: ChargeOrder, intent: Intent): Promise<FindOutcome> {
+    // Another charge's intent says nothing of this one, and must not be cancelled in its name.
+    if (!isOf(intent, order)) return { kind: "unknown", detail: foreign(intent.id) };
     const judged = judgeIntent(intent, order);
     if (judged.kind !== "to_cancel") return judged;
     return this.#close(stripe, order, intent.id, { ...judged, kind: "declined" });
@@ -178,8 +180,11 @@ export class StripeProvider implements Provider {
     } catch (error) {
       return { kind: "unknown", detail: readError(error).detail };
     }
-    const telling = TELLING.map((status) => found.find((intent) => intent.status === status));
-    const intent = telling.find((one) => one !== undefined) ?? found[0];
+    // Its index may be older than the metadata: what it finds is this charge's only where the intent says so itself.
+    const own = found.filter((intent) => isOf(intent, order));
+    if (own.length === 0 && found.length > 0) return { kind: "unknown", detail: foreign(found[0]?.id ?? "") };
+    const telling = TELLING.map((status) => own.find((intent) => intent.status === status));
+    const intent = telling.find((one) => one !== undefined) ?? own[0];
     if (intent === undefined) return { kind: "absent", detail: "Stripe has never been told to charge it" };
     return this.#conclude(stripe, order, intent);
   }
@@ -232,6 +237,14 @@ function whyInvalid({ code, param }: Told & { kind: "invalid" }): Declined["code
 
 function unsure(status: string): FindOutcome {
   return { kind: "unknown", detail: `its payment intent is ${status}, and could not be cancelled` };
+}
+
+function isOf({ metadata }: Intent, { id }: ChargeOrder): boolean {
+  return metadata.charge_id === id;
+}
+
+function foreign(id: string): string {
+  return `the metadata of ${id} name another charge: a person has to look`;
 }
 
 /** An id from our database that Stripe does not know is no sign that nothing was charged: it may be another account's. */

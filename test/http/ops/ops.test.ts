@@ -169,12 +169,27 @@ describe("the operators' pages", () => {
           .end();
       });
       expect(status).to.equal(403);
+      for (const name of ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"]) {
+        const answer = await api.ask("GET", "/ops", { headers: { [name]: "127.0.0.1" } });
+        expect(answer.status, `${name}: a proxy on this machine lets others in`).to.equal(403);
+      }
+    });
+
+    it("where there is none, outside of development, nobody gets in, and is told what to set", async () => {
+      const api = await start({ passwordHash: undefined });
+      const answer = await api.ask("GET", "/ops", { headers: RIGHT });
+      expect([answer.status, answer.body.detail]).to.deep.equal([
+        403,
+        "/ops has no login here. Set OPS_PASSWORD_HASH.",
+      ]);
     });
 
     it("is needed in production, and where others can reach the api: else it does not start", () => {
       const access = (env: Record<string, string>) => readOpsAccess(readConfig({ ...REQUIRED, ...env }));
-      expect(access({})).to.deep.include({ isOpen: true, mayAct: false });
-      expect(access({ OPS_MAY_ACT: "true" })).to.deep.include({ isOpen: true, mayAct: false });
+      const dev = { NODE_ENV: "development" };
+      expect(access(dev)).to.deep.include({ isOpen: true, mayAct: false });
+      expect(access({ ...dev, OPS_MAY_ACT: "true" })).to.deep.include({ isOpen: true, mayAct: false });
+      for (const env of [{}, { NODE_ENV: "staging" }]) expect(access(env).isOpen).to.equal(false);
       for (const env of [{ NODE_ENV: "production" }, { HOST: "0.0.0.0" }, { HOST: "::" }]) {
         expect(() => access(env)).to.throw(
           ConfigError,
