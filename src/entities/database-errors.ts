@@ -54,6 +54,12 @@ export function databaseFault(error: unknown): DatabaseFault | null {
   return typeof message === "string" && UNAVAILABLE_MESSAGES.test(message) ? "unavailable" : null;
 }
 
+/** @returns the five characters by which Postgres names the error, or null when it is none of the server's */
+export function sqlState(error: unknown): string | null {
+  const { code } = driverError(error);
+  return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : null;
+}
+
 /** What a key's name ends with in a partition: of the history's own key Postgres never tells (migration 0009). */
 const OF_PARTITION = /_(?:(?:before_)?p\d+|default)$/;
 

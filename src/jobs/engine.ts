@@ -70,6 +70,7 @@ export type Recovering = Pick<
 export class JobEngine {
   /** For liveness. */
   readonly scheduled: readonly ScheduledRuns[];
+  readonly #logger: Logger;
   readonly #connections: readonly RedisClient[];
   readonly #agent: Agent;
   readonly #listen: () => void;
@@ -80,6 +81,7 @@ export class JobEngine {
 
   constructor(options: EngineOptions) {
     const { dataSource, logger, horizon, rescheduleMs, sayAliveMs, webhookTimeoutMs, telemetry } = options;
+    this.#logger = logger;
     const [forQueues, forWorkers, forBell] = [
       options.connect("paidonce-queue"),
       options.connect("paidonce-work"),
@@ -206,7 +208,13 @@ export class JobEngine {
   }
 
   async #relay(dataSource: DataSource): Promise<Record<string, number>> {
-    const numbered = await numberEvents(dataSource);
+    const numbered = await numberEvents(dataSource, {
+      onQuarantine: (event, error) =>
+        this.#logger.error(
+          { err: error, event },
+          "an event can't be relayed and is set aside: all others go on, and it is tried again",
+        ),
+    });
     // Each tried whatever becomes of the other.
     await Promise.all(this.#onDemand.map((queue) => queue.enqueueDue()));
     return { numbered };
