@@ -138,6 +138,11 @@ export const environment = z.object({
     .describe(
       "`true` lets webhooks go to private addresses and over plain http. For development only: merchants choose the URLs, and could reach what only this machine can.",
     ),
+  WEBHOOK_MAX_ENDPOINTS: wholeNumber(1, 1_000)
+    .default(16)
+    .describe(
+      "Webhook endpoints of one merchant, at the most. Each event costs a delivery for each of them. Endpoints that are there already stay.",
+    ),
   CHARGE_TIMEOUT_SECONDS: wholeNumber(1, 600)
     .default(20)
     .describe(

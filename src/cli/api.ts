@@ -56,7 +56,10 @@ export function addApiCommand(program: Command): void {
           sep7Signer: sep7SignerOf(config),
           acceptors: openAcceptors(config),
           limits: { perMerchant: config.RATE_LIMIT_PER_MERCHANT, perAddress: config.RATE_LIMIT_PER_ADDRESS },
-          webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
+          webhooks: {
+            allowPrivate: config.WEBHOOK_ALLOW_PRIVATE,
+            maxEndpoints: config.WEBHOOK_MAX_ENDPOINTS,
+          },
           publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,
           trustProxy: config.TRUST_PROXY,
           ...(config.STRIPE_WEBHOOK_SECRET === undefined

@@ -11,6 +11,7 @@ import type { RedisClient } from "../redis/client.js";
 import { expireSessions } from "../settlement/expire-sessions.js";
 import { deliveryBooks } from "../webhooks/deliver.js";
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
+import { giveUpDeliveries } from "../webhooks/endpoints.js";
 import { guardedAgent } from "../webhooks/guarded-agent.js";
 import { numberEvents } from "../webhooks/number-events.js";
 import { onOutboxRing } from "../webhooks/outbox-bell.js";
@@ -113,6 +114,11 @@ export class JobEngine {
         forgetting: {
           every: every(3_600_000),
           run: async () => ({ forgotten: await forgetIdempotencyKeys(dataSource) }),
+        },
+        /** What waits for webhook endpoints that were deleted. */
+        deleted_endpoints: {
+          every: every(60_000),
+          run: async () => ({ given_up: await giveUpDeliveries(dataSource) }),
         },
         /** The next months' partitions of the history. */
         partitions: { every: every(3_600_000), run: () => preparePartitions(dataSource) },

@@ -14,6 +14,7 @@ export const Endpoint = z
     event_types: z.array(z.enum(EVENT_TYPES)).nullable().meta({ description: "Null: every type." }),
     status: z.enum(["active", "paused", "disabled"]),
     disabled_because: z.string().nullable(),
+    disabled_by_operator: z.boolean().meta({ description: "True: only the operator can resume it." }),
     not_before: Time.nullable().meta({ description: "It asked to be left alone until then." }),
     failures: z.int().meta({ description: "Attempts that failed since the last one that didn't." }),
     created_at: Time,
@@ -41,6 +42,11 @@ export const EndpointChanges = z.strictObject({
   url: EndpointRequest.shape.url.optional(),
   description: EndpointRequest.shape.description.unwrap().optional(),
   event_types: EndpointRequest.shape.event_types.unwrap().optional(),
+});
+
+/** The operator's reason, which the merchant reads. */
+export const Disabling = z.strictObject({
+  because: z.string().trim().min(1, "why, in 1 to 500 characters").max(500, "why, in 1 to 500 characters"),
 });
 
 export const SecretRotation = z.strictObject({
