@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { EXIT } from "./cli/exit-codes.js";
 import { ConfigError } from "./config.js";
+import { VERSION } from "./user-agent.js";
 
 /**
  * What adds each command, loaded only for the one that was asked for: with the libraries of all of them a process
@@ -40,7 +41,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
 
 const program = new Command("paidonce")
   .description("Payments on the Stellar network, counted exactly once.")
-  .version("0.1.0")
+  .version(VERSION)
   .showHelpAfterError("(paidonce --help lists the commands)")
   .exitOverride()
   .addHelpText(

@@ -2,6 +2,7 @@ import type { DataSource } from "typeorm";
 import type { Dispatcher } from "undici";
 import { checkpoint } from "../checkpoints.js";
 import { type Claim, claimDeliveries, type DeliveryKey } from "./claim-delivery.js";
+import type { Slot } from "./fair-slots.js";
 import { type Outcome, recordAttempts } from "./record-attempt.js";
 import { judge } from "./retry-schedule.js";
 import { sendRequest } from "./send-request.js";
@@ -41,19 +42,23 @@ export type Attempted = Outcome & {
 /**
  * One attempt at one delivery: claim and commit, send outside any transaction, record. A crash anywhere leaves the
  * delivery to be taken over: the same id and the same bytes are sent again.
+ * @param watch told when the request leaves, and when it has been answered
  * @returns null when there was nothing to send
  * @throws the database's error
  */
 export async function deliver(
   { books, dispatcher, timeoutMs }: Delivering,
   key: DeliveryKey,
+  watch?: Pick<Slot, "sending" | "answered">,
 ): Promise<Attempted | null> {
   const claim = await books.claim(key);
   if (claim === null) return null;
   await checkpoint("webhook.before-send");
+  watch?.sending();
   const { url, body } = claim;
   const headers = signedHeaders(claim.eventId, new Date(), body, claim.secrets);
   const answer = await sendRequest({ url, headers, body }, { dispatcher, ...(timeoutMs && { timeoutMs }) });
+  watch?.answered();
   await checkpoint("webhook.after-send");
   const verdict = judge(answer, {
     attempt: claim.scheduleAttempt,
