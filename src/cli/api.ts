@@ -16,6 +16,7 @@ import { SharedStatus } from "../status/shared-status.js";
 import { readEnvironment } from "./environment.js";
 import { openAcceptors } from "./open-providers.js";
 import { openReplica } from "./open-replica.js";
+import { secretKeysOf } from "./open-secret-keys.js";
 import { openStatusSources } from "./open-status-sources.js";
 import { type Actor, runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
@@ -59,6 +60,7 @@ export function addApiCommand(program: Command): void {
           webhooks: {
             allowPrivate: config.WEBHOOK_ALLOW_PRIVATE,
             maxEndpoints: config.WEBHOOK_MAX_ENDPOINTS,
+            secretKeys: secretKeysOf(config),
           },
           publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,
           trustProxy: config.TRUST_PROXY,

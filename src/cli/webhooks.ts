@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { DataSource, EntityManager } from "typeorm";
 import { validate } from "uuid";
+import type { Config } from "../config.js";
 import type { WebhookEndpoint } from "../entities/webhook-endpoint.js";
 import {
   deleteEndpoint,
@@ -9,9 +10,11 @@ import {
   listAllEndpoints,
   resumeEndpoint,
 } from "../webhooks/endpoints.js";
+import { resealSecrets } from "../webhooks/secrets.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
+import { secretKeysOf } from "./open-secret-keys.js";
 
 /** Read from the database at a time. */
 const PAGE = 200;
@@ -54,6 +57,19 @@ export function addWebhooksCommand(program: Command): void {
     .action(async (id: string) => {
       await change(id, "deleted", deleteEndpoint);
     });
+
+  command
+    .command("rotate-key")
+    .description("encrypt all secrets with WEBHOOK_SECRETS_KEY: after it was set, changed or removed")
+    .addHelpText(
+      "after",
+      `
+To change the key, set WEBHOOK_SECRETS_KEY to the new one and WEBHOOK_SECRETS_KEY_PREVIOUS to the one before, and start
+every \`work\` and then every \`api\` anew. Run this. Then remove WEBHOOK_SECRETS_KEY_PREVIOUS.`,
+    )
+    .action(async () => {
+      await withDatabase(rotateKey);
+    });
 }
 
 async function list(manager: EntityManager, { json }: { json?: boolean }): Promise<void> {
@@ -82,11 +98,21 @@ async function change(
   );
 }
 
-async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
+async function rotateKey(dataSource: DataSource, config: Config): Promise<void> {
+  const keys = secretKeysOf(config);
+  const { changed, failed, reason } = await resealSecrets(dataSource, keys);
+  const as = keys.currentName === null ? "stored as they are" : `encrypted with the key ${keys.currentName}`;
+  process.stdout.write(`${changed} secrets are now ${as}\n`);
+  if (failed === 0) return;
+  process.stdout.write(`${failed} secrets could not be opened, and are as they were: ${reason}\n`);
+  process.exitCode = EXIT.failed;
+}
+
+async function withDatabase(work: (dataSource: DataSource, config: Config) => Promise<void>): Promise<void> {
   const config = await readEnvironment();
   const dataSource = await openDatabaseNow(config, "webhooks");
   try {
-    await work(dataSource);
+    await work(dataSource, config);
   } finally {
     await dataSource.destroy();
   }

@@ -13,6 +13,7 @@ import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabase } from "./open-database.js";
 import { openLocks } from "./open-locks.js";
 import { openRoleServer } from "./open-role-server.js";
+import { requireSecretKeys, secretKeysOf } from "./open-secret-keys.js";
 import { redisTarget } from "./redis-target.js";
 import { runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
@@ -28,6 +29,8 @@ export function addWorkCommand(program: Command): void {
       const server = await openRoleServer(config, logger, registry);
       const tracing = await startTracing(config, "work");
       const dataSource = await openDatabase(config, "work", logger);
+      const secretKeys = secretKeysOf(config);
+      await requireSecretKeys(dataSource, secretKeys);
       const redis = connectRedis(redisTarget(config), "paidonce-work-heartbeat", logger);
       const { locks, close: closeLocks } = await openLocks(config, logger);
       const horizon = new HorizonClient({ url: config.HORIZON_URL });
@@ -52,7 +55,7 @@ export function addWorkCommand(program: Command): void {
           observer: chargeMetrics(registry),
           onFinding,
         },
-        webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
+        webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE, secretKeys },
         connect: (name) => connectJobsRedis(redisTarget(config), name, logger),
       });
       const observed = observeRole({

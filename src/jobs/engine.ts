@@ -11,7 +11,7 @@ import type { RedisClient } from "../redis/client.js";
 import { expireSessions } from "../settlement/expire-sessions.js";
 import { deliveryBooks } from "../webhooks/deliver.js";
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
-import { giveUpDeliveries } from "../webhooks/endpoints.js";
+import { type EndpointRules, giveUpDeliveries } from "../webhooks/endpoints.js";
 import { guardedAgent } from "../webhooks/guarded-agent.js";
 import { numberEvents } from "../webhooks/number-events.js";
 import { onOutboxRing } from "../webhooks/outbox-bell.js";
@@ -40,7 +40,7 @@ export type EngineOptions = {
   /** What audits read the network from; without it there are none. */
   readonly horizon?: HorizonClient;
   /** Where webhooks may go; by default to the internet alone. */
-  readonly webhooks?: UrlPolicy;
+  readonly webhooks?: UrlPolicy & Pick<EndpointRules, "secretKeys">;
   /** What recovery needs beside the above; without it there is none. */
   readonly recovery?: Recovering;
   /** Through whom charges are made; without it this worker makes none. */
@@ -94,7 +94,7 @@ export class JobEngine {
     this.#agent = guardedAgent(options.webhooks ?? { allowPrivate: false });
     this.#webhooks = new WebhookQueue({
       ...context,
-      books: deliveryBooks(dataSource),
+      books: deliveryBooks(dataSource, options.webhooks?.secretKeys),
       dispatcher: this.#agent,
       ...(webhookTimeoutMs && { timeoutMs: webhookTimeoutMs }),
     });

@@ -5,6 +5,7 @@ import { type Claim, claimDeliveries, type DeliveryKey } from "./claim-delivery.
 import type { Slot } from "./fair-slots.js";
 import { type Outcome, recordAttempts } from "./record-attempt.js";
 import { judge } from "./retry-schedule.js";
+import type { SecretKeys } from "./secret-keys.js";
 import { sendRequest } from "./send-request.js";
 import { signedHeaders } from "./sign.js";
 import { together } from "./together.js";
@@ -17,10 +18,13 @@ export type DeliveryBooks = {
   record(outcome: Outcome): Promise<boolean>;
 };
 
-/** One for a process: what its deliveries ask at about the same time is asked together. */
-export function deliveryBooks(dataSource: DataSource): DeliveryBooks {
+/**
+ * One for a process: what its deliveries ask at about the same time is asked together.
+ * @param secretKeys what opens the secrets that deliveries are signed with
+ */
+export function deliveryBooks(dataSource: DataSource, secretKeys?: SecretKeys): DeliveryBooks {
   return {
-    claim: together((keys: readonly DeliveryKey[]) => claimDeliveries(dataSource, keys)),
+    claim: together((keys: readonly DeliveryKey[]) => claimDeliveries(dataSource, keys, secretKeys)),
     record: together((outcomes: readonly Outcome[]) => recordAttempts(dataSource, outcomes)),
   };
 }

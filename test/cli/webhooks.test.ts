@@ -58,4 +58,25 @@ describe("paidonce webhooks", () => {
     expect((await cli(["disable", uuidv7(), "--because", " "])).code).to.equal(2);
     expect((await cli(["delete", "all"])).code).to.equal(2);
   });
+
+  it("rotate-key encrypts all secrets with the key of the environment; `work` does not begin without it", async () => {
+    const { dataSource } = database;
+    const owner = await watchAccount(dataSource);
+    await anEndpoint(dataSource, owner.merchantId, URL);
+    const [one, other] = ["1".repeat(64), "2".repeat(64)];
+    const set = await cli(["rotate-key"], { WEBHOOK_SECRETS_KEY: one });
+    expect(set.stdout).to.match(/^1 secrets are now encrypted with the key [0-9a-f]{16}\n$/);
+    const blind = await cli(["rotate-key"], { WEBHOOK_SECRETS_KEY: other });
+    expect(blind.code).to.equal(1);
+    expect(blind.stdout).to.contain("1 secrets could not be opened, and are as they were");
+    const work = await run(process.execPath, [CLI, "work"], {
+      env: roleEnvironment({ DATABASE_URL: database.url, REDIS_URL: "redis://127.0.0.1:9" }),
+    }).catch((error: { code: number; stderr: string }) => error);
+    expect(work).to.include({ code: 2 });
+    expect(work.stderr).to.match(/^WEBHOOK_SECRETS_KEY: webhook secrets are encrypted with 1 other key/);
+    const both = { WEBHOOK_SECRETS_KEY: other, WEBHOOK_SECRETS_KEY_PREVIOUS: one };
+    expect((await cli(["rotate-key"], both)).code).to.equal(0);
+    const removed = await cli(["rotate-key"], { WEBHOOK_SECRETS_KEY_PREVIOUS: other });
+    expect(removed).to.deep.equal({ code: 0, stdout: "1 secrets are now stored as they are\n" });
+  });
 });

@@ -30,6 +30,8 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
   RECOVERY_AFTER_SECONDS: ["never", '"never"', "a whole number between 1 and 86400"],
   WEBHOOK_ALLOW_PRIVATE: ["1", '"1"', "true or false"],
   WEBHOOK_MAX_ENDPOINTS: ["0", '"0"', "a whole number between 1 and 1000"],
+  WEBHOOK_SECRETS_KEY: ["hush", '"(hidden)"', "64 hex digits, such as the output of"],
+  WEBHOOK_SECRETS_KEY_PREVIOUS: ["hush", '"(hidden)"', "64 hex digits: what WEBHOOK_SECRETS_KEY was before"],
   CHARGE_TIMEOUT_SECONDS: ["0", '"0"', "a whole number between 1 and 600"],
   PORT: ["65536", '"65536"', "a whole number between 0 and 65535"],
   PUBLIC_URL: ["pay.example.com", '"(hidden)"', "a URL that starts with http:// or https://"],

@@ -150,6 +150,7 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy & En
       access: "merchant",
       operationId: "rotateWebhookSecret",
       summary: "Replace the secret: the new one is shown once, both sign for a while",
+      description: "At most three secrets sign at the same time: one more ends the oldest at once.",
       tag: TAG,
       idempotency: "required",
       params: OneEndpoint,
@@ -157,7 +158,8 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy & En
       answer: Endpoint,
       write: async (call, { manager }) => {
         const endpoint = await endpointOf(call, manager);
-        const secret = await rotateSecret(manager, endpoint, call.body.overlap_seconds);
+        const { overlap_seconds: overlap } = call.body;
+        const secret = await rotateSecret(manager, endpoint, overlap, webhooks.secretKeys);
         return { body: presentEndpoint(endpoint), once: { secret } };
       },
     }),

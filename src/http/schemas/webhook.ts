@@ -55,7 +55,10 @@ export const SecretRotation = z.strictObject({
     .min(0, "0 or more")
     .max(7 * 86_400, "at most 7 days")
     .default(86_400)
-    .meta({ description: "How long the old secret signs beside the new one." }),
+    .meta({
+      description:
+        "How long the secrets before sign beside the new one, at the most; 0 ends all of them at once.",
+    }),
 });
 
 export const Delivery = z
