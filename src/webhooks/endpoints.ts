@@ -2,6 +2,7 @@ import { type DataSource, type EntityManager, IsNull, MoreThan } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import type { EventType } from "../entities/outbox-event.js";
 import { WebhookEndpoint } from "../entities/webhook-endpoint.js";
+import { callRelay } from "../settlement/tell.js";
 import type { SecretKeys } from "./secret-keys.js";
 import { addSecret } from "./secrets.js";
 
@@ -140,6 +141,7 @@ export async function resumeEndpoint(
   if (by === "merchant") refuseIfDisabledByOperator(endpoint);
   const fresh = { disabledBecause: null, disabledByOperator: false, notBefore: null, failures: 0 };
   await manager.update(WebhookEndpoint, endpoint.id, { status: "active", ...fresh });
+  callRelay(manager);
   return reload(manager, endpoint);
 }
 

@@ -6,8 +6,9 @@ import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { connectRedis } from "../../src/redis/connect.js";
 import { ADMIN_KEY, type ApiAnswer, aMerchant, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { receivingAccount } from "../support/merchants.js";
 import { type Receiver, startReceiver, status } from "../support/receiver.js";
-import { eventually, silent } from "../support/stream.js";
+import { eventually, plainRedis, silent } from "../support/stream.js";
 import { skipWaiting, tell } from "../support/webhooks.js";
 
 const ENDPOINTS = "/v1/webhooks/endpoints";
@@ -202,6 +203,49 @@ describe("webhooks through the API", () => {
     expect((await ask("DELETE", `${ENDPOINTS}/${id}`)).body).to.deep.equal({ id, deleted: true });
     expect((await ask("GET", `${ENDPOINTS}/${id}`)).status).to.equal(404);
     expect((await ask("GET", ENDPOINTS)).body.data).to.deep.equal([]);
+  });
+
+  it("the relay is called by what gives it something to do, and by nothing else", async () => {
+    await receivingAccount(database.dataSource, merchant.merchantId);
+    const listening = plainRedis(redis.url);
+    try {
+      const heard: string[] = [];
+      listening.on("message", (_, message) => heard.push(message));
+      await listening.subscribe("paidonce:outbox");
+      /** Redis keeps the order of what one connection publishes: nothing from before the mark can come after it. */
+      const rings = async (request: () => Promise<ApiAnswer>): Promise<number> => {
+        heard.length = 0;
+        expect((await request()).status).to.be.below(300);
+        await api.redis.publish("paidonce:outbox", "mark");
+        await eventually(async () => heard.includes("mark"));
+        return heard.length - 1;
+      };
+      const { id } = await create();
+      await tell(database.dataSource, merchant.merchantId, null);
+      const one = `${ENDPOINTS}/${id}`;
+      const order = { amount: "1", asset: "native" };
+      const session = (await ask("POST", "/v1/checkout/sessions", order)).body;
+      const nothing: Record<string, () => Promise<ApiAnswer>> = {
+        "another session": () => ask("POST", "/v1/checkout/sessions", order),
+        "another endpoint": () => ask("POST", ENDPOINTS, { url: receiver.url }),
+        "a description": () => ask("PATCH", one, { description: "d" }),
+        "a merchant's name": () =>
+          ask("PATCH", `/v1/merchants/${merchant.merchantId}`, { name: "n" }, ADMIN_KEY),
+        "a secret": () => ask("POST", `${one}/rotate-secret`, {}),
+        "a pause": () => ask("POST", `${one}/pause`),
+        "nothing to send again": () => ask("POST", `${one}/redeliver`, { since: "2099-01-01T00:00:00Z" }),
+      };
+      for (const [what, request] of Object.entries(nothing)) expect(await rings(request), what).to.equal(0);
+      const something: Record<string, () => Promise<ApiAnswer>> = {
+        "what waited": () => ask("POST", `${one}/resume`),
+        "something to send again": () => ask("POST", `${one}/redeliver`, { since: "2026-01-01T00:00:00Z" }),
+        "a test event": () => ask("POST", `${one}/test`),
+        "a session's end": () => ask("POST", `/v1/checkout/sessions/${session.id}/cancel`),
+      };
+      for (const [what, request] of Object.entries(something)) expect(await rings(request), what).to.equal(1);
+    } finally {
+      listening.disconnect();
+    }
   });
 
   it("a merchant has so many endpoints and no more, also of those that are created at once", async () => {
