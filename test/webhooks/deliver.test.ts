@@ -275,6 +275,22 @@ describe("a delivery", () => {
     expect(await states()).to.have.members(["delivered", "pending", "pending"]);
   });
 
+  it("is due in turn: each merchant's first one stands before anybody's second one", async () => {
+    const { dataSource } = database;
+    const modest = await watchAccount(dataSource);
+    for (let i = 0; i < 3; i++) await anEndpoint(dataSource, owner.merchantId, receiver.url);
+    await anEndpoint(dataSource, modest.merchantId, receiver.url);
+    for (let i = 0; i < 5; i++) await tell(dataSource, owner.merchantId, null);
+    await tell(dataSource, modest.merchantId, null);
+    await numberEvents(dataSource);
+    const due = await findDue(dataSource);
+    expect(due).to.have.length(3 * 5 + 1);
+    expect(due.slice(0, 2).map(({ merchantId }) => merchantId)).to.include(modest.merchantId);
+    // And each endpoint's first one before any other's second one.
+    const first = due.filter(({ merchantId }) => merchantId === owner.merchantId).slice(0, 3);
+    expect(new Set(first.map(({ endpointId }) => endpointId)).size).to.equal(3);
+  });
+
   it("what waits for a deleted endpoint is given up, thousands at a time", async () => {
     const { dataSource } = database;
     const endpoint = await anEndpoint(dataSource, owner.merchantId, receiver.url);
