@@ -29,6 +29,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["recover", async () => (await import("./cli/recover.js")).addRecoverCommand],
   ["findings", async () => (await import("./cli/findings.js")).addFindingsCommand],
   ["charges", async () => (await import("./cli/charges.js")).addChargesCommand],
+  ["webhooks", async () => (await import("./cli/webhooks.js")).addWebhooksCommand],
   ["partitions", async () => (await import("./cli/partitions.js")).addPartitionsCommand],
   ["hash-password", async () => (await import("./cli/hash-password.js")).addHashPasswordCommand],
   ["exceptions", async () => (await import("./cli/exceptions.js")).addExceptionsCommand],

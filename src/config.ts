@@ -157,6 +157,25 @@ export const environment = z.object({
     .describe(
       "`true` lets webhooks go to private addresses and over plain http. For development only: merchants choose the URLs, and could reach what only this machine can.",
     ),
+  WEBHOOK_MAX_ENDPOINTS: wholeNumber(1, 1_000)
+    .default(16)
+    .describe(
+      "Webhook endpoints of one merchant, at the most. Each event costs a delivery for each of them. Endpoints that are there already stay.",
+    ),
+  WEBHOOK_SECRETS_KEY: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/, "64 hex digits, such as the output of `openssl rand -hex 32`")
+    .optional()
+    .describe(
+      "Encrypts the secrets of webhook endpoints in the database. The same for `api`, `work` and `paidonce webhooks rotate-key`, which encrypts what was stored before. Without it they are stored as they are. A key that is lost takes the secrets with it: each endpoint then needs a new one.",
+    ),
+  WEBHOOK_SECRETS_KEY_PREVIOUS: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/, "64 hex digits: what WEBHOOK_SECRETS_KEY was before")
+    .optional()
+    .describe(
+      "While the key is changed or removed: the one before. It opens what it has encrypted, until `paidonce webhooks rotate-key` has been run.",
+    ),
   CHARGE_TIMEOUT_SECONDS: wholeNumber(1, 600)
     .default(20)
     .describe(

@@ -1,2 +1,5 @@
-/** Of the program, as package.json has it. */
+/** Of this program, as in package.json: a test holds the two together. */
 export const VERSION = "0.1.0";
+
+/** Who asks: sent with each request to a server that is not ours, so that its operator can tell us from others. */
+export const USER_AGENT = `paidonce/${VERSION}`;

@@ -19,6 +19,7 @@ import { readEnvironment } from "./environment.js";
 import { openHorizon } from "./open-horizon.js";
 import { openAcceptors } from "./open-providers.js";
 import { openReplica } from "./open-replica.js";
+import { secretKeysOf } from "./open-secret-keys.js";
 import { openStatusSources } from "./open-status-sources.js";
 import { type Actor, runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
@@ -55,7 +56,11 @@ export function addApiCommand(program: Command): void {
           sep7Signer: sep7SignerOf(config),
           acceptors: openAcceptors(config),
           limits: { perMerchant: config.RATE_LIMIT_PER_MERCHANT, perAddress: config.RATE_LIMIT_PER_ADDRESS },
-          webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
+          webhooks: {
+            allowPrivate: config.WEBHOOK_ALLOW_PRIVATE,
+            maxEndpoints: config.WEBHOOK_MAX_ENDPOINTS,
+            secretKeys: secretKeysOf(config),
+          },
           publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,
           trustProxy: config.TRUST_PROXY,
           ...(config.STRIPE_WEBHOOK_SECRET === undefined

@@ -16,6 +16,7 @@ import { openDatabase } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
 import { openLocks } from "./open-locks.js";
 import { openRoleServer } from "./open-role-server.js";
+import { requireSecretKeys, secretKeysOf } from "./open-secret-keys.js";
 import { redisTarget } from "./redis-target.js";
 import { runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
@@ -31,6 +32,8 @@ export function addWorkCommand(program: Command): void {
       const server = await openRoleServer(config, logger, registry);
       const tracing = await startTracing(config, "work");
       const dataSource = await openDatabase(config, "work", logger);
+      const secretKeys = secretKeysOf(config);
+      await requireSecretKeys(dataSource, secretKeys);
       const redis = connectRedis(redisTarget(config), "paidonce-work-heartbeat", logger);
       await checkRedis(redis, logger, "paidonce:{probe}", ["streams"]);
       await checkRedis(redis, logger, PREFIX, ["jobs"]);
@@ -58,7 +61,7 @@ export function addWorkCommand(program: Command): void {
           observer: chargeMetrics(registry),
           onFinding,
         },
-        webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE },
+        webhooks: { allowPrivate: config.WEBHOOK_ALLOW_PRIVATE, secretKeys },
         connect: (name) => connectJobsRedis(redisTarget(config), name, logger),
       });
       const observed = observeRole({

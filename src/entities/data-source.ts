@@ -20,6 +20,7 @@ import { Shards10 } from "./migrations/0010-shards.js";
 import { Network11 } from "./migrations/0011-network.js";
 import { ReadThrough12 } from "./migrations/0012-read-through.js";
 import { Origin14 } from "./migrations/0014-origin.js";
+import { Hooks15 } from "./migrations/0015-hooks.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -105,6 +106,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       Network11,
       ReadThrough12,
       Origin14,
+      Hooks15,
     ],
     migrationsTableName: "migrations",
     // All in one would hold each other's locks until the last is done.

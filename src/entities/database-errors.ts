@@ -62,8 +62,14 @@ const OUTWAITED = new Set(["57014", "55P03"]);
  * of the other rows is not to blame, and succeeds without that one.
  */
 export function isOutwaited(error: unknown): boolean {
+  const state = sqlState(error);
+  return state !== null && OUTWAITED.has(state);
+}
+
+/** @returns the five characters by which Postgres names the error, or null when it is none of the server's */
+export function sqlState(error: unknown): string | null {
   const { code } = driverError(error);
-  return typeof code === "string" && OUTWAITED.has(code);
+  return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : null;
 }
 
 /** What a key's name ends with in a partition: of the history's own key Postgres never tells (migration 0009). */

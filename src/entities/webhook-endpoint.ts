@@ -29,6 +29,10 @@ export class WebhookEndpoint {
   @Column("text", { name: "disabled_because", nullable: true })
   disabledBecause!: string | null;
 
+  /** Of a disabled one: only the operator can resume it. */
+  @Column("boolean", { name: "disabled_by_operator", default: false })
+  disabledByOperator!: boolean;
+
   /** It asked to be left alone until then. */
   @Column("timestamptz", { name: "not_before", nullable: true })
   notBefore!: Date | null;

@@ -1,5 +1,5 @@
 import type { LedgerSequence } from "../stellar/operation-id.js";
-import { CLIENT_IDENTITY } from "./client-identity.js";
+import { USER_AGENT, VERSION } from "../version.js";
 import { errorOfResponse, HorizonError, latestLedgerOf } from "./errors.js";
 import type { Governor, Purpose } from "./governor.js";
 import { type RecordPage, readRecords } from "./read-records.js";
@@ -32,6 +32,13 @@ export type FormAnswer = {
   readonly headers: Headers;
   /** As text: what submits has to tell apart answers of every status. */
   readonly text: string;
+};
+
+/** Who asks: a server's operator can tell us from others, and the SDKs send the same two names. */
+const CLIENT_IDENTITY: Readonly<Record<string, string>> = {
+  "User-Agent": USER_AGENT,
+  "X-App-Name": "paidonce",
+  "X-App-Version": VERSION,
 };
 
 /** Of an error's body only the problem is read. */

@@ -8,6 +8,7 @@ import type { Acceptor } from "../providers/acceptance.js";
 import { isReady, type StatusSources } from "../status/collect-status.js";
 import { SharedStatus } from "../status/shared-status.js";
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
+import type { EndpointRules } from "../webhooks/endpoints.js";
 import { allowedOrigin } from "./allowed-origin.js";
 import { answerProblems } from "./answer-problems.js";
 import { checkoutPage } from "./checkout/checkout-page.js";
@@ -38,8 +39,8 @@ export type AppSources = StatusSources & {
   readonly sep7Signer: Sep7Signer | null;
   /** By the provider's name: what this installation charges through. */
   readonly acceptors: ReadonlyMap<string, Acceptor>;
-  /** Where webhooks may go. */
-  readonly webhooks: UrlPolicy;
+  /** Where webhooks may go, and how many endpoints a merchant may have. */
+  readonly webhooks: UrlPolicy & EndpointRules;
   /** Where customers and merchants reach this API, without a slash at the end. */
   readonly publicUrl: string;
   /** The proxies whose word for a caller's address is taken; 0: none. */

@@ -6,6 +6,7 @@ import { eventRoutes } from "./routes/events.js";
 import { exceptionRoutes } from "./routes/exceptions.js";
 import { exportRoutes } from "./routes/exports.js";
 import { keyRoutes } from "./routes/keys.js";
+import { merchantEndpointRoutes } from "./routes/merchant-endpoints.js";
 import { merchantRoutes } from "./routes/merchants.js";
 import { paymentRoutes } from "./routes/payments.js";
 import { sessionEventRoutes } from "./routes/session-events.js";
@@ -28,6 +29,7 @@ export function apiRoutes(sources: AppSources): Route[] {
     ...endpointRoutes(sources),
     ...deliveryRoutes(sources),
     ...merchantRoutes(),
+    ...merchantEndpointRoutes(),
     ...keyRoutes(sources),
     ...accountRoutes(sources),
   ];

@@ -1,6 +1,7 @@
 import type { Context } from "koa";
 import { inSerializableTransaction } from "../entities/serializable.js";
 import type { RedisClient } from "../redis/client.js";
+import { callsRelay } from "../settlement/tell.js";
 import { ringOutbox } from "../webhooks/outbox-bell.js";
 import { jsonBody } from "./body.js";
 import { type Caller, type CallerSources, callerOf, requireAccess } from "./caller.js";
@@ -100,7 +101,7 @@ async function change(
   const prepared = await prepare?.(call);
   const outcome = await inSerializableTransaction(
     sources.dataSource,
-    async (runner): Promise<{ stored: StoredAnswer } | { answer: Answer<unknown> }> => {
+    async (runner): Promise<{ stored: StoredAnswer } | { answer: Answer<unknown>; callsRelay: boolean }> => {
       const stored = claim && (await claimKey(runner, claim));
       if (stored) return { stored };
       const answer = await write(call, runner, prepared);
@@ -109,12 +110,12 @@ async function change(
           status: statusOf(route, answer),
           body: JSON.stringify(answer.body),
         });
-      return { answer };
+      return { answer, callsRelay: callsRelay(runner) };
     },
     { ...(holdBackOthers && { holdBackOthers }) },
   );
   if ("answer" in outcome) {
-    ringOutbox(sources.redis);
+    if (outcome.callsRelay) ringOutbox(sources.redis);
     locate(context, route, outcome.answer.body);
     return send(context, route, outcome.answer);
   }

@@ -137,8 +137,9 @@ export class ChargeQueue {
     observer?.attempted(name, attempted.heard.kind);
     logAttempt(attempted, logger);
     await this.#showContradiction(attempted);
-    // Its event is told now, and not with the relay's next look.
-    ringOutbox(forQueues);
+    // Its event is told now, and not with the relay's next look. One that is only tried again has none.
+    const { recorded, verdict } = attempted;
+    if (recorded.kind !== "not_ours" && verdict.kind !== "again") ringOutbox(forQueues);
     // The merchant has room for the next one now: without this line it would wait for the relay.
     await this.enqueueDue(merchantId).catch(() => undefined);
   }

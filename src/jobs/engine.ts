@@ -11,6 +11,7 @@ import type { RedisClient } from "../redis/client.js";
 import { expireSessions } from "../settlement/expire-sessions.js";
 import { deliveryBooks } from "../webhooks/deliver.js";
 import type { UrlPolicy } from "../webhooks/endpoint-url.js";
+import { type EndpointRules, giveUpDeliveries } from "../webhooks/endpoints.js";
 import { guardedAgent } from "../webhooks/guarded-agent.js";
 import { numberEvents } from "../webhooks/number-events.js";
 import { onOutboxRing } from "../webhooks/outbox-bell.js";
@@ -39,7 +40,7 @@ export type EngineOptions = {
   /** What audits read the network from; without it there are none. */
   readonly horizon?: HorizonClient;
   /** Where webhooks may go; by default to the internet alone. */
-  readonly webhooks?: UrlPolicy;
+  readonly webhooks?: UrlPolicy & Pick<EndpointRules, "secretKeys">;
   /** What recovery needs beside the above; without it there is none. */
   readonly recovery?: Recovering;
   /** Through whom charges are made; without it this worker makes none. */
@@ -70,6 +71,7 @@ export type Recovering = Pick<
 export class JobEngine {
   /** For liveness. */
   readonly scheduled: readonly ScheduledRuns[];
+  readonly #logger: Logger;
   readonly #connections: readonly RedisClient[];
   readonly #agent: Agent;
   readonly #listen: () => void;
@@ -80,6 +82,7 @@ export class JobEngine {
 
   constructor(options: EngineOptions) {
     const { dataSource, logger, horizon, rescheduleMs, sayAliveMs, webhookTimeoutMs, telemetry } = options;
+    this.#logger = logger;
     const [forQueues, forWorkers, forBell] = [
       options.connect("paidonce-queue"),
       options.connect("paidonce-work"),
@@ -91,7 +94,7 @@ export class JobEngine {
     this.#agent = guardedAgent(options.webhooks ?? { allowPrivate: false });
     this.#webhooks = new WebhookQueue({
       ...context,
-      books: deliveryBooks(dataSource),
+      books: deliveryBooks(dataSource, options.webhooks?.secretKeys),
       dispatcher: this.#agent,
       ...(webhookTimeoutMs && { timeoutMs: webhookTimeoutMs }),
     });
@@ -111,6 +114,11 @@ export class JobEngine {
         forgetting: {
           every: every(3_600_000),
           run: async () => ({ forgotten: await forgetIdempotencyKeys(dataSource) }),
+        },
+        /** What waits for webhook endpoints that were deleted. */
+        deleted_endpoints: {
+          every: every(60_000),
+          run: async () => ({ given_up: await giveUpDeliveries(dataSource) }),
         },
         /** The next months' partitions of the history. */
         partitions: { every: every(3_600_000), run: () => preparePartitions(dataSource) },
@@ -209,7 +217,13 @@ export class JobEngine {
   }
 
   async #relay(dataSource: DataSource): Promise<Record<string, number>> {
-    const numbered = await numberEvents(dataSource);
+    const numbered = await numberEvents(dataSource, {
+      onQuarantine: (event, error) =>
+        this.#logger.error(
+          { err: error, event },
+          "an event can't be relayed and is set aside: all others go on, and it is tried again",
+        ),
+    });
     // Each tried whatever becomes of the other.
     await Promise.all(this.#onDemand.map((queue) => queue.enqueueDue()));
     return { numbered };

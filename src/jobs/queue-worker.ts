@@ -101,4 +101,9 @@ export class QueueWorker<Data> {
     for (const one of unknown) this.#enqueued.add(idOf(one));
     await this.queue.addBulk(toJobs(unknown) as Parameters<typeof this.queue.addBulk>[0]);
   }
+
+  /** Its job has ended with nothing done: the next look may enqueue it again. */
+  forget(id: string): void {
+    this.#enqueued.delete(id);
+  }
 }

@@ -2,24 +2,34 @@ import { sleep } from "../backoff.js";
 import { inSpan } from "../tracing.js";
 import type { DeliveryKey } from "../webhooks/claim-delivery.js";
 import { type Attempted, type Delivering, deliver } from "../webhooks/deliver.js";
+import { FairSlots, SLOT_LIMITS } from "../webhooks/fair-slots.js";
 import { type Due, findDue } from "../webhooks/find-due.js";
 import { type DueJob, QueueWorker } from "./queue-worker.js";
 import { type QueueContext, WEBHOOK_QUEUE } from "./queues.js";
 
-/** Jobs of one worker at once. They mostly wait: the database sees each for a moment before and after. */
-const CONCURRENCY = 100;
+/**
+ * Jobs of one worker at once: as many as can hold a slot, and some that learn that they get none and end at once. A job
+ * never waits for a slot: others would wait behind it.
+ */
+const CONCURRENCY = SLOT_LIMITS.fast + SLOT_LIMITS.slow + 32;
 
 /** Dead letters that stay to be seen in the queue; the rows keep all of them. */
 const SHOWN_DEAD = 1_000;
 
 type Job = DeliveryKey &
-  Pick<Due, "trace"> & {
+  Pick<Due, "trace"> &
+  // Not in the jobs of the version before.
+  Partial<Pick<Due, "merchantId" | "round">> & {
     /** Others to the same endpoint that are sent at the same time. */
-    readonly more?: readonly (Pick<DeliveryKey, "eventId"> & Pick<Due, "trace">)[];
+    readonly more?: readonly (Pick<DeliveryKey, "eventId"> &
+      Pick<Due, "trace"> &
+      Partial<Pick<Due, "round">>)[];
   };
 
 /** How long after a look for what an endpoint is due the next one may begin. */
 const LOOK_GAP_MS = 5;
+
+type Delivery = Omit<Job, "more" | "merchantId"> & Pick<Due, "merchantId">;
 
 /** Ends the job as failed, which is where Bull Board shows dead letters. */
 class DeadLetterError extends Error {
@@ -36,6 +46,7 @@ export class WebhookQueue {
   /** Endpoints that are being looked after, and whether something has ended since the look began. */
   readonly #looking = new Map<string, { again: boolean }>();
   readonly #stopping = new AbortController();
+  readonly #slots = new FairSlots((endpointId) => void this.#lookAfter(endpointId));
 
   constructor(context: QueueContext & Delivering) {
     this.#context = context;
@@ -72,13 +83,24 @@ export class WebhookQueue {
    */
   async enqueueDue(endpointId?: string): Promise<void> {
     const due = await findDue(this.#context.dataSource, endpointId);
-    await this.#jobs.enqueue(due, jobIdOf, toJobs);
+    await this.#jobs.enqueue(this.#withRoom(due), jobIdOf, toJobs);
+  }
+
+  /** Without what its endpoint has no slot for: a slow one with a backlog would fill the queue with jobs for nothing. */
+  #withRoom(due: readonly Due[]): Due[] {
+    const room = new Map<string, number>();
+    return due.filter(({ merchantId, endpointId }) => {
+      const left = room.get(endpointId) ?? this.#slots.roomOf(endpointId);
+      room.set(endpointId, left - 1);
+      if (left <= 0) this.#slots.remember(merchantId, endpointId);
+      return left > 0;
+    });
   }
 
   /** Never fails but for a dead letter: a job that failed would keep its id from being enqueued again. */
   async #run({ more = [], ...first }: Job): Promise<void> {
-    const { endpointId } = first;
-    const all = [first, ...more.map((other) => ({ ...other, endpointId }))];
+    const { endpointId, merchantId = endpointId } = first;
+    const all = [first, ...more].map((one) => ({ ...one, endpointId, merchantId }));
     const attempts = await Promise.all(all.map((delivery) => this.#deliver(delivery)));
     for (const attempted of attempts) {
       if (attempted?.recorded && attempted.verdict.state === "dead") {
@@ -88,14 +110,19 @@ export class WebhookQueue {
   }
 
   /** Never throws. @returns null when nothing was sent, or nobody knows what came of it */
-  async #deliver({ trace, ...key }: Omit<Job, "more">): Promise<Attempted | null> {
+  async #deliver({ merchantId, trace, round = 0, ...key }: Delivery): Promise<Attempted | null> {
     const { logger } = this.#context;
+    const slot = this.#slots.take(merchantId, key.endpointId);
+    if (slot === null) {
+      this.#jobs.forget(jobIdOf({ ...key, round }));
+      return null;
+    }
     const facts = { event: key.eventId, endpoint: key.endpointId };
     const attempted = await inSpan(
       "webhook deliver",
       { kind: "client", facts, parent: trace },
       async (span) => {
-        const done = await deliver(this.#context, key);
+        const done = await deliver(this.#context, key, slot);
         if (done !== null) span.tell({ attempt: done.claim.attempt, state: done.verdict.state });
         return done;
       },
@@ -103,6 +130,7 @@ export class WebhookQueue {
       logger.warn({ err: error, ...key }, "a webhook attempt was cut short; the relay brings it back");
       return null;
     });
+    slot.release();
     if (attempted === null) return null;
     this.#say(attempted);
     void this.#lookAfter(key.endpointId);
@@ -156,16 +184,16 @@ function toJobs(due: readonly Due[]): DueJob<Job>[] {
 
 /** @param others to the same endpoint */
 function toJob(first: Due, others: readonly Due[]): DueJob<Job> {
-  const { eventId, endpointId, trace } = first;
-  const more = others.map((other) => ({ eventId: other.eventId, trace: other.trace }));
+  const { eventId, endpointId, merchantId, round, trace } = first;
+  const more = others.map((other) => ({ eventId: other.eventId, round: other.round, trace: other.trace }));
   return {
     name: "deliver",
-    data: { eventId, endpointId, trace, ...(more.length > 0 && { more }) },
+    data: { eventId, endpointId, merchantId, round, trace, ...(more.length > 0 && { more }) },
     opts: { jobId: jobIdOf(first) },
   };
 }
 
-function jobIdOf({ eventId, endpointId, round }: Due): string {
+function jobIdOf({ eventId, endpointId, round }: Pick<Due, "eventId" | "endpointId" | "round">): string {
   return `${eventId}.${endpointId}.${round}`;
 }
 

@@ -14,7 +14,10 @@ export type Event = {
   readonly type: EventType;
   /** A session's id or a credit's key: a type is told of a subject once. */
   readonly subject: string;
-  /** JSON text, built once and sent byte for byte: no value in it may come from a clock of ours. */
+  /**
+   * JSON text, built once and sent byte for byte: no value in it may come from a clock of ours. What the merchant has said
+   * of the session or charge is added by `ofSession` and `ofCharge` where it is written.
+   */
   readonly body: string;
 };
 
@@ -64,7 +67,10 @@ const DECIDED = {
   dismiss: "exception.dismissed",
 } as const satisfies Record<VerdictWord, EventType>;
 
-/** `exception.accepted`, `.refund_owed` (the amount, to its sender) or `.dismissed`: a person has decided. */
+/**
+ * `exception.accepted`, `.refund_owed` (the amount, to its sender) or `.dismissed`: a person has decided. Without the note:
+ * whoever writes it writes to their own people, and receivers pass events on.
+ */
 export function exceptionDecided(
   exception: CreditFacts & {
     readonly reason: ExceptionReason;
@@ -72,7 +78,6 @@ export function exceptionDecided(
     readonly detail: string;
   },
   verdict: VerdictWord,
-  note: string,
   decidedBy: string,
 ): Event {
   return eventOf(DECIDED[verdict], creditKeyText(exception), {
@@ -81,7 +86,6 @@ export function exceptionDecided(
     detail: exception.detail,
     ...creditFacts(exception),
     closed_at: exception.closedAt?.toISOString() ?? null,
-    note,
     decided_by: decidedBy,
   });
 }

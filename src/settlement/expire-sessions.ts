@@ -1,6 +1,7 @@
-import type { DataSource } from "typeorm";
-import type { SessionId } from "../entities/checkout-session.js";
+import type { DataSource, QueryRunner } from "typeorm";
+import type { CheckoutSession, SessionId } from "../entities/checkout-session.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
+import { ofSession } from "./event-body.js";
 import { sessionExpired } from "./events.js";
 
 /** Sessions expired in one transaction, at the most: locks stay short, and a backlog is worked off in steps. */
@@ -14,7 +15,7 @@ const BATCH = 500;
  * SKIP LOCKED: a session that a consumer is settling right now is left for the next run.
  */
 const DUE = `
-  SELECT s.id, s.merchant_id, s.expires_at
+  SELECT s.id, s.expires_at
   FROM watched_cursors c
   JOIN unsettled_sessions u ON u.account = c.account AND u.status = 'pending' AND u.last_moment < c.settled_through
   JOIN checkout_sessions s ON s.id = u.session_id AND s.status = 'pending'
@@ -23,13 +24,13 @@ const DUE = `
   FOR NO KEY UPDATE OF s SKIP LOCKED`;
 
 const EXPIRE = `
-  WITH due AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[])
-    AS d (session_id, merchant_id, event_id, body)),
+  WITH due AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS d (session_id, event_id, body)),
   expired AS (
     UPDATE checkout_sessions s SET status = 'expired' FROM due WHERE s.id = due.session_id RETURNING s.id
   )
   INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body)
-  SELECT event_id, 'session.expired', merchant_id, session_id::text, session_id, body FROM due
+  SELECT event_id, 'session.expired', s.merchant_id, session_id::text, session_id, ${ofSession("due.body", "s")}
+  FROM due JOIN checkout_sessions s ON s.id = due.session_id
   ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_subject DO NOTHING`;
 
 /**
@@ -41,18 +42,29 @@ export async function expireSessions(dataSource: DataSource): Promise<number> {
   let expired = 0;
   for (;;) {
     const count = await inSerializableTransaction(dataSource, async (runner) => {
-      const due: { id: SessionId; merchant_id: string; expires_at: Date }[] = await runner.query(DUE);
-      if (due.length === 0) return 0;
-      const events = due.map((session) => sessionExpired(session.id, session.expires_at));
-      await runner.query(EXPIRE, [
-        due.map((session) => session.id),
-        due.map((session) => session.merchant_id),
-        events.map((event) => event.id),
-        events.map((event) => event.body),
-      ]);
+      const due: { id: SessionId; expires_at: Date }[] = await runner.query(DUE);
+      const overdue = due.map(({ id, expires_at: expiresAt }) => ({ id, expiresAt }));
+      await expireOverdue(runner, overdue);
       return due.length;
     });
     expired += count;
     if (count < BATCH) return expired;
   }
+}
+
+/**
+ * Expires pending sessions that the caller has locked and knows to be over, with one event each. Settlement does so before
+ * it tells of a credit that came late: a shop that hears of a late payment for a session must have heard of its end.
+ */
+export async function expireOverdue(
+  runner: QueryRunner,
+  sessions: readonly Pick<CheckoutSession, "id" | "expiresAt">[],
+): Promise<void> {
+  if (sessions.length === 0) return;
+  const events = sessions.map(({ id, expiresAt }) => sessionExpired(id, expiresAt));
+  await runner.query(EXPIRE, [
+    sessions.map(({ id }) => id),
+    events.map(({ id }) => id),
+    events.map(({ body }) => body),
+  ]);
 }

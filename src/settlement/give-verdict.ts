@@ -71,7 +71,7 @@ export async function giveVerdict(runner: QueryRunner, request: VerdictRequest):
   }
   const surplus = verdict === "accept" ? await surplusOver(runner, exception) : null;
   await runner.query(RECORD, [...keyValues(key), verdict, note, decidedBy]);
-  await tell(runner, exception, exceptionDecided(exception, verdict, note, decidedBy));
+  await tell(runner, exception, exceptionDecided(exception, verdict, decidedBy));
   if (surplus !== null) await settleBy(runner, exception, surplus);
 }
 

@@ -5,6 +5,7 @@ import type { Credit, Movement } from "../stellar/credit.js";
 import type { TraceParent } from "../tracing.js";
 import type { Outcome } from "./decide.js";
 import { endPaidCharges } from "./end-paid-charges.js";
+import { ofSession } from "./event-body.js";
 import { type Event, exceptionRaised, paymentConfirmed } from "./events.js";
 
 export type DecidedMovement = { readonly movement: Movement; readonly outcome: Outcome };
@@ -54,7 +55,8 @@ const RECORD = {
   ), told AS (
     -- An account can be watched before it is anybody's: then there is nobody to tell.
     INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body, trace_parent)
-    SELECT event_id, event_type, coalesce(s.merchant_id, a.merchant_id), event_subject, session_id, event_body, trace_parent
+    SELECT event_id, event_type, coalesce(s.merchant_id, a.merchant_id), event_subject, session_id,
+           ${ofSession("event_body", "s")}, trace_parent
     FROM fresh
     LEFT JOIN checkout_sessions s ON s.id = fresh.session_id
     LEFT JOIN receiving_accounts a ON a.account = fresh.account

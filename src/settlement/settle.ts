@@ -13,6 +13,7 @@ import {
 } from "../stellar/credit.js";
 import { currentTrace, type TraceParent } from "../tracing.js";
 import { type DecidableCharge, type DecidableSession, decide, type Outcome } from "./decide.js";
+import { expireOverdue } from "./expire-sessions.js";
 import { findCharges } from "./find-charges.js";
 import { lockSessions, nameSessions } from "./find-sessions.js";
 import { forgetUnreadable } from "./forget-unreadable.js";
@@ -156,6 +157,7 @@ async function decideAndRecord(
   const charges = await findCharges(runner.manager, movements, { lock: true });
   const named = (credit: Credit) => ({ session: sessions.of(credit), charge: charges.of(credit) });
   const decided = decideInOrder(movements, named, paidAlready);
+  await expireOverdue(runner, overdueOf(decided, sessions.all()));
   const fresh = await recordOutcomes(runner, decided, traceOf);
   await checkpoint("settlement.after-write");
   const stale = decided.filter(({ movement }) => !fresh.has(creditKeyText(movement)));
@@ -168,6 +170,20 @@ async function decideAndRecord(
   const recorded = decided.filter(({ movement }) => fresh.has(creditKeyText(movement)));
   if (recorded.length > 0) await alongside?.(runner, recorded);
   return recorded;
+}
+
+/** The pending sessions that credits have come too late for, and that none of the batch pays: they are over. */
+function overdueOf(
+  decided: readonly DecidedMovement[],
+  sessions: readonly DecidableSession[],
+): DecidableSession[] {
+  const [late, paid] = [new Set<SessionId>(), new Set<SessionId>()];
+  for (const { outcome } of decided) {
+    if (outcome.kind === "payment") paid.add(outcome.sessionId);
+    if (outcome.kind !== "exception" || outcome.reason !== "late") continue;
+    if (outcome.sessionId !== null) late.add(outcome.sessionId);
+  }
+  return sessions.filter(({ id, status }) => status === "pending" && late.has(id) && !paid.has(id));
 }
 
 /** Decides a batch in the network's order: a session paid by one credit is paid for all that follow. */

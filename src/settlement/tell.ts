@@ -1,19 +1,24 @@
-import type { QueryRunner } from "typeorm";
+import type { EntityManager, QueryRunner } from "typeorm";
 import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import type { AccountId } from "../stellar/credit.js";
 import { currentTrace } from "../tracing.js";
+import { ofCharge, ofSession } from "./event-body.js";
 import type { Event } from "./events.js";
 
 /** The merchant of the session, the charge or the account. An account that is nobody's has nobody to tell. */
 const TELL = `
   INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, charge_id, body, trace_parent)
-  SELECT $1::uuid, $2::text, owner.id, $3::text, $4::uuid, $5::uuid, $6::text, $8::text
-  FROM (SELECT coalesce((SELECT merchant_id FROM checkout_sessions WHERE id = $4::uuid),
-                        (SELECT merchant_id FROM charges WHERE id = $5::uuid),
-                        (SELECT merchant_id FROM receiving_accounts WHERE account = $7::text)) AS id) owner
+  SELECT $1::uuid, $2::text, owner.id, $3::text, $4::uuid, $5::uuid, owner.body, $8::text
+  FROM (SELECT coalesce(s.merchant_id, c.merchant_id, a.merchant_id) AS id,
+               CASE WHEN c.id IS NULL THEN ${ofSession("event.body", "s")} ELSE ${ofCharge("event.body", "c")} END AS body
+        FROM (SELECT $6::text AS body) AS event
+        LEFT JOIN checkout_sessions s ON s.id = $4::uuid
+        LEFT JOIN charges c ON c.id = $5::uuid
+        LEFT JOIN receiving_accounts a ON a.account = $7::text) AS owner
   WHERE owner.id IS NOT NULL
-  ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_subject DO NOTHING`;
+  ON CONFLICT ON CONSTRAINT outbox_one_of_a_type_per_subject DO NOTHING
+  RETURNING id`;
 
 /** What an event concerns: a session, a credit of an account, or both; or a charge. */
 export type Concern =
@@ -24,5 +29,20 @@ export type Concern =
 export async function tell(runner: QueryRunner, concern: Concern, event: Event): Promise<void> {
   const { id, type, subject, body } = event;
   const { sessionId, chargeId, account } = { sessionId: null, chargeId: null, account: null, ...concern };
-  await runner.query(TELL, [id, type, subject, sessionId, chargeId, body, account, currentTrace()]);
+  const values = [id, type, subject, sessionId, chargeId, body, account, currentTrace()];
+  const written: unknown[] = await runner.query(TELL, values);
+  if (written.length > 0) callRelay(runner.manager);
+}
+
+/** Transactions whose commit gives the relay something to do. */
+const FOR_RELAY = new WeakSet<QueryRunner>();
+
+/** Notes that the transaction of this manager has written what is to be sent: events, or deliveries that are due. */
+export function callRelay({ queryRunner }: EntityManager): void {
+  if (queryRunner !== undefined) FOR_RELAY.add(queryRunner);
+}
+
+/** Whether the relay has something to do once this transaction is committed. */
+export function callsRelay(runner: QueryRunner): boolean {
+  return FOR_RELAY.has(runner);
 }

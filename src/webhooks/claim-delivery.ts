@@ -1,5 +1,7 @@
 import type { DataSource } from "typeorm";
 import { runPrepared } from "../entities/prepared.js";
+import { SecretKeys } from "./secret-keys.js";
+import { MAX_LIVE_SECRETS } from "./secrets.js";
 
 /** One event's way to one endpoint: names the row, and the job. */
 export type DeliveryKey = { readonly eventId: string; readonly endpointId: string };
@@ -26,6 +28,9 @@ export type Claim = DeliveryKey & {
 };
 
 /**
+ * An endpoint with a secret that this process can't open is left to one that can: a request without its signature would
+ * be refused, and count as a failure.
+ *
  * One statement decides, whatever the queue believes: the delivery is due, its endpoint takes it now, and nothing
  * before it in its session is still open. Two workers that claim at once: the second one waits for the row, finds
  * it `sending`, and gets nothing. Of one session's deliveries that are asked for together the first one is claimed.
@@ -46,13 +51,18 @@ const CLAIM = {
       AND (SELECT 1 FROM webhook_deliveries earlier
            WHERE earlier.endpoint_id = d.endpoint_id AND earlier.session_id = d.session_id
              AND earlier.position < d.position AND earlier.state IN ('pending', 'sending') LIMIT 1) IS NULL
+      AND NOT EXISTS (SELECT FROM webhook_secrets s
+                      WHERE s.endpoint_id = a.endpoint_id AND (s.expires_at IS NULL OR s.expires_at > now())
+                        AND s.sealed_with IS NOT NULL AND s.sealed_with <> ALL ($3::text[]))
     RETURNING d.event_id, d.endpoint_id, d.attempts, d.attempts - d.attempts_before AS schedule_attempt,
               e.failures, e.url
   )
-  SELECT claimed.*, o.body, ARRAY(
-    SELECT secret FROM webhook_secrets s
-    WHERE s.endpoint_id = claimed.endpoint_id AND (s.expires_at IS NULL OR s.expires_at > now())
-    ORDER BY s.expires_at DESC NULLS FIRST
+  SELECT claimed.*, o.body, (
+    SELECT json_agg(json_build_object('id', id, 'secret', secret, 'sealed', encode(sealed, 'base64'),
+                                      'sealedWith', sealed_with) ORDER BY created_at DESC, id DESC)
+    FROM (SELECT * FROM webhook_secrets s
+          WHERE s.endpoint_id = claimed.endpoint_id AND (s.expires_at IS NULL OR s.expires_at > now())
+          ORDER BY created_at DESC, id DESC LIMIT ${MAX_LIVE_SECRETS}) AS live
   ) AS secrets
   FROM claimed JOIN outbox_events o ON o.id = claimed.event_id`,
 };
@@ -65,7 +75,8 @@ type Row = {
   failures: number;
   url: string;
   body: string;
-  secrets: string[];
+  /** As JSON: what is sealed in base64. Null where there is none. */
+  secrets: { id: string; secret: string | null; sealed: string | null; sealedWith: string | null }[] | null;
 };
 
 /**
@@ -73,15 +84,17 @@ type Row = {
  * has been counted.
  * @param keys the same one more than once where two jobs of a process ask for it: only the first of them gets it
  * @returns for each, null when there is nothing to send now: done, not due, held by another, waiting for its turn, or
- *   paused
+ *   paused; an error where its secret can't be opened
  */
 export async function claimDeliveries(
   dataSource: DataSource,
   keys: readonly DeliveryKey[],
-): Promise<(Claim | null)[]> {
+  secretKeys: SecretKeys = new SecretKeys(),
+): Promise<(Claim | Error | null)[]> {
   const rows = await runPrepared<Row>(dataSource.manager, CLAIM, [
     keys.map(({ eventId }) => eventId),
     keys.map(({ endpointId }) => endpointId),
+    secretKeys.names(),
   ]);
   const claimed = new Map(rows.map((row) => [`${row.event_id} ${row.endpoint_id}`, row]));
   return keys.map(({ eventId, endpointId }) => {
@@ -89,8 +102,26 @@ export async function claimDeliveries(
     if (row === undefined) return null;
     // Without this line whoever asks second, in the same statement, would send it too.
     claimed.delete(`${eventId} ${endpointId}`);
-    const { attempts, schedule_attempt, failures, url, body, secrets } = row;
+    return claimOf(row, secretKeys);
+  });
+}
+
+/** Somebody who has changed a secret's row makes the deliveries of that endpoint fail, and no others of the statement. */
+function claimOf(row: Row, keys: SecretKeys): Claim | Error {
+  const { event_id: eventId, endpoint_id: endpointId, attempts, schedule_attempt, failures, url, body } = row;
+  try {
+    const secrets = secretsOf(row, keys);
     const claim = { eventId, endpointId, failures, url, body, secrets };
     return { ...claim, attempt: attempts, scheduleAttempt: schedule_attempt };
-  });
+  } catch (error) {
+    return new Error(`a secret of endpoint ${endpointId} can't be opened`, { cause: error });
+  }
+}
+
+function secretsOf({ secrets }: Row, keys: SecretKeys): string[] {
+  return (secrets ?? []).map(({ id, secret, sealed, sealedWith }) =>
+    sealed === null || sealedWith === null
+      ? (secret ?? "")
+      : keys.open({ secret: null, sealed: Buffer.from(sealed, "base64"), sealedWith }, id),
+  );
 }

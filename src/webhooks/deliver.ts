@@ -2,8 +2,10 @@ import type { DataSource } from "typeorm";
 import type { Dispatcher } from "undici";
 import { checkpoint } from "../checkpoints.js";
 import { type Claim, claimDeliveries, type DeliveryKey } from "./claim-delivery.js";
+import type { Slot } from "./fair-slots.js";
 import { type Outcome, recordAttempts } from "./record-attempt.js";
 import { judge } from "./retry-schedule.js";
+import type { SecretKeys } from "./secret-keys.js";
 import { sendRequest } from "./send-request.js";
 import { signedHeaders } from "./sign.js";
 import { together } from "./together.js";
@@ -16,10 +18,13 @@ export type DeliveryBooks = {
   record(outcome: Outcome): Promise<boolean>;
 };
 
-/** One for a process: what its deliveries ask at about the same time is asked together. */
-export function deliveryBooks(dataSource: DataSource): DeliveryBooks {
+/**
+ * One for a process: what its deliveries ask at about the same time is asked together.
+ * @param secretKeys what opens the secrets that deliveries are signed with
+ */
+export function deliveryBooks(dataSource: DataSource, secretKeys?: SecretKeys): DeliveryBooks {
   return {
-    claim: together((keys: readonly DeliveryKey[]) => claimDeliveries(dataSource, keys)),
+    claim: together((keys: readonly DeliveryKey[]) => claimDeliveries(dataSource, keys, secretKeys)),
     record: together((outcomes: readonly Outcome[]) => recordAttempts(dataSource, outcomes)),
   };
 }
@@ -41,19 +46,23 @@ export type Attempted = Outcome & {
 /**
  * One attempt at one delivery: claim and commit, send outside any transaction, record. A crash anywhere leaves the
  * delivery to be taken over: the same id and the same bytes are sent again.
+ * @param watch told when the request leaves, and when it has been answered
  * @returns null when there was nothing to send
  * @throws the database's error
  */
 export async function deliver(
   { books, dispatcher, timeoutMs }: Delivering,
   key: DeliveryKey,
+  watch?: Pick<Slot, "sending" | "answered">,
 ): Promise<Attempted | null> {
   const claim = await books.claim(key);
   if (claim === null) return null;
   await checkpoint("webhook.before-send");
+  watch?.sending();
   const { url, body } = claim;
   const headers = signedHeaders(claim.eventId, new Date(), body, claim.secrets);
   const answer = await sendRequest({ url, headers, body }, { dispatcher, ...(timeoutMs && { timeoutMs }) });
+  watch?.answered();
   await checkpoint("webhook.after-send");
   const verdict = judge(answer, {
     attempt: claim.scheduleAttempt,

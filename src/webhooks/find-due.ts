@@ -9,12 +9,19 @@ const AT_ONCE = 16;
 /** After so many failures in a row an endpoint gets one request at a time, until one succeeds. */
 const DOUBTFUL_AFTER = 5;
 
+/** Deliveries found by one look, at the most. */
+const MOST = 4_000;
+
 /**
  * Per endpoint, the first deliveries that could be claimed now, less what is being sent already. What waits for its
  * turn in a session is not among them: it would keep other sessions' deliveries from being seen.
+ *
+ * Each merchant's first one stands before anybody's second one, whatever the number of endpoints: where there are more
+ * than one look finds, no merchant is left out.
  */
 const due = (endpoint: string) => `
-  SELECT due.event_id AS "eventId", e.id AS "endpointId", due.attempts_before AS round, due.attempts = 0 AS fresh,
+  SELECT due.event_id AS "eventId", e.id AS "endpointId", e.merchant_id AS "merchantId", due.attempts_before AS round,
+    due.attempts = 0 AS fresh,
     (SELECT trace_parent FROM outbox_events o WHERE o.id = due.event_id) AS trace
   FROM webhook_endpoints e
   CROSS JOIN LATERAL (
@@ -23,7 +30,7 @@ const due = (endpoint: string) => `
       AND d.sending_since > now() - make_interval(secs => ${TAKEN_OVER_AFTER_S})
   ) AS sending
   CROSS JOIN LATERAL (
-    SELECT event_id, attempts, attempts_before, row_number() OVER (ORDER BY since, position) AS place FROM (
+    SELECT event_id, attempts, attempts_before, since, row_number() OVER (ORDER BY since, position) AS place FROM (
       (SELECT d.event_id, d.attempts, d.attempts_before, d.next_attempt_at AS since, d.position FROM webhook_deliveries d
        WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.next_attempt_at <= now()
          -- With a LIMIT it stays one look into an index per row; as a join it would read the whole backlog.
@@ -41,7 +48,8 @@ const due = (endpoint: string) => `
   WHERE e.status = 'active' AND e.deleted_at IS NULL AND (e.not_before IS NULL OR e.not_before <= now())
     ${endpoint}
     AND due.place <= CASE WHEN e.failures >= ${DOUBTFUL_AFTER} THEN 1 ELSE ${AT_ONCE} END - sending.count
-  ORDER BY due.place`;
+  ORDER BY row_number() OVER (PARTITION BY e.merchant_id ORDER BY due.place, due.since), due.since
+  LIMIT ${MOST}`;
 
 const DUE = { name: "find_due", text: due("") };
 
@@ -50,6 +58,8 @@ const DUE_OF_ONE = { name: "find_due_of_one", text: due("AND e.id = $1") };
 
 /** A delivery that is due. */
 export type Due = DeliveryKey & {
+  /** Whose endpoint it is. */
+  readonly merchantId: string;
   /** Another one each time the delivery is asked for again: a job of an earlier round must not stand for it. */
   readonly round: number;
   /** Never attempted so far. */

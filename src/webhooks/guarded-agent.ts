@@ -7,6 +7,9 @@ import { networkLookup } from "./resolve-name.js";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
+/** Of one answer, interim ones too. A receiver that sends more is cut off. */
+const MAX_HEADER_BYTES = 16_384;
+
 /** A connection was refused because of where it would have gone. */
 export class ForbiddenAddressError extends Error {
   override readonly name = "ForbiddenAddressError";
@@ -31,6 +34,7 @@ export function guardedAgent(
   const lookup = policy.allowPrivate ? resolve : checked(resolve);
   const connect = buildConnector({ lookup, timeout: CONNECT_TIMEOUT_MS });
   return new Agent({
+    maxHeaderSize: MAX_HEADER_BYTES,
     connect: (options, callback) => {
       const host = hostOf(options.hostname);
       // An address in the URL is never looked up.

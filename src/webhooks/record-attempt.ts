@@ -49,7 +49,9 @@ const RECORD = {
       failures = CASE WHEN j.delivered THEN 0 ELSE e.failures + j.count END,
       not_before = greatest(e.not_before, now() + make_interval(secs => j.slow_down)),
       status = CASE WHEN j.disable IS NULL THEN e.status ELSE 'disabled' END,
-      disabled_because = coalesce(e.disabled_because, j.disable)
+      disabled_because = coalesce(e.disabled_because, j.disable),
+      -- Whoever knows nothing of this column can have resumed the endpoint: now its receiver has disabled it.
+      disabled_by_operator = e.disabled_by_operator AND e.status = 'disabled'
     FROM judgement j JOIN held ON held.id = j.endpoint_id
     WHERE e.id = j.endpoint_id
   )

@@ -1,5 +1,6 @@
 import type { EntityManager } from "typeorm";
 import type { WebhookEndpoint } from "../entities/webhook-endpoint.js";
+import { callRelay } from "../settlement/tell.js";
 
 /** Events asked for again by one call, at the most: a statement must end in seconds. */
 const MOST = 5_000;
@@ -49,6 +50,7 @@ export async function redeliverEvent(
   eventId: string,
 ): Promise<"redelivered" | "unknown" | "sending"> {
   const [{ count, chosen }]: [Row] = await manager.query(ONE, [endpoint.id, eventId]);
+  if (count > 0) callRelay(manager);
   if (chosen === 0) return "unknown";
   return count === 0 ? "sending" : "redelivered";
 }
@@ -70,5 +72,6 @@ export async function redeliverSince(
   after = 0n,
 ): Promise<Redelivered> {
   const [row]: [Row] = await manager.query(SINCE, [endpoint.id, since, after.toString()]);
+  if (row.count > 0) callRelay(manager);
   return { count: row.count, next: row.chosen === MOST && row.last !== null ? BigInt(row.last) : null };
 }

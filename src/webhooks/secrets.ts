@@ -1,33 +1,55 @@
 import { randomBytes } from "node:crypto";
-import type { EntityManager } from "typeorm";
+import type { DataSource, EntityManager } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { WebhookEndpoint } from "../entities/webhook-endpoint.js";
+import { SecretKeys, type StoredSecret } from "./secret-keys.js";
 
 /** Standard Webhooks asks for 24 to 64. */
 const SECRET_BYTES = 32;
 
-const ADD = `INSERT INTO webhook_secrets (id, endpoint_id, secret) VALUES ($1, $2, $3)`;
+/** Secrets of an endpoint that sign at the same time. Each is a signature in a header, whose length receivers limit. */
+export const MAX_LIVE_SECRETS = 3;
 
+const NO_KEYS = new SecretKeys();
+
+const ADD = `INSERT INTO webhook_secrets (id, endpoint_id, secret, sealed, sealed_with) VALUES ($1, $2, $3, $4, $5)`;
+
+/** What ends earlier by an earlier rotation, still does. */
 const RETIRE = `
   UPDATE webhook_secrets SET expires_at = now() + make_interval(secs => $2)
-  WHERE endpoint_id = $1 AND expires_at IS NULL`;
+  WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > now() + make_interval(secs => $2))`;
+
+/** All but the newest that may stay beside the one that is about to be added. */
+const END_OLDEST = `
+  UPDATE webhook_secrets SET expires_at = now()
+  WHERE id IN (
+    SELECT id FROM webhook_secrets
+    WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > now())
+    ORDER BY created_at DESC, id DESC OFFSET ${MAX_LIVE_SECRETS - 1})`;
 
 /** Gives an endpoint a secret. @returns it, as receivers take it: `whsec_` and base64 */
-export async function addSecret(manager: EntityManager, endpointId: string): Promise<string> {
-  const secret = `whsec_${randomBytes(SECRET_BYTES).toString("base64")}`;
-  await manager.query(ADD, [uuidv7(), endpointId, secret]);
-  return secret;
+export async function addSecret(
+  manager: EntityManager,
+  endpointId: string,
+  keys: SecretKeys = NO_KEYS,
+): Promise<string> {
+  const id = uuidv7();
+  const text = `whsec_${randomBytes(SECRET_BYTES).toString("base64")}`;
+  const { secret, sealed, sealedWith } = keys.seal(text, id);
+  await manager.query(ADD, [id, endpointId, secret, sealed, sealedWith]);
+  return text;
 }
 
 /**
- * Gives an endpoint a new secret. Both sign for `overlapSeconds`, so that its receiver can change over at any time
- * in between. To be called in a transaction.
+ * Gives an endpoint a new secret. The ones before sign for `overlapSeconds` at the most, so that its receiver can change
+ * over at any time in between; of more than three the oldest ends at once. To be called in a transaction.
  * @returns the new secret
  */
 export async function rotateSecret(
   manager: EntityManager,
   endpoint: WebhookEndpoint,
   overlapSeconds: number,
+  keys: SecretKeys = NO_KEYS,
 ): Promise<string> {
   // Two who rotate at once take turns: else both new secrets would be without an end.
   await manager.findOneOrFail(WebhookEndpoint, {
@@ -35,5 +57,74 @@ export async function rotateSecret(
     lock: { mode: "pessimistic_write" },
   });
   await manager.query(RETIRE, [endpoint.id, overlapSeconds]);
-  return addSecret(manager, endpoint.id);
+  await manager.query(END_OLDEST, [endpoint.id]);
+  return addSecret(manager, endpoint.id, keys);
 }
+
+const UNKNOWN_KEYS = `
+  SELECT DISTINCT sealed_with AS name FROM webhook_secrets
+  WHERE (expires_at IS NULL OR expires_at > now()) AND sealed_with IS NOT NULL AND sealed_with <> ALL ($1::text[])`;
+
+/** The names of keys that are missing here, of secrets that still sign. */
+export async function missingSecretKeys(manager: EntityManager, keys: SecretKeys): Promise<string[]> {
+  const rows: { name: string }[] = await manager.query(UNKNOWN_KEYS, [keys.names()]);
+  return rows.map(({ name }) => name);
+}
+
+/** Secrets encrypted anew in one transaction, at the most. */
+const RESEALED_AT_ONCE = 500;
+
+/** Of whichever key: what was added meanwhile under the current one is left alone. */
+const OTHERS = `
+  SELECT id, secret, sealed, sealed_with AS "sealedWith" FROM webhook_secrets
+  WHERE id > $1 AND sealed_with IS DISTINCT FROM $2
+  ORDER BY id LIMIT ${RESEALED_AT_ONCE} FOR UPDATE`;
+
+const RESEAL = `
+  UPDATE webhook_secrets s SET secret = r.secret, sealed = r.sealed, sealed_with = r.sealed_with
+  FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[]) AS r (id, secret, sealed, sealed_with)
+  WHERE s.id = r.id`;
+
+export type Resealed = {
+  /** Secrets that are under the current key now, or stored as they are where there is none. */
+  readonly changed: number;
+  /** Secrets that could not be opened, with the reason of one of them. They are as they were. */
+  readonly failed: number;
+  readonly reason: string | null;
+};
+
+/**
+ * Encrypts every secret with the current key, whatever it was under before: after a key was set, changed or removed. Safe
+ * to interrupt and repeat.
+ * @throws the database's error; what was done until then holds
+ */
+export async function resealSecrets(dataSource: DataSource, keys: SecretKeys): Promise<Resealed> {
+  let [changed, failed, reason]: [number, number, string | null] = [0, 0, null];
+  let after = "00000000-0000-0000-0000-000000000000";
+  for (;;) {
+    const rows = await dataSource.transaction(async (manager) => {
+      const found: Row[] = await manager.query(OTHERS, [after, keys.currentName]);
+      const resealed: (StoredSecret & { id: string })[] = [];
+      for (const { id, ...stored } of found) {
+        try {
+          resealed.push({ id, ...keys.seal(keys.open(stored, id), id) });
+        } catch (error) {
+          failed++;
+          reason = error instanceof Error ? error.message : String(error);
+        }
+      }
+      await manager.query(RESEAL, [
+        resealed.map(({ id }) => id),
+        resealed.map(({ secret }) => secret),
+        resealed.map(({ sealed }) => sealed),
+        resealed.map(({ sealedWith }) => sealedWith),
+      ]);
+      changed += resealed.length;
+      return found;
+    });
+    after = rows.at(-1)?.id ?? after;
+    if (rows.length < RESEALED_AT_ONCE) return { changed, failed, reason };
+  }
+}
+
+type Row = StoredSecret & { id: string };

@@ -3,6 +3,7 @@ import { v4 as uuidv4 } from "uuid";
 import { OutboxEvent } from "../entities/outbox-event.js";
 import type { WebhookEndpoint } from "../entities/webhook-endpoint.js";
 import { webhookTest } from "../settlement/events.js";
+import { callRelay } from "../settlement/tell.js";
 import { currentTrace } from "../tracing.js";
 
 /**
@@ -18,5 +19,6 @@ export async function sendTestEvent(manager: EntityManager, endpoint: WebhookEnd
     sessionId: null,
     traceParent: currentTrace(),
   });
+  callRelay(manager);
   return event.id;
 }

@@ -9,10 +9,10 @@ const MOST = 100;
 /**
  * Has what is asked for within a few milliseconds asked in one statement: a busy worker would otherwise commit twice for
  * each delivery, and wait for the disk each time. Nothing is remembered from one statement to the next.
- * @param ask answers in the order of what was asked; what it throws is thrown for all of them
+ * @param ask answers in the order of what was asked: an error is thrown for that one, what it throws for all of them
  */
 export function together<Asked, Answer>(
-  ask: (all: readonly Asked[]) => Promise<Answer[]>,
+  ask: (all: readonly Asked[]) => Promise<(Answer | Error)[]>,
 ): (one: Asked) => Promise<Answer> {
   const loader = new DataLoader(ask, {
     cache: false,

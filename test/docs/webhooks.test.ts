@@ -70,11 +70,20 @@ describe("docs/webhooks.md", () => {
       chargeFailed(charge, "card_expired", "Your card has expired."),
       webhookTest("none", "unique"),
     ];
-    const fieldsOf = (body: string) => {
+    const fieldsOf = (body: string): [type: string, fields: string[], data: string[]] => {
       const { data, ...rest } = JSON.parse(body);
       return [rest.type, Object.keys(rest), Object.keys(data)];
     };
-    expect(blocks("json").map(fieldsOf)).to.deep.equal(events.map(({ body }) => fieldsOf(body)));
+    /** Added where it is written: test/settlement/event-body.test.ts holds it against the outbox. */
+    const asked = (type: string): string[] => {
+      if (type === "webhook.test") return [];
+      return type.startsWith("charge.") ? ["metadata"] : ["amount_asked", "asset_asked", "metadata"];
+    };
+    const expected = events.map(({ body }) => {
+      const [type, fields, data] = fieldsOf(body);
+      return [type, fields, [...data, ...asked(type)]];
+    });
+    expect(blocks("json").map(fieldsOf)).to.deep.equal(expected);
   });
 
   describe("its receiver", () => {

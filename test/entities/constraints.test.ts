@@ -72,6 +72,18 @@ const endpoint = (columns: string, values: string, merchant = MERCHANT) =>
   `INSERT INTO webhook_endpoints (id, merchant_id, ${columns}) VALUES (gen_random_uuid(), '${merchant}', ${values})`;
 const secret = (of: string, text: string) =>
   `INSERT INTO webhook_secrets (id, endpoint_id, secret) VALUES (gen_random_uuid(), '${of}', '${text}')`;
+const [PLAIN, SEALED, KEY] = [
+  `'whsec_${"a".repeat(44)}'`,
+  "decode(repeat('00', 60), 'hex')",
+  "repeat('a', 16)",
+];
+const sealed = (plain: string, text: string, with_: string) =>
+  `INSERT INTO webhook_secrets (id, endpoint_id, secret, sealed, sealed_with)
+   VALUES (gen_random_uuid(), '${ENDPOINT}', ${plain}, ${text}, ${with_})`;
+const quarantined = (changes: Readonly<Record<string, string>> = {}) => {
+  const columns = { event_id: `'${EVENT}'`, reason: "'r'", failures: "1", retry_at: "now()", ...changes };
+  return `INSERT INTO outbox_quarantine (${Object.keys(columns)}) VALUES (${Object.values(columns)})`;
+};
 const delivery = (of: string, to: string, columns = "", values = "") =>
   `INSERT INTO webhook_deliveries (event_id, endpoint_id, position${columns}) VALUES ('${of}', '${to}', 1${values})`;
 const attempt = (number: number, of: string = EVENT) =>
@@ -364,6 +376,15 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
   ["endpoints_failures_not_negative", "less than no failure", endpoint("url, failures", "'https://a', -1")],
   ["secrets_endpoint_exists", "a secret of no endpoint", secret(OTHER, `whsec_${"a".repeat(44)}`)],
   ["secrets_form", "a secret that signs nothing", secret(ENDPOINT, "password")],
+  ["secrets_plain_or_sealed", "a secret that is nowhere", sealed("NULL", "NULL", "NULL")],
+  ["secrets_plain_or_sealed", "a secret beside its plain text", sealed(PLAIN, SEALED, KEY)],
+  ["secrets_plain_or_sealed", "a sealed secret of no key", sealed("NULL", SEALED, "NULL")],
+  ["secrets_plain_or_sealed", "a plain secret of a key", sealed(PLAIN, "NULL", KEY)],
+  ["secrets_sealed_length", "sealed, and too short for any secret", sealed("NULL", "'\\x00'", KEY)],
+  ["secrets_key_form", "sealed with what names no key", sealed("NULL", SEALED, "'mine'")],
+  ["quarantine_once", "an event quarantined twice", `${quarantined()}; ${quarantined()}`],
+  ["quarantine_reason_length", "a reason without end", quarantined({ reason: "repeat('r', 1001)" })],
+  ["quarantine_failures_positive", "quarantined without a failure", quarantined({ failures: "0" })],
   ["deliveries_event_exists", "a delivery of no event", delivery(uuidv7(), ENDPOINT)],
   ["deliveries_endpoint_exists", "a delivery to nowhere", delivery(EVENT, uuidv7())],
   ["deliveries_one_per_endpoint", "G5: a second delivery of an event", delivery(EVENT, ENDPOINT)],

@@ -360,7 +360,6 @@ describe("payments, exceptions and verdicts through the API", () => {
       from: twice.from,
       asset: "native",
       amount: formatStroops(twice.amount),
-      note: "paid twice",
       decided_by: key.slice(0, 16),
       session_id: one.id,
     });

@@ -177,7 +177,13 @@ describe("the OpenAPI document", () => {
     await ask("rotateWebhookSecret", endpoint, {});
     await ask("pauseWebhookEndpoint", endpoint);
     await ask("resumeWebhookEndpoint", endpoint);
+    const ofAny = { ...ofMerchant, ...endpoint };
+    await ask("listMerchantWebhookEndpoints", ofMerchant);
+    await ask("disableMerchantWebhookEndpoint", ofAny, { because: "it is down" });
+    await ask("resumeMerchantWebhookEndpoint", ofAny);
     await ask("deleteWebhookEndpoint", endpoint);
+    const another = await ask("createWebhookEndpoint", {}, { url: "https://shop.example.com/hooks" });
+    await ask("deleteMerchantWebhookEndpoint", { ...ofMerchant, endpoint_id: another.id });
 
     const ofKey = { ...ofMerchant, key_id: firstKey.id };
     await ask("listKeys", ofMerchant);

@@ -250,7 +250,7 @@ describe("checkout sessions through the API", () => {
       };
       expect(await axes(over)).to.deep.equal(["paid", "overpaid"]);
       expect(await axes(short)).to.deep.equal(["pending", "underpaid"]);
-      expect(await axes(late)).to.deep.equal(["pending", "late"]);
+      expect(await axes(late)).to.deep.equal(["expired", "late"]);
       expect(await axes(twice)).to.deep.equal(["paid", "duplicate"]);
       expect(await axes(all)).to.deep.equal(["paid", "late"]);
     });

@@ -4,10 +4,11 @@ import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { Worker } from "../../src/jobs/worker.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { connectRedis } from "../../src/redis/connect.js";
-import { type ApiAnswer, aMerchant, startApi, type TestApi } from "../support/api.js";
+import { ADMIN_KEY, type ApiAnswer, aMerchant, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { receivingAccount } from "../support/merchants.js";
 import { type Receiver, startReceiver, status } from "../support/receiver.js";
-import { eventually, silent } from "../support/stream.js";
+import { eventually, plainRedis, silent } from "../support/stream.js";
 import { skipWaiting, tell } from "../support/webhooks.js";
 
 const ENDPOINTS = "/v1/webhooks/endpoints";
@@ -201,6 +202,106 @@ describe("webhooks through the API", () => {
     await eventually(async () => (await list())[0].state === "delivered");
     expect((await ask("DELETE", `${ENDPOINTS}/${id}`)).body).to.deep.equal({ id, deleted: true });
     expect((await ask("GET", `${ENDPOINTS}/${id}`)).status).to.equal(404);
+    expect((await ask("GET", ENDPOINTS)).body.data).to.deep.equal([]);
+  });
+
+  it("the relay is called by what gives it something to do, and by nothing else", async () => {
+    await receivingAccount(database.dataSource, merchant.merchantId);
+    const listening = plainRedis(redis.url);
+    try {
+      const heard: string[] = [];
+      listening.on("message", (_, message) => heard.push(message));
+      await listening.subscribe("paidonce:outbox");
+      /** Redis keeps the order of what one connection publishes: nothing from before the mark can come after it. */
+      const rings = async (request: () => Promise<ApiAnswer>): Promise<number> => {
+        heard.length = 0;
+        expect((await request()).status).to.be.below(300);
+        await api.redis.publish("paidonce:outbox", "mark");
+        await eventually(async () => heard.includes("mark"));
+        return heard.length - 1;
+      };
+      const { id } = await create();
+      await tell(database.dataSource, merchant.merchantId, null);
+      const one = `${ENDPOINTS}/${id}`;
+      const order = { amount: "1", asset: "native" };
+      const session = (await ask("POST", "/v1/checkout/sessions", order)).body;
+      const nothing: Record<string, () => Promise<ApiAnswer>> = {
+        "another session": () => ask("POST", "/v1/checkout/sessions", order),
+        "another endpoint": () => ask("POST", ENDPOINTS, { url: receiver.url }),
+        "a description": () => ask("PATCH", one, { description: "d" }),
+        "a merchant's name": () =>
+          ask("PATCH", `/v1/merchants/${merchant.merchantId}`, { name: "n" }, ADMIN_KEY),
+        "a secret": () => ask("POST", `${one}/rotate-secret`, {}),
+        "a pause": () => ask("POST", `${one}/pause`),
+        "nothing to send again": () => ask("POST", `${one}/redeliver`, { since: "2099-01-01T00:00:00Z" }),
+      };
+      for (const [what, request] of Object.entries(nothing)) expect(await rings(request), what).to.equal(0);
+      const something: Record<string, () => Promise<ApiAnswer>> = {
+        "what waited": () => ask("POST", `${one}/resume`),
+        "something to send again": () => ask("POST", `${one}/redeliver`, { since: "2026-01-01T00:00:00Z" }),
+        "a test event": () => ask("POST", `${one}/test`),
+        "a session's end": () => ask("POST", `/v1/checkout/sessions/${session.id}/cancel`),
+      };
+      for (const [what, request] of Object.entries(something)) expect(await rings(request), what).to.equal(1);
+    } finally {
+      listening.disconnect();
+    }
+  });
+
+  it("a merchant has so many endpoints and no more, also of those that are created at once", async () => {
+    const limited = await startApi(database.dataSource, redis.url, {
+      webhooks: { allowPrivate: true, maxEndpoints: 3 },
+    });
+    try {
+      const createOne = () =>
+        limited.ask("POST", ENDPOINTS, { key: merchant.key, body: { url: receiver.url } });
+      const answers = await Promise.all(Array.from({ length: 8 }, createOne));
+      const [created, refused] = [201, 409].map((code) => answers.filter((one) => one.status === code));
+      expect([created?.length, refused?.length]).to.deep.equal([3, 5]);
+      for (const { body } of refused ?? []) {
+        expect(body.type).to.equal("https://paidonce.dev/problems/too-many-endpoints");
+        expect(body.detail).to.contain("3 webhook endpoints");
+      }
+      const other = await aMerchant(limited);
+      const theirs = await limited.ask("POST", ENDPOINTS, { key: other.key, body: { url: receiver.url } });
+      expect(theirs.status).to.equal(201);
+      await limited.ask("DELETE", `${ENDPOINTS}/${created?.[0]?.body.id}`, { key: merchant.key });
+      expect((await createOne()).status).to.equal(201);
+    } finally {
+      await limited.stop();
+    }
+  });
+
+  it("the admin lists, disables, resumes and deletes any merchant's endpoint; its merchant can't undo it", async () => {
+    const { id } = await create();
+    const theirs = `/v1/merchants/${merchant.merchantId}/webhooks/endpoints`;
+    const admin = (method: string, path: string, body?: unknown) => ask(method, path, body, ADMIN_KEY);
+    expect((await admin("GET", theirs)).body.data.map((one: { id: string }) => one.id)).to.deep.equal([id]);
+    expect((await admin("GET", `/v1/merchants/${uuidv7()}/webhooks/endpoints`)).status).to.equal(404);
+    const disabled = await admin("POST", `${theirs}/${id}/disable`, { because: "it is down since May" });
+    expect(disabled.body).to.include({ status: "disabled", disabled_because: "it is down since May" });
+    expect(disabled.body.disabled_by_operator).to.equal(true);
+    for (const action of ["resume", "pause", "test"]) {
+      expect((await ask("POST", `${ENDPOINTS}/${id}/${action}`)).status, action).to.equal(409);
+    }
+    await tell(database.dataSource, merchant.merchantId, null);
+    work();
+    await eventually(async () => {
+      const [row] = await database.dataSource.query(
+        "SELECT count(position)::int AS count FROM outbox_events",
+      );
+      return row.count === 1;
+    });
+    expect((await ask("GET", "/v1/webhooks/deliveries")).body.data).to.deep.equal([]);
+    const resumed = await admin("POST", `${theirs}/${id}/resume`);
+    expect(resumed.body).to.include({ status: "active", disabled_by_operator: false });
+    expect((await ask("POST", `${ENDPOINTS}/${id}/test`)).status).to.equal(202);
+    await eventually(async () => receiver.received.length === 1);
+    const stranger = await aMerchant(api);
+    const elsewhere = `/v1/merchants/${stranger.merchantId}/webhooks/endpoints/${id}`;
+    expect((await admin("DELETE", elsewhere)).status).to.equal(404);
+    expect((await ask("DELETE", `${theirs}/${id}`)).status).to.equal(403);
+    expect((await admin("DELETE", `${theirs}/${id}`)).body).to.deep.equal({ id, deleted: true });
     expect((await ask("GET", ENDPOINTS)).body.data).to.deep.equal([]);
   });
 

@@ -72,7 +72,11 @@ function aboutSession(model: Model, found: Found, session: number): string[] {
   if (status === "expired" && times("session.expired") === 0) say("expired and nobody was told");
   if (cancels.includes("ended") !== (status === "cancelled"))
     say(`${status}, but cancelling said ${cancels}`);
-  const mayHaveEnded = ends.length > 0 || endOf(model, session) < model.closedThrough;
+  // A credit of a ledger after its end proves that it is over.
+  const cameLate = model.credits.some(
+    (each) => each.session === session && each.closedAt > endOf(model, session),
+  );
+  const mayHaveEnded = ends.length > 0 || cameLate || endOf(model, session) < model.closedThrough;
   if ((status === "expired" || times("session.expired") > 0) && !mayHaveEnded) say("expired before its time");
   if (status === "pending" && (ends.includes("ended") || endOf(model, session) < model.closedThrough)) {
     say("pending after its end");

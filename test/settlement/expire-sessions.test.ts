@@ -14,6 +14,9 @@ import {
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 
+/** What `aSession` asks for. */
+const ASKED = { amount_asked: "10.0000000", asset_asked: "native", metadata: {} };
+
 describe("expireSessions", () => {
   let database: TestDatabase;
   let owner: { account: AccountId; merchantId: string };
@@ -56,7 +59,7 @@ describe("expireSessions", () => {
       expect(JSON.parse(body)).to.deep.equal({
         id,
         type,
-        data: { session_id, expired_at: EXPIRES_AT.toISOString() },
+        data: { session_id, expired_at: EXPIRES_AT.toISOString(), ...ASKED },
       });
     }
   });

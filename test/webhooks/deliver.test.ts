@@ -7,6 +7,7 @@ import { deliver, deliveryBooks } from "../../src/webhooks/deliver.js";
 import {
   deleteEndpoint,
   findEndpoint,
+  giveUpDeliveries,
   pauseEndpoint,
   resumeEndpoint,
   updateEndpoint,
@@ -272,6 +273,41 @@ describe("a delivery", () => {
     await sendThem();
     expect(await failures()).to.equal(0);
     expect(await states()).to.have.members(["delivered", "pending", "pending"]);
+  });
+
+  it("is due in turn: each merchant's first one stands before anybody's second one", async () => {
+    const { dataSource } = database;
+    const modest = await watchAccount(dataSource);
+    for (let i = 0; i < 3; i++) await anEndpoint(dataSource, owner.merchantId, receiver.url);
+    await anEndpoint(dataSource, modest.merchantId, receiver.url);
+    for (let i = 0; i < 5; i++) await tell(dataSource, owner.merchantId, null);
+    await tell(dataSource, modest.merchantId, null);
+    await numberEvents(dataSource);
+    const due = await findDue(dataSource);
+    expect(due).to.have.length(3 * 5 + 1);
+    expect(due.slice(0, 2).map(({ merchantId }) => merchantId)).to.include(modest.merchantId);
+    // And each endpoint's first one before any other's second one.
+    const first = due.filter(({ merchantId }) => merchantId === owner.merchantId).slice(0, 3);
+    expect(new Set(first.map(({ endpointId }) => endpointId)).size).to.equal(3);
+  });
+
+  it("what waits for a deleted endpoint is given up, thousands at a time", async () => {
+    const { dataSource } = database;
+    const endpoint = await anEndpoint(dataSource, owner.merchantId, receiver.url);
+    await dataSource.query(
+      `INSERT INTO outbox_events (id, type, merchant_id, subject, body, position)
+       SELECT gen_random_uuid(), 'exception.raised', $1, i::text, '{}', i FROM generate_series(1, 5500) AS i`,
+      [owner.merchantId],
+    );
+    await dataSource.query(
+      `INSERT INTO webhook_deliveries (event_id, endpoint_id, position) SELECT id, $1, position FROM outbox_events`,
+      [endpoint.id],
+    );
+    await deleteEndpoint(dataSource.manager, endpoint);
+    expect(await giveUpDeliveries(dataSource)).to.equal(500);
+    expect(await giveUpDeliveries(dataSource)).to.equal(0);
+    expect(new Set(await states())).to.deep.equal(new Set(["dead"]));
+    expect(await findDue(dataSource)).to.deep.equal([]);
   });
 
   it("left in sending is taken over after a minute, as the next attempt, with the same id and bytes", async () => {

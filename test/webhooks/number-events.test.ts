@@ -1,9 +1,11 @@
 import { expect } from "chai";
+import { createDataSource } from "../../src/entities/data-source.js";
 import { pauseEndpoint, resumeEndpoint } from "../../src/webhooks/endpoints.js";
 import { numberEvents } from "../../src/webhooks/number-events.js";
 import { sendTestEvent } from "../../src/webhooks/send-test-event.js";
 import { watchAccount } from "../support/books.js";
 import { connect, createTestDatabase, type TestDatabase } from "../support/database.js";
+import { eventually } from "../support/stream.js";
 import { anEndpoint, aStoredSession, type Owner, readDeliveries, tell } from "../support/webhooks.js";
 
 const URL = "https://example.com/hook";
@@ -20,6 +22,32 @@ describe("events get their place after they are committed", () => {
 
   const positions = async (): Promise<{ id: string; position: string | null }[]> =>
     database.dataSource.query("SELECT id, position FROM outbox_events ORDER BY position, written");
+
+  const countDeliveries = async (): Promise<number> => {
+    const [row]: { count: number }[] = await database.dataSource.query(
+      "SELECT count(*)::integer AS count FROM webhook_deliveries",
+    );
+    return row?.count ?? 0;
+  };
+  const manyEndpoints = (count: number) =>
+    database.dataSource.query(
+      `INSERT INTO webhook_endpoints (id, merchant_id, url)
+       SELECT gen_random_uuid(), $1, $2 FROM generate_series(1, $3)`,
+      [owner.merchantId, URL, count],
+    );
+  const retryNow = () => database.dataSource.query("UPDATE outbox_quarantine SET retry_at = now()");
+  /** Has Postgres refuse each statement that writes deliveries of which this is true. */
+  const refuseStatements = async (condition: string) => {
+    await database.dataSource.query(`
+      CREATE FUNCTION refuse_in_test() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF ${condition} THEN RAISE EXCEPTION 'refused by the test'; END IF;
+        RETURN NULL;
+      END $$`);
+    await database.dataSource.query(`
+      CREATE TRIGGER refuse_in_test AFTER INSERT ON webhook_deliveries
+      REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION refuse_in_test()`);
+  };
 
   it("in the order in which they were written, without gaps, each once", async () => {
     const { dataSource } = database;
@@ -118,6 +146,101 @@ describe("events get their place after they are committed", () => {
       [confirmed, paid.id],
       [raised, all.id],
     ]);
+  });
+
+  it("no statement writes deliveries without a bound, however many endpoints a merchant has", async () => {
+    const { dataSource } = database;
+    await manyEndpoints(551);
+    for (let i = 0; i < 30; i++) await tell(dataSource, owner.merchantId, null);
+    await refuseStatements("(SELECT count(*) FROM written) > 5001");
+    expect(await numberEvents(dataSource)).to.equal(30);
+    expect(await countDeliveries()).to.equal(30 * 551);
+  });
+
+  it("one event for more endpoints than a statement takes reaches each of them once", async () => {
+    const { dataSource } = database;
+    await manyEndpoints(12_000);
+    await refuseStatements("(SELECT count(*) FROM written) > 5001");
+    const told = [
+      await tell(dataSource, owner.merchantId, null),
+      await tell(dataSource, owner.merchantId, null),
+    ];
+    expect(await numberEvents(dataSource)).to.equal(told.length);
+    const rows: { count: number }[] = await dataSource.query(
+      "SELECT count(DISTINCT endpoint_id)::integer AS count FROM webhook_deliveries GROUP BY event_id",
+    );
+    expect(rows).to.deep.equal(told.map(() => ({ count: 12_000 })));
+  });
+
+  it("one event that the database refuses stands alone: all others go on, and its session keeps its order", async () => {
+    const { dataSource } = database;
+    await anEndpoint(dataSource, owner.merchantId, URL);
+    const session = await aStoredSession(dataSource, owner);
+    const others: string[] = [];
+    for (let i = 0; i < 30; i++) others.push(await tell(dataSource, owner.merchantId, null));
+    const bad = await tell(dataSource, owner.merchantId, session);
+    for (let i = 0; i < 30; i++) others.push(await tell(dataSource, owner.merchantId, null));
+    const behind = await tell(dataSource, owner.merchantId, session);
+    await refuseStatements(`EXISTS (SELECT FROM written WHERE event_id = '${bad}')`);
+    const quarantined: string[] = [];
+    const onQuarantine = (eventId: string) => quarantined.push(eventId);
+    expect(await numberEvents(dataSource, { onQuarantine })).to.equal(others.length);
+    expect(quarantined).to.deep.equal([bad]);
+    const placed = (await positions()).filter(({ position }) => position !== null);
+    expect(placed.map(({ id }) => id)).to.deep.equal(others);
+    // It waits, and costs nothing meanwhile.
+    expect(await numberEvents(dataSource, { onQuarantine })).to.equal(0);
+    // Tried again, it stands alone at once: what comes after it does not wait for another search.
+    await retryNow();
+    const later = await tell(dataSource, owner.merchantId, null);
+    expect(await numberEvents(dataSource, { onQuarantine })).to.equal(1);
+    expect(quarantined).to.deep.equal([bad, bad]);
+    await dataSource.query("DROP TRIGGER refuse_in_test ON webhook_deliveries");
+    await retryNow();
+    expect(await numberEvents(dataSource)).to.equal(2);
+    const told = (await readDeliveries(dataSource)).map((row) => row.event_id);
+    expect(told).to.deep.equal([...others, later, bad, behind]);
+    expect(await dataSource.query("SELECT event_id FROM outbox_quarantine")).to.deep.equal([]);
+  });
+
+  it("one event whose row is locked by a forgotten session holds up itself alone", async () => {
+    const { dataSource } = database;
+    const told: string[] = [];
+    for (let i = 0; i < 9; i++) told.push(await tell(dataSource, owner.merchantId, null));
+    const [locked] = told.splice(4, 1);
+    const forgotten = dataSource.createQueryRunner();
+    await forgotten.startTransaction();
+    await forgotten.query("SELECT FROM outbox_events WHERE id = $1 FOR UPDATE", [locked]);
+    const impatient = await createDataSource({
+      url: database.url,
+      applicationName: "test",
+      statementTimeoutMs: 250,
+    }).initialize();
+    try {
+      const quarantined: string[] = [];
+      const count = await numberEvents(impatient, { onQuarantine: (id) => quarantined.push(id) });
+      expect(count).to.equal(told.length);
+      expect(quarantined).to.deep.equal([locked]);
+    } finally {
+      await impatient.destroy();
+      await forgotten.rollbackTransaction();
+      await forgotten.release();
+    }
+    await retryNow();
+    expect(await numberEvents(dataSource)).to.equal(1);
+  });
+
+  it("a database that is away is no event's fault: nothing is quarantined", async () => {
+    const { dataSource } = database;
+    await tell(dataSource, owner.merchantId, null);
+    await database.setReadOnly(true);
+    const error = await numberEvents(dataSource).catch((caught: unknown) => caught);
+    expect(error).to.be.an.instanceOf(Error);
+    await database.setReadOnly(false);
+    // The connections that were broken may be found so only now.
+    await eventually(async () => (await dataSource.query("SELECT 1").catch(() => [])).length === 1);
+    expect(await dataSource.query("SELECT event_id FROM outbox_quarantine")).to.deep.equal([]);
+    expect(await numberEvents(dataSource)).to.equal(1);
   });
 
   it("a test event is for its endpoint alone, whatever its filter", async () => {

@@ -4,7 +4,10 @@ import type { WebhookEndpoint } from "../../entities/webhook-endpoint.js";
 import { endpointUrlProblem, type UrlPolicy } from "../../webhooks/endpoint-url.js";
 import {
   createEndpoint,
+  DisabledByOperatorError,
   deleteEndpoint,
+  EndpointLimitError,
+  type EndpointRules,
   findEndpoint,
   listEndpoints,
   pauseEndpoint,
@@ -25,7 +28,7 @@ const ONE = `${LIST}/:endpoint_id`;
 export const OneEndpoint = z.object({ endpoint_id: Id });
 
 /** Where a merchant is told of events. */
-export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): Route[] {
+export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy & EndpointRules }): Route[] {
   const checkUrl = (url: string | undefined): void => {
     const problem = url === undefined ? null : endpointUrlProblem(url, webhooks);
     if (problem !== null) throw new Problem("endpoint-refused", `The URL ${problem}.`);
@@ -38,7 +41,8 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): 
       access: "merchant",
       operationId: "createWebhookEndpoint",
       summary: "Create a webhook endpoint; its secret is shown once",
-      description: "It is told of every event from now on that its `event_types` let through.",
+      description:
+        "It is told of every event from now on that its `event_types` let through. A merchant has a limited number of endpoints: past it the answer is 409 `too-many-endpoints`.",
       tag: TAG,
       idempotency: "required",
       status: 201,
@@ -48,8 +52,9 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): 
         const { url, description, event_types: eventTypes } = call.body;
         checkUrl(url);
         const settings = { url, description, eventTypes };
-        const created = await createEndpoint(manager, merchantOf(call).merchantId, settings);
-        return { body: present(created.endpoint), once: { secret: created.secret } };
+        const { merchantId } = merchantOf(call);
+        const created = await orProblem(createEndpoint(manager, merchantId, settings, webhooks));
+        return { body: presentEndpoint(created.endpoint), once: { secret: created.secret } };
       },
     }),
     read({
@@ -61,7 +66,7 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): 
       answer: z.object({ data: z.array(Endpoint) }),
       read: async (call, manager) => {
         const endpoints = await listEndpoints(manager, merchantOf(call).merchantId);
-        return { body: { data: endpoints.map(present) } };
+        return { body: { data: endpoints.map(presentEndpoint) } };
       },
     }),
     read({
@@ -72,7 +77,7 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): 
       tag: TAG,
       params: OneEndpoint,
       answer: Endpoint,
-      read: async (call, manager) => ({ body: present(await endpointOf(call, manager)) }),
+      read: async (call, manager) => ({ body: presentEndpoint(await endpointOf(call, manager)) }),
     }),
     write({
       method: "PATCH",
@@ -93,7 +98,7 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): 
           ...(description !== undefined && { description }),
           ...(eventTypes !== undefined && { eventTypes }),
         };
-        return { body: present(await updateEndpoint(manager, endpoint, changes)) };
+        return { body: presentEndpoint(await updateEndpoint(manager, endpoint, changes)) };
       },
     }),
     write({
@@ -122,7 +127,7 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): 
       params: OneEndpoint,
       answer: Endpoint,
       write: async (call, { manager }) => ({
-        body: present(await pauseEndpoint(manager, await endpointOf(call, manager))),
+        body: presentEndpoint(await orProblem(pauseEndpoint(manager, await endpointOf(call, manager)))),
       }),
     }),
     write({
@@ -136,7 +141,7 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): 
       params: OneEndpoint,
       answer: Endpoint,
       write: async (call, { manager }) => ({
-        body: present(await resumeEndpoint(manager, await endpointOf(call, manager))),
+        body: presentEndpoint(await orProblem(resumeEndpoint(manager, await endpointOf(call, manager)))),
       }),
     }),
     write({
@@ -145,6 +150,7 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): 
       access: "merchant",
       operationId: "rotateWebhookSecret",
       summary: "Replace the secret: the new one is shown once, both sign for a while",
+      description: "At most three secrets sign at the same time: one more ends the oldest at once.",
       tag: TAG,
       idempotency: "required",
       params: OneEndpoint,
@@ -152,8 +158,9 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): 
       answer: Endpoint,
       write: async (call, { manager }) => {
         const endpoint = await endpointOf(call, manager);
-        const secret = await rotateSecret(manager, endpoint, call.body.overlap_seconds);
-        return { body: present(endpoint), once: { secret } };
+        const { overlap_seconds: overlap } = call.body;
+        const secret = await rotateSecret(manager, endpoint, overlap, webhooks.secretKeys);
+        return { body: presentEndpoint(endpoint), once: { secret } };
       },
     }),
     write({
@@ -178,6 +185,24 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy }): 
   ];
 }
 
+/** Says in the API's words why an endpoint can't be had or changed. */
+async function orProblem<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof EndpointLimitError) {
+      throw new Problem(
+        "too-many-endpoints",
+        `You have ${error.limit} webhook endpoints, which is the limit here: delete one first.`,
+      );
+    }
+    if (error instanceof DisabledByOperatorError) {
+      throw new Problem("conflict", `The operator has disabled this endpoint (${error.reason}): ask there.`);
+    }
+    throw error;
+  }
+}
+
 /** @throws Problem `not-found` */
 export async function endpointOf(
   call: Call<z.output<typeof OneEndpoint>, unknown, unknown>,
@@ -189,7 +214,7 @@ export async function endpointOf(
   return endpoint;
 }
 
-function present(endpoint: WebhookEndpoint): z.output<typeof Endpoint> {
+export function presentEndpoint(endpoint: WebhookEndpoint): z.output<typeof Endpoint> {
   return {
     id: endpoint.id,
     url: endpoint.url,
@@ -197,6 +222,7 @@ function present(endpoint: WebhookEndpoint): z.output<typeof Endpoint> {
     event_types: endpoint.eventTypes,
     status: endpoint.status,
     disabled_because: endpoint.disabledBecause,
+    disabled_by_operator: endpoint.status === "disabled" && endpoint.disabledByOperator,
     not_before: endpoint.notBefore?.toISOString() ?? null,
     failures: endpoint.failures,
     created_at: endpoint.createdAt.toISOString(),

@@ -14,6 +14,7 @@ export const Endpoint = z
     event_types: z.array(z.enum(EVENT_TYPES)).nullable().meta({ description: "Null: every type." }),
     status: z.enum(["active", "paused", "disabled"]),
     disabled_because: z.string().nullable(),
+    disabled_by_operator: z.boolean().meta({ description: "True: only the operator can resume it." }),
     not_before: Time.nullable().meta({ description: "It asked to be left alone until then." }),
     failures: z.int().meta({ description: "Attempts that failed since the last one that didn't." }),
     created_at: Time,
@@ -43,13 +44,21 @@ export const EndpointChanges = z.strictObject({
   event_types: EndpointRequest.shape.event_types.unwrap().optional(),
 });
 
+/** The operator's reason, which the merchant reads. */
+export const Disabling = z.strictObject({
+  because: z.string().trim().min(1, "why, in 1 to 500 characters").max(500, "why, in 1 to 500 characters"),
+});
+
 export const SecretRotation = z.strictObject({
   overlap_seconds: z
     .int("a whole number of seconds")
     .min(0, "0 or more")
     .max(7 * 86_400, "at most 7 days")
     .default(86_400)
-    .meta({ description: "How long the old secret signs beside the new one." }),
+    .meta({
+      description:
+        "How long the secrets before sign beside the new one, at the most; 0 ends all of them at once.",
+    }),
 });
 
 export const Delivery = z
