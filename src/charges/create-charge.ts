@@ -11,6 +11,7 @@ import { type Acceptance, ChargeRefusedError, type ChargeRequest } from "../prov
 import { adoptCredits, type PaidBefore } from "../settlement/adopt-credits.js";
 import { chargeCreated } from "../settlement/charge-events.js";
 import { tell } from "../settlement/tell.js";
+import { referenceOfKey } from "../stellar/reference.js";
 import type { SignedTransaction } from "../submission/signed-transaction.js";
 import { storeSubmission } from "../submission/store-submission.js";
 import {
@@ -51,7 +52,7 @@ const OF_PROVIDER_ID = `SELECT id, merchant_id FROM charges WHERE provider = $1 
 
 const MERCHANT_OF = `SELECT merchant_id FROM charges WHERE id = $1`;
 
-const NAMED_SESSION = `SELECT id FROM checkout_sessions WHERE account = $1 AND memo_key = ANY ($2::text[]) LIMIT 1`;
+const NAMED_SESSION = `SELECT id FROM checkout_sessions WHERE account = $1 AND payment_reference(memo_key) = ANY ($2::text[]) LIMIT 1`;
 
 /**
  * Creates a pending charge with its event, and keeps its signed transaction where it has one: all inside the caller's
@@ -162,7 +163,10 @@ async function refuseStrangeAsset(runner: QueryRunner, { account, asset }: NewCh
 async function refuseSessionsTransaction(runner: QueryRunner, transaction: SignedTransaction): Promise<void> {
   const { account, memoKeys } = transaction;
   if (memoKeys.length === 0) return;
-  const [session]: { id: SessionId }[] = await runner.query(NAMED_SESSION, [account, memoKeys]);
+  const [session]: { id: SessionId }[] = await runner.query(NAMED_SESSION, [
+    account,
+    memoKeys.map(referenceOfKey),
+  ]);
   if (session === undefined) return;
   throw new ChargeRefusedError(
     "payload.transaction",

@@ -17,6 +17,7 @@ import { References8 } from "./migrations/0008-references.js";
 import { Partitions9 } from "./migrations/0009-partitions.js";
 import { Shards10 } from "./migrations/0010-shards.js";
 import { Network11 } from "./migrations/0011-network.js";
+import { BoundPayments13 } from "./migrations/0013-bound-payments.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -81,6 +82,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       Partitions9,
       Shards10,
       Network11,
+      BoundPayments13,
     ],
     migrationsTableName: "migrations",
     // All in one would hold each other's locks until the last is done.

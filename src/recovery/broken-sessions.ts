@@ -2,7 +2,6 @@ import type { SessionId } from "../entities/checkout-session.js";
 import type { DecidableSession } from "../settlement/decide.js";
 import { type SessionRow, sessionOfRow } from "../settlement/find-sessions.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
-import type { MemoKey } from "../stellar/memo.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import type { Run } from "./repair.js";
 
@@ -11,7 +10,6 @@ const PER_RUN = 500;
 
 /** A session that recovery looks at, as it was when the run began. */
 export type BrokenSession = DecidableSession & {
-  readonly memoKey: MemoKey;
   readonly submittedHash: TransactionHash | null;
   readonly submittedMaxTime: Date | null;
   readonly processingSince: Date | null;

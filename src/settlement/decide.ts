@@ -7,12 +7,13 @@ import type { CheckoutSession, SessionId } from "../entities/checkout-session.js
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { Credit } from "../stellar/credit.js";
 import { describeMemo } from "../stellar/memo.js";
+import { referenceOf, referenceOfKey } from "../stellar/reference.js";
 import { formatStroops, type Stroops, toStroops } from "../stellar/stroops.js";
 
 /** What `decide` needs to know of a session. */
 export type DecidableSession = Pick<
   CheckoutSession,
-  "id" | "account" | "asset" | "amount" | "status" | "expiresAt" | "graceSeconds"
+  "id" | "account" | "memoKey" | "asset" | "amount" | "status" | "expiresAt" | "graceSeconds"
 >;
 
 /** What `decide` needs to know of a charge. */
@@ -41,7 +42,7 @@ export type Outcome =
  * before money that a person may still accept (late, underpaid). What was handed in for a charge pays that charge
  * before anything else, whatever its memo says.
  *
- * @param session the session that the credit's memo or muxed id names on its account, or null
+ * @param session the session that the credit's reference names on its account, or null
  * @param credit value that reached a watched account in a successful transaction
  * @param charge the charge that the credit's transaction was handed in for, or null
  */
@@ -63,11 +64,13 @@ export function decide(
   if (charge !== null && paysCharge(charge, credit)) return { kind: "charge_payment", chargeId: charge.id };
   // For whoever wonders where the money of an order went.
   const purpose = charge === null ? "" : `; its transaction was handed in for charge ${charge.id}`;
-  if (credit.memo === null && credit.muxed === null) {
+  const reference = referenceOf(credit);
+  if (reference === null) {
     return exception("no_memo", null, `the payment carries no memo and no muxed id${purpose}`);
   }
-  // A session is only ever paid on its own receiving account, whatever the caller looked up.
-  if (session === null || session.account !== credit.account) {
+  // A session is only ever paid on its own receiving account and under its own reference, whatever the caller looked up.
+  const isNamed = session?.account === credit.account && referenceOfKey(session.memoKey) === reference;
+  if (session === null || !isNamed) {
     return exception(
       "unmatched",
       null,

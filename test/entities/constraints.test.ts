@@ -148,6 +148,11 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "two sessions with one memo on one account",
     session("account, memo_key, asset, amount", `'${ACCOUNT}', 'id:1', 'native', 1`),
   ],
+  ...["muxed:1", "text:31"].map((key): [string, string, string] => [
+    "sessions_reference_unique_per_account",
+    `a session by the number of another one, as ${key}`,
+    session("account, memo_key, asset, amount", `'${ACCOUNT}', '${key}', 'native', 1`),
+  ]),
   [
     "sessions_account_is_watched",
     "a session where nobody looks",
@@ -649,8 +654,8 @@ describe("constraints: the backstop, with every lock off", () => {
       SELECT DISTINCT conname AS name FROM pg_constraint
       WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'u', 'p') AND conparentid = 0
         AND conname !~ '(_pkey|_not_null|_default)$' AND conrelid::regclass::text <> 'migrations'
-      -- A unique index with a condition can't be called a constraint, and refuses under its name all the same.
-      UNION ALL SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid::regclass::text = 'outbox_position_unique'`);
+      -- A unique index with a condition or of an expression can't be called a constraint, and refuses under its name all the same.
+      UNION ALL SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid::regclass::text IN ('outbox_position_unique', 'sessions_reference_unique_per_account')`);
     // The target of both foreign keys: whatever it would refuse, credits_accounted_once refuses before.
     // Likewise: an account is one row, so it is one merchant's.
     const untested = ["credits_one_outcome", "accounts_one_merchant"];

@@ -120,6 +120,18 @@ describe("decide", () => {
     expect(reason(xlm, creditFor(xlm, { asset: usdc }))).to.equal("wrong_asset");
   });
 
+  it("a session is paid by what names it: a muxed id, an id memo and a typed number are one, and all else is unmatched", () => {
+    const named = aSession(owner, { memoKey: idMemo("7") });
+    const by = (naming: Partial<Credit>) => reason(named, creditFor(named, naming));
+    const other = idMemo("8");
+    expect(by({ memo: null, muxed: muxedId("7") })).to.equal("payment");
+    expect(by({ memo: other, muxed: muxedId("7") })).to.equal("payment");
+    expect(by({ memo: textMemo(Buffer.from("7")) })).to.equal("payment");
+    expect(by({ muxed: muxedId("8") }), "the muxed id goes first").to.equal("unmatched");
+    expect(by({ memo: textMemo(Buffer.from("07")) })).to.equal("unmatched");
+    expect(by({ memo: other })).to.equal("unmatched");
+  });
+
   it("a payment to another account with the session's memo is no payment of it", () => {
     expect(reason(pending, creditFor(pending, { account: newAccount() }))).to.equal("unmatched");
   });
@@ -153,9 +165,8 @@ describe("decide", () => {
   });
 
   it("a session in processing settles like a pending one; a cancelled one does not", () => {
-    expect(reason(aSession(owner, { status: "processing" }), creditFor(pending, { asset: NATIVE }))).to.equal(
-      "payment",
-    );
+    const processing = aSession(owner, { status: "processing" });
+    expect(reason(processing, creditFor(processing))).to.equal("payment");
     const cancelled = aSession(owner, { status: "cancelled" });
     expect(reason(cancelled, creditFor(cancelled))).to.equal("late");
   });
