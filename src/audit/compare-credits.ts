@@ -80,8 +80,10 @@ function placement(row: BookedCredit): Difference[] {
 }
 
 /** The charge that a credit has to pay. */
-function chargeDue({ handedInFor: charge, account, asset }: BookedCredit): string | null {
+function chargeDue({ handedInFor: charge, account, asset, muxedKey, memoKey }: BookedCredit): string | null {
   if (charge === null || charge.account !== account || charge.asset !== asset) return null;
+  const isNamed = charge.memoKey === null || namedIn(charge.memoKey) === namedIn(muxedKey ?? memoKey ?? "");
+  if (!isNamed) return null;
   return charge.status === "cancelled" || charge.status === "failed" ? null : charge.id;
 }
 

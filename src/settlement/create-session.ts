@@ -33,6 +33,7 @@ const SAME_REFERENCE =
 const REFUSALS: Readonly<Record<string, string>> = {
   sessions_memo_unique_per_account: SAME_REFERENCE,
   sessions_reference_unique_per_account: SAME_REFERENCE,
+  sessions_reference_is_no_charges: "a charge of this account has the same memo",
   sessions_account_is_the_merchants:
     "the receiving account is not registered for this merchant: register it first",
   sessions_account_is_watched: "the receiving account is not watched: register it first",

@@ -17,7 +17,7 @@ export type DecidableSession = Pick<
 >;
 
 /** What `decide` needs to know of a charge. */
-export type DecidableCharge = Pick<Charge, "id" | "account" | "asset" | "status">;
+export type DecidableCharge = Pick<Charge, "id" | "account" | "memoKey" | "asset" | "status">;
 
 /** What `decide` needs to know of a credit, or of one that is yet to come. */
 export type DecidableCredit = Pick<Credit, "account" | "asset" | "amount" | "muxed" | "memo" | "closedAt">;
@@ -39,8 +39,8 @@ export type Outcome =
  * replica, for ever.
  *
  * The order of the rules is part of the contract: money that can't be accepted (wrong asset) is told apart
- * before money that a person may still accept (late, underpaid). What was handed in for a charge pays that charge
- * before anything else, whatever its memo says.
+ * before money that a person may still accept (late, underpaid). What was handed in for a charge and carries its memo
+ * pays that charge before anything else.
  *
  * @param session the session that the credit's reference names on its account, or null
  * @param credit value that reached a watched account in a successful transaction
@@ -106,11 +106,14 @@ export function decide(
 
 /**
  * A charge that was cancelled or has failed is over: money that comes all the same is judged like any other. So is
- * value in another asset, or on another account. Acceptance refuses a transaction that brings the account anything
- * else, so that only a hand in the database gets there; counted in, such a credit would make the charge's sum a lie.
+ * value in another asset, on another account, or without the charge's memo (charges of older versions have none).
+ * Acceptance refuses a transaction that brings the account anything else, so that only a hand in the database gets there;
+ * counted in, such a credit would make the charge's sum a lie.
  */
 function paysCharge(charge: DecidableCharge, credit: DecidableCredit): boolean {
+  const isNamed = charge.memoKey === null || referenceOfKey(charge.memoKey) === referenceOf(credit);
   return (
+    isNamed &&
     charge.status !== "cancelled" &&
     charge.status !== "failed" &&
     charge.account === credit.account &&

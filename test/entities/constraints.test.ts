@@ -380,7 +380,39 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
 ];
 
 /** Charges (G6). */
+const hashMemo = `'hash:' || repeat('d', 64)`;
+const SHARED_MEMOS_REFUSED: readonly [constraint: string, what: string, sql: string][] = [
+  [
+    "charges_memo_is_no_sessions",
+    "a charge by the memo of a session",
+    `${set(`memo_key = ${hashMemo}`)}; ${charge({ memo_key: hashMemo })}`,
+  ],
+  [
+    "sessions_reference_is_no_charges",
+    "a session by the memo of a charge",
+    `${setCharge(`memo_key = ${hashMemo}`)};
+     ${session("account, memo_key, asset, amount", `'${ACCOUNT}', ${hashMemo}, 'native', 1`)}`,
+  ],
+  [
+    "sessions_reference_is_no_charges",
+    "a session that takes the memo of a charge later",
+    `${setCharge(`memo_key = ${hashMemo}`)}; ${set(`memo_key = ${hashMemo}`)}`,
+  ],
+  [
+    "charges_memo_is_no_sessions",
+    "a charge that takes the memo of a session later",
+    `${set(`memo_key = ${hashMemo}`)}; ${setCharge(`memo_key = ${hashMemo}`)}`,
+  ],
+];
+
 const CHARGES_REFUSED: typeof REFUSED = [
+  ["charges_memo_key_is_hash", "a memo that a customer could have by chance", setCharge("memo_key = 'id:7'")],
+  ["charges_memo_with_account", "a memo where no account is paid", charge({ ...inEuro, memo_key: hashMemo })],
+  [
+    "charges_memo_unique_per_account",
+    "two charges by one memo on one account",
+    `${charge({ reference: "'a'", memo_key: hashMemo })}; ${charge({ reference: "'b'", memo_key: hashMemo })}`,
+  ],
   ["charges_reference_unique", "G6: an order charged twice", charge({ reference: "'order-1'" })],
   [
     "charges_provider_id_unique",
@@ -635,6 +667,7 @@ describe("constraints: the backstop, with every lock off", () => {
   for (const [constraint, what, sql] of [
     ...REFUSED,
     ...CHARGES_REFUSED,
+    ...SHARED_MEMOS_REFUSED,
     ...TRANSITIONS_REFUSED,
     ...STRANGERS_REFUSED,
   ]) {

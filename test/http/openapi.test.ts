@@ -142,6 +142,7 @@ describe("the OpenAPI document", () => {
     await ask("listExceptions");
     for (const file of ["exportSessions", "exportPayments", "exportExceptions"]) await ask(file);
 
+    await ask("getChargeMemo", { reference: "1" });
     const charged = { ...charge, reference: "1" };
     const first = await ask("createCharge", {}, charged);
     await ask("getCharge", { id: first.id });

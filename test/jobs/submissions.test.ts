@@ -57,7 +57,7 @@ describe("transactions that wallets have handed in", () => {
         envelope: signed.xdr,
         account: session.account,
         maxTime: PAST,
-        memoKeys: [],
+        references: [],
       };
       await storeSubmission(runner, transaction, { sessionId: session.id });
       await beginProcessing(runner, session.id, transaction);

@@ -5,6 +5,7 @@ import { type DecidableSession, decide, lastMoment } from "../../src/settlement/
 import { type Asset, NATIVE, parseAsset } from "../../src/stellar/asset.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
+import { referenceOf, referenceOfKey } from "../../src/stellar/reference.js";
 import { MAX_STROOPS, toStroops } from "../../src/stellar/stroops.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
 import { aHandedIn } from "../support/handed-in-charges.js";
@@ -78,20 +79,23 @@ describe("decide", () => {
     );
   });
 
-  it("a charge goes before everything: it is paid exactly when it is open or has succeeded, in its asset, on its account", () => {
+  it("a charge goes before everything: it is paid exactly when it is open or has succeeded, by its memo, in its asset, on its account", () => {
     const charges = fc
       .record({
         status: fc.constantFrom(...CHARGE_STATUSES),
         asset: assets,
         account: fc.constantFrom(owner.account, newAccount()),
+        memoKey: fc.option(memos),
       })
       .map((parts) => aHandedIn(owner, parts).charge);
     fc.assert(
-      fc.property(fc.option(cases), cases, charges, (named, { credit }, charge) => {
+      fc.property(fc.option(cases), cases, charges, fc.boolean(), (named, { credit }, any, carriesMemo) => {
         const [session, paying] = [named?.session ?? null, named?.credit ?? credit];
+        const charge = carriesMemo ? { ...any, memoKey: paying.muxed ?? paying.memo } : any;
+        const isNamed = charge.memoKey === null || referenceOf(paying) === referenceOfKey(charge.memoKey);
         const outcome = decide(session, paying, charge);
         const isOver = charge.status === "cancelled" || charge.status === "failed";
-        if (!isOver && charge.asset === paying.asset && charge.account === paying.account) {
+        if (isNamed && !isOver && charge.asset === paying.asset && charge.account === paying.account) {
           expect(outcome).to.deep.equal({ kind: "charge_payment", chargeId: charge.id });
           return;
         }

@@ -46,7 +46,7 @@ function refused(code: EnvelopeFault, operations: Operations, options?: Envelope
 
 describe("a transaction for a checkout session", () => {
   it("pays its amount or more under its memo, in one operation", () => {
-    assert.deepEqual(check([pay("10")]).memoKeys, ["id:7"]);
+    assert.deepEqual(check([pay("10")]).references, ["id:7"]);
     check([pay("10.5")]);
     check([pay("10"), pay("1", { to: stranger.publicKey() })]);
   });
