@@ -70,7 +70,8 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
   const [code, issuer = null] = session.asset === "native" ? ["XLM"] : session.asset.split(":");
   const msLeft = session.expiresAt.getTime() - options.now.getTime();
   const phase = phaseOf(session.status);
-  const canPay = session.status === "pending" && msLeft > 0;
+  // While a transaction is in flight too: it can be anybody's, and must not hide how to pay.
+  const canPay = phase === "open" && msLeft > 0;
   const stray = checkout.odd.filter(({ reason }) => reason === "wrong_asset");
   return {
     id: session.id,

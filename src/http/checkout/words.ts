@@ -90,15 +90,18 @@ function whileOnItsWay({ delayed }: Facts): Words {
     return {
       tone: "attention",
       title: "Your payment is held up",
-      text: `${why} We try again by ourselves. Please don’t send another payment now: this page says when it has gone through, or when you can pay again.`,
+      text: `${why} We try again by ourselves, and this page says when it has gone through. If it is yours, please don’t send another payment now. ${OR_PAY}`,
     };
   }
   return {
     tone: "open",
     title: "Your payment is on its way",
-    text: "It was sent to the network, which takes a few seconds. This page changes by itself.",
+    text: `It was sent to the network, which takes a few seconds. This page changes by itself. ${OR_PAY}`,
   };
 }
+
+/** Whoever knows a session's address can hand in a transaction for it: the customer must still see how to pay. */
+const OR_PAY = "If you have not paid yet, you still can.";
 
 function oncePaid({ money, shop, amount, odd }: Facts): Words {
   const paid = { tone: "good", title: "Paid. Thank you!" } as const;

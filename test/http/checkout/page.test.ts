@@ -56,7 +56,7 @@ describe("the checkout page", () => {
   it("says how to pay only while a payment can still be in time", () => {
     const hasWay = (view: CheckoutView) => pageOf(view).includes("web+stellar:pay");
     for (const status of STATUSES) {
-      expect(hasWay(viewIn(aCheckout(status)))).to.equal(status === "pending");
+      expect(hasWay(viewIn(aCheckout(status)))).to.equal(["pending", "processing"].includes(status));
     }
     const expiresAt = new Date(NOW.getTime() - 1);
     expect(hasWay(viewIn(aCheckout("pending", "none", { expiresAt })))).to.equal(false);
