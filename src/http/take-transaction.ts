@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { SessionId } from "../entities/checkout-session.js";
 import type { HorizonClient } from "../horizon/client.js";
 import { HorizonError } from "../horizon/errors.js";
-import { readSession, type SessionWithMoney } from "../settlement/read-sessions.js";
+import { readSession, type SessionWithAnomaly } from "../settlement/read-sessions.js";
 import { checkAppliesNow } from "../submission/check-applies.js";
 import { checkSession } from "../submission/check-session.js";
 import { EnvelopeError } from "../submission/envelope-error.js";
@@ -59,7 +59,7 @@ async function isKept(dataSource: DataSource, { hash, envelope }: ReadEnvelope):
 async function askNetwork(
   { horizon, networkPassphrase: passphrase }: HandInSources,
   envelope: ReadEnvelope,
-  { account }: SessionWithMoney,
+  { account }: SessionWithAnomaly,
 ): Promise<void> {
   const signal = AbortSignal.timeout(ASK_WITHIN_MS);
   try {

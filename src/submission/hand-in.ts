@@ -1,7 +1,7 @@
 import type { QueryRunner } from "typeorm";
 import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
 import { beginProcessing } from "../settlement/begin-processing.js";
-import { readSession, type SessionWithMoney } from "../settlement/read-sessions.js";
+import { readSession, type SessionWithAnomaly } from "../settlement/read-sessions.js";
 import { checkSession } from "./check-session.js";
 import { makeRoom, type Room } from "./make-room.js";
 import type { ReadEnvelope } from "./read-envelope.js";
@@ -11,9 +11,9 @@ import { storeSubmission } from "./store-submission.js";
 /** What became of a signed transaction that a wallet handed in for a session. */
 export type HandedIn =
   /** It is on its way: since now, or since an earlier request. */
-  | { readonly kind: "in_flight"; readonly session: SessionWithMoney }
+  | { readonly kind: "in_flight"; readonly session: SessionWithAnomaly }
   /** The session is paid, and by just this transaction. */
-  | { readonly kind: "paid"; readonly session: SessionWithMoney }
+  | { readonly kind: "paid"; readonly session: SessionWithAnomaly }
   | { readonly kind: "no_such_session" }
   /** Another transaction has paid it; or it has ended. */
   | { readonly kind: "not_open"; readonly status: Exclude<SessionStatus, "pending" | "processing"> }
@@ -78,7 +78,7 @@ const IN_FLIGHT = `SELECT FROM submissions WHERE hash = $1 AND session_id = $2 A
 
 async function isInFlight(
   runner: QueryRunner,
-  { id, submittedHash }: SessionWithMoney,
+  { id, submittedHash }: SessionWithAnomaly,
   hash: ReadEnvelope["hash"],
 ): Promise<boolean> {
   if (submittedHash === hash) return true;
