@@ -26,6 +26,8 @@ export type BookedCredit = {
     readonly account: string | null;
     readonly asset: string | null;
     readonly status: string;
+    /** The memo that its transaction has to carry; older charges have none. */
+    readonly memoKey: string | null;
   } | null;
   /** The charge of its payment, where it is a charge's. */
   readonly paysCharge: string | null;
@@ -49,7 +51,8 @@ const READ = `
          c.memo_key, c.muxed_key, c.closed_at, e.reason, e.detail, p.surplus, v.verdict,
          s.id AS session_id, s.account AS session_account, s.asset AS session_asset, s.amount AS session_amount,
          s.memo_key AS session_memo, p.charge_id,
-         ch.id AS handed_in_for, ch.account AS charge_account, ch.asset AS charge_asset, ch.status AS charge_status
+         ch.id AS handed_in_for, ch.account AS charge_account, ch.asset AS charge_asset, ch.status AS charge_status,
+         ch.memo_key AS charge_memo
   FROM credits c
   LEFT JOIN payments p USING (operation_id, move_index)
   LEFT JOIN checkout_sessions s ON s.id = p.session_id
@@ -91,6 +94,7 @@ export async function bookedCredits(
             account: row.charge_account,
             asset: row.charge_asset,
             status: row.charge_status,
+            memoKey: row.charge_memo,
           },
     paysCharge: row.charge_id,
     payment:
@@ -137,4 +141,5 @@ type Row = {
   charge_account: string | null;
   charge_asset: string | null;
   charge_status: string;
+  charge_memo: string | null;
 };

@@ -80,15 +80,17 @@ function placement(row: BookedCredit): Difference[] {
 }
 
 /** The charge that a credit has to pay. */
-function chargeDue({ handedInFor: charge, account, asset }: BookedCredit): string | null {
+function chargeDue({ handedInFor: charge, account, asset, muxedKey, memoKey }: BookedCredit): string | null {
   if (charge === null || charge.account !== account || charge.asset !== asset) return null;
+  const isNamed = charge.memoKey === null || namedIn(charge.memoKey) === namedIn(muxedKey ?? memoKey ?? "");
+  if (!isNamed) return null;
   return charge.status === "cancelled" || charge.status === "failed" ? null : charge.id;
 }
 
 function paymentOfSession(row: BookedCredit, payment: NonNullable<BookedCredit["payment"]>): Difference[] {
   const { session, surplus, accepted } = payment;
   const due = row.amount === null ? null : row.amount - session.amount;
-  const isNamed = session.memoKey === row.muxedKey || session.memoKey === row.memoKey;
+  const isNamed = namedIn(session.memoKey) === namedIn(row.muxedKey ?? row.memoKey ?? "");
   if (!isNamed || session.account !== row.account || session.asset !== row.asset) {
     return [difference("wrong_session", row, `pays session ${session.id}, which it does not name`)];
   }
@@ -104,6 +106,18 @@ function paymentOfSession(row: BookedCredit, payment: NonNullable<BookedCredit["
     ];
   }
   return [];
+}
+
+/**
+ * What a memo or a muxed id names: the number, whatever carries it, else the memo itself. Written again here on purpose:
+ * an audit that asks the settlement's own rule finds no fault in it.
+ */
+function namedIn(key: string): string {
+  const [kind, value = ""] = key.split(":");
+  if (kind === "id" || kind === "muxed") return `number ${value}`;
+  const typed = kind === "text" ? Buffer.from(value, "hex").toString("latin1") : "";
+  const isNumber = /^\d{1,20}$/.test(typed) && BigInt.asUintN(64, BigInt(typed)).toString() === typed;
+  return isNumber ? `number ${typed}` : key;
 }
 
 function difference(

@@ -42,8 +42,8 @@ const TAKES = `SELECT $2 = ANY (assets) AS takes FROM receiving_accounts WHERE a
  */
 const INSERT = `
   INSERT INTO charges
-    (id, merchant_id, reference, provider, currency, asset, amount, account, payload, metadata, provider_id)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+    (id, merchant_id, reference, provider, currency, asset, amount, account, payload, metadata, provider_id, memo_key)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
   ON CONFLICT DO NOTHING
   RETURNING *`;
 
@@ -51,12 +51,13 @@ const OF_PROVIDER_ID = `SELECT id, merchant_id FROM charges WHERE provider = $1 
 
 const MERCHANT_OF = `SELECT merchant_id FROM charges WHERE id = $1`;
 
-const NAMED_SESSION = `SELECT id FROM checkout_sessions WHERE account = $1 AND memo_key = ANY ($2::text[]) LIMIT 1`;
+const NAMED_SESSION = `SELECT id FROM checkout_sessions WHERE account = $1 AND payment_reference(memo_key) = ANY ($2::text[]) LIMIT 1`;
 
 /**
  * Creates a pending charge with its event, and keeps its signed transaction where it has one: all inside the caller's
- * serializable transaction, which must be rolled back where this throws. One whose transaction has applied before, and
- * paid nothing else, has succeeded at once.
+ * serializable transaction, which must be rolled back where this throws. One whose transaction carries its memo, has
+ * applied before, and paid nothing else, has succeeded at once. A transaction without its memo pays nothing here, whether
+ * it was sent or not: anybody can hand in what stands on the network.
  * @param acceptance what the provider's acceptor made of the request
  * @throws ReferenceUsedError
  * @throws ChargeRefusedError where the account does not take the asset, the transaction is taken, or its money is
@@ -67,7 +68,7 @@ export async function createCharge(
   acceptance: Acceptance,
 ): Promise<ChargeRecord> {
   const { merchantId, reference, provider, currency, asset, amount, account, metadata } = request;
-  const { payload, providerId, submission, onlyIfApplied } = acceptance;
+  const { payload, providerId, submission, memoKey = null, unbound, onlyIfApplied } = acceptance;
   const id = uuidv7() as ChargeId;
   const row = await insert(runner, [
     id,
@@ -81,6 +82,7 @@ export async function createCharge(
     JSON.stringify(payload),
     JSON.stringify(metadata),
     providerId,
+    memoKey,
   ]);
   if (row === null) throw await whatIsTaken(runner, request, providerId);
   await refuseStrangeAsset(runner, request);
@@ -92,9 +94,11 @@ export async function createCharge(
   if (stored.kind === "used") {
     throw await transactionUsed(runner, merchantId, stored.chargeId, stored.sessionId);
   }
-  const isPaid = stored.kind === "applied" && (await hasPaid(runner, { ...submission, id, amount, asset }));
+  const applied = { ...submission, id, amount, asset, memoKey };
+  const isPaid = stored.kind === "applied" && (await hasPaid(runner, applied));
   if (isPaid) return (await readCharge(runner.manager, id)) ?? charge;
-  if (onlyIfApplied !== undefined) throw onlyIfApplied;
+  const refusal = unbound ?? onlyIfApplied;
+  if (refusal !== undefined) throw refusal;
   return charge;
 }
 
@@ -116,7 +120,7 @@ async function hasPaid(runner: QueryRunner, charge: PaidBefore): Promise<boolean
       const where =
         sessionId !== null
           ? `it has paid checkout session ${sessionId}`
-          : `it is accounted for as ${exceptions.map((key) => `exception ${key}`).join(", ")}`;
+          : `it is accounted for as ${exceptions.map((key) => `exception ${key}`).join(", ")}, which a person decides about`;
       throw alreadyApplied(where, adoption);
     }
   }
@@ -137,17 +141,27 @@ function alreadyApplied(
   );
 }
 
+/** The field that is to blame, and what to do, by the constraint that refuses a charge. */
+const REFUSALS: Readonly<Record<string, [field: string, message: string]>> = {
+  charges_account_is_the_merchants: [
+    "account",
+    "this account is not registered for the merchant: register it first",
+  ],
+  charges_memo_is_no_sessions: [
+    "reference",
+    "a checkout session of this account has the memo that belongs to this reference: charge under another one",
+  ],
+};
+
 /** @returns null where something of it is taken */
 async function insert(runner: QueryRunner, values: readonly unknown[]): Promise<ChargeRow | null> {
   try {
     const [row]: ChargeRow[] = await runner.query(INSERT, [...values]);
     return row ?? null;
   } catch (error) {
-    if (violatedConstraint(error) !== "charges_account_is_the_merchants") throw error;
-    throw new ChargeRefusedError(
-      "account",
-      "this account is not registered for the merchant: register it first",
-    );
+    const refusal = REFUSALS[violatedConstraint(error) ?? ""];
+    if (refusal === undefined) throw error;
+    throw new ChargeRefusedError(...refusal);
   }
 }
 
@@ -160,9 +174,10 @@ async function refuseStrangeAsset(runner: QueryRunner, { account, asset }: NewCh
 
 /** Settled by its hash for the charge, it would leave the session that its memo names unpaid. */
 async function refuseSessionsTransaction(runner: QueryRunner, transaction: SignedTransaction): Promise<void> {
-  const { account, memoKeys } = transaction;
-  if (memoKeys.length === 0) return;
-  const [session]: { id: SessionId }[] = await runner.query(NAMED_SESSION, [account, memoKeys]);
+  const { account } = transaction;
+  const references = transaction.references.filter((reference) => reference !== null);
+  if (references.length === 0) return;
+  const [session]: { id: SessionId }[] = await runner.query(NAMED_SESSION, [account, references]);
   if (session === undefined) return;
   throw new ChargeRefusedError(
     "payload.transaction",

@@ -3,6 +3,7 @@ import type { Charge, ChargeId, ChargeStatus, FailureCode } from "../entities/ch
 import { idAround } from "../settlement/id-around.js";
 import { parseAsset } from "../stellar/asset.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import type { MemoKey } from "../stellar/memo.js";
 import { toStroops } from "../stellar/stroops.js";
 
 /** A charge, and the signed transaction that was handed in for it. */
@@ -104,6 +105,7 @@ export type ChargeRow = {
   asset: string | null;
   amount: string;
   account: AccountId | null;
+  memo_key: MemoKey | null;
   payload: Record<string, unknown>;
   metadata: Record<string, string>;
   status: ChargeStatus;
@@ -131,6 +133,7 @@ export function chargeOf(row: ChargeRow): ChargeRecord {
     asset: row.asset === null ? null : parseAsset(row.asset),
     amount: toStroops(BigInt(row.amount)),
     account: row.account,
+    memoKey: row.memo_key,
     payload: row.payload,
     metadata: row.metadata,
     status: row.status,

@@ -16,6 +16,7 @@ type SignOptions = {
   readonly asset: Asset;
   readonly memo?: Memo;
   readonly memoId?: Memo;
+  readonly memoHash?: Memo;
   readonly secret?: string;
 };
 
@@ -34,16 +35,23 @@ export function addSignCommand(program: Command): void {
     )
     .option("--asset <asset>", "of what", by(parseAsset, 'It must be "native" or "CODE:ISSUER".'), NATIVE)
     .addOption(
-      new Option("--memo <text>", "a text memo").argParser(by(Memo.text, TOO_LONG)).conflicts("memoId"),
+      new Option("--memo <text>", "a text memo")
+        .argParser(by(Memo.text, TOO_LONG))
+        .conflicts(["memoId", "memoHash"]),
     )
     .option("--memo-id <number>", "an id memo", by(Memo.id, "It must be a whole number of 64 bits."))
+    .option(
+      "--memo-hash <hex>",
+      "a hash memo, as GET /v1/charges/memo gives it",
+      by(Memo.hash, "It must be 64 hex digits."),
+    )
     .option(
       "--secret <seed>",
       "who pays, S…; somebody new from friendbot when left out",
       by(seed, "It must be a secret seed, S…"),
     )
     .addHelpText("after", "\nExample:\n  paidonce sign --to G… --amount 12.50 --memo-id 42")
-    .action(async ({ to, amount, asset, memo, memoId, secret }: SignOptions) => {
+    .action(async ({ to, amount, asset, memo, memoId, memoHash, secret }: SignOptions) => {
       const { HORIZON_URL: horizonUrl, NETWORK_PASSPHRASE: passphrase } = await readEnvironment();
       // A secret on a command line is in the shell's history.
       if (passphrase !== SANDBOX_PASSPHRASE) {
@@ -51,7 +59,7 @@ export function addSignCommand(program: Command): void {
           `NETWORK_PASSPHRASE: got another network's, and sign is for the sandbox alone`,
         ]);
       }
-      const payment = { to, amount, asset, memo: memo ?? memoId ?? null, secret: secret ?? null };
+      const payment = { to, amount, asset, memo: memo ?? memoId ?? memoHash ?? null, secret: secret ?? null };
       await print(await signPayment(payment, { horizonUrl, passphrase }));
     });
 }

@@ -9,8 +9,9 @@ import {
   type TransactionHash,
   type Unassigned,
 } from "../stellar/credit.js";
-import { parseMemoKey } from "../stellar/memo.js";
+import { type MemoKey, parseMemoKey } from "../stellar/memo.js";
 import { parseOperationId } from "../stellar/operation-id.js";
+import { type Reference, referenceOf } from "../stellar/reference.js";
 import { formatStroops, parseStroops } from "../stellar/stroops.js";
 import { parseTraceParent, type TraceParent } from "../tracing.js";
 
@@ -104,14 +105,11 @@ function fieldOf([, fields]: RawEntry, name: string): string | undefined {
   return undefined;
 }
 
-/** The memo and the muxed id that the entry carries, as they stand: what names its session, read or not. */
-export function referencesOf([, fields]: RawEntry): string[] {
-  const raw = fields ?? [];
-  const references: string[] = [];
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    if (raw[i] === "memo" || raw[i] === "muxed") references.push(raw[i + 1] ?? "");
-  }
-  return references;
+/** The reference of the credit that the entry carries, by its fields as they stand; null where it names nothing. */
+export function referenceOfEntry(entry: RawEntry): Reference | null {
+  // Not parsed: referenceOf leaves text that is no memo key as it is, and such an entry is paid by nothing.
+  const key = (name: string) => (fieldOf(entry, name) ?? null) as MemoKey | null;
+  return referenceOf({ muxed: key("muxed"), memo: key("memo") });
 }
 
 /** @throws when Redis gives an id that is none of ours; entries that others added still have `<int>-<int>` */

@@ -1,7 +1,7 @@
 import type { AccountId } from "../stellar/credit.js";
 import type { Delivery } from "./consumer-group.js";
 import { accountField, type NetworkMovement } from "./entry.js";
-import { accountOf, namedBy, pick } from "./shards.js";
+import { accountOf, pick, spreadBy } from "./shards.js";
 import { type FeedName, NETWORK, type NetworkStream, type StreamName } from "./stream-keys.js";
 
 const NETWORK_PREFIX = `${NETWORK}:`;
@@ -17,7 +17,7 @@ export function isNetworkStream(stream: StreamName): stream is NetworkStream {
 
 /** The stream that a credit of any account goes into: all credits of one session into the same. */
 export function networkStreamFor<S extends string>(movement: NetworkMovement, streams: readonly S[]): S {
-  return pick(`${movement.account} ${namedBy(movement)}`, streams);
+  return pick(`${movement.account} ${spreadBy(movement)}`, streams);
 }
 
 /** Whose credit an entry is; null where the network's feed brought something that nobody can be found for. */

@@ -1,4 +1,5 @@
 import type { AccountId } from "../stellar/credit.js";
+import { referenceOf } from "../stellar/reference.js";
 import type { NetworkMovement } from "./entry.js";
 import type { AccountStream, ShardName } from "./stream-keys.js";
 
@@ -25,13 +26,13 @@ export function accountOf(stream: AccountStream): AccountId {
  * @param streams all of the account, as `streamsOf` gives them
  */
 export function streamFor<S extends string>(movement: NetworkMovement, streams: readonly S[]): S {
-  return pick(namedBy(movement), streams);
+  return pick(spreadBy(movement), streams);
 }
 
-/** What decides about a credit's stream: its muxed id before its memo, as in settlement. */
-export function namedBy(movement: NetworkMovement): string {
-  const named = movement.kind === "credit" ? (movement.muxed ?? movement.memo) : null;
-  return named ?? movement.operationId.toString();
+/** What decides about a credit's stream: its reference, by which settlement finds the session. */
+export function spreadBy(movement: NetworkMovement): string {
+  const reference = movement.kind === "credit" ? referenceOf(movement) : null;
+  return reference ?? movement.operationId.toString();
 }
 
 /** The same of the same streams for the same text, always. */

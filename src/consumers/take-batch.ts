@@ -1,5 +1,5 @@
 import type { Delivery } from "./consumer-group.js";
-import { referencesOf } from "./entry.js";
+import { referenceOfEntry } from "./entry.js";
 import { ownerOf } from "./network-streams.js";
 
 /**
@@ -17,22 +17,26 @@ export function takeBatch(
   size: number,
 ): { batch: Delivery[]; rest: Delivery[] } {
   const busy = new Set<string>();
-  for (const delivery of inFlight) for (const reference of namedBy(delivery)) busy.add(reference);
+  for (const delivery of inFlight) {
+    const session = sessionNamedBy(delivery);
+    if (session !== null) busy.add(session);
+  }
   const batch: Delivery[] = [];
   const rest: Delivery[] = [];
   for (const delivery of waiting) {
-    const names = namedBy(delivery);
-    if (batch.length < size && !names.some((name) => busy.has(name))) {
+    const session = sessionNamedBy(delivery);
+    if (batch.length < size && (session === null || !busy.has(session))) {
       batch.push(delivery);
     } else {
       rest.push(delivery);
-      for (const name of names) busy.add(name);
+      if (session !== null) busy.add(session);
     }
   }
   return { batch, rest };
 }
 
-function namedBy(delivery: Delivery): string[] {
-  const account = ownerOf(delivery);
-  return referencesOf(delivery.entry).map((reference) => `${account} ${reference}`);
+/** The account and the reference that an entry names; null where it names nothing. */
+function sessionNamedBy(delivery: Delivery): string | null {
+  const reference = referenceOfEntry(delivery.entry);
+  return reference === null ? null : `${ownerOf(delivery)} ${reference}`;
 }

@@ -1,6 +1,7 @@
 import { Column, Entity, PrimaryColumn } from "typeorm";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
+import type { MemoKey } from "../stellar/memo.js";
 import type { Stroops } from "../stellar/stroops.js";
 import { bigintColumn } from "./columns.js";
 
@@ -71,6 +72,10 @@ export class Charge {
   /** The merchant's receiving account; set exactly where an asset is charged. */
   @Column("text", { nullable: true })
   account!: AccountId | null;
+
+  /** The memo that the transaction of a charge on the network carries: unique on the account. Older charges have none. */
+  @Column("text", { name: "memo_key", nullable: true })
+  memoKey!: MemoKey | null;
 
   /** What the provider needs, as its acceptance made it. */
   @Column("jsonb")

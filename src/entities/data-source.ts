@@ -19,6 +19,7 @@ import { Partitions9 } from "./migrations/0009-partitions.js";
 import { Shards10 } from "./migrations/0010-shards.js";
 import { Network11 } from "./migrations/0011-network.js";
 import { ReadThrough12 } from "./migrations/0012-read-through.js";
+import { BoundPayments13 } from "./migrations/0013-bound-payments.js";
 import { Origin14 } from "./migrations/0014-origin.js";
 import { Hooks15 } from "./migrations/0015-hooks.js";
 import { OutboxEvent } from "./outbox-event.js";
@@ -105,6 +106,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       Shards10,
       Network11,
       ReadThrough12,
+      BoundPayments13,
       Origin14,
       Hooks15,
     ],

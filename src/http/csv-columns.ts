@@ -1,6 +1,6 @@
 import type { ExceptionRecord } from "../settlement/read-exceptions.js";
 import type { PaymentRecord } from "../settlement/read-payments.js";
-import type { SessionWithMoney } from "../settlement/read-sessions.js";
+import type { SessionWithAnomaly } from "../settlement/read-sessions.js";
 import type { Cell } from "./csv.js";
 import { presentException, presentPayment } from "./present-credit.js";
 import { presentSession, type Surroundings } from "./present-session.js";
@@ -9,7 +9,7 @@ import { presentSession, type Surroundings } from "./present-session.js";
 const SESSION = [
   "id",
   "status",
-  "money",
+  "anomaly",
   "amount",
   "asset",
   "account",
@@ -32,9 +32,9 @@ const CREDIT = [
   "closed_at",
 ] as const;
 
-export function sessionCells(around: Surroundings): Record<string, (row: SessionWithMoney) => Cell> {
+export function sessionCells(around: Surroundings): Record<string, (row: SessionWithAnomaly) => Cell> {
   return columns(
-    (session: SessionWithMoney) => {
+    (session: SessionWithAnomaly) => {
       const { memo, metadata, ...rest } = presentSession(session, around);
       return { ...rest, ...memoCells(memo), metadata: JSON.stringify(metadata) };
     },

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { ChargeAttempt as StoredAttempt } from "../charges/read-attempts.js";
 import type { ChargeRecord } from "../charges/read-charges.js";
+import { type Memo, type MemoKey, memoParts } from "../stellar/memo.js";
 import { formatStroops } from "../stellar/stroops.js";
 import { modeOf } from "./caller.js";
 import type { Surroundings } from "./present-session.js";
@@ -20,6 +21,7 @@ export function presentCharge(charge: ChargeRecord, around: Surroundings): z.out
     currency: charge.currency,
     asset: charge.asset,
     account: charge.account,
+    memo: charge.memoKey === null ? null : presentMemo(charge.memoKey),
     payload: presentPayload(charge),
     metadata: { ...charge.metadata },
     failure_code: charge.failureCode,
@@ -30,6 +32,13 @@ export function presentCharge(charge: ChargeRecord, around: Surroundings): z.out
     ended_at: charge.endedAt?.toISOString() ?? null,
     url: chargeUrl(charge.id, around),
   };
+}
+
+/** A charge's memo. @throws Error where it is a muxed id, which is no memo */
+export function presentMemo(key: MemoKey): Memo {
+  const { memo } = memoParts(key);
+  if (memo === null) throw new Error(`${key} is no memo`);
+  return memo;
 }
 
 /** Where a charge is read. */

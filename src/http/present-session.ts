@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { lastMoment } from "../settlement/decide.js";
-import type { SessionWithMoney } from "../settlement/read-sessions.js";
+import type { SessionWithAnomaly } from "../settlement/read-sessions.js";
 import { muxedAddress } from "../stellar/account.js";
 import { memoParts } from "../stellar/memo.js";
 import { formatStroops } from "../stellar/stroops.js";
@@ -18,12 +18,12 @@ export type Surroundings = {
 const WATCH_MS = 24 * 3_600_000;
 
 /** Until when a session's page may still change: a day after its last moment. */
-export function watchedUntil(session: SessionWithMoney): Date {
+export function watchedUntil(session: SessionWithAnomaly): Date {
   return new Date(lastMoment(session).getTime() + WATCH_MS);
 }
 
 /** A session as its merchant sees it. */
-export function presentSession(session: SessionWithMoney, around: Surroundings): z.output<typeof Session> {
+export function presentSession(session: SessionWithAnomaly, around: Surroundings): z.output<typeof Session> {
   return {
     ...presentPublicSession(session, around),
     merchant_id: session.merchantId,
@@ -34,14 +34,14 @@ export function presentSession(session: SessionWithMoney, around: Surroundings):
 
 /** A session as anybody sees it who was given its id. Nothing private may be added here. */
 export function presentPublicSession(
-  session: SessionWithMoney,
+  session: SessionWithAnomaly,
   { publicUrl, networkPassphrase }: Surroundings,
 ): z.output<typeof PublicSession> {
   const { memo, muxedId } = memoParts(session.memoKey);
   return {
     id: session.id,
     status: session.status,
-    money: session.money,
+    anomaly: session.anomaly,
     livemode: modeOf(networkPassphrase) === "live",
     amount: formatStroops(session.amount),
     asset: session.asset,

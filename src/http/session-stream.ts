@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
-import type { SessionWithMoney } from "../settlement/read-sessions.js";
+import type { SessionWithAnomaly } from "../settlement/read-sessions.js";
 import { presentPublicSession, type Surroundings, watchedUntil } from "./present-session.js";
 import type { SessionWatch } from "./session-watch.js";
 
@@ -11,12 +11,12 @@ const HEARTBEAT_MS = 15_000;
 const RETRY_MS = 2_000;
 
 /** Whether nothing that a customer must be shown can follow. */
-export function isFinal(session: SessionWithMoney, now: Date): boolean {
+export function isFinal(session: SessionWithAnomaly, now: Date): boolean {
   return session.status === "paid" || session.status === "cancelled" || watchedUntil(session) < now;
 }
 
 /** Names a state by its content: whoever comes back with it is not told it again, by whichever replica. */
-export function stateId(session: SessionWithMoney, around: Surroundings): string {
+export function stateId(session: SessionWithAnomaly, around: Surroundings): string {
   const json = JSON.stringify(presentPublicSession(session, around));
   return createHash("sha256").update(json).digest("base64url").slice(0, 16);
 }
@@ -33,7 +33,7 @@ export function sessionStream(
   around: Surroundings,
   onClose: () => void,
 ): Readable {
-  let current: SessionWithMoney | null = null;
+  let current: SessionWithAnomaly | null = null;
   const endIfFinal = () => {
     if (current === null || !isFinal(current, new Date())) return;
     clean();

@@ -1,9 +1,9 @@
 import type { DataSource } from "typeorm";
-import { readSessions, type SessionWithMoney } from "../settlement/read-sessions.js";
+import { readSessions, type SessionWithAnomaly } from "../settlement/read-sessions.js";
 
 const POLL_MS = 500;
 
-type Watcher = { last: string | null; readonly onState: (session: SessionWithMoney) => void };
+type Watcher = { last: string | null; readonly onState: (session: SessionWithAnomaly) => void };
 
 /**
  * Watches sessions for whoever shows them, by one query for all of them together: a thousand open pages cost what
@@ -27,7 +27,7 @@ export class SessionWatch {
    * @param onState told the present state as soon as it is read, and then each change
    * @returns ends it
    */
-  watch(id: string, onState: (session: SessionWithMoney) => void): () => void {
+  watch(id: string, onState: (session: SessionWithAnomaly) => void): () => void {
     const watcher: Watcher = { last: null, onState };
     const watchers = this.#watchers.get(id) ?? new Set();
     this.#watchers.set(id, watchers.add(watcher));
@@ -53,7 +53,7 @@ export class SessionWatch {
         this.#dataSource.manager,
         asked.map(([id]) => id),
       );
-      const byId = new Map<string, SessionWithMoney>(sessions.map((session) => [session.id, session]));
+      const byId = new Map<string, SessionWithAnomaly>(sessions.map((session) => [session.id, session]));
       for (const [id, watchers] of asked) {
         const session = byId.get(id);
         if (session !== undefined) for (const watcher of watchers) tell(watcher, session);
@@ -70,9 +70,9 @@ export class SessionWatch {
   }
 }
 
-function tell(watcher: Watcher, session: SessionWithMoney): void {
-  const { status, money, expiresAt, graceSeconds } = session;
-  const state = `${status} ${money} ${expiresAt.getTime()} ${graceSeconds}`;
+function tell(watcher: Watcher, session: SessionWithAnomaly): void {
+  const { status, anomaly, expiresAt, graceSeconds } = session;
+  const state = `${status} ${anomaly} ${expiresAt.getTime()} ${graceSeconds}`;
   if (watcher.last === state) return;
   watcher.last = state;
   watcher.onState(session);

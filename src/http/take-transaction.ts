@@ -1,6 +1,11 @@
 import type { DataSource, QueryRunner } from "typeorm";
 import type { z } from "zod";
 import type { SessionId } from "../entities/checkout-session.js";
+import type { HorizonClient } from "../horizon/client.js";
+import { HorizonError } from "../horizon/errors.js";
+import { readSession, type SessionWithAnomaly } from "../settlement/read-sessions.js";
+import { checkAppliesNow } from "../submission/check-applies.js";
+import { checkSession } from "../submission/check-session.js";
 import { EnvelopeError } from "../submission/envelope-error.js";
 import { type HandedIn, handIn } from "../submission/hand-in.js";
 import { type ReadEnvelope, readEnvelope } from "../submission/read-envelope.js";
@@ -9,24 +14,63 @@ import { Problem } from "./problem.js";
 import type { Answer } from "./route.js";
 import type { HandedInSession } from "./schemas/session.js";
 
-const EXISTS = `SELECT FROM checkout_sessions WHERE id = $1`;
+/** What both doors for signed transactions need. */
+export type HandInSources = Surroundings & {
+  readonly dataSource: DataSource;
+  readonly horizon: HorizonClient;
+};
+
+const KEPT = `SELECT FROM submissions WHERE hash = $1 AND envelope = $2`;
+
+/** All questions to Horizon together. The wallet waits, and can ask again. */
+const ASK_WITHIN_MS = 6_000;
+
+const RETRY_SECONDS = 5;
 
 /**
- * Reads what a wallet has signed for a session. Anybody may knock here, and signatures cost this thread more than a
- * look at an index does: whoever names no session learns so first.
- * @throws Problem `not-found`, `transaction-refused`
+ * Reads what a wallet has signed for a session, and asks the network whether it could apply now. Each step costs more than
+ * the one before, and the endpoint is public: so whoever names no session, signed nothing or would not pay the session
+ * learns that first. What is kept already is not asked about again.
+ * @throws Problem `not-found`, `transaction-refused`; `unavailable` where the network could not be asked: then nothing is
+ *   kept, as what nobody has checked could hold the session for its time
  */
-export async function readSigned(
-  { dataSource, networkPassphrase }: Surroundings & { readonly dataSource: DataSource },
-  id: string,
-  text: string,
-): Promise<ReadEnvelope> {
-  const found: unknown[] = await dataSource.query(EXISTS, [id]);
-  if (found.length === 0) throw noSession(id);
+export async function readSigned(sources: HandInSources, id: string, text: string): Promise<ReadEnvelope> {
+  const { dataSource, networkPassphrase } = sources;
+  const session = await readSession(dataSource.manager, id);
+  if (session === null) throw noSession(id);
   try {
-    return readEnvelope(text, networkPassphrase);
+    const envelope = readEnvelope(text, networkPassphrase);
+    const isOpen = session.status === "pending" || session.status === "processing";
+    if (isOpen && !(await isKept(dataSource, envelope))) {
+      checkSession(envelope, session, new Date());
+      await askNetwork(sources, envelope, session);
+    }
+    return envelope;
   } catch (error) {
     return asProblem(error);
+  }
+}
+
+async function isKept(dataSource: DataSource, { hash, envelope }: ReadEnvelope): Promise<boolean> {
+  const found: unknown[] = await dataSource.query(KEPT, [hash, envelope]);
+  return found.length > 0;
+}
+
+async function askNetwork(
+  { horizon, networkPassphrase: passphrase }: HandInSources,
+  envelope: ReadEnvelope,
+  { account }: SessionWithAnomaly,
+): Promise<void> {
+  const signal = AbortSignal.timeout(ASK_WITHIN_MS);
+  try {
+    await checkAppliesNow({ horizon, passphrase }, envelope, account, signal);
+  } catch (error) {
+    if (!(error instanceof HorizonError) && !signal.aborted) throw error;
+    throw new Problem(
+      "unavailable",
+      "The network can't be asked whether this transaction could apply: nothing was kept or sent. Hand it in again in a moment.",
+      { headers: { "Retry-After": String(RETRY_SECONDS) } },
+    );
   }
 }
 
@@ -55,7 +99,7 @@ export async function takeTransaction(
   }
 }
 
-type Conflict = Extract<HandedIn, { kind: "not_open" | "used" | "applied" }>;
+type Conflict = Extract<HandedIn, { kind: "not_open" | "no_room" | "used" | "applied" }>;
 
 function wordsFor(conflict: Conflict): string {
   switch (conflict.kind) {
@@ -65,13 +109,20 @@ function wordsFor(conflict: Conflict): string {
       return conflict.forThisSession
         ? "The transaction was handed in for this session before, and did not pay it: sign a new one."
         : "The transaction was handed in for something else before: sign one for this session.";
+    case "no_room":
+      return NO_ROOM[conflict.why];
     case "not_open":
       return NOT_OPEN[conflict.status];
   }
 }
 
+const NO_ROOM: Readonly<Record<Extract<Conflict, { kind: "no_room" }>["why"], string>> = {
+  same_account:
+    "Another transaction of the same account is on its way for this session: both could apply, and both would pay.",
+  too_many: "Many transactions are on their way for this session: hand this one in again in a few seconds.",
+};
+
 const NOT_OPEN: Readonly<Record<Extract<Conflict, { kind: "not_open" }>["status"], string>> = {
-  processing: "Another transaction for this session is on its way.",
   paid: "The session is already paid, by another transaction.",
   expired: "The session has expired.",
   cancelled: "The session was cancelled.",

@@ -1,4 +1,5 @@
 import type { Charge } from "../entities/charge.js";
+import type { MemoKey } from "../stellar/memo.js";
 import type { EnvelopeFault } from "../submission/envelope-error.js";
 import type { SignedTransaction } from "../submission/signed-transaction.js";
 
@@ -19,6 +20,10 @@ export type Acceptance = {
   readonly providerId: string | null;
   /** A charge on the network: kept in the transaction that creates the charge. */
   readonly submission: SignedTransaction | null;
+  /** Of a charge on the network: the memo that its transaction must carry. Unique on the account, as a session's is. */
+  readonly memoKey?: MemoKey;
+  /** Why the transaction can't pay this charge: it does not carry that memo. Then the charge is refused, applied or not. */
+  readonly unbound?: ChargeRefusedError;
   /** Why it can't be sent any more: then it is accepted only where what it brought is in the books. */
   readonly onlyIfApplied?: ChargeRefusedError;
 };
@@ -27,6 +32,8 @@ export type Acceptance = {
 export type RefusalFacts = {
   /** Which of the reasons it is: stable. */
   readonly code?: EnvelopeFault | "used" | "applied" | "for_session";
+  /** The hash memo that the transaction must carry, in hex. */
+  readonly memo_hash?: string;
   /** The charge that the transaction was handed in for first. */
   readonly charge_id?: string;
   /** The checkout session that the transaction pays, or has paid. */

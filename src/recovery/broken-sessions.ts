@@ -2,7 +2,6 @@ import type { SessionId } from "../entities/checkout-session.js";
 import type { DecidableSession } from "../settlement/decide.js";
 import { type SessionRow, sessionOfRow } from "../settlement/find-sessions.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
-import type { MemoKey } from "../stellar/memo.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import type { Run } from "./repair.js";
 
@@ -11,8 +10,9 @@ const PER_RUN = 500;
 
 /** A session that recovery looks at, as it was when the run began. */
 export type BrokenSession = DecidableSession & {
-  readonly memoKey: MemoKey;
   readonly submittedHash: TransactionHash | null;
+  /** Of the fee bump in which it was handed in; null where it was none. */
+  readonly submittedOuterHash: TransactionHash | null;
   readonly submittedMaxTime: Date | null;
   readonly processingSince: Date | null;
   readonly paidAt: Date | null;
@@ -23,6 +23,7 @@ export type BrokenSession = DecidableSession & {
 const COLUMNS = `
   s.id, s.account, s.memo_key, s.asset, s.amount, s.status, s.expires_at, s.grace_seconds,
   s.submitted_hash, s.submitted_max_time, s.processing_since, s.paid_at,
+  (SELECT outer_hash FROM submissions t WHERE t.hash = s.submitted_hash) AS submitted_outer_hash,
   greatest(s.payable_after, c.starting_cursor) AS payable_after`;
 
 /**
@@ -53,6 +54,7 @@ export async function readBroken(run: Run, query: string): Promise<BrokenSession
   return rows.map((row) => ({
     ...sessionOfRow(row),
     submittedHash: row.submitted_hash,
+    submittedOuterHash: row.submitted_outer_hash,
     submittedMaxTime: row.submitted_max_time,
     processingSince: row.processing_since,
     paidAt: row.paid_at,
@@ -68,6 +70,7 @@ export function byAccount(sessions: readonly BrokenSession[]): Map<AccountId, Br
 type Row = SessionRow & {
   id: SessionId;
   submitted_hash: TransactionHash | null;
+  submitted_outer_hash: TransactionHash | null;
   submitted_max_time: Date | null;
   processing_since: Date | null;
   paid_at: Date | null;

@@ -6,6 +6,7 @@ import { readPage } from "../horizon/read-page.js";
 import type { AccountId, Credit } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
+import { referenceOf, referenceOfKey } from "../stellar/reference.js";
 import type { Run } from "./repair.js";
 
 const PAGE = 200;
@@ -21,7 +22,7 @@ export type Wanted = {
 
 /** What a search for one session has come to. */
 export type Found = {
-  /** What names the session by memo or muxed id, in the network's order. */
+  /** What names the session by its reference, in the network's order. */
   readonly credits: readonly Credit[];
   /** Read up to here. */
   readonly through: OperationId;
@@ -65,7 +66,7 @@ export async function searchAccount(
     for (const credit of page.movements) {
       if (credit.kind !== "credit") continue;
       for (const session of wanted) {
-        if (session.memoKey !== credit.muxed && session.memoKey !== credit.memo) continue;
+        if (referenceOfKey(session.memoKey) !== referenceOf(credit)) continue;
         if (credit.operationId > session.payableAfter) credits.get(session.id)?.push(credit);
       }
     }

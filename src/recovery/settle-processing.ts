@@ -1,7 +1,7 @@
 import type { HorizonRoot } from "../horizon/client.js";
 import { judgeSubmission } from "../horizon/judge-submission.js";
 import { reachesPast } from "../horizon/reach.js";
-import { readTransaction } from "../horizon/read-transaction.js";
+import { readSubmitted } from "../horizon/read-transaction.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type BrokenSession, byAccount, PROCESSING_TOO_LONG, readBroken } from "./broken-sessions.js";
 import { askPerson, rollBack, settleCredits } from "./conclude-processing.js";
@@ -43,8 +43,8 @@ async function askByHash(
   before: HorizonRoot,
 ): Promise<void> {
   const { horizon, signal } = run;
-  const { account, submittedMaxTime: maxTime, payableAfter: after } = session;
-  const answer = await readTransaction(horizon, account, hash, signal);
+  const { account, submittedOuterHash: outerHash, submittedMaxTime: maxTime, payableAfter: after } = session;
+  const answer = await readSubmitted(horizon, account, { hash, outerHash }, signal);
   const roots = { before, after: answer.kind === "absent" ? await horizon.root(signal) : before };
   const judgement = judgeSubmission({ maxTime, after }, answer, roots);
   if (judgement.kind === "wait") return wait(run, session, judgement.why);

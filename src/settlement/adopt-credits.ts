@@ -3,11 +3,13 @@ import type { Charge, ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import type { MemoKey } from "../stellar/memo.js";
+import { referenceOf, referenceOfKey } from "../stellar/reference.js";
 import type { VerdictWord } from "./credit-facts.js";
 import { endCharge } from "./end-charge.js";
 
 /** A charge whose transaction applied before it was handed in. */
-export type PaidBefore = Pick<Charge, "amount" | "asset"> & {
+export type PaidBefore = Pick<Charge, "amount" | "asset" | "memoKey"> & {
   readonly id: ChargeId;
   readonly account: AccountId;
   readonly hash: TransactionHash;
@@ -30,7 +32,8 @@ export type Adoption =
  * only one of the two commit, and the other one runs again.
  */
 const BROUGHT = `
-  SELECT c.operation_id::text AS operation_id, c.move_index, c.asset, c.amount, x.reason, v.verdict, p.session_id
+  SELECT c.operation_id::text AS operation_id, c.move_index, c.asset, c.amount, c.muxed_key, c.memo_key,
+         x.reason, v.verdict, p.session_id
   FROM credits c
   LEFT JOIN payment_exceptions x USING (operation_id, move_index)
   LEFT JOIN exception_verdicts v USING (operation_id, move_index)
@@ -52,12 +55,10 @@ const PAY = `
 
 const HEARD = { from: "its credits were in the books when it was handed in" };
 
-/** Reasons that name no session: nobody else waits for this money. */
-const NOBODYS: ReadonlySet<ExceptionReason> = new Set(["no_memo", "unmatched"]);
-
 /**
- * Makes what a transaction brought the payments of the charge that it is handed in for now, inside the serializable
- * transaction that accepts the charge and has stored the transaction. Whoever signs and sends by themselves, and hands
+ * Makes what a transaction brought the payments of the charge whose memo it carries, inside the serializable transaction
+ * that accepts the charge and has stored the transaction. A transaction that stands on the network proves nothing about
+ * who hands it in: without the charge's memo it stays with its exceptions. Whoever signs and sends by themselves, and hands
  * in the envelope after that, has paid: told to sign another one, they would pay twice. Each credit has exactly one
  * place all the time (G1), and the charge ends in the same transaction (G6).
  * @throws the database's error
@@ -82,8 +83,11 @@ export async function adoptCredits(runner: QueryRunner, charge: PaidBefore): Pro
   return { kind: "adopted" };
 }
 
-function isOpen({ reason, verdict, asset }: BroughtRow, charge: PaidBefore): boolean {
-  return reason !== null && NOBODYS.has(reason) && verdict === null && asset === charge.asset;
+/** Whether a credit names this charge and nobody has decided about it. */
+function isOpen({ reason, verdict, asset, muxed_key, memo_key }: BroughtRow, charge: PaidBefore): boolean {
+  const names = referenceOf({ muxed: muxed_key, memo: memo_key });
+  const isNamed = charge.memoKey !== null && names === referenceOfKey(charge.memoKey);
+  return isNamed && reason === "unmatched" && verdict === null && asset === charge.asset;
 }
 
 function keyOf({ operation_id, move_index }: BroughtRow): string {
@@ -96,6 +100,8 @@ type BroughtRow = {
   /** Null where the credit could not be read, like `amount`. */
   asset: string | null;
   amount: string | null;
+  muxed_key: MemoKey | null;
+  memo_key: MemoKey | null;
   /** Null of a payment, and of a credit that was accepted. */
   reason: ExceptionReason | null;
   verdict: VerdictWord | null;

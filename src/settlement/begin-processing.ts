@@ -12,16 +12,17 @@ export type Submission = {
 
 const BEGIN = `
   UPDATE checkout_sessions
-  SET status = 'processing', processing_since = now(), submitted_hash = $2, submitted_max_time = $3,
+  SET status = 'processing', processing_since = coalesce(processing_since, now()), submitted_hash = $2, submitted_max_time = $3,
       -- Of the one before: said of this one it would be untrue.
       last_result_code = NULL
-  WHERE id = $1 AND status = 'pending'
+  WHERE id = $1 AND status IN ('pending', 'processing')
   RETURNING id`;
 
 /**
  * `pending` → `processing`, inside a transaction that is committed **before** the envelope is submitted: whatever
- * happens then, the hash is known, and recovery can ask the network what became of it.
- * @returns false where the session is not pending: then nothing may be submitted for it
+ * happens then, the hash is known, and recovery can ask the network what became of it. A session that is `processing`
+ * has the newest one as its own from now on; the others are kept in `submissions`.
+ * @returns false where the session is neither: then nothing may be submitted for it
  */
 export async function beginProcessing(
   runner: QueryRunner,

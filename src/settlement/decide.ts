@@ -7,16 +7,17 @@ import type { CheckoutSession, SessionId } from "../entities/checkout-session.js
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { Credit } from "../stellar/credit.js";
 import { describeMemo } from "../stellar/memo.js";
+import { referenceOf, referenceOfKey } from "../stellar/reference.js";
 import { formatStroops, type Stroops, toStroops } from "../stellar/stroops.js";
 
 /** What `decide` needs to know of a session. */
 export type DecidableSession = Pick<
   CheckoutSession,
-  "id" | "account" | "asset" | "amount" | "status" | "expiresAt" | "graceSeconds"
+  "id" | "account" | "memoKey" | "asset" | "amount" | "status" | "expiresAt" | "graceSeconds"
 >;
 
 /** What `decide` needs to know of a charge. */
-export type DecidableCharge = Pick<Charge, "id" | "account" | "asset" | "status">;
+export type DecidableCharge = Pick<Charge, "id" | "account" | "memoKey" | "asset" | "status">;
 
 /** What `decide` needs to know of a credit, or of one that is yet to come. */
 export type DecidableCredit = Pick<Credit, "account" | "asset" | "amount" | "muxed" | "memo" | "closedAt">;
@@ -38,10 +39,10 @@ export type Outcome =
  * replica, for ever.
  *
  * The order of the rules is part of the contract: money that can't be accepted (wrong asset) is told apart
- * before money that a person may still accept (late, underpaid). What was handed in for a charge pays that charge
- * before anything else, whatever its memo says.
+ * before money that a person may still accept (late, underpaid). What was handed in for a charge and carries its memo
+ * pays that charge before anything else.
  *
- * @param session the session that the credit's memo or muxed id names on its account, or null
+ * @param session the session that the credit's reference names on its account, or null
  * @param credit value that reached a watched account in a successful transaction
  * @param charge the charge that the credit's transaction was handed in for, or null
  */
@@ -63,11 +64,13 @@ export function decide(
   if (charge !== null && paysCharge(charge, credit)) return { kind: "charge_payment", chargeId: charge.id };
   // For whoever wonders where the money of an order went.
   const purpose = charge === null ? "" : `; its transaction was handed in for charge ${charge.id}`;
-  if (credit.memo === null && credit.muxed === null) {
+  const reference = referenceOf(credit);
+  if (reference === null) {
     return exception("no_memo", null, `the payment carries no memo and no muxed id${purpose}`);
   }
-  // A session is only ever paid on its own receiving account, whatever the caller looked up.
-  if (session === null || session.account !== credit.account) {
+  // A session is only ever paid on its own receiving account and under its own reference, whatever the caller looked up.
+  const isNamed = session?.account === credit.account && referenceOfKey(session.memoKey) === reference;
+  if (session === null || !isNamed) {
     return exception(
       "unmatched",
       null,
@@ -103,11 +106,14 @@ export function decide(
 
 /**
  * A charge that was cancelled or has failed is over: money that comes all the same is judged like any other. So is
- * value in another asset, or on another account. Acceptance refuses a transaction that brings the account anything
- * else, so that only a hand in the database gets there; counted in, such a credit would make the charge's sum a lie.
+ * value in another asset, on another account, or without the charge's memo (charges of older versions have none).
+ * Acceptance refuses a transaction that brings the account anything else, so that only a hand in the database gets there;
+ * counted in, such a credit would make the charge's sum a lie.
  */
 function paysCharge(charge: DecidableCharge, credit: DecidableCredit): boolean {
+  const isNamed = charge.memoKey === null || referenceOfKey(charge.memoKey) === referenceOf(credit);
   return (
+    isNamed &&
     charge.status !== "cancelled" &&
     charge.status !== "failed" &&
     charge.account === credit.account &&

@@ -16,7 +16,13 @@ export type SessionEnd =
  */
 const LOCK = `SELECT status FROM checkout_sessions WHERE id = $1 AND merchant_id = $2 FOR NO KEY UPDATE`;
 
-const CANCEL = `UPDATE checkout_sessions SET status = 'cancelled' WHERE id = $1`;
+/** What is in flight for it is not sent any more. What was sent can still apply: its money is judged like all other. */
+const FORGET = `
+  UPDATE submissions SET ended_at = now(), leased_since = NULL WHERE session_id = $1 AND ended_at IS NULL`;
+
+const NOTHING_IN_FLIGHT = "processing_since = NULL, submitted_hash = NULL, submitted_max_time = NULL";
+
+const CANCEL = `UPDATE checkout_sessions SET status = 'cancelled', ${NOTHING_IN_FLIGHT} WHERE id = $1`;
 
 /**
  * It ends now, or when it would have ended anyway if that is earlier. In whole milliseconds, as events tell it.
@@ -24,12 +30,12 @@ const CANCEL = `UPDATE checkout_sessions SET status = 'cancelled' WHERE id = $1`
  */
 const EXPIRE = `
   UPDATE checkout_sessions
-  SET status = 'expired', grace_seconds = 0,
+  SET status = 'expired', grace_seconds = 0, ${NOTHING_IN_FLIGHT},
       expires_at = least(date_trunc('milliseconds', now()), expires_at + make_interval(secs => grace_seconds))
   WHERE id = $1
   RETURNING expires_at`;
 
-/** `pending` → `cancelled`, with its event. Inside a serializable transaction; safe to repeat. */
+/** `pending` or `processing` → `cancelled`, with its event: a stranger's transaction must not keep a merchant from it. Inside a serializable transaction; safe to repeat. */
 export async function cancelSession(
   runner: QueryRunner,
   merchantId: string,
@@ -41,7 +47,7 @@ export async function cancelSession(
   });
 }
 
-/** `pending` → `expired` before its time, with its event. Inside a serializable transaction; safe to repeat. */
+/** `pending` or `processing` → `expired` before its time, with its event. Inside a serializable transaction; safe to repeat. */
 export async function expireSessionNow(
   runner: QueryRunner,
   merchantId: string,
@@ -64,7 +70,10 @@ async function endSession(
   const [session]: { status: SessionStatus }[] = await runner.query(LOCK, [id, merchantId]);
   if (session === undefined) return { kind: "unknown" };
   if (session.status === end) return { kind: "ended" };
-  if (session.status !== "pending") return { kind: "refused", status: session.status };
+  if (session.status !== "pending" && session.status !== "processing") {
+    return { kind: "refused", status: session.status };
+  }
+  if (session.status === "processing") await runner.query(FORGET, [id]);
   await tell(runner, { sessionId: id, account: null }, await change());
   return { kind: "ended" };
 }

@@ -36,7 +36,7 @@ const FIND_HANDED_IN = {
   SELECT named.hash, charge.*
   FROM unnest($1::text[]) AS named (hash)
   CROSS JOIN LATERAL (
-    SELECT c.id, c.account, c.asset, c.status
+    SELECT c.id, c.account, c.memo_key AS "memoKey", c.asset, c.status
     FROM submissions s JOIN charges c ON c.id = s.charge_id
     WHERE s.hash = named.hash OFFSET 0) AS charge`,
 };
@@ -72,6 +72,7 @@ type Row = {
   hash: TransactionHash;
   id: ChargeId;
   account: AccountId | null;
+  memoKey: Charge["memoKey"];
   asset: Charge["asset"];
   status: ChargeStatus;
 };

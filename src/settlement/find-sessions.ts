@@ -4,31 +4,25 @@ import { type PreparedStatement, runPrepared } from "../entities/prepared.js";
 import { textArray } from "../entities/text-array.js";
 import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId, Credit, Movement } from "../stellar/credit.js";
-import type { MemoKey } from "../stellar/memo.js";
+import { type Reference, referenceOf, referenceOfKey } from "../stellar/reference.js";
 import { toStroops } from "../stellar/stroops.js";
 import type { DecidableSession } from "./decide.js";
 
-/** What names a session: an account and a memo on it. */
+/** What names a session: an account and, by its memo key, a reference on it. */
 type Named = Pick<CheckoutSession, "id" | "account" | "memoKey">;
 
-/** The sessions that a batch of credits names, by account and memo. */
+/** The sessions that a batch of credits names, by account and reference. */
 export class NamedSessions<S extends Named> {
   readonly #byReference = new Map<string, S>();
 
   constructor(rows: Iterable<S>) {
-    for (const row of rows) this.#byReference.set(reference(row.account, row.memoKey), row);
+    for (const row of rows) this.#byReference.set(placeOf(row.account, referenceOfKey(row.memoKey)), row);
   }
 
-  /**
-   * The session that a credit is for. The muxed id goes first: it belongs to the operation, while the memo
-   * is shared by all operations of the transaction, so that one transaction can pay two sessions.
-   */
+  /** The session that a credit is for; null where it names none of this account. */
   of(credit: Credit): S | null {
-    for (const key of memoKeys(credit)) {
-      const session = this.#byReference.get(reference(credit.account, key));
-      if (session !== undefined) return session;
-    }
-    return null;
+    const reference = referenceOf(credit);
+    return reference === null ? null : (this.#byReference.get(placeOf(credit.account, reference)) ?? null);
   }
 
   all(): S[] {
@@ -51,10 +45,10 @@ export const SESSION_COLUMNS =
  */
 const selectNamed = (columns: string) => `
   SELECT s.*
-  FROM unnest($1::text[], $2::text[]) AS named (account, memo_key)
+  FROM unnest($1::text[], $2::text[]) AS named (account, reference)
   CROSS JOIN LATERAL (
     SELECT ${columns} FROM checkout_sessions s
-    WHERE s.account = named.account AND s.memo_key = named.memo_key OFFSET 0) AS s`;
+    WHERE s.account = named.account AND payment_reference(s.memo_key) = named.reference OFFSET 0) AS s`;
 
 const NAME = { name: "name_sessions", text: selectNamed("s.id, s.account, s.memo_key") };
 
@@ -85,29 +79,28 @@ export async function nameSessions(
 export async function lockSessions(
   manager: EntityManager,
   movements: readonly Movement[],
-): Promise<NamedSessions<DecidableSession & { readonly memoKey: MemoKey }>> {
+): Promise<NamedSessions<DecidableSession>> {
   const rows = await run<SessionRow>(manager, LOCK_NAMED, movements);
   return new NamedSessions(rows.map(sessionOfRow));
 }
 
-/** @param statement takes accounts and memos */
+/** @param statement takes accounts and references */
 async function run<Row>(
   manager: EntityManager,
   statement: PreparedStatement,
   movements: readonly Movement[],
 ): Promise<Row[]> {
-  const wanted = new Map<string, { account: AccountId; key: MemoKey }>();
+  const wanted = new Map<string, { account: AccountId; reference: Reference }>();
   for (const movement of movements) {
-    if (movement.kind !== "credit") continue;
-    for (const key of memoKeys(movement)) {
-      wanted.set(reference(movement.account, key), { account: movement.account, key });
-    }
+    const reference = movement.kind === "credit" ? referenceOf(movement) : null;
+    if (reference === null) continue;
+    wanted.set(placeOf(movement.account, reference), { account: movement.account, reference });
   }
   if (wanted.size === 0) return [];
-  const references = [...wanted.values()];
+  const places = [...wanted.values()];
   return runPrepared<Row>(manager, statement, [
-    textArray(references.map(({ account }) => account)),
-    textArray(references.map(({ key }) => key)),
+    textArray(places.map(({ account }) => account)),
+    textArray(places.map(({ reference }) => reference)),
   ]);
 }
 
@@ -115,7 +108,7 @@ async function run<Row>(
 export type SessionRow = {
   id: SessionId;
   account: AccountId;
-  memo_key: MemoKey;
+  memo_key: CheckoutSession["memoKey"];
   asset: string;
   amount: string;
   status: SessionStatus;
@@ -123,7 +116,7 @@ export type SessionRow = {
   grace_seconds: number;
 };
 
-export function sessionOfRow(row: SessionRow): DecidableSession & { readonly memoKey: MemoKey } {
+export function sessionOfRow(row: SessionRow): DecidableSession {
   const asset: Asset = parseAsset(row.asset);
   return {
     id: row.id,
@@ -137,10 +130,6 @@ export function sessionOfRow(row: SessionRow): DecidableSession & { readonly mem
   };
 }
 
-function memoKeys(credit: Credit): MemoKey[] {
-  return [credit.muxed, credit.memo].filter((key) => key !== null);
-}
-
-function reference(account: AccountId, key: MemoKey): string {
-  return `${account} ${key}`;
+function placeOf(account: AccountId, reference: Reference): string {
+  return `${account} ${reference}`;
 }

@@ -5,14 +5,17 @@ import { parseAsset } from "../stellar/asset.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
 import { toStroops } from "../stellar/stroops.js";
+import { type Anomaly, anomalyOf } from "./anomaly.js";
 import { idAround } from "./id-around.js";
-import { type Money, moneyOf } from "./money.js";
 
 /** What only recovery asks about. */
 type Submission = "submittedMaxTime" | "processingSince" | "lastResultCode" | "payableAfter";
 
 /** A session on both axes. */
-export type SessionWithMoney = Omit<CheckoutSession, Submission> & { readonly money: Money };
+export type SessionWithAnomaly = Omit<CheckoutSession, Submission> & {
+  /** What is odd about its money; null where nothing is. */
+  readonly anomaly: Anomaly | null;
+};
 
 export type SessionFilter = {
   readonly merchantId: string;
@@ -25,7 +28,7 @@ export type SessionFilter = {
 };
 
 /** The money of the sessions that `chosen` names. Exceptions that have a verdict say nothing any more. */
-const withMoney = (chosen: string) => `
+const withAnomaly = (chosen: string) => `
   WITH chosen AS (${chosen})
   SELECT s.*, p.surplus, o.reasons
   FROM chosen s
@@ -38,7 +41,7 @@ const withMoney = (chosen: string) => `
   ) o ON true
   ORDER BY s.id DESC`;
 
-const BY_IDS = withMoney(`SELECT * FROM checkout_sessions WHERE id = ANY ($1::uuid[])`);
+const BY_IDS = withAnomaly(`SELECT * FROM checkout_sessions WHERE id = ANY ($1::uuid[])`);
 
 /**
  * Times are compared as they are shown, in milliseconds: whoever asks from the last one it saw gets no repetition.
@@ -55,7 +58,7 @@ const CONDITIONS = `
  * A range of one merchant: of an equality Postgres would know that the merchant is no part of the order, and would
  * then walk the primary key backwards through every other merchant's sessions.
  */
-const LIST = withMoney(`
+const LIST = withAnomaly(`
     SELECT s.* FROM checkout_sessions s
     WHERE s.merchant_id BETWEEN $1 AND $1 AND ${CONDITIONS}
     ORDER BY s.merchant_id DESC, s.id DESC
@@ -66,7 +69,7 @@ const LIST = withMoney(`
  * session after the other; merged, both would be walked from the end, through every other merchant's sessions.
  */
 const listBy = (listed: string) =>
-  withMoney(`
+  withAnomaly(`
     SELECT s.*
     FROM ${listed} l
     CROSS JOIN LATERAL (SELECT * FROM checkout_sessions WHERE id = l.session_id OFFSET 0) AS s
@@ -81,7 +84,7 @@ const LIST_UNPAID = listBy("(SELECT * FROM unsettled_sessions WHERE status = $3)
 export async function readSessions(
   manager: EntityManager,
   ids: readonly string[],
-): Promise<SessionWithMoney[]> {
+): Promise<SessionWithAnomaly[]> {
   if (ids.length === 0) return [];
   const rows: SessionRow[] = await manager.query(BY_IDS, [ids]);
   return rows.map(fromRow);
@@ -92,7 +95,7 @@ export async function readSession(
   manager: EntityManager,
   id: string,
   merchantId?: string,
-): Promise<SessionWithMoney | null> {
+): Promise<SessionWithAnomaly | null> {
   const [session] = await readSessions(manager, [id]);
   return session !== undefined && (merchantId ?? session.merchantId) === session.merchantId ? session : null;
 }
@@ -106,7 +109,7 @@ export async function listSessions(
   filter: SessionFilter,
   before: string | null,
   limit: number,
-): Promise<SessionWithMoney[]> {
+): Promise<SessionWithAnomaly[]> {
   const { merchantId, status, createdAfter, createdBefore, metadata } = filter;
   const hasMetadata = metadata !== undefined && Object.keys(metadata).length > 0;
   const byStatus = status === "paid" ? LIST_PAID : LIST_UNPAID;
@@ -144,7 +147,7 @@ type SessionRow = {
   reasons: ExceptionReason[] | null;
 };
 
-function fromRow(row: SessionRow): SessionWithMoney {
+function fromRow(row: SessionRow): SessionWithAnomaly {
   return {
     id: row.id,
     merchantId: row.merchant_id,
@@ -161,6 +164,6 @@ function fromRow(row: SessionRow): SessionWithMoney {
     cancelUrl: row.cancel_url,
     metadata: row.metadata,
     createdAt: row.created_at,
-    money: moneyOf(row.surplus === null ? null : toStroops(BigInt(row.surplus)), row.reasons ?? []),
+    anomaly: anomalyOf(row.surplus === null ? null : toStroops(BigInt(row.surplus)), row.reasons ?? []),
   };
 }

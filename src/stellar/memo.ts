@@ -9,7 +9,8 @@ import { preview } from "./preview.js";
  * - `hash:<64 hex digits>` and `return:<64 hex digits>`
  * - `muxed:<decimal uint64>`: the id inside an `M…` address (SEP-23) instead of a memo
  *
- * Kinds never match across: the text memo "7", the id memo 7 and the muxed id 7 are three different things.
+ * A key says what the payer attached. Which session it names is the matter of its reference (reference.ts): there the id
+ * memo 7, the muxed id 7 and the text memo "7" are one.
  */
 export type MemoKey = string & { readonly kind: "memo key" };
 

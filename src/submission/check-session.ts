@@ -1,5 +1,4 @@
 import { type DecidableSession, decide } from "../settlement/decide.js";
-import type { MemoKey } from "../stellar/memo.js";
 import { checkTime, checkUnverifiedTime, LEAST_SECONDS_LEFT } from "./check-time.js";
 import { EnvelopeError } from "./envelope-error.js";
 import { type Incoming, incomingOf } from "./incoming.js";
@@ -17,7 +16,7 @@ import { type SignedTransaction, signedTransaction } from "./signed-transaction.
  */
 export function checkSession(
   envelope: ReadEnvelope,
-  session: DecidableSession & { readonly memoKey: MemoKey },
+  session: DecidableSession,
   now: Date,
 ): SignedTransaction {
   const maxTime = checkTime(envelope, now);
@@ -44,13 +43,11 @@ function nextLedger({ minTime }: ReadEnvelope, now: Date): Date {
 function expectPayment(
   { asset, amount, muxed }: Incoming,
   { memo }: ReadEnvelope,
-  session: DecidableSession & { readonly memoKey: MemoKey },
+  session: DecidableSession,
   closedAt: Date,
 ): void {
-  // A muxed id that is not this session's may be another's, and goes before the memo (find-sessions.ts).
-  const isNamed = (muxed ?? memo) === session.memoKey;
   const credit = { account: session.account, asset, amount, muxed, memo, closedAt };
-  const outcome = decide(isNamed ? session : null, credit, null);
+  const outcome = decide(session, credit, null);
   if (outcome.kind === "payment") return;
   switch (outcome.reason) {
     case "wrong_asset":

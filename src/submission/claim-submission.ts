@@ -27,7 +27,7 @@ export type ClaimedSubmission = {
   readonly refusal: string | null;
   /** Whatever it did lies after this operation. */
   readonly after: OperationId;
-  /** Whether its session still waits for it. */
+  /** Whether its session still waits for a payment that is on its way. */
   readonly isAwaited: boolean;
 };
 
@@ -39,7 +39,7 @@ const CLAIM = `
   RETURNING t.hash, t.outer_hash, t.session_id, t.envelope, t.account, t.max_time, t.attempts, t.last_answer,
     greatest(s.payable_after, c.starting_cursor) AS payable_after,
     s.expires_at + make_interval(secs => s.grace_seconds) AS last_moment,
-    s.status = 'processing' AND s.submitted_hash = t.hash AS is_awaited`;
+    s.status = 'processing' AS is_awaited`;
 
 type Row = {
   hash: TransactionHash;

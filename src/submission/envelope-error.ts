@@ -21,7 +21,12 @@ export type EnvelopeFault =
   | "wrong_asset"
   | "wrong_amount"
   | "wrong_memo"
-  | "session_over";
+  | "session_over"
+  /** The network would not take it now, or it could not pay: its accounts were asked for. */
+  | "source_unknown"
+  | "bad_sequence"
+  | "bad_signatures"
+  | "insufficient_funds";
 
 /** A transaction that was handed in and can't be taken. Nothing was kept or sent. */
 export class EnvelopeError extends Error {

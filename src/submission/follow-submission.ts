@@ -5,7 +5,7 @@ import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
 import { HorizonError, WrongNetworkError } from "../horizon/errors.js";
 import { judgeSubmission } from "../horizon/judge-submission.js";
 import { readSubmitted } from "../horizon/read-transaction.js";
-import { submitTransaction } from "../horizon/submit.js";
+import { type Sendable, submitTransaction } from "../horizon/submit.js";
 import type { TransactionHash } from "../stellar/credit.js";
 import { type ClaimedSubmission, claimSubmission } from "./claim-submission.js";
 import {
@@ -15,6 +15,7 @@ import {
   endSubmission,
   postponeSubmission,
 } from "./conclude-submission.js";
+import { innerEnvelope } from "./inner-envelope.js";
 import { lookAgainAfter } from "./look-again.js";
 
 export type Following = {
@@ -136,7 +137,7 @@ async function send(
   signal: AbortSignal,
 ): Promise<Sent> {
   await checkpoint("submission.before-send");
-  const answer = await submitTransaction(horizon, claim, signal);
+  const answer = await submitTransaction(horizon, sendable(claim), signal);
   await checkpoint("submission.after-send");
   logger.debug({ ...factsOf(claim), answer }, "transaction sent to the network");
   switch (answer.kind) {
@@ -152,6 +153,16 @@ async function send(
     case "no_answer":
       return UNSENT;
   }
+}
+
+/**
+ * A fee bump that the network has refused may be a stranger's, whose account has no funds: the transaction inside is sent in
+ * turns with it.
+ */
+function sendable(claim: ClaimedSubmission): Sendable {
+  const { hash, outerHash, envelope, refusal, attempt } = claim;
+  if (outerHash === null || refusal === null || attempt % 2 === 1) return claim;
+  return { hash, outerHash: null, envelope: innerEnvelope(envelope) };
 }
 
 async function postpone({ dataSource }: Following, claim: ClaimedSubmission, sent: Sent): Promise<void> {

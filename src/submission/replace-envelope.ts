@@ -4,7 +4,7 @@ import { isBetterSigned } from "./better-signed.js";
 import { incomingOf } from "./incoming.js";
 import { type ReadEnvelope, readEnvelope } from "./read-envelope.js";
 
-const KEPT = `SELECT envelope, account FROM submissions WHERE hash = $1 AND ended_at IS NULL FOR NO KEY UPDATE`;
+const KEPT = `SELECT envelope, account, last_answer FROM submissions WHERE hash = $1 AND ended_at IS NULL FOR NO KEY UPDATE`;
 
 /** Whoever holds the one before may go on with it; but only a new lease says when to look again. */
 const REPLACE = `
@@ -15,8 +15,9 @@ const REPLACE = `
 
 /**
  * Puts an envelope in the place of a worse signed one of the same transaction, inside the caller's transaction: a wallet
- * of several signers hands in what each of them adds, and a bump pays the fee that the first one lacked. It is sent at
- * once. One that is no better changes nothing, nor does any after the end.
+ * of several signers hands in what each of them adds, and a bump pays the fee that the first one lacked. One that the
+ * network has refused gives way to any that is signed as well: else a bump whose payer has no funds would keep an honest
+ * one out. It is sent at once. Any other changes nothing, nor does any after the end.
  * @throws EnvelopeError where the account that it pays is to pay the bump's fee; the database's error
  */
 export async function replaceEnvelope(
@@ -24,9 +25,14 @@ export async function replaceEnvelope(
   envelope: ReadEnvelope,
   passphrase: string,
 ): Promise<void> {
-  const [kept]: { envelope: string; account: AccountId }[] = await runner.query(KEPT, [envelope.hash]);
+  const [kept]: { envelope: string; account: AccountId; last_answer: string | null }[] = await runner.query(
+    KEPT,
+    [envelope.hash],
+  );
   if (kept === undefined || kept.envelope === envelope.envelope) return;
-  if (!isBetterSigned(envelope, readEnvelope(kept.envelope, passphrase))) return;
+  const before = readEnvelope(kept.envelope, passphrase);
+  const isWorse = envelope.ownSigners < before.ownSigners;
+  if (!isBetterSigned(envelope, before) && (kept.last_answer === null || isWorse)) return;
   // One hash covers all but the signatures and the bump: only who pays its fee can be new.
   incomingOf(envelope, kept.account);
   await runner.query(REPLACE, [envelope.hash, envelope.envelope, envelope.outerHash]);

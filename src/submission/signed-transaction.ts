@@ -3,7 +3,7 @@
  * kept before anything is sent, and sent to the network. The same envelope can apply once, whoever sends it how often.
  */
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
-import type { MemoKey } from "../stellar/memo.js";
+import { type Reference, referenceOf } from "../stellar/reference.js";
 import type { Incoming } from "./incoming.js";
 import type { ReadEnvelope } from "./read-envelope.js";
 
@@ -19,11 +19,8 @@ export type SignedTransaction = {
   readonly account: AccountId;
   /** Its upper time bound: it can be in no ledger that closes later (CAP-21). */
   readonly maxTime: Date;
-  /**
-   * All memos and muxed ids by which its operations to the account could name a checkout session: a charge must not
-   * pay with what another's session is waiting for.
-   */
-  readonly memoKeys: readonly MemoKey[];
+  /** What its operations to the account name, each once; null for those that name nothing. */
+  readonly references: readonly (Reference | null)[];
 };
 
 /** What is kept of an envelope that was checked. */
@@ -31,7 +28,7 @@ export function signedTransaction(
   { hash, outerHash, envelope, memo }: ReadEnvelope,
   checked: { readonly account: AccountId; readonly maxTime: Date; readonly incoming: readonly Incoming[] },
 ): SignedTransaction {
-  const keys = [...checked.incoming.map((one) => one.muxed), memo].filter((key) => key !== null);
-  const { account, maxTime } = checked;
-  return { hash, outerHash, envelope, account, maxTime, memoKeys: [...new Set(keys)] };
+  const { account, maxTime, incoming } = checked;
+  const references = [...new Set(incoming.map(({ muxed }) => referenceOf({ muxed, memo })))];
+  return { hash, outerHash, envelope, account, maxTime, references };
 }

@@ -54,7 +54,7 @@ const USED_FOR = `SELECT charge_id, session_id FROM submissions WHERE hash = $1`
  */
 export async function storeSubmission(
   runner: QueryRunner,
-  transaction: Omit<SignedTransaction, "memoKeys">,
+  transaction: Omit<SignedTransaction, "references">,
   purpose: Purpose,
 ): Promise<Stored> {
   const { hash, outerHash, envelope, account, maxTime } = transaction;

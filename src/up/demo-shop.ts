@@ -9,7 +9,7 @@ import { NATIVE } from "../stellar/asset.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../stellar/memo.js";
 import { formatStroops, type Stroops, toStroops } from "../stellar/stroops.js";
 import { type DemoMerchant, demoCustomers, seedDemoMerchant } from "./demo-merchant.js";
-import { referenceOf, sdkAsset } from "./pay-session.js";
+import { sdkAsset, sdkMemoOf } from "./pay-session.js";
 
 export type DemoShopOptions = {
   readonly dataSource: DataSource;
@@ -77,7 +77,7 @@ async function visitShop(
     destination: session.account,
     amount: formatStroops(habit.amount(session.amount)),
     asset: sdkAsset(session.asset),
-    ...(habit.forgetsMemo ? {} : referenceOf(session.memoKey)),
+    ...(habit.forgetsMemo ? {} : sdkMemoOf(session.memoKey)),
   };
   await customers.pay(payment);
   if (habit.twice) await customers.pay(payment);

@@ -39,7 +39,7 @@ export async function paySession(
     destination: session.account,
     amount: formatStroops(amount ?? session.amount),
     asset,
-    ...referenceOf(session.memoKey),
+    ...sdkMemoOf(session.memoKey),
   });
 }
 
@@ -76,7 +76,7 @@ export function sdkAsset(asset: string): SdkAsset {
 }
 
 /** What a customer attaches so that the payment is known to be for the session. */
-export function referenceOf(memoKey: MemoKey): { memo?: Memo; muxedId?: string } {
+export function sdkMemoOf(memoKey: MemoKey): { memo?: Memo; muxedId?: string } {
   const [kind, value = ""] = memoKey.split(":");
   switch (kind) {
     case "text":

@@ -12,6 +12,7 @@ import { HorizonClient } from "../../src/horizon/client.js";
 import { readPage } from "../../src/horizon/read-page.js";
 import type { Credit, TransactionHash } from "../../src/stellar/credit.js";
 import { BEFORE_ALL, endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
+import { memoFor } from "../support/charges.js";
 import { acceptCharge, aHandedIn, type HandedIn } from "../support/handed-in-charges.js";
 import { Spine } from "../support/spine.js";
 import { eventually } from "../support/stream.js";
@@ -34,15 +35,17 @@ describe("audit: charges on the network", () => {
     spine.ingest();
     spine.consume();
     const { stage, payer, owner } = spine;
-    const amounts = (texts: readonly string[]) =>
+    let orders = 0;
+    const amounts = (texts: readonly string[], memo = memoFor(owner.merchantId, `order-${++orders}`)) =>
       stage.build(
         payer,
         texts.map((amount) =>
           Operation.payment({ destination: owner.account, asset: Asset.native(), amount }),
         ),
+        { memo },
       );
     const hand = async (transaction: Transaction) => {
-      const handedIn = aHandedIn(owner, {}, hashOf(transaction));
+      const handedIn = aHandedIn(owner, { reference: `order-${orders}` }, hashOf(transaction));
       expect(await acceptCharge(spine.database.dataSource, handedIn)).to.deep.equal({ kind: "stored" });
       return handedIn;
     };

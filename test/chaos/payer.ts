@@ -13,7 +13,7 @@ import { CustomerServers } from "../../src/sandbox/customer-servers.js";
 import { submitUntilKnown } from "../../src/sandbox/customer-submission.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import type { MemoKey } from "../../src/stellar/memo.js";
-import { referenceOf } from "../../src/up/pay-session.js";
+import { sdkMemoOf } from "../../src/up/pay-session.js";
 import type { DriverLedger } from "./ledger.js";
 
 /** Longer than any fault: an envelope that expired is sent never again, and what became of it is on the network. */
@@ -67,7 +67,7 @@ export class Payer {
       const source = await this.#servers.of(customer.publicKey()).loadAccount(customer.publicKey());
       const builder = new TransactionBuilder(source, { fee: BASE_FEE, networkPassphrase: this.passphrase });
       for (const operation of operations) builder.addOperation(operation);
-      if (memoKey !== null) builder.addMemo(referenceOf(memoKey).memo ?? Memo.none());
+      if (memoKey !== null) builder.addMemo(sdkMemoOf(memoKey).memo ?? Memo.none());
       const transaction = builder.setTimeout(validS).build();
       transaction.sign(customer);
       // Before it is sent: it may apply although nobody ever says so.

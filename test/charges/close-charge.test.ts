@@ -106,7 +106,7 @@ describe("an unknown charge that a person closes", () => {
       { currency: null, asset: NATIVE, account },
       {
         providerId: hash,
-        submission: { hash, outerHash: null, envelope: "AAAA", account, maxTime, memoKeys: [] },
+        submission: { hash, outerHash: null, envelope: "AAAA", account, maxTime, references: [] },
       },
     );
     expect(await refusal(id, "failed")).to.include(`until ${maxTime.toISOString()}`);

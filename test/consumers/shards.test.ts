@@ -1,8 +1,10 @@
+import { Asset, Memo, Operation, type Transaction } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import { changeShards } from "../../src/consumers/change-shards.js";
 import { streamFor, streamsOf } from "../../src/consumers/shards.js";
 import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import { readStreams } from "../../src/status/read-stream.js";
+import { muxedAddress } from "../../src/stellar/account.js";
 import type { AccountId, Credit } from "../../src/stellar/credit.js";
 import { idMemo } from "../../src/stellar/memo.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
@@ -79,6 +81,45 @@ for (const mode of ["optional", "off"] as const) {
         await changed();
       }
       await spine.expectBooksToBalance(settled);
+    });
+
+    it("a session is paid by its first payment, whichever of the three forms of its number each payment carries", async () => {
+      await changeShards(spine.database.dataSource, account(), 16);
+      spine.ingest();
+      spine.consume(2);
+      const sessions = await spine.sessions(12);
+      const { stage, payer, owner } = spine;
+      const forms = (number: string): Transaction[] => {
+        const pay = (destination: string, memo: Memo) =>
+          stage.build(payer, [Operation.payment({ destination, asset: Asset.native(), amount: "10" })], {
+            memo,
+          });
+        return [
+          () => pay(muxedAddress(owner.account, number), Memo.none()),
+          () => pay(owner.account, Memo.id(number)),
+          () => pay(owner.account, Memo.text(number)),
+        ].map((form) => form());
+      };
+      const firsts: string[] = [];
+      for (const [i, session] of sessions.entries()) {
+        const number = session.memoKey.slice(3);
+        for (let k = 0; k < 3; k++) {
+          // Built anew each time: each needs the payer's next sequence number.
+          const transaction = forms(number)[(i + k) % 3] ?? expect.fail("no form");
+          stage.apply(transaction);
+          if (k === 0) firsts.push(Buffer.from(transaction.hash()).toString("hex"));
+        }
+      }
+      await spine.settledAll(36);
+      const paid: { transaction_hash: string }[] = await spine.database.dataSource.query(
+        "SELECT transaction_hash FROM payments JOIN credits USING (operation_id, move_index) ORDER BY operation_id",
+      );
+      expect(paid.map((row) => row.transaction_hash)).to.deep.equal(firsts);
+      const reasons: { reason: string }[] = await spine.database.dataSource.query(
+        "SELECT DISTINCT reason FROM payment_exceptions",
+      );
+      expect(reasons).to.deep.equal([{ reason: "duplicate" }]);
+      await spine.expectBooksToBalance(12);
     });
 
     it("a backlog in the old streams is settled from the new ones, and the old ones are removed", async () => {

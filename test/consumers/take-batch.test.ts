@@ -30,21 +30,23 @@ describe("batches in flight at the same time", () => {
     expect(rest).to.deep.equal([]);
   });
 
-  it("share no session, by memo or by muxed id, but on another account it is another session", () => {
+  it("share no session, by memo, muxed id or typed number, but on another account it is another session", () => {
     const inFlight = [entry(1, { memo: "id:1", muxed: "muxed:7" })];
     const waiting = [
-      entry(2, { memo: "id:1" }),
+      entry(2, { memo: "id:7" }),
       entry(3, { memo: "id:2", muxed: "muxed:7" }),
-      entry(4, { memo: "id:1", account: other }),
-      entry(5),
+      entry(4, { memo: "text:37" }),
+      entry(5, { memo: "id:7", account: other }),
+      entry(6, { memo: "id:1" }),
+      entry(7),
     ];
     const { batch, rest } = takeBatch(waiting, inFlight, 10);
-    expect(ids(batch)).to.deep.equal(["4-0", "5-0"]);
-    expect(ids(rest)).to.deep.equal(["2-0", "3-0"]);
+    expect(ids(batch)).to.deep.equal(["5-0", "6-0", "7-0"]);
+    expect(ids(rest)).to.deep.equal(["2-0", "3-0", "4-0"]);
   });
 
-  it("don't overtake an entry that waits, for any session that it names", () => {
-    const inFlight = [entry(1, { memo: "id:1" })];
+  it("don't overtake an entry that waits for the session that it names", () => {
+    const inFlight = [entry(1, { memo: "id:2" })];
     const waiting = [
       entry(2, { memo: "id:1", muxed: "muxed:2" }),
       entry(3, { muxed: "muxed:2" }),

@@ -160,6 +160,11 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "two sessions with one memo on one account",
     session("account, memo_key, asset, amount", `'${ACCOUNT}', 'id:1', 'native', 1`),
   ],
+  ...["muxed:1", "text:31"].map((key): [string, string, string] => [
+    "sessions_reference_unique_per_account",
+    `a session by the number of another one, as ${key}`,
+    session("account, memo_key, asset, amount", `'${ACCOUNT}', '${key}', 'native', 1`),
+  ]),
   [
     "sessions_account_is_watched",
     "a session where nobody looks",
@@ -416,7 +421,39 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
 ];
 
 /** Charges (G6). */
+const hashMemo = `'hash:' || repeat('d', 64)`;
+const SHARED_MEMOS_REFUSED: readonly [constraint: string, what: string, sql: string][] = [
+  [
+    "charges_memo_is_no_sessions",
+    "a charge by the memo of a session",
+    `${set(`memo_key = ${hashMemo}`)}; ${charge({ memo_key: hashMemo })}`,
+  ],
+  [
+    "sessions_reference_is_no_charges",
+    "a session by the memo of a charge",
+    `${setCharge(`memo_key = ${hashMemo}`)};
+     ${session("account, memo_key, asset, amount", `'${ACCOUNT}', ${hashMemo}, 'native', 1`)}`,
+  ],
+  [
+    "sessions_reference_is_no_charges",
+    "a session that takes the memo of a charge later",
+    `${setCharge(`memo_key = ${hashMemo}`)}; ${set(`memo_key = ${hashMemo}`)}`,
+  ],
+  [
+    "charges_memo_is_no_sessions",
+    "a charge that takes the memo of a session later",
+    `${set(`memo_key = ${hashMemo}`)}; ${setCharge(`memo_key = ${hashMemo}`)}`,
+  ],
+];
+
 const CHARGES_REFUSED: typeof REFUSED = [
+  ["charges_memo_key_is_hash", "a memo that a customer could have by chance", setCharge("memo_key = 'id:7'")],
+  ["charges_memo_with_account", "a memo where no account is paid", charge({ ...inEuro, memo_key: hashMemo })],
+  [
+    "charges_memo_unique_per_account",
+    "two charges by one memo on one account",
+    `${charge({ reference: "'a'", memo_key: hashMemo })}; ${charge({ reference: "'b'", memo_key: hashMemo })}`,
+  ],
   ["charges_reference_unique", "G6: an order charged twice", charge({ reference: "'order-1'" })],
   [
     "charges_provider_id_unique",
@@ -671,6 +708,7 @@ describe("constraints: the backstop, with every lock off", () => {
   for (const [constraint, what, sql] of [
     ...REFUSED,
     ...CHARGES_REFUSED,
+    ...SHARED_MEMOS_REFUSED,
     ...TRANSITIONS_REFUSED,
     ...STRANGERS_REFUSED,
   ]) {
@@ -690,8 +728,8 @@ describe("constraints: the backstop, with every lock off", () => {
       SELECT DISTINCT conname AS name FROM pg_constraint
       WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'u', 'p') AND conparentid = 0
         AND conname !~ '(_pkey|_not_null|_default)$' AND conrelid::regclass::text <> 'migrations'
-      -- A unique index with a condition can't be called a constraint, and refuses under its name all the same.
-      UNION ALL SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid::regclass::text = 'outbox_position_unique'`);
+      -- A unique index with a condition or of an expression can't be called a constraint, and refuses under its name all the same.
+      UNION ALL SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid::regclass::text IN ('outbox_position_unique', 'sessions_reference_unique_per_account')`);
     // The target of both foreign keys: whatever it would refuse, credits_accounted_once refuses before.
     // Likewise: an account is one row, so it is one merchant's.
     const untested = ["credits_one_outcome", "accounts_one_merchant"];

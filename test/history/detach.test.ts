@@ -135,7 +135,7 @@ describe("old partitions", () => {
     await detachPartitions(database.dataSource, BEFORE_115);
     const { manager } = database.dataSource;
     const session = await readSession(manager, surplus.id);
-    expect(session).to.include({ status: "paid", money: "overpaid" });
+    expect(session).to.include({ status: "paid", anomaly: "overpaid" });
     expect((await readCheckout(manager, surplus.id))?.surplus).to.equal(5n);
     expect(await listPayments(manager, owner.merchantId, { sessionId: old.id }, null, 10)).to.deep.equal([]);
     expect(await listPayments(manager, owner.merchantId, { sessionId: recent.id }, null, 10)).to.have.length(

@@ -8,6 +8,7 @@ import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { StellarAcceptor } from "../../src/providers/stellar/accept.js";
 import { settle } from "../../src/settlement/settle.js";
 import type { Credit } from "../../src/stellar/credit.js";
+import { chargeMemo } from "../../src/submission/charge-memo.js";
 import { NOW, PASSPHRASE, pay, text, transaction } from "../submission/envelopes.js";
 import { TEST_ACCEPTORS } from "../support/acceptor.js";
 import {
@@ -124,6 +125,7 @@ describe("charges through the API", () => {
         currency: "EUR",
         asset: null,
         account: null,
+        memo: null,
         payload: { token: "t" },
         metadata,
         failure_code: null,
@@ -302,10 +304,12 @@ describe("charges through the API", () => {
   });
 
   it("a transaction that its payer has sent before: the charge has succeeded at once, and is asked for once", async () => {
-    const body = onNetwork();
+    const reference = "order-sent-before";
+    const body = { ...onNetwork(), reference };
     const { hash } = body.payload;
     const money = { asset: "native", account, amount: "12.5", memo: { value: "7" }, created_at: new Date() };
-    const credit = creditOf(money, { transactionHash: hash as Credit["transactionHash"] });
+    const memo = chargeMemo(merchantId, reference);
+    const credit = creditOf(money, { transactionHash: hash as Credit["transactionHash"], memo });
     await settle(dataSource, [credit]);
     const charge = await created(body);
     expect(charge).to.include({ status: "succeeded", provider_id: hash });
@@ -314,7 +318,8 @@ describe("charges through the API", () => {
     expect(open.data).to.deep.equal([]);
     const { body: paid } = await api.ask("GET", `/v1/payments?charge_id=${charge.id}`, { key });
     expect(paid.data).to.have.length(1);
-    expect((await post(body)).body).to.include({ code: "used", charge_id: charge.id });
+    const other = { ...body, reference: "another" };
+    expect((await post(other)).body).to.include({ code: "used", charge_id: charge.id });
   });
 
   it("a payer's real transaction is kept as it came; one that a session waits for is the session's", async () => {
@@ -327,7 +332,12 @@ describe("charges through the API", () => {
           key,
           body: { amount, asset: "native", reference, provider: "stellar", payload: { transaction: signed } },
         });
-      const signed = transaction([pay("12.5", { to: account })], { maxTime });
+      const memoOf = async (reference: string) => {
+        const { body } = await stellar.ask("GET", `${PATH}/memo?reference=${reference}`, { key });
+        expect(body).to.include({ reference });
+        return Memo.hash(body.memo.value);
+      };
+      const signed = transaction([pay("12.5", { to: account })], { maxTime, memo: await memoOf("order-1") });
       const accepted = await charge(text(signed), "order-1");
       const hash = Buffer.from(signed.hash()).toString("hex");
       expect([accepted.status, accepted.body.payload]).to.deep.equal([202, { transaction_hash: hash }]);
@@ -350,7 +360,10 @@ describe("charges through the API", () => {
       );
       expect(sessions.body.detail).to.include(`/v1/checkout/sessions/${session.id}/transaction`);
       // The reference counts first: who asks again must not have another transaction signed.
-      const expired = transaction([pay("12.5", { to: account })], { maxTime: 0 });
+      const expired = transaction([pay("12.5", { to: account })], {
+        maxTime: 0,
+        memo: await memoOf("order-4"),
+      });
       expect((await charge(text(expired), "order-1")).body).to.include({ charge_id: accepted.body.id });
       expect(refusal(await charge(text(expired), "order-4"))[0]).to.equal(422);
     } finally {

@@ -51,7 +51,7 @@ describe("CSV exports", () => {
       sessions.map((session) => creditFor(session)),
     );
     const [header, ...rows] = await lines("/v1/checkout/sessions.csv", owner.key);
-    expect(header).to.match(/^id,status,money,amount,asset,/);
+    expect(header).to.match(/^id,status,anomaly,amount,asset,/);
     expect(rows.map((row) => row.split(",")[0])).to.deep.equal(sessions.map(({ id }) => id).reverse());
     expect(await lines("/v1/checkout/sessions.csv?metadata[n]=5", owner.key)).to.have.length(2);
     expect(await lines("/v1/payments.csv", owner.key)).to.have.length(count + 1);

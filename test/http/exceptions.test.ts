@@ -218,7 +218,7 @@ describe("payments, exceptions and verdicts through the API", () => {
       const after = (await get(`/v1/checkout/sessions/${one.id}`)).body;
       expect(after).to.deep.include({
         status: "paid",
-        money: "overpaid",
+        anomaly: "overpaid",
         paid_at: credit.closedAt.toISOString(),
       });
       const payment = (await get(`/v1/payments/${creditKeyText(credit)}`)).body;
@@ -242,7 +242,7 @@ describe("payments, exceptions and verdicts through the API", () => {
       expect((await get(`/v1/payments/${creditKeyText(credit)}`)).body.surplus).to.equal("0.0000000");
       expect((await get(`/v1/checkout/sessions/${one.id}`)).body).to.deep.include({
         status: "paid",
-        money: "none",
+        anomaly: null,
       });
       await balanced();
     });
@@ -345,11 +345,11 @@ describe("payments, exceptions and verdicts through the API", () => {
       creditOf(one),
       creditOf(one),
     )) as [Credit, Credit, Credit];
-    expect((await get(`/v1/checkout/sessions/${one.id}`)).body.money).to.equal("duplicate");
+    expect((await get(`/v1/checkout/sessions/${one.id}`)).body.anomaly).to.equal("duplicate");
     expect((await decide(twice, "refund", "  paid twice ")).body.verdict.note).to.equal("paid twice");
-    expect((await get(`/v1/checkout/sessions/${one.id}`)).body.money).to.equal("underpaid");
+    expect((await get(`/v1/checkout/sessions/${one.id}`)).body.anomaly).to.equal("underpaid");
     expect((await decide(short, "dismiss")).body.open).to.equal(false);
-    expect((await get(`/v1/checkout/sessions/${one.id}`)).body.money).to.equal("none");
+    expect((await get(`/v1/checkout/sessions/${one.id}`)).body.anomaly).to.equal(null);
     expect(await keysOf("/v1/exceptions?open=true")).to.deep.equal([]);
     const [owed] = await dataSource.query(
       "SELECT body FROM outbox_events WHERE type = 'exception.refund_owed' AND session_id = $1",

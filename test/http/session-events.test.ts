@@ -50,10 +50,10 @@ describe("a session's changes as server-sent events", () => {
     expect([first?.event, first?.data]).to.deep.equal(["session", await publicBody()]);
     expect(stream.raw).to.include("retry: ");
     await settle(database.dataSource, [short()]);
-    expect((await stream.next())?.data).to.deep.include({ status: "pending", money: "underpaid" });
+    expect((await stream.next())?.data).to.deep.include({ status: "pending", anomaly: "underpaid" });
     await settle(database.dataSource, [creditOf(session)]);
     const last = await stream.next();
-    expect(last?.data).to.deep.include({ status: "paid", money: "underpaid" });
+    expect(last?.data).to.deep.include({ status: "paid", anomaly: "underpaid" });
     expect(last?.data).to.deep.equal(await publicBody());
     expect(await stream.next()).to.equal(null);
     expect(stream.raw).not.to.include("hush");
@@ -65,7 +65,7 @@ describe("a session's changes as server-sent events", () => {
     await api.ask("POST", `/v1/checkout/sessions/${session.id}/expire`, { key });
     expect((await stream.next())?.data).to.deep.include({ status: "expired" });
     await settle(database.dataSource, [creditOf(session, { closedAt: new Date(Date.now() + 60_000) })]);
-    expect((await stream.next())?.data).to.deep.include({ status: "expired", money: "late" });
+    expect((await stream.next())?.data).to.deep.include({ status: "expired", anomaly: "late" });
 
     const body = { amount: "10", asset: "native" };
     const other = (await api.ask("POST", "/v1/checkout/sessions", { key, body })).body;

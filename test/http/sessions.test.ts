@@ -48,7 +48,7 @@ describe("checkout sessions through the API", () => {
     const session = await created();
     expect(session).to.deep.include({
       status: "pending",
-      money: "none",
+      anomaly: null,
       livemode: false,
       amount: "10.0000000",
       asset: "native",
@@ -222,7 +222,7 @@ describe("checkout sessions through the API", () => {
     });
   });
 
-  describe("their second axis, money", () => {
+  describe("their second axis, anomaly", () => {
     const later = (session: Json) => new Date(Date.parse(session.expires_at) + 60_000);
 
     it("tells overpaid, underpaid, late and duplicate, whichever asks for a person first", async () => {
@@ -245,8 +245,8 @@ describe("checkout sessions through the API", () => {
         creditOf(all, { amount: toStroops(100_000_001n) }),
       ]);
       const axes = async (session: Json) => {
-        const { status, money } = await get(session.id);
-        return [status, money];
+        const { status, anomaly } = await get(session.id);
+        return [status, anomaly];
       };
       expect(await axes(over)).to.deep.equal(["paid", "overpaid"]);
       expect(await axes(short)).to.deep.equal(["pending", "underpaid"]);
@@ -353,10 +353,10 @@ describe("checkout sessions through the API", () => {
         sessions.flatMap((session) => [end(session.id), settle(dataSource, [creditOf(session)])]),
       );
       for (const session of sessions) {
-        const { status: found, money } = await get(session.id);
+        const { status: found, anomaly } = await get(session.id);
         // Money sent before the end of an expired session still pays it; for a cancelled one it is late.
-        if (verb === "expire") expect([found, money]).to.deep.equal(["paid", "none"]);
-        else expect([`paid none`, "cancelled late"]).to.include(`${found} ${money}`);
+        if (verb === "expire") expect([found, anomaly]).to.deep.equal(["paid", null]);
+        else expect([`paid null`, "cancelled late"]).to.include(`${found} ${anomaly}`);
       }
     });
   }

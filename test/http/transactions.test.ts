@@ -7,7 +7,7 @@ import { toStroops } from "../../src/stellar/stroops.js";
 import { type ApiAnswer, startApi, type TestApi } from "../support/api.js";
 import { aSession, creditFor, openSessions } from "../support/books.js";
 import { USDC } from "../support/checkouts.js";
-import { postXdr, type Signed, signedFor, validFor } from "../support/handed-in.js";
+import { keepUnasked, postXdr, type Signed, signedFor, validFor } from "../support/handed-in.js";
 import { Spine } from "../support/spine.js";
 
 describe("a transaction that a wallet hands in", () => {
@@ -17,9 +17,10 @@ describe("a transaction that a wallet hands in", () => {
 
   before(async () => {
     spine = await Spine.open("off");
+    const horizonUrl = spine.stage.sandbox.url;
     [api, second] = await Promise.all([
-      startApi(spine.database.dataSource, spine.server.target),
-      startApi(spine.database.dataSource, spine.server.target),
+      startApi(spine.database.dataSource, spine.server.target, { horizonUrl }),
+      startApi(spine.database.dataSource, spine.server.target, { horizonUrl }),
     ]);
   });
   after(async () => {
@@ -84,18 +85,31 @@ describe("a transaction that a wallet hands in", () => {
     expect(another.status, "strangers share no keys").to.equal(202);
   });
 
-  it("of two different ones for one session one is taken, whichever instances they come to", async () => {
-    const rounds = 25;
-    const sessions = await Promise.all(Array.from({ length: rounds }, () => open()));
-    for (const session of sessions) {
-      const signed = [1n, 2n, 3n, 4n].map((sequence) => signedFor(spine, session, { sequence }));
-      const answers = await Promise.all(signed.map((one, i) => post(session, one, i % 2 ? api : second)));
-      const taken = answers.filter(({ status }) => status === 202);
-      expect(answers.map(({ status }) => status).sort()).to.deep.equal([202, 409, 409, 409]);
-      const [submission, ...more] = await kept(session);
-      expect(more).to.deep.equal([]);
-      expect(submission.hash).to.equal(taken[0]?.body.transaction_hash);
+  it("of several of one account that could apply beside each other one is taken, whichever instances they come to", async () => {
+    for (let round = 0; round < 12; round++) {
+      const session = await open();
+      const keep = async (sequence: bigint, spineOf = spine) =>
+        keepUnasked(spineOf, session, signedFor(spine, session, { sequence }).xdr);
+      const kinds = await Promise.all([1n, 2n, 3n, 4n].map((sequence) => keep(sequence)));
+      expect(kinds.sort()).to.deep.equal(["in_flight", "no_room", "no_room", "no_room"]);
+      expect(await kept(session)).to.have.length(1);
     }
+    const session = await open();
+    const sequence = spine.stage.network.sequenceOf(spine.payer.publicKey()) ?? 0n;
+    await keepUnasked(spine, session, signedFor(spine, session, { sequence: sequence + 5n }).xdr);
+    const answer = await post(session, signedFor(spine, session));
+    expect([answer.status, answer.body.detail]).to.deep.equal([
+      409,
+      "Another transaction of the same account is on its way for this session: both could apply, and both would pay. This transaction was not sent.",
+    ]);
+  });
+
+  it("of several by one sequence number all are taken: at most one of them can apply", async () => {
+    const session = await open();
+    const signed = ["100", "200", "300"].map((fee) => signedFor(spine, session, { fee }));
+    const answers = await Promise.all(signed.map((one, i) => post(session, one, i % 2 ? api : second)));
+    expect(answers.map(({ status }) => status)).to.deep.equal([202, 202, 202]);
+    expect(await kept(session)).to.have.length(3);
   });
 
   it("is kept as it was signed best: a better signed or bumped one takes its place, no other does", async () => {
@@ -136,25 +150,34 @@ describe("a transaction that a wallet hands in", () => {
     ];
     for (const [what, xdr, expected] of takes) {
       await spine.database.dataSource.query(
-        "UPDATE submissions SET next_attempt_at = now() + interval '1 hour', last_answer = 'tx_bad_auth' WHERE hash = $1",
+        "UPDATE submissions SET next_attempt_at = now() + interval '1 hour' WHERE hash = $1",
         [signed.hash],
       );
       const [before] = await kept(session);
-      const { status, body } = await postXdr(api.url, session.id, xdr);
-      expect([status, body.transaction_hash], what).to.deep.equal([202, signed.hash]);
+      expect(await keepUnasked(spine, session, xdr), what).to.equal("in_flight");
       const [row] = await kept(session);
       expect(row.envelope, what).to.equal(expected);
       if (before === undefined) continue;
       const isReplaced = before.envelope !== row.envelope;
-      expect(isReplaced ? row.last_answer : "kept", what).to.equal(isReplaced ? null : "kept");
       expect(row.next_attempt_at <= new Date(), what).to.equal(isReplaced);
       expect(row.attempts, what).to.equal(before.attempts + (isReplaced ? 1 : 0));
     }
+    const refuse = "UPDATE submissions SET last_answer = 'tx_insufficient_balance' WHERE hash = $1";
+    await spine.database.dataSource.query(refuse, [signed.hash]);
+    const another = bumped(helper, inner, "3000").own;
+    await keepUnasked(spine, session, another);
+    expect((await kept(session))[0], "another bump, once the network has refused the first").to.include({
+      envelope: another,
+      last_answer: null,
+    });
+    await spine.database.dataSource.query(refuse, [signed.hash]);
+    await keepUnasked(spine, session, partial);
+    expect((await kept(session))[0].envelope, "but nothing that is worse signed").to.equal(another);
     await spine.database.dataSource.query(
       "UPDATE submissions SET envelope = $2, ended_at = now() WHERE hash = $1",
       [signed.hash, partial],
     );
-    await postXdr(api.url, session.id, signed.xdr);
+    await keepUnasked(spine, session, signed.xdr);
     expect((await kept(session))[0].envelope, "after its end").to.equal(partial);
   });
 

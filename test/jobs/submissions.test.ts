@@ -10,7 +10,7 @@ import type { TransactionHash } from "../../src/stellar/credit.js";
 import { storeSubmission } from "../../src/submission/store-submission.js";
 import { startApi, type TestApi } from "../support/api.js";
 import { aSession, openSessions } from "../support/books.js";
-import { postXdr, type Signed, signedFor, validFor } from "../support/handed-in.js";
+import { keepUnasked, postXdr, type Signed, signedFor, validFor } from "../support/handed-in.js";
 import { paymentOf } from "../support/ingest.js";
 import { recoverOn, told } from "../support/recovery.js";
 import { Spine } from "../support/spine.js";
@@ -24,7 +24,8 @@ describe("transactions that wallets have handed in", () => {
 
   beforeEach(async () => {
     spine = await Spine.open("off");
-    api = await startApi(spine.database.dataSource, spine.server.target);
+    const horizonUrl = spine.stage.sandbox.url;
+    api = await startApi(spine.database.dataSource, spine.server.target, { horizonUrl });
   });
   afterEach(async () => {
     await api.stop();
@@ -43,6 +44,12 @@ describe("transactions that wallets have handed in", () => {
     expect((await postXdr(api.url, session.id, signed.xdr)).status).to.equal(202);
     return { session, signed };
   };
+  const keptUnasked = async (options: Parameters<typeof signedFor>[2] = {}) => {
+    const session = await open();
+    const signed = signedFor(spine, session, options);
+    expect(await keepUnasked(spine, session, signed.xdr)).to.equal("in_flight");
+    return { session, signed };
+  };
   /** As if it had been handed in long ago: its time is over. */
   const handedInLongAgo = async () => {
     const session = await open();
@@ -57,7 +64,7 @@ describe("transactions that wallets have handed in", () => {
         envelope: signed.xdr,
         account: session.account,
         maxTime: PAST,
-        memoKeys: [],
+        references: [],
       };
       await storeSubmission(runner, transaction, { sessionId: session.id });
       await beginProcessing(runner, session.id, transaction);
@@ -133,8 +140,7 @@ describe("transactions that wallets have handed in", () => {
     spine.ingest(2);
     spine.consume(2);
     const count = 12;
-    const sequence = (spine.stage.network.sequenceOf(spine.payer.publicKey()) ?? 0n) + 1n;
-    for (let i = 0; i < count; i++) await handedIn({ sequence: sequence + BigInt(i) });
+    for (let i = 0; i < count; i++) await handedIn({ from: spine.stage.account("100") });
     await eventually(async () => {
       await Promise.all([work(), work(), work()]);
       close();
@@ -186,7 +192,7 @@ describe("transactions that wallets have handed in", () => {
 
   it("that failed in a ledger leave the session pending at once, with what the network said", async () => {
     const poor: Keypair = spine.stage.account("5");
-    const { session, signed } = await handedIn({ from: poor });
+    const { session, signed } = await keptUnasked({ from: poor });
     await work();
     close();
     expect(await work()).to.deep.equal({ rolled_back: 1 });
@@ -225,7 +231,7 @@ describe("transactions that wallets have handed in", () => {
       `processing_too_long rolled_back ${second.session.id}`,
     ]);
     expect((await stateOf(second.session)).status).to.equal("pending");
-    expect(await work()).to.deep.equal({ ended: 1 });
+    expect(await work(), "recovery has ended it").to.deep.equal({});
     await spine.expectBooksToBalance(0);
   });
 
@@ -312,7 +318,7 @@ describe("transactions that wallets have handed in", () => {
   });
 
   it("are not sent any more once another payment has come, or the session's last moment has passed", async () => {
-    const { session, signed } = await handedIn({ sequence: 7n });
+    const { session, signed } = await keptUnasked({ sequence: 7n });
     const { operation, memo } = paymentOf(session);
     spine.stage.apply(spine.stage.build(spine.payer, [operation], { memo }));
     spine.ingest();
@@ -381,7 +387,7 @@ describe("transactions that wallets have handed in", () => {
       }
     }
     const all = await Promise.all(
-      Array.from({ length: 4 }, () => handedIn({ signers: [Keypair.random()], bounds: validFor(250) })),
+      Array.from({ length: 4 }, () => keptUnasked({ signers: [Keypair.random()], bounds: validFor(250) })),
     );
     for (let look = 1; look <= 6; look++) {
       const horizon = new Counting({ url: spine.stage.sandbox.url });
@@ -398,7 +404,7 @@ describe("transactions that wallets have handed in", () => {
     const session = await open();
     const signed = signedFor(spine, session);
     const unsigned = signedFor(spine, session, { signers: [Keypair.random()] });
-    expect((await postXdr(api.url, session.id, unsigned.xdr)).status).to.equal(202);
+    expect(await keepUnasked(spine, session, unsigned.xdr)).to.equal("in_flight");
     const id = fault({ kind: "delay", ms: 400, path: "/transactions_async" });
     const slow = work();
     await eventually(async () => (await submission(signed)).attempts === 1);

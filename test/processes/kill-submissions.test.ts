@@ -18,7 +18,8 @@ describe("kill -9 of a work process that sends a wallet's transaction", () => {
 
   beforeEach(async () => {
     spine = await Spine.open("off");
-    api = await startApi(spine.database.dataSource, spine.server.target);
+    const horizonUrl = spine.stage.sandbox.url;
+    api = await startApi(spine.database.dataSource, spine.server.target, { horizonUrl });
   });
   afterEach(async () => {
     await endRoles();

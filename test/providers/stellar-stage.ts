@@ -12,6 +12,7 @@ import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id
 import { parseStroops } from "../../src/stellar/stroops.js";
 import type { Kept } from "../../src/submission/read-submission.js";
 import { Stage } from "../sandbox/stage.js";
+import { memoFor } from "../support/charges.js";
 
 /**
  * The provider and a network of its own. Ledgers close when it settles down.
@@ -36,10 +37,11 @@ export async function openStellarStage() {
     const account = parseAccountId(merchant.publicKey());
     const pays = Operation.payment({ destination: account, asset: Asset.native(), amount: "10" });
     const bounds = { minTime: 0, maxTime: Math.floor(Date.now() / 1000) + 3_000 };
-    const signed = stage.build(payer, [pays, ...more], { bounds });
     const id = uuidv7() as ChargeId;
+    const merchantId = uuidv7();
+    const signed = stage.build(payer, [pays, ...more], { bounds, memo: memoFor(merchantId, id) });
     const request = {
-      merchantId: uuidv7(),
+      merchantId,
       reference: id,
       amount: parseStroops("10"),
       currency: null,

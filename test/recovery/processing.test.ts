@@ -1,4 +1,4 @@
-import { Asset, type Keypair, Operation, type Transaction } from "@stellar/stellar-sdk";
+import { Asset, type Keypair, Operation, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { UNSAID_LAG_MS } from "../../src/horizon/reach.js";
@@ -8,6 +8,7 @@ import { settle } from "../../src/settlement/settle.js";
 import type { OperationId } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { anUnreadable, aSession, openSessions } from "../support/books.js";
+import { keepUnasked, validFor } from "../support/handed-in.js";
 import { paymentOf } from "../support/ingest.js";
 import { recoverOn, stuck, told } from "../support/recovery.js";
 import { Spine } from "../support/spine.js";
@@ -313,11 +314,35 @@ describe("recovery of sessions in processing", () => {
       maxTime: FUTURE,
     };
     expect(await beginProcessing(runner, session.id, submission)).to.equal(true);
-    expect(await beginProcessing(runner, session.id, submission), "it is not pending any more").to.equal(
-      false,
-    );
+    const newer = { ...submission, hash: "ef".repeat(32) as typeof submission.hash };
+    expect(await beginProcessing(runner, session.id, newer), "beside it").to.equal(true);
     await runner.release();
-    expect(await stateOf(session)).to.include({ status: "processing", submitted_hash: submission.hash });
+    expect(await stateOf(session)).to.include({ status: "processing", submitted_hash: newer.hash });
+  });
+
+  it("settles what our fee bump brought, although a stranger's bump of it failed before and stands under its hash", async () => {
+    const { stage, payer } = spine;
+    const [doomed, helper] = [stage.account("100"), stage.account("100")];
+    const session = await open();
+    const { operation, memo } = paymentOf(session);
+    const inner = stage.build(payer, [operation], { memo, bounds: validFor(300) });
+    const bumped = (by: Keypair) => {
+      const bump = TransactionBuilder.buildFeeBumpTransaction(by, "400", inner, stage.network.passphrase);
+      bump.sign(by);
+      return bump;
+    };
+    const own = bumped(helper);
+    const xdr = own.toEnvelope().toXdr("base64");
+    expect(await keepUnasked(spine, session, xdr)).to.equal("in_flight");
+    // Merged away in the ledger that holds its bump: that fails there, and the transaction inside is not tried.
+    stage.queue(stage.build(doomed, [Operation.accountMerge({ destination: helper.publicKey() })]));
+    stage.queue(bumped(doomed));
+    stage.network.closeLedger();
+    stage.apply(own);
+    await put(session, { processingSince: new Date(Date.now() - 3_600_000) });
+    expect(told(await recoverOn(spine))).to.deep.equal([`processing_too_long settled ${session.id}`]);
+    expect((await stateOf(session)).status).to.equal("paid");
+    await spine.expectBooksToBalance(1);
   });
 
   it("what else the transaction paid has its place too", async () => {

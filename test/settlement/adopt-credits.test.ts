@@ -8,6 +8,7 @@ import { giveVerdict, VerdictRefusedError } from "../../src/settlement/give-verd
 import { settle } from "../../src/settlement/settle.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import { type Credit, creditKeyText } from "../../src/stellar/credit.js";
+import { muxedId } from "../../src/stellar/memo.js";
 import { BEFORE_ALL, type OperationId } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import {
@@ -54,7 +55,8 @@ describe("a transaction that its payer has sent before it is handed in for a cha
       {
         payload: {},
         providerId: hash,
-        submission: { ...transaction, maxTime: CLOSED_AT, memoKeys: [] },
+        submission: { ...transaction, maxTime: CLOSED_AT, references: [] },
+        ...(charge.memoKey === null ? {} : { memoKey: charge.memoKey }),
         ...(onlyIfApplied === null ? {} : { onlyIfApplied }),
       },
     );
@@ -102,8 +104,8 @@ describe("a transaction that its payer has sent before it is handed in for a cha
 
   it("G6: in several operations, and bumped by somebody: all of them are its payments", async () => {
     const handedIn = aHandedIn(owner);
-    const [outer, memo] = [newHash(), aSession(owner).memoKey];
-    const bumped = { transactionHash: outer, innerHash: handedIn.hash, memo };
+    const outer = newHash();
+    const bumped = { transactionHash: outer, innerHash: handedIn.hash };
     await settle(dataSource, [part(handedIn, 60_000_000n, bumped), part(handedIn, 40_000_000n, bumped)]);
     expect((await accept(handedIn, { outerHash: outer })).status).to.equal("succeeded");
     expect((await expectSound()).chargePayments).to.have.length(2);
@@ -145,6 +147,25 @@ describe("a transaction that its payer has sent before it is handed in for a cha
     expect((await refusalOf(first)).facts).to.deep.equal({ code: "applied", session_id: paid.id });
     expect((await refusalOf(second)).facts.exceptions).to.deep.equal([creditKeyText(short)]);
     await expectSound();
+  });
+
+  it("a stranger's hand: what does not carry the charge's memo stays an exception, whatever it carries instead", async () => {
+    const names: Partial<Credit>[] = [
+      { memo: null },
+      { memo: aSession(owner).memoKey },
+      { memo: aHandedIn(owner).charge.memoKey },
+      { muxed: muxedId("7") },
+    ];
+    for (const naming of names) {
+      const handedIn = aHandedIn(owner);
+      const credit = creditOfCharge(handedIn, naming);
+      await settle(dataSource, [credit]);
+      const { facts } = await refusalOf(handedIn);
+      expect(facts).to.deep.equal({ code: "applied", exceptions: [creditKeyText(credit)] });
+    }
+    const books = await expectSound();
+    expect([books.chargePayments.length, books.exceptions.length]).to.deep.equal([0, names.length]);
+    expect(await dataSource.query("SELECT FROM submissions")).to.deep.equal([]);
   });
 
   it("G6: another sum, another asset, or what nobody could read pays no charge", async () => {

@@ -56,12 +56,16 @@ describe("createSession", () => {
     expect(ids).to.deep.equal([...ids].sort());
   });
 
-  it("one memo on two accounts is two sessions; a text 7, an id 7 and a muxed 7 on one account are three", async () => {
-    await create();
-    await create({ memoKey: textMemo(Buffer.from("7")) });
-    await create({ memoKey: muxedId("7") });
+  it("one memo on two accounts is two sessions; a text 7, an id 7 and a muxed 7 on one account are one", async () => {
+    const made = await create({ memoKey: idMemo("7") });
+    for (const memoKey of [textMemo(Buffer.from("7")), muxedId("7")]) {
+      const refused = await create({ memoKey }).catch((error: unknown) => error);
+      expect(refused).to.include({ constraint: "sessions_reference_unique_per_account" });
+      expect(refused).to.have.property("message").that.includes("are one");
+    }
+    await create({ memoKey: textMemo(Buffer.from("07")) });
     const other = await watchAccount(database.dataSource);
-    await create(other);
+    await create({ ...other, memoKey: made.memoKey });
   });
 
   it("of many at once with one memo on one account, one is made", async () => {

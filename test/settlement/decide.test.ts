@@ -5,6 +5,7 @@ import { type DecidableSession, decide, lastMoment } from "../../src/settlement/
 import { type Asset, NATIVE, parseAsset } from "../../src/stellar/asset.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
+import { referenceOf, referenceOfKey } from "../../src/stellar/reference.js";
 import { MAX_STROOPS, toStroops } from "../../src/stellar/stroops.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
 import { aHandedIn } from "../support/handed-in-charges.js";
@@ -78,20 +79,23 @@ describe("decide", () => {
     );
   });
 
-  it("a charge goes before everything: it is paid exactly when it is open or has succeeded, in its asset, on its account", () => {
+  it("a charge goes before everything: it is paid exactly when it is open or has succeeded, by its memo, in its asset, on its account", () => {
     const charges = fc
       .record({
         status: fc.constantFrom(...CHARGE_STATUSES),
         asset: assets,
         account: fc.constantFrom(owner.account, newAccount()),
+        memoKey: fc.option(memos),
       })
       .map((parts) => aHandedIn(owner, parts).charge);
     fc.assert(
-      fc.property(fc.option(cases), cases, charges, (named, { credit }, charge) => {
+      fc.property(fc.option(cases), cases, charges, fc.boolean(), (named, { credit }, any, carriesMemo) => {
         const [session, paying] = [named?.session ?? null, named?.credit ?? credit];
+        const charge = carriesMemo ? { ...any, memoKey: paying.muxed ?? paying.memo } : any;
+        const isNamed = charge.memoKey === null || referenceOf(paying) === referenceOfKey(charge.memoKey);
         const outcome = decide(session, paying, charge);
         const isOver = charge.status === "cancelled" || charge.status === "failed";
-        if (!isOver && charge.asset === paying.asset && charge.account === paying.account) {
+        if (isNamed && !isOver && charge.asset === paying.asset && charge.account === paying.account) {
           expect(outcome).to.deep.equal({ kind: "charge_payment", chargeId: charge.id });
           return;
         }
@@ -118,6 +122,18 @@ describe("decide", () => {
     expect(reason(pending, creditFor(pending, { asset: NATIVE }))).to.equal("wrong_asset");
     const xlm = aSession(owner);
     expect(reason(xlm, creditFor(xlm, { asset: usdc }))).to.equal("wrong_asset");
+  });
+
+  it("a session is paid by what names it: a muxed id, an id memo and a typed number are one, and all else is unmatched", () => {
+    const named = aSession(owner, { memoKey: idMemo("7") });
+    const by = (naming: Partial<Credit>) => reason(named, creditFor(named, naming));
+    const other = idMemo("8");
+    expect(by({ memo: null, muxed: muxedId("7") })).to.equal("payment");
+    expect(by({ memo: other, muxed: muxedId("7") })).to.equal("payment");
+    expect(by({ memo: textMemo(Buffer.from("7")) })).to.equal("payment");
+    expect(by({ muxed: muxedId("8") }), "the muxed id goes first").to.equal("unmatched");
+    expect(by({ memo: textMemo(Buffer.from("07")) })).to.equal("unmatched");
+    expect(by({ memo: other })).to.equal("unmatched");
   });
 
   it("a payment to another account with the session's memo is no payment of it", () => {
@@ -153,9 +169,8 @@ describe("decide", () => {
   });
 
   it("a session in processing settles like a pending one; a cancelled one does not", () => {
-    expect(reason(aSession(owner, { status: "processing" }), creditFor(pending, { asset: NATIVE }))).to.equal(
-      "payment",
-    );
+    const processing = aSession(owner, { status: "processing" });
+    expect(reason(processing, creditFor(processing))).to.equal("payment");
     const cancelled = aSession(owner, { status: "cancelled" });
     expect(reason(cancelled, creditFor(cancelled))).to.equal("late");
   });

@@ -97,9 +97,9 @@ describe("settle: what was handed in for a charge pays that charge", () => {
     });
   }
 
-  it("G6: whatever its memo says: the session that it names waits on", async () => {
+  it("G6: of an older version, without a memo of its own, whatever the credit says: the session that it names waits on", async () => {
     const session = await aStoredSession();
-    const handedIn = await accepted();
+    const handedIn = await accepted({ memoKey: null });
     const own = creditFor(session);
     await settle(dataSource, [creditOfCharge(handedIn, { memo: session.memoKey }), own]);
     const books = await expectSound();
@@ -162,7 +162,7 @@ describe("settle: what was handed in for a charge pays that charge", () => {
       );
     });
     await settle(dataSource, [
-      creditOfCharge(cancelled),
+      creditOfCharge(cancelled, { memo: null }),
       creditOfCharge(failed, { memo: aSession(owner).memoKey }),
       // By the usual rules: it names a session, and is worth it.
       creditOfCharge(cancelled, { memo: session.memoKey }),
@@ -177,7 +177,7 @@ describe("settle: what was handed in for a charge pays that charge", () => {
   });
 
   it("G6: another account's credit of the transaction, or one in another asset, pays no part of it", async () => {
-    const handedIn = await accepted();
+    const handedIn = await accepted({ memoKey: null });
     const other = await watchAccount(dataSource);
     const usd = parseAsset(`USD:${newAccount()}`);
     await settle(dataSource, [
@@ -213,7 +213,7 @@ describe("settle: what was handed in for a charge pays that charge", () => {
 
   it("G2: recovery does not take it for the payment that a session lacks", async () => {
     const session = await aStoredSession();
-    const handedIn = await accepted();
+    const handedIn = await accepted({ memoKey: null });
     const credit = creditOfCharge(handedIn, { memo: session.memoKey });
     await settle(dataSource, [credit]);
     await dataSource.query("UPDATE checkout_sessions SET status = 'paid', paid_at = now()");

@@ -85,7 +85,7 @@ export class StormLoad {
     const told = { reference, provider, amount, ...more };
     if (provider === "stripe") return { ...told, answers: await this.#ask(order, shop, null) };
     const payer = await this.payers.take();
-    const signed = await this.payers.sign(payer, order, shop.account);
+    const signed = await this.payers.sign(payer, order, shop);
     const first = paying === "payer first" ? this.payers.send(signed) : undefined;
     const answers = await this.#ask(order, shop, signed);
     const isAccepted = answers.some(({ kind }) => kind !== "refused");

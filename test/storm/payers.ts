@@ -13,7 +13,9 @@ import { submitUntilKnown } from "../../src/sandbox/customer-submission.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { formatStroops, type Stroops } from "../../src/stellar/stroops.js";
 import { lumens } from "../chaos/payer.js";
+import { memoFor } from "../support/charges.js";
 import type { Paying, StormOrder } from "./orders.js";
+import type { StormShop } from "./world.js";
 
 /** Longer than most faults, shorter than the patience of whoever waits for the end of a run. */
 const VALID_S = 90;
@@ -61,15 +63,16 @@ export class Payers {
     else next(payer);
   }
 
-  /** @param to the merchant's account. Asks the network for the payer's number until it answers. */
-  async sign(payer: Keypair, { reference, amount, paying }: StormOrder, to: string): Promise<Signed> {
+  /** Asks the network for the payer's number until it answers. */
+  async sign(payer: Keypair, { reference, amount, paying }: StormOrder, shop: StormShop): Promise<Signed> {
     const account = await this.#load(payer.publicKey());
     const sequence = BigInt(account.sequenceNumber()) + (paying === "never its turn" ? NEVER_ITS_TURN : 0n);
     const transaction = new TransactionBuilder(new Account(payer.publicKey(), sequence.toString()), {
       fee: BASE_FEE,
       networkPassphrase: SANDBOX_PASSPHRASE,
     })
-      .addOperation(lumens(to, formatStroops(amount as Stroops)))
+      .addOperation(lumens(shop.account, formatStroops(amount as Stroops)))
+      .addMemo(memoFor(shop.merchantId, reference))
       .setTimeout(validFor(paying))
       .build();
     transaction.sign(payer);

@@ -91,10 +91,14 @@ describe("a transaction for a charge", () => {
     ]);
   });
 
-  it("is told by every memo and muxed id that could name a session", () => {
+  it("is told by what its operations to the account name, each by the one rule, and by those that name nothing", () => {
     const memo = Memo.text("a");
     const to = muxedAddress(account, "7");
-    assert.deepEqual(check([pay("10", { asset: usdc })]).memoKeys, []);
+    assert.deepEqual(check([pay("10", { asset: usdc })]).references, [null]);
+    assert.deepEqual(check([pay("10", { asset: usdc })], { memo }).references, ["text:61"]);
+    const mixed = [pay("4", { asset: usdc, to }), pay("6", { asset: usdc })];
+    assert.deepEqual(check(mixed, { memo }).references, ["id:7", "text:61"]);
+    assert.deepEqual(check(mixed).references, ["id:7", null]);
     assert.deepEqual(
       check(
         [
@@ -103,8 +107,8 @@ describe("a transaction for a charge", () => {
           pay("1", { to: muxedAddress(parseAccountId(stranger.publicKey()), "8") }),
         ],
         { memo },
-      ).memoKeys,
-      ["muxed:7", "text:61"],
+      ).references,
+      ["id:7"],
     );
   });
 

@@ -46,7 +46,7 @@ function refused(code: EnvelopeFault, operations: Operations, options?: Envelope
 
 describe("a transaction for a checkout session", () => {
   it("pays its amount or more under its memo, in one operation", () => {
-    assert.deepEqual(check([pay("10")]).memoKeys, ["id:7"]);
+    assert.deepEqual(check([pay("10")]).references, ["id:7"]);
     check([pay("10.5")]);
     check([pay("10"), pay("1", { to: stranger.publicKey() })]);
   });
@@ -71,14 +71,17 @@ describe("a transaction for a checkout session", () => {
     check([pay("10", { to })], {}, session);
     check([pay("10", { to })], { memo: Memo.text("thanks") }, session);
     refused("wrong_memo", [pay("10", { to: muxedAddress(account, "8") })], {}, session);
-    refused("wrong_memo", [pay("10")], { memo: ours }, session);
+    check([pay("10")], { memo: ours }, session);
+    check([pay("10")], { memo: Memo.text("7") }, session);
+    refused("wrong_memo", [pay("10")], { memo: Memo.text("07") }, session);
   });
 
-  it("is refused under no memo, another's, one of another kind, or another's muxed id", () => {
+  it("is refused under no memo, another's, a text that is not exactly the number, or another's muxed id", () => {
     refused("wrong_memo", [pay("10")], {});
     refused("wrong_memo", [pay("10")], { memo: Memo.id("8") });
-    refused("wrong_memo", [pay("10")], { memo: Memo.text("7") });
-    refused("wrong_memo", [pay("10", { to: muxedAddress(account, "7") })]);
+    refused("wrong_memo", [pay("10")], { memo: Memo.text("7 ") });
+    refused("wrong_memo", [pay("10", { to: muxedAddress(account, "8") })]);
+    check([pay("10", { to: muxedAddress(account, "7") })]);
   });
 
   it("is refused when it pays too little, another asset, or nothing to this account", () => {

@@ -16,6 +16,7 @@ import type { AccountId } from "../../src/stellar/credit.js";
 import type { LedgerSequence } from "../../src/stellar/operation-id.js";
 import { type StripeSandbox, startStripeSandbox } from "../../src/stripe-sandbox/server.js";
 import { Stage } from "../sandbox/stage.js";
+import { memoFor } from "./charges.js";
 import { validFor } from "./handed-in.js";
 import type { RoleEnvironment } from "./role-process.js";
 
@@ -101,6 +102,7 @@ export async function openStellarSide(options: SandboxOptions = { ledgerMs: 100 
   const account = stage.account().publicKey() as AccountId;
   const stranger = stage.account("10000");
   const signed = new Map<string, { readonly transaction: Transaction; readonly payer: string }>();
+  let merchant = "";
   const transactionOf = (reference: string): Transaction => {
     const known = signed.get(reference);
     if (known === undefined) throw new Error(`nothing was signed for ${reference}`);
@@ -117,6 +119,7 @@ export async function openStellarSide(options: SandboxOptions = { ledgerMs: 100 
     account,
     env: { HORIZON_URL: sandbox.url },
     welcome: async (dataSource, merchantId) => {
+      merchant = merchantId;
       await watchAccount(dataSource.manager, account, network.latest.sequence as LedgerSequence);
       await dataSource.getRepository(ReceivingAccount).insert({ account, merchantId, assets: [NATIVE] });
     },
@@ -128,7 +131,11 @@ export async function openStellarSide(options: SandboxOptions = { ledgerMs: 100 
       const operations = PARTS.map((amount) => pay(account, amount));
       // More than the payer has: its ledger takes the transaction, and it fails there.
       if (!pays) operations.push(pay(stranger.publicKey(), "1000"));
-      const transaction = stage.build(payer, operations, { fee: "300", bounds: validFor(3_000) });
+      const transaction = stage.build(payer, operations, {
+        fee: "300",
+        bounds: validFor(3_000),
+        memo: memoFor(merchant, reference),
+      });
       signed.set(reference, { transaction, payer: payer.publicKey() });
       return {
         reference,

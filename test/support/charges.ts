@@ -1,3 +1,4 @@
+import { Memo } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { createCharge, type NewCharge } from "../../src/charges/create-charge.js";
@@ -6,6 +7,12 @@ import { Charge, type ChargeId } from "../../src/entities/charge.js";
 import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import type { Acceptance } from "../../src/providers/acceptance.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
+import { chargeMemo } from "../../src/submission/charge-memo.js";
+
+/** The memo that the payer of a charge has to sign, for the SDK. */
+export function memoFor(merchantId: string, reference: string): Memo {
+  return Memo.hash(chargeMemo(merchantId, reference).slice("hash:".length));
+}
 
 /** A pending charge of a merchant, as the API would have accepted it. */
 export function aCharge(

@@ -1,7 +1,7 @@
 import type { SessionStatus } from "../../src/entities/checkout-session.js";
 import type { ExceptionReason } from "../../src/entities/payment-exception.js";
 import { type Checkout, type CheckoutView, type ViewOptions, viewOf } from "../../src/http/checkout/view.js";
-import { type Money, moneyOf } from "../../src/settlement/money.js";
+import { type Anomaly, anomalyOf } from "../../src/settlement/anomaly.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { textMemo } from "../../src/stellar/memo.js";
@@ -18,7 +18,7 @@ export const NOW = new Date("2026-11-01T12:00:00Z");
 /** What the page of a session in some state is made from: 12.5 USDC, expiring in a quarter of an hour. Not stored. */
 export function aCheckout(
   status: SessionStatus,
-  money: Money = "none",
+  money: Anomaly | "none" = "none",
   overrides: Partial<Checkout["session"]> = {},
 ): Checkout {
   const session = {
@@ -39,13 +39,20 @@ export function aCheckout(
   return {
     session: {
       ...session,
-      money: moneyOf(
+      anomaly: anomalyOf(
         surplus,
         credits.map(({ reason }) => reason),
       ),
     },
     shop: "Nordlicht Coffee",
     odd: credits,
+    arrived: [
+      ...(surplus === null
+        ? []
+        : [{ amount: session.amount, asset: session.asset, reason: null, verdict: null }]),
+      ...credits.map((credit) => ({ ...credit, verdict: null })),
+    ],
+    moreArrived: false,
     surplus,
     refused: null,
     delayed: null,

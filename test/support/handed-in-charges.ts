@@ -8,6 +8,7 @@ import { tell } from "../../src/settlement/tell.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId, Credit, TransactionHash } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { chargeMemo } from "../../src/submission/charge-memo.js";
 import { holdBackSettlement, type Stored, storeSubmission } from "../../src/submission/store-submission.js";
 import { CLOSED_AT, nextOperationId } from "./books.js";
 
@@ -29,15 +30,17 @@ export function aHandedIn(
   overrides: Partial<HandedIn["charge"]> = {},
   hash = newHash(),
 ): HandedIn {
+  const reference = overrides.reference ?? `order-${++sequence}`;
   const charge = {
     id: uuidv7() as ChargeId,
     merchantId: owner.merchantId,
-    reference: `order-${++sequence}`,
+    reference,
     provider: "stellar",
     currency: null,
     asset: NATIVE,
     amount: toStroops(100_000_000n),
     account: owner.account,
+    memoKey: chargeMemo(owner.merchantId, reference),
     payload: {},
     metadata: {},
     status: "pending" as const,
@@ -99,7 +102,7 @@ export function creditOfCharge({ charge, hash }: HandedIn, overrides: Partial<Cr
     asset: charge.asset,
     amount: charge.amount,
     muxed: null,
-    memo: null,
+    memo: charge.memoKey,
     closedAt: CLOSED_AT,
     record: JSON.stringify({ id: operationId.toString() }),
     ...overrides,

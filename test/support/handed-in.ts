@@ -1,6 +1,9 @@
-import { Account, Asset, Keypair, Memo, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
+import { Asset, Memo, Operation } from "@stellar/stellar-sdk";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import type { BuildOptions } from "../sandbox/stage.js";
+import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { type HandedIn, handIn } from "../../src/submission/hand-in.js";
+import { readEnvelope } from "../../src/submission/read-envelope.js";
+import type { BuildOptions, Stage } from "../sandbox/stage.js";
 import type { ApiAnswer, Json } from "./api.js";
 import { paymentOf } from "./ingest.js";
 import type { Spine } from "./spine.js";
@@ -26,23 +29,32 @@ export function signedFor(
   };
 }
 
-/** The same for a session as the API shows it, by a payer who need not exist. */
-export function signedForShown(session: Json, networkPassphrase: string, payer = Keypair.random()): string {
-  const transaction = new TransactionBuilder(new Account(payer.publicKey(), "0"), {
-    fee: "100",
-    networkPassphrase,
-    timebounds: validFor(300),
-    memo: Memo.id(session.memo.value),
-  })
-    .addOperation(
-      Operation.payment({ destination: session.account, asset: Asset.native(), amount: session.amount }),
-    )
-    .build();
-  transaction.sign(payer);
-  return transaction.toEnvelope().toXdr("base64");
+/** The same for a session as the API shows it, by somebody new. */
+export function signedForShown(session: Json, stage: Stage): string {
+  const pays = Operation.payment({
+    destination: session.account,
+    asset: Asset.native(),
+    amount: session.amount,
+  });
+  const options = { memo: Memo.id(session.memo.value), bounds: validFor(300) };
+  return stage.build(stage.account("100"), [pays], options).toEnvelope().toXdr("base64");
 }
 
 type Options = { readonly from?: Spine["payer"]; readonly amount?: CheckoutSession["amount"] };
+
+/** As if the network had found nothing wrong with it when it was handed in, and things had changed since. */
+export async function keepUnasked(
+  { database, stage }: Pick<Spine, "database" | "stage">,
+  { id }: CheckoutSession,
+  xdr: string,
+): Promise<HandedIn["kind"]> {
+  const { passphrase } = stage.network;
+  const envelope = readEnvelope(xdr, passphrase);
+  const { kind } = await inSerializableTransaction(database.dataSource, (runner) =>
+    handIn(runner, id, envelope, { now: new Date(), passphrase }),
+  );
+  return kind;
+}
 
 /** As a SEP-7 wallet does. */
 export async function postXdr(url: string, id: string, xdr: string, headers = {}): Promise<ApiAnswer> {

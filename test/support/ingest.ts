@@ -14,7 +14,7 @@ import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import type { LedgerSequence } from "../../src/stellar/operation-id.js";
 import { formatStroops } from "../../src/stellar/stroops.js";
-import { referenceOf, sdkAsset } from "../../src/up/pay-session.js";
+import { sdkAsset, sdkMemoOf } from "../../src/up/pay-session.js";
 import type { Stage } from "../sandbox/stage.js";
 import { watchAccount as watchForTest } from "./books.js";
 import { watchLedgers } from "./ledgers.js";
@@ -76,7 +76,7 @@ export function paymentOf(
   session: CheckoutSession,
   amount = session.amount,
 ): { operation: xdr.Operation; memo: Memo } {
-  const { memo = Memo.none(), muxedId } = referenceOf(session.memoKey);
+  const { memo = Memo.none(), muxedId } = sdkMemoOf(session.memoKey);
   const destination =
     muxedId === undefined
       ? session.account

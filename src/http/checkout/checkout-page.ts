@@ -3,6 +3,7 @@ import type Router from "@koa/router";
 import type { Context, Next } from "koa";
 import type { DataSource } from "typeorm";
 import { databaseFault } from "../../entities/database-errors.js";
+import type { HorizonClient } from "../../horizon/client.js";
 import { Problem } from "../problem.js";
 import type { RateLimit } from "../rate-limit.js";
 import { Id } from "../schemas/values.js";
@@ -16,6 +17,7 @@ import { walletCallback } from "./wallet-callback.js";
 
 export type CheckoutSources = {
   readonly dataSource: DataSource;
+  readonly horizon: HorizonClient;
   readonly networkPassphrase: string;
   readonly publicUrl: string;
   /** Null: SEP-7 requests go unsigned. */

@@ -26,7 +26,7 @@ export function renderCheckout(view: CheckoutView, assets: AssetBase): string {
     assets,
     html`${phase === "open" ? refresh : null}<script type="module" src="${assets}/script.js"></script>
 <link rel="modulepreload" href="${assets}/time-left.js">`,
-    html`<main class="card" data-session="${view.id}" data-phase="${phase}" data-tone="${words.tone}" data-state="${view.state}">
+    html`<main class="card" data-session="${view.id}" data-phase="${phase}" data-tone="${words.tone}" data-state="${view.state}"${view.inQuestion ? html` data-question="open"` : null}>
 <header>
 <h1><span class="payee">Payment to ${shop}</span> <span class="amount">${amount} <span class="code">${code}</span></span></h1>
 ${view.testNetwork ? html`<p class="badge">Test network: not real money</p>` : null}
@@ -36,6 +36,7 @@ ${stateIcon(words.tone)}<p class="state-title">${words.title}</p>
 <p>${words.text}</p>
 ${view.note === null ? null : html`<p>${view.note}</p>`}
 </div>
+<div data-part="credits">${creditsPart(view)}</div>
 <div data-part="time">${timePart(view)}</div>
 <div data-part="pay">${view.pay === null ? null : payPart(view, view.pay)}</div>
 <div class="leave" data-part="leave">${leavePart(view)}</div>
@@ -79,7 +80,19 @@ function timePart({ secondsLeft }: CheckoutView): Html | null {
   return html`<p class="time">Time left: <span role="timer" data-seconds="${secondsLeft}">${timeLeft(secondsLeft)}</span></p>`;
 }
 
-function leavePart({ successUrl, cancelUrl, shop, phase, pay }: CheckoutView): Html | null {
+/** Every credit of the session: nobody whose money came must wonder what became of it. */
+function creditsPart({ credits, moreCredits }: CheckoutView): Html | null {
+  if (credits.length === 0) return null;
+  return html`<section class="credits" aria-labelledby="arrived">
+<h2 id="arrived">What has arrived</h2>
+<ul>${credits.map(({ amount, became }) => html`<li><span class="amount">${amount}</span> ${became}</li>`)}</ul>
+${moreCredits ? html`<p>There is more: ask the shop.</p>` : null}
+</section>`;
+}
+
+function leavePart({ successUrl, cancelUrl, shop, phase, pay, inQuestion }: CheckoutView): Html | null {
+  if (successUrl !== null && inQuestion)
+    return html`<a class="button" href="${successUrl}">Continue to ${shop}</a>`;
   if (successUrl !== null) {
     return html`<a class="button" href="${successUrl}" data-redirect="${REDIRECT_SECONDS}">Continue to ${shop}</a>
 <p class="redirect" hidden>You are taken there in <span></span>. <button type="button" class="quiet">Stay here</button></p>`;

@@ -1,5 +1,6 @@
 import type { EntityManager } from "typeorm";
 import type { ExceptionReason } from "../../entities/payment-exception.js";
+import type { VerdictWord } from "../../settlement/credit-facts.js";
 import { readSession } from "../../settlement/read-sessions.js";
 import { parseAsset } from "../../stellar/asset.js";
 import { toStroops } from "../../stellar/stroops.js";
@@ -29,6 +30,29 @@ type MoneyRow = {
   odd: { reason: ExceptionReason; amount: string; asset: string }[] | null;
 };
 
+/** Credits that one page lists. */
+const MOST_LISTED = 20;
+
+/** Every credit of a session that could be read: its payment, and what settled nothing, with the verdict. */
+const READ_ARRIVED = `
+  SELECT c.amount::text AS amount, c.asset, e.reason, v.verdict
+  FROM (
+    SELECT operation_id, move_index FROM session_payments WHERE session_id = $1
+    UNION SELECT operation_id, move_index FROM payment_exceptions WHERE session_id = $1) AS own
+  JOIN credits c USING (operation_id, move_index)
+  LEFT JOIN payment_exceptions e USING (operation_id, move_index)
+  LEFT JOIN exception_verdicts v USING (operation_id, move_index)
+  WHERE c.amount IS NOT NULL AND c.asset IS NOT NULL
+  ORDER BY c.operation_id, c.move_index
+  LIMIT ${MOST_LISTED + 1}`;
+
+type ArrivedRow = {
+  amount: string;
+  asset: string;
+  reason: ExceptionReason | null;
+  verdict: VerdictWord | null;
+};
+
 /** Reads what a session's page is made from, in one snapshot: words and amounts must belong together. */
 export async function readCheckout(manager: EntityManager, id: string): Promise<Checkout | null> {
   return manager.transaction("REPEATABLE READ", async (snapshot) => {
@@ -36,11 +60,18 @@ export async function readCheckout(manager: EntityManager, id: string): Promise<
     if (session === null) return null;
     const [row]: MoneyRow[] = await snapshot.query(READ_MONEY, [session.merchantId, id]);
     if (row === undefined) return null;
+    const arrived: ArrivedRow[] = await snapshot.query(READ_ARRIVED, [id]);
     return {
       session,
       shop: row.name,
       refused: row.last_result_code,
       delayed: row.last_answer,
+      arrived: arrived.slice(0, MOST_LISTED).map(({ amount, asset, ...credit }) => ({
+        ...credit,
+        amount: toStroops(BigInt(amount)),
+        asset: parseAsset(asset),
+      })),
+      moreArrived: arrived.length > MOST_LISTED,
       surplus: row.surplus === null ? null : toStroops(BigInt(row.surplus)),
       odd: (row.odd ?? []).map(({ reason, amount, asset }) => ({
         reason,

@@ -33,7 +33,7 @@ document.addEventListener("visibilitychange", () => document.visibilityState ===
 
 /** Asks for the page and takes over what is new. One question at a time: an old answer must not win over a new one. */
 async function look() {
-  if (main.dataset.phase === "paid") return;
+  if (isDone()) return;
   if (looking) {
     lookAgain = true;
     return;
@@ -56,6 +56,8 @@ function takeOver(fresh) {
   if (from === null) return;
   document.title = fresh.title;
   for (const name of ["phase", "tone", "state"]) main.dataset[name] = from.dataset[name];
+  if (from.dataset.question === undefined) delete main.dataset.question;
+  else main.dataset.question = from.dataset.question;
   for (const part of parts(fresh)) {
     const name = part.dataset.part;
     if (sent.get(name) === part.innerHTML) continue;
@@ -63,7 +65,7 @@ function takeOver(fresh) {
     replace(main.querySelector(`[data-part="${name}"]`), part);
   }
   dress();
-  if (main.dataset.phase === "paid") stopFollowing();
+  if (isDone()) stopFollowing();
 }
 
 function replace(old, part) {
@@ -94,13 +96,18 @@ function tick() {
   }
 }
 
+/** Paid, and nothing is in question: a verdict about other money can't follow. */
+function isDone() {
+  return main.dataset.phase === "paid" && main.dataset.question === undefined;
+}
+
 function follow() {
-  if (main.dataset.phase === "paid") return;
+  if (isDone()) return;
   events = new EventSource(`/v1/checkout/sessions/${main.dataset.session}/events`);
   events.addEventListener("session", ({ data }) => {
-    const { status, money } = JSON.parse(data);
+    const { status, anomaly } = JSON.parse(data);
     // The first one tells what the page says already.
-    if (`${status} ${money}` !== main.dataset.state) void look();
+    if (`${status} ${anomaly}` !== main.dataset.state) void look();
   });
   events.addEventListener("open", () => pollEvery(LOOK_ANYWAY_MS));
   // Of a session that is over the server has no more to tell, and ends the stream.

@@ -93,6 +93,8 @@ h1 { min-width: 0; font-weight: 400; overflow-wrap: anywhere; }
 .scan { display: grid; grid-template-columns: minmax(0, 1fr); gap: .75rem; justify-items: center; align-content: start; }
 .code-card { width: 100%; max-width: 17rem; padding: .25rem; background: #ffffff; color: #0b1220; border: 1px solid var(--line); border-radius: 1rem; }
 .qr { display: block; width: 100%; height: auto; }
+.credits ul { margin: 0; padding-left: 1.25rem; }
+.credits h2 { font-size: 1rem; margin: 0; }
 .hint { font-size: .9375rem; color: var(--soft); }
 .button, button {
   font: inherit;

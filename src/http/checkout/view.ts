@@ -1,12 +1,13 @@
 import type { SessionStatus } from "../../entities/checkout-session.js";
 import type { ExceptionReason } from "../../entities/payment-exception.js";
-import type { SessionWithMoney } from "../../settlement/read-sessions.js";
+import type { VerdictWord } from "../../settlement/credit-facts.js";
+import type { SessionWithAnomaly } from "../../settlement/read-sessions.js";
 import type { Asset } from "../../stellar/asset.js";
 import { type Memo, memoParts } from "../../stellar/memo.js";
 import { PUBLIC_NETWORK } from "../../stellar/network.js";
 import { type Stroops, trimmedAmount } from "../../stellar/stroops.js";
 import { payAddress, payRequest, type Sep7Signer } from "./sep7.js";
-import { type Words, wordsFor, wrongAssetWords } from "./words.js";
+import { fateWords, type Words, wordsFor, wrongAssetWords } from "./words.js";
 
 /** What the page shows, and nothing else that is known of a session. */
 export type CheckoutView = {
@@ -18,10 +19,16 @@ export type CheckoutView = {
   readonly code: string;
   readonly issuer: string | null;
   readonly words: Words;
-  /** Status and money, such as `pending none`: by it the script knows what an event tells already. */
+  /** Status and anomaly, such as `pending null`: by it the script knows what an event tells already. */
   readonly state: string;
   /** Beside the words: what came in another asset. */
   readonly note: string | null;
+  /** What has arrived for the session and what became of it, the oldest first; empty where its payment alone has come. */
+  readonly credits: readonly { readonly amount: string; readonly became: string }[];
+  /** Whether there are more than the page lists. */
+  readonly moreCredits: boolean;
+  /** Whether something beside the payment must be read: then the page does not leave by itself. */
+  readonly inQuestion: boolean;
   /** Null once nothing should be sent any more. */
   readonly pay: PayInstructions | null;
   /** Whole seconds to pay in; null when the time doesn't matter any more. */
@@ -43,11 +50,24 @@ export type PayInstructions = {
 /** A credit of the session that settled nothing and waits for a verdict. */
 export type OddCredit = { readonly reason: ExceptionReason; readonly amount: Stroops; readonly asset: Asset };
 
+/** A credit of the session, with what became of it. */
+export type ArrivedCredit = {
+  readonly amount: Stroops;
+  readonly asset: Asset;
+  /** Why it settled nothing; null of the payment. */
+  readonly reason: ExceptionReason | null;
+  /** What the shop decided about it; null while nobody has. */
+  readonly verdict: VerdictWord | null;
+};
+
 /** All that the page is made from. */
 export type Checkout = {
-  readonly session: SessionWithMoney;
+  readonly session: SessionWithAnomaly;
   readonly shop: string;
   readonly odd: readonly OddCredit[];
+  /** Every credit that could be read, the oldest first, up to a bound. */
+  readonly arrived: readonly ArrivedCredit[];
+  readonly moreArrived: boolean;
   /** What arrived beyond the amount; null while nothing has paid the session. */
   readonly surplus: Stroops | null;
   /** What the network said to the last transaction that was handed in and did not pay; null where there is none. */
@@ -70,7 +90,9 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
   const [code, issuer = null] = session.asset === "native" ? ["XLM"] : session.asset.split(":");
   const msLeft = session.expiresAt.getTime() - options.now.getTime();
   const phase = phaseOf(session.status);
-  const canPay = session.status === "pending" && msLeft > 0;
+  // While a transaction is in flight too: it can be anybody's, and must not hide how to pay.
+  const canPay = phase === "open" && msLeft > 0;
+  const isAlone = checkout.arrived.every(({ reason }) => reason === null);
   const stray = checkout.odd.filter(({ reason }) => reason === "wrong_asset");
   return {
     id: session.id,
@@ -80,7 +102,8 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
     issuer,
     words: wordsFor({
       status: session.status,
-      money: session.money,
+      anomaly: session.anomaly,
+      hasOtherCredits: !isAlone,
       shop,
       amount: priced(session.amount, session.asset),
       odd: oddOf(checkout),
@@ -88,8 +111,16 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
       refused: checkout.refused,
       delayed: checkout.delayed,
     }),
-    state: `${session.status} ${session.money}`,
+    state: `${session.status} ${session.anomaly}`,
     note: stray.length === 0 ? null : wrongAssetWords({ shop, odd: listed(stray) }),
+    credits: isAlone
+      ? []
+      : checkout.arrived.map((credit) => ({
+          amount: priced(credit.amount, credit.asset),
+          became: fateWords(credit, shop),
+        })),
+    moreCredits: checkout.moreArrived,
+    inQuestion: !isAlone || session.anomaly !== null,
     pay: canPay
       ? {
           uri: payRequest(session, {
@@ -116,8 +147,8 @@ function phaseOf(status: SessionStatus): CheckoutView["phase"] {
 
 /** What the second axis is about, in amounts. */
 function oddOf({ session, odd, surplus }: Checkout): string {
-  if (session.money === "overpaid" && surplus !== null) return priced(surplus, session.asset);
-  return listed(odd.filter(({ reason }) => reason === session.money));
+  if (session.anomaly === "overpaid" && surplus !== null) return priced(surplus, session.asset);
+  return listed(odd.filter(({ reason }) => reason === session.anomaly));
 }
 
 function listed(credits: readonly OddCredit[]): string {

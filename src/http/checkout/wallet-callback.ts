@@ -1,17 +1,12 @@
 import type { Context } from "koa";
-import type { DataSource } from "typeorm";
 import { inSerializableTransaction } from "../../entities/serializable.js";
 import { formBody } from "../body.js";
-import type { Surroundings } from "../present-session.js";
 import { Problem } from "../problem.js";
 import type { RateLimit } from "../rate-limit.js";
 import { Id } from "../schemas/values.js";
-import { readSigned, takeTransaction } from "../take-transaction.js";
+import { type HandInSources, readSigned, takeTransaction } from "../take-transaction.js";
 
-export type CallbackSources = Surroundings & {
-  readonly dataSource: DataSource;
-  readonly rateLimit: RateLimit;
-};
+export type CallbackSources = HandInSources & { readonly rateLimit: RateLimit };
 
 /**
  * `POST /pay/:id/transaction`: where wallets send what their user has signed, as the form field `xdr` (SEP-7,

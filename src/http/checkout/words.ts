@@ -1,5 +1,6 @@
 import type { SessionStatus } from "../../entities/checkout-session.js";
-import type { Money } from "../../settlement/money.js";
+import type { ExceptionReason } from "../../entities/payment-exception.js";
+import type { Anomaly } from "../../settlement/anomaly.js";
 import { delayWords, refusalWords } from "./refusal-words.js";
 
 /** How a state looks: nothing to worry about yet, done, something to know, or over. */
@@ -10,10 +11,12 @@ export type Words = { readonly tone: Tone; readonly title: string; readonly text
 /** What the words are about. Amounts are text for people, such as `12.5 XLM`. */
 export type Facts = {
   readonly status: SessionStatus;
-  readonly money: Money;
+  readonly anomaly: Anomaly | null;
+  /** Whether something has arrived beside the payment, which the page lists with what became of it. */
+  readonly hasOtherCredits: boolean;
   readonly shop: string;
   readonly amount: string;
-  /** What came that `money` is about: the credits that wait for the shop's verdict, or the surplus. */
+  /** What came that `anomaly` is about: the credits that wait for the shop's verdict, or the surplus. */
   readonly odd: string;
   /** Whether the time to pay has run out by our clock. The network's clock decides, so only words follow it. */
   readonly timeIsUp: boolean;
@@ -43,16 +46,17 @@ export function wordsFor(facts: Facts): Words {
   }
 }
 
-function whilePending({ money, shop, amount, odd, timeIsUp, refused }: Facts): Words {
+function whilePending({ anomaly, shop, amount, odd, timeIsUp, refused }: Facts): Words {
   if (timeIsUp) {
     return {
       tone: "attention",
       title: "Time is up",
-      text: `Please don’t send anything now. Have you paid already? Then stay: a payment that was made in time counts, and this page changes by itself.${money === "none" ? "" : ` ${odd} arrived. ${withTheShop("What you sent", shop)}`}`,
+      text: `Please don’t send anything now. Have you paid already? Then stay: a payment that was made in time counts, and this page changes by itself.${isOrdinary(anomaly) ? "" : ` ${odd} arrived. ${withTheShop("What you sent", shop)}`}`,
     };
   }
-  switch (money) {
-    case "none":
+  switch (anomaly) {
+    case null:
+    case "wrong_asset":
     case "overpaid": {
       const why = refusalWords(refused, shop);
       if (why !== null) {
@@ -90,22 +94,29 @@ function whileOnItsWay({ delayed }: Facts): Words {
     return {
       tone: "attention",
       title: "Your payment is held up",
-      text: `${why} We try again by ourselves. Please don’t send another payment now: this page says when it has gone through, or when you can pay again.`,
+      text: `${why} We try again by ourselves, and this page says when it has gone through. If it is yours, please don’t send another payment now. ${OR_PAY}`,
     };
   }
   return {
     tone: "open",
     title: "Your payment is on its way",
-    text: "It was sent to the network, which takes a few seconds. This page changes by itself.",
+    text: `It was sent to the network, which takes a few seconds. This page changes by itself. ${OR_PAY}`,
   };
 }
 
-function oncePaid({ money, shop, amount, odd }: Facts): Words {
+/** Whoever knows a session's address can hand in a transaction for it: the customer must still see how to pay. */
+const OR_PAY = "If you have not paid yet, you still can.";
+
+function oncePaid({ anomaly, shop, amount, odd, hasOtherCredits }: Facts): Words {
   const paid = { tone: "good", title: "Paid. Thank you!" } as const;
-  switch (money) {
-    case "none":
+  switch (anomaly) {
+    case null:
+    case "wrong_asset":
       // No amount: the shop may have accepted less.
-      return { ...paid, text: `Your payment has arrived, and ${shop} knows about it.` };
+      return {
+        ...paid,
+        text: `Your payment has arrived, and ${shop} knows about it.${hasOtherCredits ? BELOW : ""}`,
+      };
     case "overpaid":
       return {
         tone: "good",
@@ -122,19 +133,20 @@ function oncePaid({ money, shop, amount, odd }: Facts): Words {
     case "late":
       return {
         ...paid,
-        text: `Your order is paid. Another payment, ${odd}, was not counted: it ${money === "late" ? "came too late" : "was too small"}. ${withTheShop("It", shop)}`,
+        text: `Your order is paid. Another payment, ${odd}, was not counted: it ${anomaly === "late" ? "came too late" : "was too small"}. ${withTheShop("It", shop)}`,
       };
   }
 }
 
-function afterTheEnd({ money, shop, odd }: Facts, title: string, why: string): Words {
-  switch (money) {
-    case "none":
+function afterTheEnd({ anomaly, shop, odd, hasOtherCredits }: Facts, title: string, why: string): Words {
+  switch (anomaly) {
+    case null:
+    case "wrong_asset":
     case "overpaid":
       return {
         tone: "over",
         title,
-        text: `${why} Please don’t send anything now: go back to ${shop} for a new request.`,
+        text: `${hasOtherCredits ? "What arrived did not pay it: below stands what became of it." : why} Please don’t send anything now: go back to ${shop} for a new request.`,
       };
     case "late":
       return {
@@ -154,6 +166,36 @@ function afterTheEnd({ money, shop, odd }: Facts, title: string, why: string): W
         title: "Your payment needs a look",
         text: `${odd} arrived for a request that has ended. ${withTheShop("What you sent", shop)} Please don’t send anything now.`,
       };
+  }
+}
+
+const BELOW = " What else arrived, and what became of it, stands below.";
+
+function isOrdinary(anomaly: Anomaly | null): boolean {
+  return anomaly === null || anomaly === "wrong_asset";
+}
+
+const WHY_NOT: Readonly<Partial<Record<ExceptionReason, string>>> = {
+  duplicate: "came after the order was paid",
+  late: "came too late",
+  underpaid: "was too little",
+  wrong_asset: "is not the asset that was asked for",
+};
+
+/** What became of a credit, in words that go on after its amount. */
+export function fateWords(
+  { reason, verdict }: { readonly reason: ExceptionReason | null; readonly verdict: string | null },
+  shop: string,
+): string {
+  if (reason === null) return "paid this order.";
+  const why = WHY_NOT[reason] ?? "could not be matched";
+  switch (verdict) {
+    case "refund":
+      return `${why}. ${shop} owes it to its sender and will send it back.`;
+    case "dismiss":
+      return `${why}. ${shop} has looked at it, and it does not count for this order: please ask there.`;
+    default:
+      return `${why}. It is with ${shop}, who has not decided about it yet.`;
   }
 }
 

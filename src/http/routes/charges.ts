@@ -3,13 +3,21 @@ import { cancelCharge } from "../../charges/cancel-charge.js";
 import { listAttempts } from "../../charges/read-attempts.js";
 import { listCharges, readCharge } from "../../charges/read-charges.js";
 import type { ChargeId } from "../../entities/charge.js";
+import { chargeMemo } from "../../submission/charge-memo.js";
 import { holdBackSettlement } from "../../submission/store-submission.js";
 import { type ChargeSources, newCharge } from "../new-charge.js";
-import { presentAttempt, presentCharge } from "../present-charge.js";
+import { presentAttempt, presentCharge, presentMemo } from "../present-charge.js";
 import type { Surroundings } from "../present-session.js";
 import { Problem } from "../problem.js";
 import { merchantOf, type Route, read, write } from "../route.js";
-import { Charge, ChargeAttempt, ChargeFilter, ChargeRequest } from "../schemas/charge.js";
+import {
+  Charge,
+  ChargeAttempt,
+  ChargeFilter,
+  ChargeMemo,
+  ChargeMemoQuery,
+  ChargeRequest,
+} from "../schemas/charge.js";
 import { decodeCursor, Paging, pageOf, toPage } from "../schemas/paging.js";
 import { Id } from "../schemas/values.js";
 
@@ -71,6 +79,21 @@ export function chargeRoutes(sources: ChargeSources & Surroundings): Route[] {
             (charge) => presentCharge(charge, sources),
           ),
         };
+      },
+    }),
+    read({
+      path: "/v1/charges/memo",
+      access: "merchant",
+      operationId: "getChargeMemo",
+      summary: "The memo that the payer of a charge on the network must sign",
+      description:
+        "Ask before the transaction is signed. A signature does not say what a transaction is for, and on the network everybody can read it: its memo says which order it pays. The same reference has the same memo, always.",
+      tag: TAG,
+      query: ChargeMemoQuery,
+      answer: ChargeMemo,
+      read: async (call) => {
+        const { reference } = call.query;
+        return { body: { reference, memo: presentMemo(chargeMemo(merchantOf(call).merchantId, reference)) } };
       },
     }),
     read({

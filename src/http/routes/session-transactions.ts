@@ -1,10 +1,8 @@
-import type { DataSource } from "typeorm";
 import { z } from "zod";
 import type { ReadEnvelope } from "../../submission/read-envelope.js";
-import type { Surroundings } from "../present-session.js";
 import { type Route, write } from "../route.js";
 import { HandedInSession } from "../schemas/session.js";
-import { readSigned, takeTransaction } from "../take-transaction.js";
+import { type HandInSources, readSigned, takeTransaction } from "../take-transaction.js";
 import { OneSession } from "./sessions.js";
 
 const SignedTransaction = z.strictObject({
@@ -14,9 +12,7 @@ const SignedTransaction = z.strictObject({
 });
 
 /** Signed transactions for sessions, from a shop's own page or app. Wallets have `POST /pay/:id/transaction`. */
-export function sessionTransactionRoutes(
-  sources: Surroundings & { readonly dataSource: DataSource },
-): Route[] {
+export function sessionTransactionRoutes(sources: HandInSources): Route[] {
   return [
     write({
       method: "POST",
@@ -25,7 +21,7 @@ export function sessionTransactionRoutes(
       operationId: "handInTransaction",
       summary: "Hand in the customer's signed transaction; needs no key",
       description:
-        "We send it to the network until it has applied, or can't any more. Of several for one session one is taken. Safe to repeat without an Idempotency-Key: the same transaction gets the same answer, with the session as it is by then.",
+        "Taken where it could apply now: its accounts exist, their signatures and funds suffice. We send it to the network until it has applied, or can't any more. One of another account is taken beside it: the first that applies pays. Safe to repeat without an Idempotency-Key: the same transaction gets the same answer, with the session as it is by then.",
       tag: "Checkout sessions",
       params: OneSession,
       body: SignedTransaction,

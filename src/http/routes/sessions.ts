@@ -49,7 +49,7 @@ export function sessionRoutes(around: Surroundings): Route[] {
         const request = await newSession(manager, merchantId, call.body, new Date());
         try {
           const session = await createSession(manager, request);
-          return { body: presentSession({ ...session, money: "none" }, around) };
+          return { body: presentSession({ ...session, anomaly: null }, around) };
         } catch (error) {
           if (!(error instanceof SessionRefusedError)) throw error;
           throw new Problem("session-refused", sentence(error.message));

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { ATTEMPT_OUTCOMES } from "../../charges/read-attempts.js";
 import { CHARGE_STATUSES, FAILURE_CODES } from "../../entities/charge.js";
 import { Amount, PositiveAmount } from "./amount.js";
+import { MemoBody } from "./memo.js";
 import { Metadata } from "./metadata.js";
 import { Reference } from "./reference.js";
 import { Account, AssetText, Currency, Id, Moment, Time } from "./values.js";
@@ -29,6 +30,9 @@ export const Charge = z
     currency: z.string().nullable(),
     asset: z.string().nullable(),
     account: z.string().nullable().meta({ description: "Where a charge on the network is paid." }),
+    memo: MemoBody.nullable().meta({
+      description: "Of a charge on the network: the memo that its transaction carries.",
+    }),
     payload: z.record(z.string(), z.unknown()).meta({
       description: "As it was accepted; of a signed transaction its hash.",
     }),
@@ -42,6 +46,16 @@ export const Charge = z
     url: z.string().meta({ description: "Where it is read again." }),
   })
   .meta({ id: "Charge" });
+
+/** What the payer has to sign for an order that is to be charged on the network. */
+export const ChargeMemo = z
+  .object({
+    reference: z.string(),
+    memo: MemoBody.meta({
+      description: "A hash memo. It belongs to this reference of yours and to no other.",
+    }),
+  })
+  .meta({ id: "ChargeMemo" });
 
 export const ChargeAttempt = z
   .object({
@@ -75,7 +89,7 @@ export const ChargeRequest = z
     provider: ProviderName.meta({ example: "stripe" }),
     payload: z.record(z.string(), z.unknown(), { error: "an object: what this provider needs" }).meta({
       description:
-        "What the provider needs. `stripe`: `payment_method` (`pm_…`), and `customer` (`cus_…`) where that one has it. `stellar`: `transaction`, base64 of the TransactionEnvelope that the payer has signed.",
+        "What the provider needs. `stripe`: `payment_method` (`pm_…`), and `customer` (`cus_…`) where that one has it. `stellar`: `transaction`, base64 of the TransactionEnvelope that the payer has signed, with the memo of this reference (`GET /v1/charges/memo`).",
       examples: [{ payment_method: "pm_card_visa" }, { transaction: "AAAAAgAAAAC…" }],
     }),
     metadata: Metadata,
@@ -88,6 +102,8 @@ export const ChargeRequest = z
     path: ["account"],
     message: "an account is paid in an asset: leave it out with a currency",
   });
+
+export const ChargeMemoQuery = z.strictObject({ reference: Reference });
 
 export const ChargeFilter = z.strictObject({
   reference: Reference.optional(),

@@ -18,6 +18,10 @@ export const ProblemDocument = z
         z.object({ in: z.enum(["body", "query", "path", "header"]), field: z.string(), detail: z.string() }),
       )
       .optional(),
+    memo_hash: z.string().optional().meta({
+      description:
+        "Of `charge-refused` with the code `wrong_memo`: the hash memo that the transaction must carry.",
+    }),
     charge_id: Id.optional().meta({
       description:
         "Of `charge-reference-used`: the first charge of the reference. Of `charge-refused` with the code `used`: the charge that the transaction was handed in for.",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ODDITIES } from "../../settlement/money.js";
+import { ANOMALIES } from "../../settlement/anomaly.js";
 import { Amount, PositiveAmount } from "./amount.js";
 import { MemoBody, MemoRequest, MuxedIdRequest } from "./memo.js";
 import { Metadata } from "./metadata.js";
@@ -17,8 +17,9 @@ const MAX_GRACE_SECONDS = 30 * 86_400;
 const publicFields = {
   id: Id,
   status: z.enum(STATUSES),
-  money: z.enum(ODDITIES).meta({
-    description: "What is odd about its money: payments and exceptions without a verdict decide it.",
+  anomaly: z.enum(ANOMALIES).nullable().meta({
+    description:
+      "What is odd about its money, null where nothing is: payments and exceptions without a verdict decide it.",
   }),
   livemode: z.boolean(),
   amount: Amount,

@@ -1,7 +1,11 @@
 import { z } from "zod";
+import { type MemoKey, memoParts } from "../../stellar/memo.js";
+import { referenceOfKey } from "../../stellar/reference.js";
+import { chargeMemo } from "../../submission/charge-memo.js";
 import { type Charged, checkCharge } from "../../submission/check-charge.js";
 import { EnvelopeError } from "../../submission/envelope-error.js";
 import { type ReadEnvelope, readEnvelope } from "../../submission/read-envelope.js";
+import type { SignedTransaction } from "../../submission/signed-transaction.js";
 import { type Acceptance, type Acceptor, ChargeRefusedError, type ChargeRequest } from "../acceptance.js";
 
 /** By this name charges ask for it. */
@@ -27,11 +31,29 @@ export class StellarAcceptor implements Acceptor {
     }
     const charged = chargedOf(request);
     const envelope = refusing(() => readEnvelope(payload.data.transaction, this.passphrase));
-    return acceptanceOf(envelope, charged, now);
+    const memoKey = chargeMemo(request.merchantId, request.reference);
+    const acceptance = acceptanceOf(envelope, charged, now);
+    if (isBound(acceptance.submission, memoKey)) return { ...acceptance, memoKey };
+    return { ...acceptance, memoKey, unbound: unboundBy(memoKey) };
   }
 }
 
-function acceptanceOf(envelope: ReadEnvelope, charged: Charged, now: Date): Acceptance {
+/** Whether all that a transaction brings the account carries this memo. */
+function isBound({ references }: SignedTransaction, memoKey: MemoKey): boolean {
+  return references.length === 1 && references[0] === referenceOfKey(memoKey);
+}
+
+function unboundBy(memoKey: MemoKey): ChargeRefusedError {
+  const { memo } = memoParts(memoKey);
+  if (memo === null) throw new Error(`a charge's memo is a memo, and not ${memoKey}`);
+  return new ChargeRefusedError(
+    "payload.transaction",
+    `the transaction does not carry this charge's memo, which is the ${memo.type} ${memo.value}. A signature does not say what it is for: have it signed with that memo. But if this transaction was sent already, nobody should sign another one: its money comes as an exception, which a person decides about`,
+    { code: "wrong_memo", memo_hash: memo.value },
+  );
+}
+
+function acceptanceOf(envelope: ReadEnvelope, charged: Charged, now: Date): OfTransaction {
   try {
     const submission = refusing(() => checkCharge(envelope, charged, now));
     // The envelope lives in `submissions` alone: kept twice, one of the two could be another.
@@ -45,6 +67,8 @@ function acceptanceOf(envelope: ReadEnvelope, charged: Charged, now: Date): Acce
     return { payload: {}, providerId: submission.hash, submission, onlyIfApplied: error };
   }
 }
+
+type OfTransaction = Acceptance & { readonly submission: SignedTransaction };
 
 const MINUTE_MS = 60_000;
 

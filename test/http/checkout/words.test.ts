@@ -3,15 +3,16 @@ import { timeLeft } from "../../../src/http/checkout/time-left.js";
 import type { Facts, Words } from "../../../src/http/checkout/words.js";
 import { wordsFor } from "../../../src/http/checkout/words.js";
 import { STATUSES } from "../../../src/http/schemas/session.js";
-import { ODDITIES } from "../../../src/settlement/money.js";
+import { ANOMALIES } from "../../../src/settlement/anomaly.js";
 
 const wordsOf = (facts: Partial<Facts>): Words =>
   wordsFor({
     status: "pending",
-    money: "none",
+    anomaly: null,
+    hasOtherCredits: false,
     shop: "the tea shop",
     amount: "10 XLM",
-    odd: facts.money === undefined || facts.money === "none" ? "" : "4 XLM",
+    odd: facts.anomaly === undefined || facts.anomaly === null ? "" : "4 XLM",
     timeIsUp: false,
     refused: null,
     delayed: null,
@@ -20,10 +21,10 @@ const wordsOf = (facts: Partial<Facts>): Words =>
 
 describe("words for customers", () => {
   for (const status of STATUSES) {
-    for (const money of ODDITIES) {
+    for (const anomaly of [null, ...ANOMALIES]) {
       for (const timeIsUp of [false, true]) {
-        it(`say something whole about ${status}, ${money}${timeIsUp ? ", after the time" : ""}`, () => {
-          const { title, text } = wordsOf({ status, money, timeIsUp });
+        it(`say something whole about ${status}, ${anomaly}${timeIsUp ? ", after the time" : ""}`, () => {
+          const { title, text } = wordsOf({ status, anomaly, timeIsUp });
           for (const words of [title, text]) {
             expect(words.trim()).to.not.equal("");
             expect(words).to.not.match(/undefined|null|NaN|\s{2}|\$\{|^\s|\s$/);
@@ -59,8 +60,8 @@ describe("words for customers", () => {
       expect(wordsOf({ ...facts, refused: "tx_too_late" })).to.deep.equal(wordsOf(facts));
     }
     expect(wordsOf({ timeIsUp: true, refused: "tx_too_late" }).text).to.include("don’t send anything now");
-    expect(wordsOf({ money: "underpaid", refused: "tx_too_late" })).to.deep.equal(
-      wordsOf({ money: "underpaid" }),
+    expect(wordsOf({ anomaly: "underpaid", refused: "tx_too_late" })).to.deep.equal(
+      wordsOf({ anomaly: "underpaid" }),
     );
   });
 
@@ -79,8 +80,8 @@ describe("words for customers", () => {
 
   it("call a session paid, and thank, if and only if it is", () => {
     for (const status of STATUSES) {
-      for (const money of ODDITIES) {
-        const { tone, title, text } = wordsOf({ status, money });
+      for (const anomaly of [null, ...ANOMALIES]) {
+        const { tone, title, text } = wordsOf({ status, anomaly });
         expect(tone === "good").to.equal(status === "paid");
         expect(/^Paid/.test(title)).to.equal(status === "paid");
         if (status !== "paid") expect(text).to.not.include("Your order is paid");
@@ -90,23 +91,23 @@ describe("words for customers", () => {
 
   it("ask for money only while it can still pay", () => {
     const asks = (facts: Partial<Facts>) => /[Ss]end (exactly|the full)/.test(wordsOf(facts).text);
-    for (const money of ODDITIES) {
+    for (const anomaly of [null, ...ANOMALIES]) {
       for (const status of STATUSES) {
-        if (status !== "pending") expect(asks({ status, money })).to.equal(false);
+        if (status !== "pending") expect(asks({ status, anomaly })).to.equal(false);
       }
-      expect(asks({ money, timeIsUp: true })).to.equal(false);
+      expect(asks({ anomaly, timeIsUp: true })).to.equal(false);
     }
-    expect(asks({ money: "none" })).to.equal(true);
-    expect(asks({ money: "underpaid" })).to.equal(true);
+    expect(asks({ anomaly: null })).to.equal(true);
+    expect(asks({ anomaly: "underpaid" })).to.equal(true);
   });
 
   it("say where odd money is, in amounts, whenever there is some", () => {
-    for (const money of ["underpaid", "late", "duplicate"] as const) {
+    for (const anomaly of ["underpaid", "late", "duplicate"] as const) {
       for (const status of ["pending", "paid", "expired", "cancelled"] as const) {
-        expect(wordsOf({ status, money }).text).to.include("4 XLM").and.include("is with the tea shop");
+        expect(wordsOf({ status, anomaly }).text).to.include("4 XLM").and.include("is with the tea shop");
       }
     }
-    expect(wordsOf({ status: "paid", money: "overpaid" }).text).to.include("4 XLM more than 10 XLM");
+    expect(wordsOf({ status: "paid", anomaly: "overpaid" }).text).to.include("4 XLM more than 10 XLM");
   });
 
   it("tell the time in its two largest units", () => {

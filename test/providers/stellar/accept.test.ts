@@ -1,16 +1,21 @@
 import assert from "node:assert/strict";
+import { Memo } from "@stellar/stellar-sdk";
 import { ChargeRefusedError, type ChargeRequest } from "../../../src/providers/acceptance.js";
 import { StellarAcceptor } from "../../../src/providers/stellar/accept.js";
-import { parseAccountId } from "../../../src/stellar/account.js";
+import { muxedAddress, parseAccountId } from "../../../src/stellar/account.js";
 import { NATIVE } from "../../../src/stellar/asset.js";
 import { parseStroops } from "../../../src/stellar/stroops.js";
+import { chargeMemo } from "../../../src/submission/charge-memo.js";
 import { merchant, NOW, PASSPHRASE, pay, text, transaction } from "../../submission/envelopes.js";
+import { memoFor } from "../../support/charges.js";
 
 const acceptor = new StellarAcceptor(PASSPHRASE);
-const envelope = text(transaction([pay("10")]));
+const MERCHANT_ID = "0197a000-0000-7000-8000-000000000000";
+const memo = memoFor(MERCHANT_ID, "order-7");
+const envelope = text(transaction([pay("10")], { memo }));
 
 const request: ChargeRequest = {
-  merchantId: "0197a000-0000-7000-8000-000000000000",
+  merchantId: MERCHANT_ID,
   reference: "order-7",
   amount: parseStroops("10"),
   currency: null,
@@ -65,6 +70,26 @@ describe("a charge by a signed transaction", () => {
       /another network/,
       "wrong_signature",
     );
+  });
+
+  it("is bound to its order by a memo that no other order has: without it, it is no charge of this one", () => {
+    const unboundBy = (one: Parameters<typeof transaction>[1], changes: Partial<ChargeRequest> = {}) => {
+      const payload = { transaction: text(transaction([pay("10")], one)) };
+      return acceptor.accept({ ...request, payload, ...changes }, NOW).unbound;
+    };
+    assert.equal(unboundBy({ memo }), undefined);
+    const refusal = unboundBy({});
+    assert.equal(refusal?.facts.code, "wrong_memo");
+    assert.equal(refusal?.facts.memo_hash, chargeMemo(MERCHANT_ID, "order-7").slice(5));
+    assert.match(refusal?.message ?? "", /nobody should sign another one/);
+    for (const other of [Memo.text("order-7"), Memo.id("7"), memoFor(MERCHANT_ID, "order-8")]) {
+      assert.notEqual(unboundBy({ memo: other }), undefined);
+    }
+    assert.notEqual(unboundBy({ memo }, { reference: "order-8" }), undefined);
+    assert.notEqual(unboundBy({ memo }, { merchantId: "0197a000-0000-7000-8000-000000000001" }), undefined);
+    const to = muxedAddress(parseAccountId(merchant.publicKey()), "7");
+    const part = { transaction: text(transaction([pay("4", { to }), pay("6")], { memo })) };
+    assert.notEqual(acceptor.accept({ ...request, payload: part }, NOW).unbound, undefined);
   });
 
   it("whose time is over is accepted only as one that has applied before, and only if it would have paid", () => {

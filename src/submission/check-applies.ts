@@ -1,0 +1,203 @@
+import { FeeBumpTransaction, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
+import type { HorizonClient } from "../horizon/client.js";
+import { HorizonError } from "../horizon/errors.js";
+import { type Asset, NATIVE } from "../stellar/asset.js";
+import type { AccountId } from "../stellar/credit.js";
+import { formatStroops, type Stroops } from "../stellar/stroops.js";
+import { type AccountState, accountState } from "./account-state.js";
+import { EnvelopeError } from "./envelope-error.js";
+import type { ReadEnvelope } from "./read-envelope.js";
+import { signedBy, suffices } from "./signed-by.js";
+
+/** Accounts as they are now, by their ids; null for those that do not exist. Those that nobody asked for are absent. */
+export type Accounts = ReadonlyMap<AccountId, AccountState | null>;
+
+/**
+ * Checks that a transaction could be in the next ledger: what could not costs its sender nothing, and must not take a
+ * session. Asks for the three accounts that matter at the most: its source, who pays, and who pays the fee of a bump.
+ * @param account that it pays
+ * @throws EnvelopeError where the network would not take it now, or it could not pay
+ * @throws HorizonError where nobody can say
+ */
+export async function checkAppliesNow(
+  { horizon, passphrase }: { readonly horizon: HorizonClient; readonly passphrase: string },
+  envelope: ReadEnvelope,
+  account: AccountId,
+  signal: AbortSignal,
+): Promise<void> {
+  const asked = new Set([envelope.source, payerOf(envelope, account), envelope.feeSource ?? envelope.source]);
+  const states = await Promise.all([...asked].map((id) => readAccount(horizon, id, signal)));
+  const accounts = new Map([...asked].map((id, i) => [id, states[i] ?? null]));
+  try {
+    judgeAppliesNow(envelope, passphrase, account, accounts);
+  } catch (error) {
+    // Its number is used up: by itself, perhaps. Then it has paid, and whoever hands it in must hear that.
+    const isUsed = error instanceof EnvelopeError && error.code === "bad_sequence";
+    if (!isUsed || !(await hasApplied(horizon, envelope, signal))) throw error;
+  }
+}
+
+async function readAccount(
+  horizon: HorizonClient,
+  id: AccountId,
+  signal: AbortSignal,
+): Promise<AccountState | null> {
+  try {
+    return accountState((await horizon.account(id, signal)).fields);
+  } catch (error) {
+    if (error instanceof HorizonError && error.kind === "not_found") return null;
+    throw error;
+  }
+}
+
+async function hasApplied(
+  horizon: HorizonClient,
+  { hash }: ReadEnvelope,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    return (await horizon.transaction(hash, signal)).successful === true;
+  } catch (error) {
+    if (error instanceof HorizonError && error.kind === "not_found") return false;
+    throw error;
+  }
+}
+
+/**
+ * The rules of `checkAppliesNow`, in the order in which the network asks (stellar-core, TransactionFrame::commonValid).
+ * Pure.
+ * @throws EnvelopeError
+ */
+export function judgeAppliesNow(
+  envelope: ReadEnvelope,
+  passphrase: string,
+  account: AccountId,
+  accounts: Accounts,
+): void {
+  const parsed = TransactionBuilder.fromXdr(envelope.envelope, passphrase);
+  const outer = parsed instanceof FeeBumpTransaction ? parsed : null;
+  const inner = parsed instanceof FeeBumpTransaction ? parsed.innerTransaction : parsed;
+  const source = existing(accounts, envelope.source, "the source account of the transaction");
+  expectSequence(inner, source.sequence);
+  expectSigned(envelope, inner, account, accounts);
+  if (outer !== null && envelope.feeSource !== null) expectBumped(outer, envelope.feeSource, accounts);
+  expectFunds(envelope, outer ?? inner, account, accounts);
+}
+
+function expectBumped(bump: FeeBumpTransaction, feeSource: AccountId, accounts: Accounts): void {
+  const state = existing(accounts, feeSource, "the account that pays the fee bump");
+  const signers = signedBy(state, { hash: bump.hash(), signatures: bump.signatures });
+  if (!suffices(signers, state.thresholds.low)) throw badSignatures("the fee bump", feeSource);
+}
+
+/** Whose operation pays the account: its own source, or the transaction's. */
+function payerOf({ source, operations }: ReadEnvelope, account: AccountId): AccountId {
+  return operations.find(({ destination }) => destination === account)?.source ?? source;
+}
+
+function existing(accounts: Accounts, id: AccountId, what: string): AccountState {
+  const state = accounts.get(id) ?? null;
+  if (state !== null) return state;
+  throw new EnvelopeError("source_unknown", `${what}, ${id}, does not exist on the network`);
+}
+
+/** The next number, or with a lower bound of its own (CAP-21) any that is above the last. */
+function expectSequence({ sequence, minAccountSequence }: Transaction, last: bigint): void {
+  const number = BigInt(sequence);
+  const isNext =
+    minAccountSequence === undefined
+      ? number === last + 1n
+      : number > last && last >= BigInt(minAccountSequence);
+  if (isNext) return;
+  throw new EnvelopeError(
+    "bad_sequence",
+    `the transaction has the sequence number ${number}, and its account is at ${last}: it can't be in the next ledger`,
+  );
+}
+
+/** A payment needs the medium threshold of its payer, and the transaction the low one of its source. */
+function expectSigned(
+  envelope: ReadEnvelope,
+  inner: Transaction,
+  account: AccountId,
+  accounts: Accounts,
+): void {
+  const payer = payerOf(envelope, account);
+  const signatures = { hash: inner.hash(), signatures: inner.signatures };
+  const used = new Set<string>();
+  for (const [id, needs] of [[envelope.source, "low"] as const, [payer, "medium"] as const]) {
+    const state = accounts.get(id) ?? null;
+    // An account that the transaction itself creates signs with its own key, which the network alone can ask for.
+    if (state === null) continue;
+    const signers = signedBy(state, signatures);
+    if (!suffices(signers, state.thresholds[needs])) throw badSignatures("the transaction", id);
+    for (const { key } of signers) used.add(key);
+  }
+  const actsForOthers = envelope.operations.some(
+    ({ source }) => source !== envelope.source && source !== payer,
+  );
+  if (!actsForOthers && used.size < inner.signatures.length) {
+    throw new EnvelopeError(
+      "bad_signatures",
+      "the transaction has a signature that none of its accounts asks for, and the network refuses such",
+    );
+  }
+}
+
+function badSignatures(what: string, id: AccountId): EnvelopeError {
+  return new EnvelopeError(
+    "bad_signatures",
+    `the signatures of ${what} do not suffice for ${id}: its signers and their weights are known to the network`,
+  );
+}
+
+/** What an operation of the network costs at least, in stroops. */
+const LEAST_FEE = 100n;
+
+/** What can only spend, so that a balance can be compared before the transaction applies. */
+const BRINGS_NOTHING_BACK = new Set([
+  "payment",
+  "manage_data",
+  "set_options",
+  "change_trust",
+  "bump_sequence",
+]);
+
+/** @param charged the transaction whose source pays the fee: the bump where there is one */
+function expectFunds(
+  envelope: ReadEnvelope,
+  charged: Transaction | FeeBumpTransaction,
+  account: AccountId,
+  accounts: Accounts,
+): void {
+  const feeSource = envelope.feeSource ?? envelope.source;
+  const fee = BigInt(charged.fee);
+  const forFee = accounts.get(feeSource)?.spendable.get(NATIVE) ?? 0n;
+  if (forFee < fee) throw lacks(feeSource, NATIVE, fee, forFee);
+  const { operations } = envelope;
+  if (!operations.every(({ type }) => BRINGS_NOTHING_BACK.has(type))) return;
+  const payer = payerOf(envelope, account);
+  const state = accounts.get(payer) ?? null;
+  if (state === null)
+    throw new EnvelopeError("source_unknown", `who pays, ${payer}, does not exist on the network`);
+  const spent = new Map<Asset, bigint>();
+  for (const { source, brings } of operations) {
+    if (source !== payer || brings === null) continue;
+    spent.set(brings.asset, (spent.get(brings.asset) ?? 0n) + brings.amount);
+  }
+  for (const [asset, amount] of spent) {
+    // Who issues an asset has as much of it as they like.
+    if (asset.endsWith(`:${payer}`)) continue;
+    const forTheFee = asset === NATIVE && payer === feeSource ? LEAST_FEE * BigInt(operations.length) : 0n;
+    const has = (state.spendable.get(asset) ?? 0n) - forTheFee;
+    if (has < amount) throw lacks(payer, asset, amount, has);
+  }
+}
+
+function lacks(id: AccountId, asset: Asset, needs: bigint, has: bigint): EnvelopeError {
+  const [needed, there] = [needs, has < 0n ? 0n : has].map((amount) => formatStroops(amount as Stroops));
+  return new EnvelopeError(
+    "insufficient_funds",
+    `${id} can spend ${there} ${asset}, and the transaction needs ${needed}`,
+  );
+}
