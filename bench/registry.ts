@@ -5,6 +5,7 @@ import { cost } from "./cost.js";
 import { growth } from "./growth.js";
 import { latency } from "./latency.js";
 import { network } from "./network.js";
+import { pages } from "./pages.js";
 import { replicas } from "./replicas.js";
 import { requests } from "./requests.js";
 import { throughput } from "./throughput.js";
@@ -14,6 +15,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   throughput,
   latency,
   requests,
+  pages,
   growth,
   network,
   replicas,

@@ -1,10 +1,11 @@
 import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
 import { completeMerge } from "../horizon/decode.js";
-import { decodePage, endOfPage } from "../horizon/decode-page.js";
+import { decodePlaced, endOfPage, placeRecords } from "../horizon/decode-page.js";
 import { HorizonError } from "../horizon/errors.js";
 import { findHistoryHole, mayBeForgottenSince } from "../horizon/history-hole.js";
 import type { NetworkView } from "../horizon/network-view.js";
 import type { RecordPage } from "../horizon/read-records.js";
+import { Turns } from "../horizon/turns.js";
 import type { AccountId, Movement } from "../stellar/credit.js";
 import { ledgerOf, type OperationId } from "../stellar/operation-id.js";
 
@@ -40,8 +41,8 @@ export async function* networkCredits(
     // Before the page: a short one proves that there is no more only if the server has got that far.
     const before = await reaching(network, through, signal);
     const page = await pageAfter(client, account, cursor, signal);
-    const items = decodePage(page.records, account, cursor);
-    const { cursor: last, isLast } = endOfPage(page, items, cursor, PAGE);
+    const placed = placeRecords(page.records, cursor);
+    const { cursor: last, isLast } = endOfPage(page, placed, cursor, PAGE);
     // After the page: what it lacks for being forgotten was forgotten before.
     const mayBe = mayBeForgottenSince(before, cursor, last);
     const hole = findHistoryHole(cursor, mayBe ? await network.refresh(signal) : before);
@@ -52,8 +53,11 @@ export async function* networkCredits(
     }
     const end = isLast || last > through ? through : last;
     const movements: Movement[] = [];
-    for (const { operationId, decoded } of items) {
-      if (operationId > through) break;
+    const turns = new Turns();
+    for (const each of placed) {
+      if (each.operationId > through) break;
+      const { decoded } = decodePlaced(each, account);
+      await turns.rest();
       movements.push(
         ...(decoded.kind === "movements"
           ? decoded.movements

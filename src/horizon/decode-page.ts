@@ -21,10 +21,12 @@ export type PlacedRecord = {
 
 /** Decodes a page of an account's payments feed, in the order of `placeRecords`. */
 export function decodePage(records: readonly unknown[], account: AccountId, after: OperationId): PageItem[] {
-  return placeRecords(records, after).map(({ operationId, record, unkeyed }) => ({
-    operationId,
-    decoded: decodeRecord(record, account, unkeyed ?? undefined),
-  }));
+  return placeRecords(records, after).map((placed) => decodePlaced(placed, account));
+}
+
+/** Decodes one record of a page. Of a whole page that takes longer than a turn of the event loop may: see Turns. */
+export function decodePlaced({ operationId, record, unkeyed }: PlacedRecord, account: AccountId): PageItem {
+  return { operationId, decoded: decodeRecord(record, account, unkeyed ?? undefined) };
 }
 
 /**

@@ -9,6 +9,7 @@ import { completed, type ReadPage } from "./read-page.js";
 import type { RecordPage } from "./read-records.js";
 import { recordText } from "./record-text.js";
 import { touchedBy } from "./touched-accounts.js";
+import { Turns } from "./turns.js";
 
 /** Watched accounts, each with the operation after which its credits are wanted. */
 export type WatchedSet = ReadonlyMap<string, OperationId>;
@@ -42,7 +43,9 @@ export async function readNetworkPage(
   const page = await client.networkPayments(after, signal, { limit });
   const placed = placeRecords(page.records, after);
   const movements: (Movement | Unassigned)[] = [];
+  const turns = new Turns();
   for (const { operationId, record, unkeyed } of placed) {
+    await turns.rest();
     const { accounts, isNobodys } = touchedBy(record, watched);
     for (const account of accounts) {
       // At or before its start nothing counts, and at or before its watermark everything is committed.

@@ -2,8 +2,9 @@ import type { AccountId, Movement } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
 import type { HorizonClient } from "./client.js";
 import { completeMerge, type Decoded, decodeRecord } from "./decode.js";
-import { decodePage, endOfPage } from "./decode-page.js";
+import { decodePlaced, endOfPage, placeRecords } from "./decode-page.js";
 import { HorizonError } from "./errors.js";
+import { Turns } from "./turns.js";
 
 /** What a page of the feed means for an account. */
 export type ReadPage = {
@@ -32,10 +33,15 @@ export async function readPage(
       return { records: [], isWhole: true, bytes: 0 };
     throw error;
   });
-  const items = decodePage(page.records, account, after);
+  const placed = placeRecords(page.records, after);
   const movements: Movement[] = [];
-  for (const { decoded } of items) movements.push(...(await completed(client, decoded, signal)));
-  return { movements, ...endOfPage(page, items, after, limit) };
+  const turns = new Turns();
+  for (const each of placed) {
+    const { decoded } = decodePlaced(each, account);
+    movements.push(...(await completed(client, decoded, signal)));
+    await turns.rest();
+  }
+  return { movements, ...endOfPage(page, placed, after, limit) };
 }
 
 /**

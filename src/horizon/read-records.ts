@@ -1,7 +1,7 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { JSONParser } from "@streamparser/json";
 import { HorizonError } from "./errors.js";
 import { keptOf } from "./record-text.js";
+import { Turns } from "./turns.js";
 
 /** Records of a page, as far as they came. */
 export type RecordPage = {
@@ -21,9 +21,6 @@ export const MAX_RECORD_BYTES = 8 * 1024 * 1024;
 
 /** Bytes of what stands before the first record and after the last one: links. */
 const MAX_LINK_BYTES = 1024 * 1024;
-
-/** Work between two turns of the event loop, in milliseconds: timers, leases and other answers wait meanwhile. */
-const TURN_MS = 15;
 
 /** A page has at most 200 records; a server that repeats each of them may send more of the same. */
 const MAX_RECORDS = 200_000;
@@ -47,12 +44,10 @@ export async function readRecords(
 ): Promise<RecordPage> {
   const reader = new PageReader(where);
   try {
-    let turnBegan = performance.now();
+    const turns = new Turns();
     for await (const chunk of chunks) {
       if (reader.take(chunk) === "oversized") return reader.page(false);
-      if (performance.now() - turnBegan < TURN_MS) continue;
-      await nextTurn();
-      turnBegan = performance.now();
+      await turns.rest();
     }
     reader.end();
     return reader.page(true);

@@ -16,7 +16,8 @@ import {
   readBooks,
   watchAccount,
 } from "../support/books.js";
-import { createTestDatabase, TEST_KEY, type TestDatabase } from "../support/database.js";
+import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { TEST_KEY } from "../support/entry-key.js";
 import { append, copyOf, drained, eventually, startConsumer, type TestConsumer } from "../support/stream.js";
 
 for (const mode of ["optional", "required", "off"] as LockMode[]) {

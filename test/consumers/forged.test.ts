@@ -18,7 +18,7 @@ import { Bank } from "../charges/bank.js";
 import { bankProvider } from "../charges/bank-provider.js";
 import { creditFor } from "../support/books.js";
 import { bankCharge, readCharge } from "../support/charges.js";
-import { TEST_KEY } from "../support/database.js";
+import { TEST_KEY } from "../support/entry-key.js";
 import { payAll } from "../support/ingest.js";
 import { Spine } from "../support/spine.js";
 import { append, eventually, silent } from "../support/stream.js";

@@ -25,7 +25,7 @@ import { collectStatus } from "../../src/status/collect-status.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { aSession, creditFor, openSessions } from "../support/books.js";
-import { TEST_KEY } from "../support/database.js";
+import { TEST_KEY } from "../support/entry-key.js";
 import { differences, payAll, watchOnStage } from "../support/ingest.js";
 import { watchLedgers } from "../support/ledgers.js";
 import { Spine } from "../support/spine.js";

@@ -11,7 +11,8 @@ import {
   readBooks,
   watchAccount,
 } from "../support/books.js";
-import { connect, useTestKey } from "../support/database.js";
+import { connect } from "../support/database.js";
+import { useTestKey } from "../support/entry-key.js";
 import { endRoles, startRole } from "../support/role-process.js";
 import { append, drained, eventually, plainRedis } from "../support/stream.js";
 

@@ -13,7 +13,8 @@ import {
   readBooks,
   watchAccount,
 } from "../support/books.js";
-import { createTestDatabase, TEST_KEY, type TestDatabase } from "../support/database.js";
+import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { TEST_KEY } from "../support/entry-key.js";
 import { endRoles, startRole } from "../support/role-process.js";
 import { drained } from "../support/stream.js";
 

@@ -16,7 +16,8 @@ import {
   readBooks,
   watchAccount,
 } from "../support/books.js";
-import { connect, useTestKey } from "../support/database.js";
+import { connect } from "../support/database.js";
+import { useTestKey } from "../support/entry-key.js";
 import { killWholePostgres } from "../support/kill.js";
 import { append, drained, eventually, plainRedis, startConsumer } from "../support/stream.js";
 

@@ -1,9 +1,8 @@
-import { createSecretKey } from "node:crypto";
 import type { DataSource } from "typeorm";
-import type { EntryKey } from "../../src/consumers/entry-keys.js";
 import { createDataSource } from "../../src/entities/data-source.js";
 import type { PostgresServer } from "../../src/machine/postgres.js";
 import { postgresKind, startTestPostgres } from "./backends/postgres.js";
+import { useTestKey } from "./entry-key.js";
 import { databaseUrl, onServer } from "./on-server.js";
 
 /** One real server for the whole run, started by the first test that needs it. */
@@ -45,17 +44,6 @@ async function makeTemplate(url: string): Promise<void> {
   await useTestKey(dataSource);
   // Nobody may be connected to what is copied.
   await dataSource.destroy();
-}
-
-/** What entries are signed with in a test's database, so that a test can append as ingest would. */
-export const TEST_KEY: EntryKey = { id: 1, secret: createSecretKey(Buffer.alloc(32, "test")) };
-
-/** The key that the migration made is each installation's own, and no test could know it. */
-export async function useTestKey(dataSource: DataSource): Promise<void> {
-  await dataSource.query("UPDATE entry_keys SET secret = $2 WHERE id = $1", [
-    TEST_KEY.id,
-    TEST_KEY.secret.export(),
-  ]);
 }
 
 /** The database of a server that is the test's own, migrated. Closing it leaves it where it is. */

@@ -11,7 +11,7 @@ import { type LockMode, SessionLocks } from "../../src/locks/session-locks.js";
 import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
 import { connectLockServer, connectRedis } from "../../src/redis/connect.js";
 import { type AccountId, compareKeys, type Movement } from "../../src/stellar/credit.js";
-import { TEST_KEY } from "./database.js";
+import { TEST_KEY } from "./entry-key.js";
 
 export const silent = pino({ level: process.env.TEST_LOG ?? "silent" });
 
