@@ -28,8 +28,8 @@ describe("chaos must be able to fail", () => {
 
     it(`${verdict}: ingest that trusts ${broken ? "its memory" : "the stream's tail"}, and a Redis that lost everything`, async () => {
       stage = await SabotageStage.open({ listens: false });
-      // It looks at once when a ledger closes, and has no other reason to look.
-      await stage.start("ingest", broken ? ["trust-memory"] : [], { INGEST_POLL_MS: "30000" });
+      // It looks as soon as a ledger closes, before it looks where the stream ends.
+      await stage.start("ingest", broken ? ["trust-memory"] : [], { INGEST_POLL_MS: "50" });
       await stage.payNew(1);
       await stage.streamHolds(1);
       // Several times: once in a while its look at the watermark falls just between, and saves it.
