@@ -111,8 +111,18 @@ export function sessionRoutes(around: Surroundings): Route[] {
         return { body: presentPublicSession(session, around) };
       },
     }),
-    endRoute(around, "cancel", cancelSession, "Cancel a pending session; money that comes later is `late`"),
-    endRoute(around, "expire", expireSessionNow, "End a pending session now; money sent before still counts"),
+    endRoute(
+      around,
+      "cancel",
+      cancelSession,
+      "Cancel a session that is not paid; money that comes later is `late`",
+    ),
+    endRoute(
+      around,
+      "expire",
+      expireSessionNow,
+      "End a session now that is not paid; money sent before still counts",
+    ),
   ];
 }
 
