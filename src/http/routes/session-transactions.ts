@@ -1,6 +1,7 @@
 import type { DataSource } from "typeorm";
 import { z } from "zod";
 import type { ReadEnvelope } from "../../submission/read-envelope.js";
+import { BODY_LIMIT_BYTES } from "../body.js";
 import type { Surroundings } from "../present-session.js";
 import { type Route, write } from "../route.js";
 import { HandedInSession } from "../schemas/session.js";
@@ -9,6 +10,7 @@ import { OneSession } from "./sessions.js";
 
 const SignedTransaction = z.strictObject({
   transaction: z.string("base64 of a signed TransactionEnvelope").meta({
+    override: { minLength: 4, maxLength: BODY_LIMIT_BYTES, pattern: "^[A-Za-z0-9+/]+={0,2}$" },
     description: "Base64 of the signed TransactionEnvelope, a fee bump too, with an upper time bound.",
   }),
 });

@@ -87,6 +87,11 @@ export const ChargeRequest = z
   .refine((body) => body.account === undefined || body.asset !== undefined, {
     path: ["account"],
     message: "an account is paid in an asset: leave it out with a currency",
+  })
+  .meta({
+    override: {
+      not: { anyOf: [{ required: ["currency", "asset"] }, { required: ["currency", "account"] }] },
+    },
   });
 
 export const ChargeFilter = z.strictObject({
