@@ -44,7 +44,10 @@ function trustedProxies(text: string): number | readonly string[] | null {
     if (network.includes("/")) return network;
     return `${network}/${ipaddr.IPv6.isValid(network) ? 128 : 32}`;
   });
-  return networks.every((network) => ipaddr.isValidCIDR(network)) ? networks : null;
+  // Not `isValidCIDR`: for it 10 is an address.
+  const isNetwork = (text: string) =>
+    ipaddr.IPv4.isValidCIDRFourPartDecimal(text) || ipaddr.IPv6.isValidCIDR(text);
+  return networks.every(isNetwork) ? networks : null;
 }
 
 /**

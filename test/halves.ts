@@ -66,6 +66,11 @@ const SECONDS: Readonly<Record<string, number>> = {
   "interleavings/world": 12,
   "http/checkout/accessible": 12,
   "http/idempotency": 12,
+  "http/scoping": 30,
+  "http/growth": 12,
+  "http/limits": 8,
+  "http/bodies": 8,
+  "cli/printing": 45,
   "cli/charges": 10,
 };
 

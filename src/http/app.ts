@@ -4,6 +4,7 @@ import Koa, { type Context, type Next } from "koa";
 import helmet from "koa-helmet";
 import type { Logger } from "pino";
 import type { HorizonClient } from "../horizon/client.js";
+import { httpMetrics } from "../metrics/http-metrics.js";
 import type { Acceptor } from "../providers/acceptance.js";
 import { isReady, type StatusSources } from "../status/collect-status.js";
 import { SharedStatus } from "../status/shared-status.js";
@@ -17,6 +18,7 @@ import { clientAddress, type TrustedProxies } from "./client-address.js";
 import { describeApi } from "./describe-api.js";
 import { endBodies } from "./end-bodies.js";
 import { mountOps, type Ops } from "./ops/mount-ops.js";
+import { observeRequests } from "./ops/observe-requests.js";
 import { stripeWebhook } from "./provider-webhooks/stripe-webhook.js";
 import { type AddressLimit, addressLimit, type RateLimits, rateLimit } from "./rate-limit.js";
 import { WritablePrimary } from "./readiness.js";
@@ -68,6 +70,8 @@ export function createApp(sources: AppSources, logger: Logger): App {
   koa.use(endBodies());
   koa.use(keepNothing);
   koa.use(requestId(logger));
+  // Around what answers problems: what is counted is what was answered.
+  if (sources.ops) koa.use(observeRequests(httpMetrics(sources.ops.registry)));
   koa.use(answerProblems(logger));
   koa.use(helmet({ contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"] } } }));
   if (sources.ops) mountOps(koa, sources, sources.ops, limit);

@@ -5,6 +5,7 @@ import { hasBody } from "./read-bytes.js";
 /** What is still read of a body that nobody wants: most senders look for an answer only after they have sent it all. */
 const REST_BYTES = 8 * 1024 * 1024;
 const REST_MS = 1_000;
+const LINGER_MS = 1_000;
 
 /**
  * Sees to the rest of a body whose request is answered before its end. Where that rest stays in a connection that is
@@ -15,7 +16,24 @@ export function endBodies() {
   return async (context: Context, next: Next): Promise<void> => {
     await next();
     if (!hasBody(context.req) || context.req.readableEnded) return;
-    if (!(await isReadToEnd(context.req))) context.set("Connection", "close");
+    if (await isReadToEnd(context.req)) return;
+    context.set("Connection", "close");
+    lingerAtEnd(context.req);
+  };
+}
+
+/**
+ * Closed at once with something unread in it, a connection is reset, and a sender that is still sending may lose the answer
+ * with it. So it is ended, and what comes is thrown away for a moment.
+ */
+function lingerAtEnd(request: IncomingMessage): void {
+  const { socket } = request;
+  // What Node calls once the answer is written.
+  socket.destroySoon = () => {
+    socket.end();
+    request.resume();
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.once("close", () => clearTimeout(timer));
   };
 }
 

@@ -99,6 +99,28 @@ describe("configuration", () => {
     ]);
   });
 
+  it("proxies in front are counted, or named by their networks; nothing else is taken for them", () => {
+    const proxies = (TRUST_PROXY: string) => readConfig({ ...REQUIRED, TRUST_PROXY }).TRUST_PROXY;
+    expect(readConfig(REQUIRED).TRUST_PROXY).to.equal(0);
+    expect(proxies("2")).to.equal(2);
+    expect(proxies("10.0.0.0/8, fd00::/8")).to.deep.equal(["10.0.0.0/8", "fd00::/8"]);
+    expect(proxies("10.0.0.5,::1")).to.deep.equal(["10.0.0.5/32", "::1/128"]);
+    for (const wrong of [
+      "true",
+      "false",
+      "10",
+      "-1",
+      "1.5",
+      "10.0.0.0/33",
+      "10.0.0",
+      "nginx",
+      "10.0.0.0/8,",
+      ",",
+    ]) {
+      expect(problemsOf({ ...REQUIRED, TRUST_PROXY: wrong }), wrong).to.have.length(1);
+    }
+  });
+
   it("what signs a payment request and the domain it is for are set together or not at all", () => {
     const secret = "SBPOVRVKTTV7W3IOX2FJPSMPCJ5L2WU2YKTP3HCLYPXNI5MDIGREVNYC";
     const domain = "shop.example.com";

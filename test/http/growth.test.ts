@@ -11,6 +11,9 @@ import { SessionRequest } from "../../src/http/schemas/session.js";
 import { Account, AssetText, Time } from "../../src/http/schemas/values.js";
 import { validate } from "../../src/http/validate.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import { readEnvelope } from "../../src/submission/read-envelope.js";
+import { visibleText } from "../../src/visible-text.js";
 import { aMerchant, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { growsTooFast } from "../support/growth.js";
@@ -119,6 +122,33 @@ describe("src/http: the work on a stranger's text grows as the text does, and no
           parseIdempotencyKey,
         ),
         part,
+      ).to.equal(false);
+    }
+  });
+});
+
+describe("the work on other texts of strangers grows as the text does, and no faster", () => {
+  it("signed transactions", () => {
+    const read = (text: string) => readEnvelope(text, SANDBOX_PASSPHRASE);
+    for (const part of ["A", "AAAA", "AAAAAgAAAAA", "/", "=", " "]) {
+      expect(
+        growsTooFast(
+          repeated(() => part),
+          read,
+        ),
+        JSON.stringify(part),
+      ).to.equal(false);
+    }
+  });
+
+  it("texts that are shown to an operator", () => {
+    for (const part of ["\u202e", "a", "\u001b[31m", "\ud800"]) {
+      expect(
+        growsTooFast(
+          repeated(() => part),
+          visibleText,
+        ),
+        JSON.stringify(part),
       ).to.equal(false);
     }
   });

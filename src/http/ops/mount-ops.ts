@@ -9,7 +9,6 @@ import type Router from "@koa/router";
 import type Koa from "koa";
 import type { Registry } from "prom-client";
 import type { DataSource } from "typeorm";
-import { httpMetrics } from "../../metrics/http-metrics.js";
 import { statusMetrics } from "../../metrics/status-metrics.js";
 import { readFindings } from "../../recovery/findings-log.js";
 import type { RedisClient } from "../../redis/client.js";
@@ -18,7 +17,6 @@ import { Problem } from "../problem.js";
 import type { AddressLimit } from "../rate-limit.js";
 import { strictRouter } from "../strict-router.js";
 import { opsLogin } from "./login.js";
-import { observeRequests } from "./observe-requests.js";
 import type { OpsAccess } from "./ops-access.js";
 import { opsPage, renderFigures, renderState } from "./ops-page.js";
 import { queueBoard } from "./queue-board.js";
@@ -66,7 +64,6 @@ export function mountOps(app: Koa, { redis, dataSource }: OpsSources, ops: Ops, 
   const pages = opsRoutes(ops, dataSource).routes();
   const metrics = metricsRoute(ops, limit).routes();
 
-  app.use(observeRequests(httpMetrics(ops.registry)));
   app.use((context, next) => metrics(context as Parameters<typeof metrics>[0], next));
   app.use(async (context, next) => {
     const { path } = context;

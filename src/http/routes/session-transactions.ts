@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ReadEnvelope } from "../../submission/read-envelope.js";
+import { BODY_LIMIT_BYTES } from "../body.js";
 import { type Route, write } from "../route.js";
 import { HandedInSession } from "../schemas/session.js";
 import { type HandInSources, readSigned, takeTransaction } from "../take-transaction.js";
@@ -7,6 +8,7 @@ import { OneSession } from "./sessions.js";
 
 const SignedTransaction = z.strictObject({
   transaction: z.string("base64 of a signed TransactionEnvelope").meta({
+    override: { minLength: 4, maxLength: BODY_LIMIT_BYTES, pattern: "^[A-Za-z0-9+/]+={0,2}$" },
     description: "Base64 of the signed TransactionEnvelope, a fee bump too, with an upper time bound.",
   }),
 });

@@ -101,6 +101,11 @@ export const ChargeRequest = z
   .refine((body) => body.account === undefined || body.asset !== undefined, {
     path: ["account"],
     message: "an account is paid in an asset: leave it out with a currency",
+  })
+  .meta({
+    override: {
+      not: { anyOf: [{ required: ["currency", "asset"] }, { required: ["currency", "account"] }] },
+    },
   });
 
 export const ChargeMemoQuery = z.strictObject({ reference: Reference });

@@ -107,4 +107,11 @@ export const SessionRequest = z
   .refine((body) => body.expires_at === undefined || body.expires_in_seconds === undefined, {
     path: ["expires_at"],
     message: "expires_in_seconds or expires_at, not both",
+  })
+  .meta({
+    override: {
+      not: {
+        anyOf: [{ required: ["memo", "muxed_id"] }, { required: ["expires_at", "expires_in_seconds"] }],
+      },
+    },
   });

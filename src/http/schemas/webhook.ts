@@ -26,9 +26,13 @@ export const Endpoint = z
   .meta({ id: "WebhookEndpoint" });
 
 export const EndpointRequest = z.strictObject({
-  url: z.string("a URL").max(2048, "a URL has at most 2048 characters").meta({
-    example: "https://shop.example.com/hooks/paidonce",
-  }),
+  url: z
+    .string("a URL")
+    .max(2048, "a URL has at most 2048 characters")
+    .meta({
+      override: { pattern: "^https?://" },
+      example: "https://shop.example.com/hooks/paidonce",
+    }),
   description: z.string().max(500, "a description has at most 500 characters").default(""),
   event_types: z
     .array(z.enum(FILTERABLE, `one of ${FILTERABLE.join(", ")}`))

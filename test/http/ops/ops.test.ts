@@ -328,5 +328,33 @@ describe("the operators' pages", () => {
       expect(body).to.match(/paidonce_http_request_seconds_count\{method="GET",route="none",status="404"\}/);
       expect(body).not.to.match(/01890a5d|no\/such/);
     });
+
+    it("count nothing that a stranger sends as a fault of ours, and an absent database as what was answered", async () => {
+      const api = await start();
+      const id = "01a1fde5-2471-7749-bad1-d5169feeeec6";
+      for (const [method, path] of [
+        ["PROPFIND", "/v1/charges"],
+        ["LOCK", "/nowhere"],
+        ["REPORT", "/v1/status"],
+      ] as const)
+        expect((await fetch(`${api.url}${path}`, { method })).status).to.be.oneOf([404, 405]);
+      const packed = await fetch(`${api.url}/v1/checkout/sessions/${id}/transaction`, {
+        method: "POST",
+        body: "nonsense",
+        headers: { "Content-Type": "application/json", "Content-Encoding": "br" },
+      });
+      expect(packed.status).to.equal(400);
+      const figures = async () => (await api.ask("GET", "/metrics")).body;
+      expect(await figures()).not.to.match(/paidonce_http_request_seconds_count\{[^}]*status="5/);
+      await database.dataSource.destroy();
+      expect((await api.ask("GET", `/v1/checkout/sessions/${id}/public`)).status).to.equal(503);
+      const counted = (await figures()).match(
+        /paidonce_http_request_seconds_count\{[^}]*status="5\d\d"[^}]*\}/g,
+      );
+      expect(counted).to.deep.equal([
+        'paidonce_http_request_seconds_count{method="GET",route="/v1/checkout/sessions/:id/public",status="503"}',
+      ]);
+      await database.dataSource.initialize();
+    });
   });
 });
