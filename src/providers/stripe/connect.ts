@@ -7,6 +7,7 @@ import {
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 import { TLSSocket } from "node:tls";
 import Stripe from "stripe";
+import { VERSION } from "../../user-agent.js";
 
 /** Pinned: what Stripe answers changes when we have read what is new, and not before. That of the package in use. */
 export const STRIPE_API_VERSION = "2026-10-28.endive";
@@ -39,6 +40,8 @@ export function stripeClients({ apiKey, apiUrl }: StripeServer): Connect {
       maxNetworkRetries: 0,
       timeout: LAST_RESORT_MS,
       telemetry: false,
+      // Who asks: Stripe shows it beside each request.
+      appInfo: { name: "paidonce", version: VERSION },
     });
 }
 
