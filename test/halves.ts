@@ -23,6 +23,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "cli/recover": 35,
   "recovery/paid": 28,
   "jobs/webhooks": 27,
+  "jobs/slow-receivers": 35,
   "locks/session-locks": 27,
   "http/checkout/live": 28,
   "processes/redelivery": 22,

@@ -73,9 +73,13 @@ export async function findEndpoint(
   return manager.findOneBy(WebhookEndpoint, { id, ...(merchantId && { merchantId }), deletedAt: IsNull() });
 }
 
+/** As many as any configuration allows: a merchant who had more before there was a bound sees the oldest of them. */
+const MAX_LISTED = 1_000;
+
 /** All of a merchant's endpoints, the oldest first. */
 export async function listEndpoints(manager: EntityManager, merchantId: string): Promise<WebhookEndpoint[]> {
-  return manager.find(WebhookEndpoint, { where: { merchantId, deletedAt: IsNull() }, order: { id: "ASC" } });
+  const where = { merchantId, deletedAt: IsNull() };
+  return manager.find(WebhookEndpoint, { where, order: { id: "ASC" }, take: MAX_LISTED });
 }
 
 /** Endpoints of all merchants, the oldest first: `limit` of them behind the one with the id `after`. */

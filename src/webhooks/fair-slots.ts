@@ -20,7 +20,7 @@ export const SLOT_LIMITS: SlotLimits = {
   fast: 128,
   slow: 384,
   perEndpoint: 16,
-  perSlowEndpoint: 2,
+  perSlowEndpoint: 4,
   // Less than the time that an answer's body has: one that never ends counts as slow.
   slowAfterMs: 750,
 };

@@ -3,6 +3,7 @@
  * what is due; queues only say when to look. Called by jobs and by the API; knows neither.
  */
 import type { DataSource, EntityManager, QueryRunner } from "typeorm";
+import { NIL } from "uuid";
 import { databaseFault, sqlState, violatedConstraint } from "../entities/database-errors.js";
 import { runPrepared } from "../entities/prepared.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
@@ -92,8 +93,6 @@ const DELIVER = {
   SELECT count(*)::integer AS count, (array_agg(endpoint_id ORDER BY endpoint_id DESC))[1] AS last FROM chosen`,
 };
 
-const NO_ENDPOINT = "00000000-0000-0000-0000-000000000000";
-
 export type NumberOptions = {
   /** Told of each event that could not be relayed by itself. It is tried again, later each time. */
   readonly onQuarantine?: (eventId: string, error: unknown) => void;
@@ -180,7 +179,7 @@ async function number({ manager }: QueryRunner, size: number): Promise<number> {
 
 /** As many statements as a single event has thousands of endpoints: nearly always one. */
 async function deliverAll(manager: EntityManager, { first, last }: Numbered): Promise<void> {
-  let after = NO_ENDPOINT;
+  let after: string = NIL;
   for (;;) {
     const [told] = await runPrepared<{ count: number; last: string }>(manager, DELIVER, [first, last, after]);
     if (told === undefined || told.count <= MAX_DELIVERIES) return;

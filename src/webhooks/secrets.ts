@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { DataSource, EntityManager } from "typeorm";
-import { v7 as uuidv7 } from "uuid";
+import { NIL, v7 as uuidv7 } from "uuid";
 import { WebhookEndpoint } from "../entities/webhook-endpoint.js";
 import { SecretKeys, type StoredSecret } from "./secret-keys.js";
 
@@ -100,7 +100,7 @@ export type Resealed = {
  */
 export async function resealSecrets(dataSource: DataSource, keys: SecretKeys): Promise<Resealed> {
   let [changed, failed, reason]: [number, number, string | null] = [0, 0, null];
-  let after = "00000000-0000-0000-0000-000000000000";
+  let after: string = NIL;
   for (;;) {
     const rows = await dataSource.transaction(async (manager) => {
       const found: Row[] = await manager.query(OTHERS, [after, keys.currentName]);
