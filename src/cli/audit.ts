@@ -10,6 +10,7 @@ import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
+import { refuseUnfitPostgres } from "./check-postgres.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { refuseOtherNetwork } from "./refuse-other-network.js";
@@ -42,6 +43,7 @@ export function addAuditCommand(program: Command): void {
       });
       await dataSource.initialize();
       try {
+        await refuseUnfitPostgres(dataSource);
         await refuseOtherNetwork(dataSource, config, { claim: false });
         const horizon = new HorizonClient({ url: config.HORIZON_URL });
         const stop = new AbortController();
