@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { type AuditReport, auditAccount } from "../audit/audit-account.js";
+import type { AuditReport } from "../audit/audit-account.js";
+import { auditEach, type Verdict } from "../audit/audit-each.js";
 import type { AuditProgress } from "../audit/audit-log.js";
 import { REMEDIES } from "../audit/difference.js";
 import { createDataSource } from "../entities/data-source.js";
@@ -10,6 +11,7 @@ import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
+import { refuseUnfitPostgres } from "./check-postgres.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openHorizon } from "./open-horizon.js";
@@ -27,7 +29,9 @@ type Options = { account?: AccountId; from?: LedgerSequence; to?: LedgerSequence
 export function addAuditCommand(program: Command): void {
   program
     .command("audit")
-    .description("prove that the books hold what the network credited; exit code 1 on any difference")
+    .description(
+      "prove that the books hold what the network credited; exit code 1 on any difference, or where an account could not be audited",
+    )
     .option("--account <G…>", "only this account; every watched one when left out", account)
     .option("--from <ledger>", "first ledger; the account's beginning when left out", ledger)
     .option("--to <ledger>", "last ledger; as far as the books reach when left out", ledger)
@@ -45,22 +49,24 @@ export function addAuditCommand(program: Command): void {
       const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "audit");
       const redis = connectRedis(redisTarget(config), "paidonce-audit", logger);
       try {
+        await refuseUnfitPostgres(dataSource);
         await refuseOtherNetwork(dataSource, config, { claim: false });
         const horizon = openHorizon(config, logger, { redis, purpose: "audit" });
         const stop = new AbortController();
         process.once("SIGINT", () => stop.abort(new Error("interrupted; the same call goes on from here")));
         await horizon.assertNetwork(config.NETWORK_PASSPHRASE, stop.signal);
         const { account: one, json, ...range } = options;
-        for (const account of one ? [one] : await watchedAccounts(dataSource.manager)) {
-          const report = await auditAccount(
-            { dataSource, horizon, signal: stop.signal, onProgress: showProgress },
-            account,
-            range,
-          );
+        const parts = { dataSource, horizon, signal: stop.signal, onProgress: showProgress };
+        const sum: Sum = { balanced: 0, different: 0, notAudited: 0 };
+        const accounts = one ? [one] : await watchedAccounts(dataSource.manager);
+        for await (const verdict of auditEach(parts, accounts, () => range)) {
           if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-          await print(...(json ? [asJson(report)] : describe(report)));
-          if (report.differences.length > 0) process.exitCode = EXIT.failed;
+          await print(...(json ? [verdictAsJson(verdict)] : describeVerdict(verdict)));
+          if (verdict.kind === "not_audited") sum.notAudited++;
+          else sum[verdict.report.differences.length === 0 ? "balanced" : "different"]++;
         }
+        if (sum.different + sum.notAudited > 0) process.exitCode = EXIT.failed;
+        if (!json && accounts.length > 1) await print(describeSum(sum));
       } finally {
         redis.disconnect();
         await dataSource.destroy();
@@ -73,6 +79,23 @@ function showProgress({ account, from, to, checkedThrough, credits }: AuditProgr
   const done = to === from ? 1 : Number(checkedThrough - from) / Number(to - from);
   const bar = "█".repeat(Math.round(done * BAR_WIDTH)).padEnd(BAR_WIDTH, "░");
   process.stderr.write(`\r${account.slice(0, 8)}… ${bar} ${Math.round(done * 100)} %  ${credits} credits`);
+}
+
+/** How many accounts came to what. */
+type Sum = { balanced: number; different: number; notAudited: number };
+
+function describeSum({ balanced, different, notAudited }: Sum): string {
+  return `${balanced + different + notAudited} accounts: ${balanced} balanced, ${different} with differences, ${notAudited} not audited`;
+}
+
+function describeVerdict(verdict: Verdict): string[] {
+  if (verdict.kind === "audited") return describe(verdict.report);
+  return [`${verdict.account}: NOT AUDITED; ${verdict.why}`];
+}
+
+function verdictAsJson(verdict: Verdict): string {
+  if (verdict.kind === "audited") return asJson(verdict.report);
+  return JSON.stringify({ account: verdict.account, not_audited: verdict.why });
 }
 
 function describe({ account, from, to, credits, totals, differences }: AuditReport): string[] {

@@ -56,29 +56,39 @@ async function replay(keys: readonly string[]): Promise<boolean> {
     for (const key of unknown) await print(`${key}: no dead letter has this key`);
     let isComplete = unknown.length === 0;
     for (const letter of chosen) {
-      const movements = await readOperation(
-        horizon,
-        letter.account,
-        letter.operationId,
-        AbortSignal.timeout(30_000),
-      );
-      if (movements === null) {
-        await print(`${letter.key}: Horizon does not know this operation; left as it is`);
-        isComplete = false;
-        continue;
-      }
-      const settlements = await settle(dataSource, movements, { replay: true });
-      for (const settlement of settlements) {
-        const outcome = settlement.kind === "recorded" ? settlement.outcome : settlement.recorded;
-        await print(`${creditKeyText(settlement.movement)}: ${describeOutcome(outcome)}`);
-        if (outcome.kind === "exception" && outcome.reason === "unreadable") isComplete = false;
-        else await exhume(redis, letter.account, letter.key);
-      }
+      // One that fails keeps no other from being replayed.
+      const isRead = await replayOne({ dataSource, redis, horizon }, letter).catch(async (error: unknown) => {
+        const why = error instanceof Error ? error.message : String(error);
+        await print(`${letter.key}: could not be replayed (${why}); left as it is`);
+        return false;
+      });
+      isComplete &&= isRead;
     }
     return isComplete;
   } finally {
     await close();
   }
+}
+
+/** @returns whether it could be read this time */
+async function replayOne(
+  { dataSource, redis, horizon }: Omit<Awaited<ReturnType<typeof open>>, "close">,
+  letter: UnreadableCredit,
+): Promise<boolean> {
+  const signal = AbortSignal.timeout(30_000);
+  const movements = await readOperation(horizon, letter.account, letter.operationId, signal);
+  if (movements === null) {
+    await print(`${letter.key}: Horizon does not know this operation; left as it is`);
+    return false;
+  }
+  let isRead = true;
+  for (const settlement of await settle(dataSource, movements, { replay: true })) {
+    const outcome = settlement.kind === "recorded" ? settlement.outcome : settlement.recorded;
+    await print(`${creditKeyText(settlement.movement)}: ${describeOutcome(outcome)}`);
+    if (outcome.kind === "exception" && outcome.reason === "unreadable") isRead = false;
+    else await exhume(redis, letter.account, letter.key);
+  }
+  return isRead;
 }
 
 function describeOutcome(outcome: Outcome | RecordedOutcome): string {

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { listEntryKeys, retireOlderKeys, rotateEntryKey } from "../consumers/entry-keys.js";
 import { readEnvironment } from "./environment.js";
 import { openDatabaseNow } from "./open-database.js";
+import { print } from "./print.js";
 
 export function addEntryKeyCommand(program: Command): void {
   const keys = program
@@ -39,7 +40,7 @@ async function withDatabase<T>(
 ): Promise<void> {
   const dataSource = await openDatabaseNow(await readEnvironment(), "entry-key");
   try {
-    process.stdout.write(`${show(await work(dataSource.manager))}\n`);
+    await print(show(await work(dataSource.manager)));
   } finally {
     await dataSource.destroy();
   }

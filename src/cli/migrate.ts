@@ -1,8 +1,10 @@
 import type { Command } from "commander";
+import type { DataSource } from "typeorm";
 import type { Config } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { migrate } from "../entities/migrate.js";
 import { createLogger } from "../logging.js";
+import { refuseUnfitPostgres } from "./check-postgres.js";
 import { readEnvironment } from "./environment.js";
 import { refuseOtherNetwork } from "./refuse-other-network.js";
 
@@ -12,14 +14,18 @@ import { refuseOtherNetwork } from "./refuse-other-network.js";
  */
 async function sayNetwork(config: Config): Promise<void> {
   if (!process.env.NETWORK_PASSPHRASE) return;
+  await withDatabase(config, (dataSource) => refuseOtherNetwork(dataSource, config, { claim: true }));
+}
+
+async function withDatabase(config: Config, work: (dataSource: DataSource) => Promise<void>): Promise<void> {
   const dataSource = createDataSource({
     url: config.DATABASE_URL,
     applicationName: "paidonce-migrate",
-    poolSize: 1,
+    poolSize: 2,
   });
   await dataSource.initialize();
   try {
-    await refuseOtherNetwork(dataSource, config, { claim: true });
+    await work(dataSource);
   } finally {
     await dataSource.destroy();
   }
@@ -34,6 +40,8 @@ export function addMigrateCommand(program: Command): void {
     .action(async () => {
       const config = await readEnvironment();
       const logger = createLogger(config, "migrate");
+      // A pooler that shares sessions would give the lock of one migration to another.
+      await withDatabase(config, refuseUnfitPostgres);
       const done = await migrate(config.DATABASE_URL);
       await sayNetwork(config);
       logger.info(

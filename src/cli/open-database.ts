@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
-import { type Config, redactUrl } from "../config.js";
+import { type Config, ConfigError, redactUrl } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { databaseFault } from "../entities/database-errors.js";
+import { SettingsLostError } from "../entities/session-settings.js";
 import { assertWritable } from "../entities/writable.js";
 import { refuseUnfitPostgres } from "./check-postgres.js";
 import { refuseOtherNetwork } from "./refuse-other-network.js";
@@ -36,6 +37,7 @@ export async function openDatabase(config: Config, role: string, logger: Logger)
       await assertWritable(fit);
       return fit;
     } catch (error) {
+      if (error instanceof SettingsLostError) throw new ConfigError([`DATABASE_URL: ${error.message}`]);
       if (databaseFault(error) !== "unavailable") throw error;
       if (failures === 0) {
         logger.warn(

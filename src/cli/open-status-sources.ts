@@ -5,6 +5,7 @@ import { type Config, ConfigError } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { connectRedis } from "../redis/connect.js";
 import type { StatusSources } from "../status/collect-status.js";
+import { refuseUnfitPostgres } from "./check-postgres.js";
 import { EXIT } from "./exit-codes.js";
 import { openLockServers } from "./open-locks.js";
 import { redisTarget } from "./redis-target.js";
@@ -25,7 +26,10 @@ export async function openStatusSources(
   const connecting = await connectWhenThere(
     dataSource,
     // Whoever only looks does not say which network it is.
-    () => refuseOtherNetwork(dataSource, config, { claim: role === "api" }),
+    async () => {
+      await refuseUnfitPostgres(dataSource);
+      await refuseOtherNetwork(dataSource, config, { claim: role === "api" });
+    },
     logger,
     closing.signal,
   );

@@ -7,6 +7,7 @@ import { HISTORY_TABLES } from "../history/partitions.js";
 import { type Before, DetachRefusedError, findObstacles, planDetach } from "../history/plan-detach.js";
 import { preparePartitions } from "../history/prepare-partitions.js";
 import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
+import { refuseUnfitPostgres } from "./check-postgres.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { print, printError } from "./print.js";
@@ -94,6 +95,7 @@ async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Pr
     statementTimeoutMs: STATEMENT_MS,
   }).initialize();
   try {
+    await refuseUnfitPostgres(dataSource);
     await work(dataSource);
   } finally {
     await dataSource.destroy();

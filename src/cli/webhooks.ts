@@ -15,6 +15,7 @@ import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { secretKeysOf } from "./open-secret-keys.js";
+import { print } from "./print.js";
 
 /** Read from the database at a time. */
 const PAGE = 200;
@@ -76,8 +77,8 @@ async function list(manager: EntityManager, { json }: { json?: boolean }): Promi
   let after: string | null = null;
   for (;;) {
     const page: WebhookEndpoint[] = await listAllEndpoints(manager, after, PAGE);
-    if (after === null && page.length === 0 && !json) process.stdout.write("no webhook endpoints\n");
-    process.stdout.write(page.map((each) => `${json ? asJson(each) : describe(each)}\n`).join(""));
+    if (after === null && page.length === 0 && !json) await print("no webhook endpoints");
+    await print(...page.map((each) => (json ? asJson(each) : describe(each))));
     after = page.at(-1)?.id ?? null;
     if (page.length < PAGE) return;
   }
@@ -93,7 +94,7 @@ async function change(
       const endpoint = await findEndpoint(manager, null, id);
       if (endpoint === null) process.exitCode = EXIT.failed;
       else await work(manager, endpoint);
-      process.stdout.write(endpoint === null ? `there is no webhook endpoint ${id}\n` : `${id}: ${became}\n`);
+      await print(endpoint === null ? `there is no webhook endpoint ${id}` : `${id}: ${became}`);
     }),
   );
 }
@@ -102,9 +103,9 @@ async function rotateKey(dataSource: DataSource, config: Config): Promise<void> 
   const keys = secretKeysOf(config);
   const { changed, failed, reason } = await resealSecrets(dataSource, keys);
   const as = keys.currentName === null ? "stored as they are" : `encrypted with the key ${keys.currentName}`;
-  process.stdout.write(`${changed} secrets are now ${as}\n`);
+  await print(`${changed} secrets are now ${as}`);
   if (failed === 0) return;
-  process.stdout.write(`${failed} secrets could not be opened, and are as they were: ${reason}\n`);
+  await print(`${failed} secrets could not be opened, and are as they were: ${reason}`);
   process.exitCode = EXIT.failed;
 }
 

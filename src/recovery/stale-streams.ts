@@ -98,10 +98,10 @@ async function removeNames(run: Run, stream: StreamName): Promise<void> {
  * knows which set of accounts the streams are of.
  */
 export async function advanceWatermarks(run: Run): Promise<void> {
-  for (const account of await accountsByThemselves(run.dataSource.manager)) {
-    if ((await run.redis.get(leaderKey(account))) !== null) continue;
+  await eachOf(run, await accountsByThemselves(run.dataSource.manager), async (account) => {
+    if ((await run.redis.get(leaderKey(account))) !== null) return;
     const moved = await advanceUnled(run.redis, run.dataSource, account, run.dryRun);
-    if (moved === null) continue;
+    if (moved === null) return;
     await repair(run, async () => ({
       kind: "watermark_behind",
       subject: account,
@@ -111,5 +111,5 @@ export async function advanceWatermarks(run: Run): Promise<void> {
       before: { watermark: moved.from.toString() },
       after: { watermark: moved.to.toString() },
     }));
-  }
+  });
 }

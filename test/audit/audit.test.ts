@@ -1,5 +1,8 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { Operation } from "@stellar/stellar-sdk";
 import { expect } from "chai";
+import { pino } from "pino";
 import { type AuditReport, auditAccount } from "../../src/audit/audit-account.js";
 import { lastCleanEnd } from "../../src/audit/audit-log.js";
 import { auditNew } from "../../src/audit/audit-new.js";
@@ -12,8 +15,10 @@ import { Worker } from "../../src/jobs/worker.js";
 import { connectRedis } from "../../src/redis/connect.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { watchAccount as watchForTest } from "../support/books.js";
 import { payAll, paymentOf } from "../support/ingest.js";
 import { firstLedger } from "../support/partitions.js";
+import { CLI, roleEnvironment } from "../support/role-process.js";
 import { Spine } from "../support/spine.js";
 import { eventually, silent } from "../support/stream.js";
 
@@ -201,6 +206,52 @@ describe("audit", () => {
     expect(await hourly()).to.deep.equal({ audited: 1, differences: 1 });
     await query(`UPDATE payments SET surplus = 0 WHERE operation_id = ${newest}`);
     expect(await hourly()).to.deep.equal({ audited: 1, differences: 0 });
+  });
+
+  it("an account that can't be audited keeps no other from its verdict: the command names each, and the sum", async () => {
+    // A server that has forgotten what this account's audit begins with, and has all of the other one's.
+    const { account: early } = await watchForTest(spine.database.dataSource);
+    await query(`UPDATE stream_cursors SET starting_cursor = 0, watermark = ${endOfLedger(newestOf(spine))}
+                 WHERE account = '${early}'`);
+    const run = async (...args: string[]) => {
+      const env = roleEnvironment({
+        DATABASE_URL: spine.database.url,
+        REDIS_URL: "redis://127.0.0.1:9",
+        HORIZON_URL: spine.stage.sandbox.url,
+      });
+      const child = spawn(process.execPath, [CLI, "audit", ...args], {
+        env,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      let output = "";
+      for (const stream of [child.stdout, child.stderr])
+        stream.on("data", (text: string) => {
+          output += text;
+        });
+      const [code] = await once(child, "close");
+      return { code, output };
+    };
+    const { code, output } = await run();
+    expect(code).to.equal(1);
+    expect(output).to.include(`${early}: NOT AUDITED; `).and.to.include(`${spine.owner.account}: balanced`);
+    expect(output).to.include("2 accounts: 1 balanced, 0 with differences, 1 not audited");
+    const rows = (await run("--json")).output
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(rows.map((row) => ["not_audited" in row, row.account]).sort()).to.deep.equal(
+      [
+        [true, early],
+        [false, spine.owner.account],
+      ].sort(),
+    );
+
+    const lines: string[] = [];
+    const logger = pino({ level: "error" }, { write: (line: string) => lines.push(line) });
+    const failed = await auditNew(parts(), logger).catch((error: unknown) => String(error));
+    expect(failed).to.include("1 of 2 accounts could not be audited");
+    expect(lines.join()).to.include(early);
+    expect(await lastCleanEnd(spine.database.dataSource, spine.owner.account)).to.not.equal(null);
   });
 
   it("runs on schedule in the job worker, and stops with it", async () => {

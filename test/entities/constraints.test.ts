@@ -283,6 +283,11 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "INSERT INTO entry_keys (secret) VALUES (repeat('x', 33)::bytea)",
   ],
   [
+    "entry_signing_is_one",
+    "two rules for what is not signed",
+    "INSERT INTO entry_signing (is_only) VALUES (false)",
+  ],
+  [
     "installation_is_one",
     "books of two networks",
     "INSERT INTO installation (is_only, network_passphrase) VALUES (false, 'n')",

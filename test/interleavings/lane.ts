@@ -55,7 +55,7 @@ export class Lane {
       ...options.extra,
       Client: clientBehind(gate, rewrite),
       // A deadlock is an event like any other; the default would wait a second for it.
-      options: `${options.extra.options} -c deadlock_timeout=10ms`,
+      options: "-c deadlock_timeout=10ms",
     };
     const dataSource = await new DataSource({ ...options, extra } as DataSourceOptions).initialize();
     return new Lane(dataSource, gate, onChange);

@@ -20,6 +20,17 @@ export class Origin14 implements MigrationInterface {
       )`);
     await runner.query(`INSERT INTO entry_keys (secret) VALUES ($1)`, [randomBytes(32)]);
 
+    // The previous version's ingest signs nothing, and runs on while this one comes: only where there is one.
+    await runner.query(`
+      CREATE TABLE entry_signing (
+        is_only boolean PRIMARY KEY DEFAULT true CONSTRAINT entry_signing_is_one CHECK (is_only),
+        -- Until then an entry without a signature is settled; null: never.
+        unsigned_until timestamptz
+      )`);
+    await runner.query(`
+      INSERT INTO entry_signing (unsigned_until)
+      SELECT CASE WHEN EXISTS (SELECT FROM stream_cursors) THEN now() + interval '1 day' END`);
+
     await runner.query(`
       CREATE TABLE installation (
         is_only boolean PRIMARY KEY DEFAULT true CONSTRAINT installation_is_one CHECK (is_only),
