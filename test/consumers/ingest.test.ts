@@ -2,6 +2,7 @@ import { Asset, Keypair, Operation } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import { streamKey } from "../../src/consumers/stream-keys.js";
 import { acceptHole } from "../../src/settlement/accept-hole.js";
+import { parseAsset } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { idMemo, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
@@ -193,6 +194,26 @@ for (const mode of ["optional", "off"] as const)
       expect(watermark > before).to.equal(true);
       expect(watermark <= tenMinutesAgo).to.equal(true);
       expect(haltedBecause).to.equal(null);
+    });
+
+    it("G2: a session in the account's own asset is paid by what comes back to its issuer", async () => {
+      const { owner, payer, stage } = spine;
+      const gift = new Asset("GIFT", owner.account);
+      const asset = parseAsset(`GIFT:${owner.account}`);
+      stage.apply(stage.build(payer, [Operation.changeTrust({ asset: gift })]));
+      const issued = Operation.payment({ destination: payer.publicKey(), asset: gift, amount: "100" });
+      stage.apply(stage.build(owner.key, [issued]));
+      const expiresAt = new Date(Date.now() + 3e10);
+      const [session] = await openSessions(
+        spine.database.dataSource,
+        aSession(owner, { asset, amount: toStroops(25_000_000n), expiresAt }),
+      );
+      if (session === undefined) throw new Error("no session");
+      spine.ingest();
+      spine.consume();
+      payAll(stage, payer, [session]);
+      await spine.settledAll(1);
+      await spine.expectBooksToBalance(1);
     });
 
     it("the watermark never passes a credit that is not committed", async () => {

@@ -38,6 +38,12 @@ describe("decode", () => {
     expect(credit).to.include({ kind: "credit", amount: 20_000_000n, asset: "native", from: r.PAYER });
   });
 
+  it("a payment in the account's own asset is a credit, though its issuer has no balance of it", () => {
+    const own = { asset_type: "credit_alphanum4", asset_code: "GIFT", asset_issuer: r.US };
+    const [credit] = movementsOf(decodeRecord(r.payment(own), r.US));
+    expect(credit).to.include({ kind: "credit", asset: `GIFT:${r.US}`, amount: 125_000_000n });
+  });
+
   describe("what brings no value is no movement", () => {
     const NOTHING: [string, r.Json][] = [
       ["a failed transaction", r.payment({ transaction_successful: false })],
