@@ -37,6 +37,9 @@ const PAGE_LIMIT = 200;
 /** At rest, how often the watermark follows the consumers. */
 const WATERMARK_EVERY_MS = 1_000;
 
+/** How old the root may be when a feed begins: many begin at once, and what a page lacks is found after it. */
+const RESUME_MAX_AGE_MS = 10_000;
+
 /** A halted feed is looked at again after this time: another server may fill the hole. */
 const HALTED_PAUSE_MS = 15_000;
 
@@ -103,7 +106,7 @@ export async function ingestFeed(
       const standing = await feed.resume();
       if (standing === null) return;
       await parts.ledgers.first(signal);
-      await refuseHole(parts, feed, standing.cursor, performance.now(), signal);
+      await refuseHole(parts, feed, standing.cursor, performance.now() - RESUME_MAX_AGE_MS, signal);
       logger.info(
         { cursor: standing.cursor, tails: [...standing.tails.values()] },
         "ingest follows the feed",
