@@ -101,7 +101,7 @@ export async function whatIsLeft(
 ): Promise<string[]> {
   const left: string[] = [];
   const cursors: { account: string; watermark: string; halted_because: string | null }[] =
-    await dataSource.query("SELECT account, watermark, halted_because FROM stream_cursors");
+    await dataSource.query("SELECT account, watermark, halted_because FROM watched_cursors");
   for (const { account, watermark, halted_because } of cursors) {
     const end = last.get(account) ?? 0n;
     if (BigInt(watermark) < end) {

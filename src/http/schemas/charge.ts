@@ -51,11 +51,12 @@ export const Charge = z
 export const ChargeMemo = z
   .object({
     reference: z.string(),
-    memo: MemoBody.meta({
-      description: "A hash memo. It belongs to this reference of yours and to no other.",
-    }),
+    memo: MemoBody,
   })
-  .meta({ id: "ChargeMemo" });
+  .meta({
+    id: "ChargeMemo",
+    description: "A hash memo. It belongs to this reference of yours and to no other.",
+  });
 
 export const ChargeAttempt = z
   .object({
