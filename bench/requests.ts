@@ -44,8 +44,8 @@ const PLANS: Readonly<Record<Scale, Plan>> = {
       { accounts: 100, replicas: 4 },
     ],
     ledgerMs: 5_000,
-    warmUpMs: 45_000,
-    measureMs: 90_000,
+    warmUpMs: 30_000,
+    measureMs: 60_000,
     paymentsPerMinute: 1_000,
   },
 };
