@@ -1,9 +1,17 @@
 import type { Logger } from "pino";
 import { sleep, within } from "../backoff.js";
 import { HorizonError } from "../horizon/errors.js";
-import { type Governor, PURPOSES, type Purpose, UNLIMITED } from "../horizon/governor.js";
+import { type Governor, type Purpose, UNLIMITED } from "../horizon/governor.js";
 import type { RedisClient } from "../redis/client.js";
-import { type Bucket, bucketFor, budgetKeys, COUNTED_FOR_SECONDS, PATIENCE_MS, partOf } from "./budget.js";
+import {
+  type Bucket,
+  bucketFor,
+  budgetKeys,
+  COUNTED_FOR_SECONDS,
+  numberOf,
+  PATIENCE_MS,
+  partOf,
+} from "./budget.js";
 
 export type SharedGovernorOptions = {
   /** Null where a command has none: it keeps to the part of one process. */
@@ -188,51 +196,4 @@ class LocalBucket {
     this.#tokens = Math.min(this.#tokens, left);
     if (holdMs > 0) this.#heldUntil = performance.now() + holdMs;
   }
-}
-
-/** What is left of a budget, and what the last hour took of it. */
-export type BudgetUse = {
-  readonly perHour: number;
-  /** Requests that may be made at once now; null while nobody has asked for any. */
-  readonly left: number | null;
-  readonly usedLastHour: number;
-  readonly used: Readonly<Record<Purpose, number>>;
-  /** Whether the server has refused for its limit within the last minute. */
-  readonly isRefused: boolean;
-};
-
-/** KEYS: the bucket. @returns tokens, ms since they were counted, ms since the last refusal */
-const READ = `
-  local now = redis.call('TIME')
-  now = now[1] * 1000 + math.floor(now[2] / 1000)
-  local s = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'limited_at', 'capacity')
-  return {s[1] or '', tostring(now - (tonumber(s[2]) or now)), tostring(now - (tonumber(s[3]) or 0)), s[4] or ''}`;
-
-/** Reads a server's budget, for status and metrics. @throws what Redis says */
-export async function readBudget(redis: RedisClient, url: string, perHour: number): Promise<BudgetUse> {
-  const keys = budgetKeys(url);
-  const [[tokens, age, refusedAgo, stored], ...counts] = await Promise.all([
-    redis.eval(READ, 1, keys.state) as Promise<[string, string, string, string]>,
-    ...keys.usedKeys(new Date()).map((key) => redis.hgetall(key)),
-  ]);
-  const used = Object.fromEntries(
-    PURPOSES.map((purpose) => [
-      purpose,
-      counts.reduce((sum, count) => sum + (numberOf(count[purpose]) ?? 0), 0),
-    ]),
-  ) as Record<Purpose, number>;
-  const { capacity, refill } = bucketFor(perHour);
-  const most = Math.min(capacity, numberOf(stored) ?? capacity);
-  const level = Number(tokens) + Number(age) * refill;
-  return {
-    perHour,
-    left: tokens === "" || !Number.isFinite(level) ? null : Math.max(0, Math.floor(Math.min(most, level))),
-    usedLastHour: PURPOSES.reduce((sum, purpose) => sum + used[purpose], 0),
-    used,
-    isRefused: Number(refusedAgo) < 60_000,
-  };
-}
-
-function numberOf(text: string | null | undefined): number | null {
-  return text !== null && text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
 }

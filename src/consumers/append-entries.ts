@@ -24,6 +24,16 @@ export type Tail = string & { readonly kind: "tail" };
 
 export const NO_TAIL = "0-0" as Tail;
 
+/** Of a script whose first key is a stream: its tail, as `tail`. */
+export const TAIL_OF_STREAM = `
+  local tail = '0-0'
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    local info = redis.call('XINFO', 'STREAM', KEYS[1])
+    for i = 1, #info, 2 do
+      if info[i] == 'last-generated-id' then tail = info[i + 1] end
+    end
+  end`;
+
 /**
  * After every move that an operation can have: a tail with this index is no entry, but says that all of it was read.
  * Before what has no id of its own and goes by its predecessor's: it may come with the next page.
@@ -40,13 +50,7 @@ const READ_THROUGH = UNKEYED_INDEX - 1;
  * the tail that is real. Without this check any of them would leave a gap that nobody sees.
  */
 const APPEND = `
-  local tail = '0-0'
-  if redis.call('EXISTS', KEYS[1]) == 1 then
-    local info = redis.call('XINFO', 'STREAM', KEYS[1])
-    for i = 1, #info, 2 do
-      if info[i] == 'last-generated-id' then tail = info[i + 1] end
-    end
-  end
+  ${TAIL_OF_STREAM}
   if tail ~= ARGV[1] then return {0, tail} end
   if KEYS[3] and redis.call('GET', KEYS[3]) ~= ARGV[4] then return {0, tail} end
   local i = 6

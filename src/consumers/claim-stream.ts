@@ -1,5 +1,5 @@
 import type { RedisClient } from "../redis/client.js";
-import type { Tail } from "./append-entries.js";
+import { TAIL_OF_STREAM, type Tail } from "./append-entries.js";
 import { isNetworkStream } from "./network-streams.js";
 import {
   GROUP,
@@ -33,13 +33,7 @@ const CLAIM = `
     return {1, '0-0'}
   end
   redis.call('PERSIST', KEYS[1])
-  local tail = '0-0'
-  if redis.call('EXISTS', KEYS[1]) == 1 then
-    local info = redis.call('XINFO', 'STREAM', KEYS[1])
-    for i = 1, #info, 2 do
-      if info[i] == 'last-generated-id' then tail = info[i + 1] end
-    end
-  end
+  ${TAIL_OF_STREAM}
   return {1, tail}`;
 
 /** Claims a stream of the network's for a set of accounts: from now on it takes only what was picked for that set. */

@@ -1,4 +1,4 @@
-import { NO_TAIL, type Tail } from "./append-entries.js";
+import { NO_TAIL, TAIL_OF_STREAM, type Tail } from "./append-entries.js";
 import type { Delivery } from "./consumer-group.js";
 import type { RawEntry } from "./entry.js";
 import { entryKeyring } from "./entry-keys.js";
@@ -8,13 +8,7 @@ import { type StreamName, streamKey, tailProofKey } from "./stream-keys.js";
 
 /** KEYS: the stream, the proof of its tail. Both at one instant. */
 const READ = `
-  local tail = '0-0'
-  if redis.call('EXISTS', KEYS[1]) == 1 then
-    local info = redis.call('XINFO', 'STREAM', KEYS[1])
-    for i = 1, #info, 2 do
-      if info[i] == 'last-generated-id' then tail = info[i + 1] end
-    end
-  end
+  ${TAIL_OF_STREAM}
   return {tail, redis.call('GET', KEYS[2]) or ''}`;
 
 /** Newest entries that are looked at where a tail is not proven, to say who was not ingest. */

@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { readBudget } from "../budget/shared-governor.js";
+import { readBudget } from "../budget/read-budget.js";
 import { NO_TAIL, type Tail } from "../consumers/append-entries.js";
 import { parseEntryId } from "../consumers/entry.js";
 import type { NetworkCursor } from "../consumers/network-cursor.js";

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { bucketFor, budgetKeys, partOf } from "../../src/budget/budget.js";
-import { readBudget, sharedGovernor } from "../../src/budget/shared-governor.js";
+import { readBudget } from "../../src/budget/read-budget.js";
+import { sharedGovernor } from "../../src/budget/shared-governor.js";
 import { sharedLooks } from "../../src/budget/shared-looks.js";
 import { PURPOSES, type Purpose } from "../../src/horizon/governor.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";

@@ -23,7 +23,8 @@ for (const mode of ["off", "on"] as const)
       const { stage, payer } = spine;
       let sequence = stage.network.sequenceOf(payer.publicKey()) ?? 0n;
       for (let n = 0; n < TRANSACTIONS; n++) {
-        const payment = () => Operation.payment({ destination: to, asset: Asset.native(), amount: "0.0000001" });
+        const payment = () =>
+          Operation.payment({ destination: to, asset: Asset.native(), amount: "0.0000001" });
         const operations = Array.from({ length: OPERATIONS }, payment);
         const options = { memo: Memo.text(`order ${n}`), fee: "100000", sequence: ++sequence };
         stage.queue(stage.build(payer, operations, options));

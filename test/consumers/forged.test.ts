@@ -302,6 +302,13 @@ describe("G4: with a hostile Redis", () => {
       (name) => new Queue(name, { connection: spine.redis, prefix: PREFIX }),
     );
     try {
+      // What the charge's own event still needs of the relay is no forgery's doing.
+      await eventually(async () => {
+        const [row] = await dataSource.query(
+          "SELECT count(*)::int AS n FROM outbox_events WHERE position IS NULL",
+        );
+        return row.n === 0;
+      });
       const before = await rows();
       const [id, merchantId] = [charge, spine.owner.merchantId];
       const data: object[] = [
