@@ -637,6 +637,239 @@ const TRANSITIONS_REFUSED: typeof REFUSED = [
   ],
 ];
 
+const REASONS = ["duplicate", "underpaid", "wrong_asset", "late", "unmatched", "no_memo", "unreadable"];
+const NAMELESS = ["unmatched", "no_memo", "unreadable"];
+const ACCEPTABLE = ["late", "underpaid"];
+const READABLE = {
+  transaction_hash: "repeat('a', 64)",
+  asset: "'native'",
+  amount: "10",
+  closed_at: "now()",
+};
+/** @param without the one column that nobody could read */
+const halfRead = (without: string) => {
+  const columns = Object.entries(READABLE).filter(([name]) => name !== without);
+  const names = columns.map(([name]) => name).join();
+  return credit("9", "0", `, outcome, ${names}`, `, 'payment', ${columns.map(([, value]) => value).join()}`);
+};
+/** In another partition than all that SETUP holds. */
+const LATER = (5n << 51n).toString();
+const USD = `'USD:${UNWATCHED}'`;
+
+/** What a weaker form of the same rule would let pass: everything else about it is as different as it can be. */
+const WEAKER_REFUSED: typeof REFUSED = [
+  [
+    "sessions_memo_unique_per_account",
+    "two sessions with one memo on one account, in two assets",
+    session("account, memo_key, asset, amount", `'${ACCOUNT}', 'id:1', ${USD}, 7`),
+  ],
+  [
+    "sessions_reference_unique_per_account",
+    "a session by the number of another one, in another asset",
+    session("account, memo_key, asset, amount", `'${ACCOUNT}', 'muxed:1', ${USD}, 7`),
+  ],
+  [
+    "charges_reference_unique",
+    "G6: an order charged twice, by two providers and in two kinds of money",
+    charge({ ...inEuro, reference: "'order-1'", provider: "'stripe'", amount: "7" }),
+  ],
+  ...Object.keys(READABLE).map((column): [string, string, string] => [
+    "credits_payment_is_readable",
+    `a payment of which nobody could read ${column}`,
+    halfRead(column),
+  ]),
+  ...REASONS.map((reason): [string, string, string] => {
+    const isNameless = NAMELESS.includes(reason);
+    const of = isNameless ? `'${SESSION}'` : "NULL";
+    const words = isNameless ? "with a session, which it can't name" : "without its session";
+    return ["exceptions_session_where_known", `${reason} ${words}`, exception(3, reason, of)];
+  }),
+  ...REASONS.map((reason): [string, string, string] => {
+    const isAcceptable = ACCEPTABLE.includes(reason);
+    const of = isAcceptable ? "NULL" : `'${OTHER}'`;
+    const words = `accepting what is ${reason}${isAcceptable ? " for no session" : ""}`;
+    return ["verdicts_accept_what_can_settle", words, verdict(3, "accept", reason, of)];
+  }),
+  ...["payment.confirmed", "session.expired", "session.cancelled"].flatMap(
+    (type): [string, string, string][] => [
+      ["outbox_subject_is_the_session", `${type} of another subject`, event(type, OTHER, { subject: "'x'" })],
+      ["outbox_subject_is_the_session", `${type} of no session`, event(type, OTHER, { session_id: "NULL" })],
+    ],
+  ),
+  ...["created", "succeeded", "failed", "unknown", "cancelled"].map((end): [string, string, string] => [
+    "outbox_subject_is_the_charge",
+    `charge.${end} of another subject`,
+    event(`charge.${end}`, "another", { session_id: "NULL", charge_id: `'${CHARGE}'` }),
+  ]),
+  [
+    "payments_one_per_session",
+    "G2: a payment that moves to a session which has one",
+    `${payment(2, OTHER)}; UPDATE payments SET session_id = '${SESSION}' WHERE operation_id = 2`,
+  ],
+  [
+    "payments_one_per_session",
+    "G2: a second payment of a session, by a credit of another month",
+    `${credit(LATER, "0", `, outcome, ${Object.keys(READABLE)}`, `, 'payment', ${Object.values(READABLE)}`)};
+     INSERT INTO payments (operation_id, move_index, session_id, surplus) VALUES (${LATER}, 0, '${SESSION}', 0)`,
+  ],
+  [
+    "cursors_read_through_not_negative",
+    "read before the network began",
+    "UPDATE stream_cursors SET read_through = -1",
+  ],
+  [
+    "network_read_through_not_negative",
+    "a feed that was read before the network began",
+    `${FEED}; UPDATE network_feed SET read_through = -1`,
+  ],
+  [
+    "findings_open_once",
+    "one thing told to a person twice",
+    `${finding("NULL", "needs_person")}; ${finding("NULL", "needs_person")}`,
+  ],
+  ...["merchant_id", "asset", "provider_id"].map((column): [string, string, string] => [
+    "charges_say_the_same_for_life",
+    `a charge whose ${column} changes, or goes`,
+    setCharge(
+      { merchant_id: `merchant_id = '${OTHER}'`, asset: `asset = ${USD}` }[column] ?? "provider_id = NULL",
+      PAID_CHARGE,
+    ),
+  ]),
+  [
+    "charges_say_the_same_for_life",
+    "another currency",
+    `${charge({ ...inEuro, id: `'${OTHER}'` })}; ${setCharge("currency = 'USD'", OTHER)}`,
+  ],
+];
+
+/** Each status of a charge with the changes that lead to it, the last of them with all that goes with the status. */
+const WAYS_TO: Readonly<Record<string, readonly string[]>> = {
+  pending: [],
+  processing: ["status = 'processing', attempts = 1"],
+  unknown: ["status = 'processing', attempts = 1", "status = 'unknown', unknown_since = now()"],
+  succeeded: [
+    "status = 'processing', attempts = 1",
+    "status = 'succeeded', provider_id = 'q', ended_at = now()",
+  ],
+  failed: [
+    "status = 'processing', attempts = 1",
+    "status = 'failed', failure_code = 'declined', ended_at = now()",
+  ],
+  cancelled: ["status = 'cancelled', ended_at = now()"],
+};
+
+/** What is noted beside a row, by whoever writes it, by hand too. */
+const EFFECTS: readonly [trigger: string, what: string, sql: string, question: string, answer: unknown][] = [
+  [
+    "payments_noted",
+    "a payment is noted at its session",
+    payment(2, OTHER),
+    `SELECT has_payment AS answer FROM checkout_sessions WHERE id = '${OTHER}'`,
+    true,
+  ],
+  [
+    "payments_noted_anew",
+    "a payment that is taken back is noted there too",
+    "DELETE FROM payments WHERE operation_id = 1",
+    `SELECT has_payment AS answer FROM checkout_sessions WHERE id = '${SESSION}'`,
+    false,
+  ],
+  [
+    "payments_claim_anew",
+    "a payment that moves lets go of its session",
+    `UPDATE payments SET session_id = '${OTHER}' WHERE operation_id = 1`,
+    "SELECT session_id AS answer FROM session_payments",
+    OTHER,
+  ],
+  [
+    "payments_unclaim",
+    "a payment that is taken back lets go of its session",
+    "DELETE FROM payments WHERE operation_id = 1",
+    "SELECT count(*)::int AS answer FROM session_payments",
+    0,
+  ],
+  [
+    "payments_unclaim_all",
+    "payments that are all taken back let go of their sessions",
+    "TRUNCATE payments",
+    "SELECT count(*)::int AS answer FROM session_payments",
+    0,
+  ],
+  [
+    "sessions_listed",
+    "a session is listed while it is open",
+    session("account, memo_key, asset, amount", `'${ACCOUNT}', 'id:3', 'native', 1`),
+    "SELECT count(*)::int AS answer FROM unsettled_sessions",
+    3,
+  ],
+  [
+    "sessions_listed_anew",
+    "a session that is paid is listed as paid",
+    set("status = 'paid', paid_at = now()"),
+    `SELECT count(*)::int AS answer FROM paid_sessions WHERE session_id = '${SESSION}'`,
+    1,
+  ],
+  [
+    "sessions_unlisted",
+    "a session that is gone is in no list",
+    `DELETE FROM checkout_sessions WHERE id = '${OTHER}'`,
+    "SELECT count(*)::int AS answer FROM unsettled_sessions",
+    1,
+  ],
+  [
+    "sessions_unlisted_all",
+    "sessions that are all gone are in no list",
+    "TRUNCATE checkout_sessions CASCADE",
+    "SELECT count(*)::int AS answer FROM unsettled_sessions",
+    0,
+  ],
+];
+
+/** Which rows say the same. */
+const KEYS: Readonly<Record<string, string>> = {
+  accounts_one_merchant: "account, merchant_id",
+  attempts_logged_once: "event_id, endpoint_id, attempt",
+  charge_attempts_once: "charge_id, attempt",
+  charges_memo_unique_per_account: "account, memo_key",
+  charges_provider_id_unique: "provider, provider_id",
+  charges_reference_unique: "merchant_id, reference",
+  credits_accounted_once: "operation_id, move_index",
+  credits_one_outcome: "operation_id, move_index, outcome",
+  deliveries_one_per_endpoint: "event_id, endpoint_id",
+  differences_told_once: "audit_id, subject, kind",
+  exceptions_one_per_credit: "operation_id, move_index",
+  findings_open_once: "kind, subject WHERE closed_at IS NULL",
+  holes_accepted_once: "account, missing_from",
+  idempotency_claimed_once: "owner, endpoint, key",
+  keys_prefix_unique: "prefix",
+  keys_secret_unique: "secret_hash",
+  outbox_one_of_a_type_per_subject: "subject, type",
+  outbox_position_unique: '"position" WHERE "position" IS NOT NULL',
+  paid_listed_once: "merchant_id, session_id",
+  payments_one_per_credit: "operation_id, move_index",
+  payments_one_per_session: "session_id",
+  quarantine_once: "event_id",
+  sessions_memo_unique_per_account: "account, memo_key",
+  sessions_reference_unique_per_account: "account, payment_reference(memo_key)",
+  submissions_one_per_charge: "charge_id",
+  submissions_used_once: "hash",
+  unsettled_listed_once: "session_id",
+  verdicts_one_per_credit: "operation_id, move_index",
+};
+
+/** Of the tables that SETUP leaves empty. */
+const A_ROW_OF_EACH = `
+  ${verdict(3, "dismiss", "no_memo", "NULL")}; ${exception(3, "no_memo")}; ${secret(ENDPOINT, `whsec_${"a".repeat(44)}`)};
+  ${quarantined()}; ${FEED}; ${hole(1, 2, "r")}; ${anAudit(ACCOUNT, 1, 1, 2)}; ${difference(OTHER)};
+  INSERT INTO recovery_runs (id) VALUES ('${OTHER}'); ${finding(`'${OTHER}'`, "needs_person")};
+  INSERT INTO recovery_searches (session_id, searched_through) VALUES ('${OTHER}', 0);
+  INSERT INTO paid_sessions VALUES ('${MERCHANT}', '${SESSION}');
+  INSERT INTO installation (network_passphrase) VALUES ('n');
+  INSERT INTO entry_signing (unsigned_until) VALUES (NULL) ON CONFLICT DO NOTHING;
+  INSERT INTO archived_charges VALUES ('${PAID_CHARGE}');
+  INSERT INTO archived_partitions (name, from_id, to_id, credits, payments, exceptions, verdicts, audited)
+    VALUES ('before', 0, 1, 0, 0, 0, 0, true)`;
+
 const STRANGER = uuidv7();
 const forStranger = `INSERT INTO merchants (id, name) VALUES ('${STRANGER}', 'Stranger');
   ${event("webhook.test", "e/1", { merchant_id: `'${STRANGER}'`, session_id: "NULL" })}`;
@@ -688,6 +921,16 @@ const STRANGERS_REFUSED: typeof REFUSED = [
     `UPDATE outbox_events SET merchant_id = '${uuidv7()}' WHERE id = '${EVENT}'`,
   ],
   [
+    "outbox_session_exists",
+    "to call a session another one that was told of",
+    `${event("session.expired", OTHER)}; UPDATE checkout_sessions SET id = gen_random_uuid() WHERE id = '${OTHER}'`,
+  ],
+  [
+    "outbox_merchant_exists",
+    "to call a merchant who was told another one",
+    `${forStranger}; UPDATE merchants SET id = gen_random_uuid() WHERE id = '${STRANGER}'`,
+  ],
+  [
     "outbox_merchant_exists",
     "to delete a merchant who was told",
     `${forStranger}; DELETE FROM merchants WHERE id = '${STRANGER}'`,
@@ -710,18 +953,25 @@ describe("constraints: the backstop, with every lock off", () => {
   beforeEach(() => runner.startTransaction());
   afterEach(() => runner.rollbackTransaction());
 
-  for (const [constraint, what, sql] of [
+  const cases: typeof REFUSED = [
     ...REFUSED,
     ...CHARGES_REFUSED,
     ...SHARED_MEMOS_REFUSED,
     ...TRANSITIONS_REFUSED,
     ...STRANGERS_REFUSED,
-  ]) {
+    ...WEAKER_REFUSED,
+  ];
+
+  /** @returns what the database throws; null where it takes it */
+  const refusalOf = (sql: string): Promise<unknown> =>
+    runner.query(sql).then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+
+  for (const [constraint, what, sql] of cases) {
     it(`${constraint} refuses ${what}`, async () => {
-      const error: unknown = await runner.query(sql).then(
-        () => null,
-        (thrown: unknown) => thrown,
-      );
+      const error = await refusalOf(sql);
       expect(error, `accepted: ${sql}`).not.to.equal(null);
       expect(violatedConstraint(error), String(error)).to.equal(constraint);
     });
@@ -734,12 +984,145 @@ describe("constraints: the backstop, with every lock off", () => {
       WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'f', 'u', 'p') AND conparentid = 0
         AND conname !~ '(_pkey|_not_null|_default)$' AND conrelid::regclass::text <> 'migrations'
       -- A unique index with a condition or of an expression can't be called a constraint, and refuses under its name all the same.
-      UNION ALL SELECT indexrelid::regclass::text FROM pg_index WHERE indexrelid::regclass::text IN ('outbox_position_unique', 'sessions_reference_unique_per_account')`);
+      UNION ALL SELECT relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid
+      WHERE relnamespace = 'public'::regnamespace AND indisunique AND NOT relispartition
+        AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)`);
     // The target of both foreign keys: whatever it would refuse, credits_accounted_once refuses before.
     // Likewise: an account is one row, so it is one merchant's.
     const untested = ["credits_one_outcome", "accounts_one_merchant"];
-    const tested = new Set([...REFUSED, ...CHARGES_REFUSED].map(([name]) => name));
-    expect([...tested, ...untested]).to.have.members(rows.map(({ name }) => name));
+    const byTriggers = new Set((await readTriggers()).flatMap(({ names }) => names));
+    const tested = new Set(cases.map(([name]) => name).filter((name) => !byTriggers.has(name)));
+    expect([...tested, ...untested]).to.have.members(
+      rows.map(({ name }) => name).filter((name) => !byTriggers.has(name)),
+    );
+    expect([...byTriggers].filter((name) => !cases.some(([tried]) => tried === name))).to.deep.equal([]);
+  });
+
+  /** The triggers of the tables that people name, each with the names under which its function refuses. */
+  async function readTriggers(): Promise<{ table: string; name: string; names: string[] }[]> {
+    const rows: { table: string; name: string; source: string }[] = await runner.query(`
+      SELECT tgrelid::regclass::text AS "table", tgname AS name, prosrc AS source
+      FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid JOIN pg_proc p ON p.oid = tgfoid
+      WHERE NOT tgisinternal AND tgparentid = 0 AND NOT relispartition AND relnamespace = 'public'::regnamespace
+      ORDER BY 1, 2`);
+    return rows.map(({ table, name, source }) => ({
+      table,
+      name,
+      names: [...source.matchAll(/(?:broken :=|CONSTRAINT =) '(\w+)'/g)].map(([, given = ""]) => given),
+    }));
+  }
+
+  /** Runs `work`, and takes back what it did. */
+  async function tried<T>(work: () => Promise<T>): Promise<T> {
+    await runner.query("SAVEPOINT tried");
+    try {
+      return await work();
+    } finally {
+      await runner.query("ROLLBACK TO SAVEPOINT tried");
+    }
+  }
+
+  it("every trigger is needed: without it one of the cases is taken, or one of its notes is not made", async () => {
+    const triggers = await readTriggers();
+    const needless: string[] = [];
+    for (const { table, name, names } of triggers) {
+      const effects = EFFECTS.filter(([trigger]) => trigger === name);
+      const refused = effects.length > 0 ? [] : cases.filter(([constraint]) => names.includes(constraint));
+      const [{ off }] = await runner.query(
+        `SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER %I', tgrelid::regclass, tgname), '; ') AS off
+         FROM pg_trigger WHERE tgname = $2 AND NOT tgisinternal AND tgparentid = 0
+           AND (tgrelid = $1::text::regclass OR tgrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $1::text::regclass))`,
+        [table, name],
+      );
+      let isNeeded = false;
+      for (const [constraint, , sql] of refused) {
+        if (sql.includes("DISABLE TRIGGER")) continue;
+        const error = await tried(() => refusalOf(`${off}; ${sql}`));
+        if (violatedConstraint(error) !== constraint) isNeeded = true;
+      }
+      for (const [, what, sql, question, answer] of effects) {
+        expect(
+          await tried(async () => runner.query(sql).then(() => runner.query(question))),
+          what,
+        ).to.deep.equal([{ answer }]);
+        const without = await tried(async () =>
+          runner.query(`${off}; ${sql}`).then(() => runner.query(question)),
+        );
+        if (without[0]?.answer !== answer) isNeeded = true;
+      }
+      if (!isNeeded) needless.push(`${table}.${name}`);
+    }
+    expect(needless).to.deep.equal([]);
+    expect(triggers).to.have.length.greaterThan(EFFECTS.length);
+  });
+
+  it("every unique key is of exactly these columns: one more would let two rows pass that say the same", async () => {
+    const rows: { name: string; columns: string }[] = await runner.query(`
+      SELECT relname AS name,
+             (SELECT string_agg(pg_get_indexdef(indexrelid, n, true), ', ' ORDER BY n) FROM generate_series(1, indnkeyatts) AS n)
+               || coalesce(' WHERE ' || pg_get_expr(indpred, indrelid, true), '') AS columns
+      FROM pg_index JOIN pg_class c ON c.oid = indexrelid
+      WHERE relnamespace = 'public'::regnamespace AND indisunique AND NOT relispartition AND relname !~ '_pkey$'
+        AND indrelid <> 'migrations'::regclass`);
+    expect(Object.fromEntries(rows.map(({ name, columns }) => [name, columns]))).to.deep.equal(KEYS);
+  });
+
+  it("no table takes a row a second time, or one that lacks what every row must have", async () => {
+    await runner.query(A_ROW_OF_EACH);
+    const tables: { table: string; columns: string[]; needed: string[]; key: string | null }[] =
+      await runner.query(`
+        SELECT c.oid::regclass::text AS "table",
+               array_agg(attname::text ORDER BY attnum) FILTER (WHERE attgenerated = '') AS columns,
+               array_agg(attname::text ORDER BY attnum) FILTER (WHERE attgenerated = '' AND attnotnull) AS needed,
+               (SELECT conname FROM pg_constraint WHERE conrelid = c.oid AND contype = 'p') AS key
+        FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+          AND relname <> 'migrations'
+        GROUP BY c.oid`);
+    for (const { table, columns, needed, key } of tables) {
+      const [row] = await runner.query(`SELECT count(*)::int AS n FROM ${table}`);
+      expect(row.n, `no row of ${table} to try with: SETUP or A_ROW_OF_EACH needs one`).to.be.greaterThan(0);
+      const copy = (without: string | null) =>
+        `INSERT INTO ${table} (${columns.map((column) => `"${column}"`)}) OVERRIDING SYSTEM VALUE
+         SELECT ${columns.map((column) => (column === without ? "NULL" : `"${column}"`))} FROM ${table} LIMIT 1`;
+      expect(violatedConstraint(await tried(() => refusalOf(copy(null)))), `${table} twice`).to.equal(key);
+      for (const column of needed) {
+        const error = await tried(() => refusalOf(copy(column)));
+        const { code, column: named } =
+          (error as { driverError?: { code?: string; column?: string } })?.driverError ?? {};
+        expect([code, named], `${table} without ${column}`).to.deep.equal(["23502", column]);
+      }
+    }
+  });
+
+  it("of all ways from one status of a charge to another these are open, and no other", async () => {
+    const open: string[] = [];
+    for (const [from, way] of Object.entries(WAYS_TO)) {
+      for (const [to, step] of Object.entries(WAYS_TO)) {
+        if (from === to) continue;
+        const last =
+          step.at(-1) ?? "status = 'pending', unknown_since = NULL, ended_at = NULL, failure_code = NULL";
+        const error = await tried(async () => {
+          for (const change of way) await runner.query(setCharge(change));
+          return refusalOf(setCharge(last));
+        });
+        if (error === null) open.push(`${from} → ${to}`);
+        else expect(violatedConstraint(error), `${from} → ${to}`).to.equal("charges_transition_allowed");
+      }
+    }
+    expect(open).to.have.members([
+      "pending → processing",
+      "pending → cancelled",
+      "processing → unknown",
+      "processing → succeeded",
+      "processing → failed",
+      "unknown → succeeded",
+      "unknown → failed",
+    ]);
+    for (const status of Object.keys(WAYS_TO).filter((each) => each !== "pending")) {
+      const error = await tried(() => refusalOf(charge({ reference: "'new'", status: `'${status}'` })));
+      expect(violatedConstraint(error), `begun as ${status}`).to.equal("charges_transition_allowed");
+    }
   });
 
   it("every name that the trigger on charges gives has its case above", async () => {

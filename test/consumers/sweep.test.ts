@@ -1,0 +1,191 @@
+import { expect } from "chai";
+import { claimStream } from "../../src/consumers/claim-stream.js";
+import {
+  claimIdle,
+  type Delivery,
+  ensureGroup,
+  idleConsumers,
+  listAbandoned,
+  readNew,
+  removeConsumer,
+} from "../../src/consumers/consumer-group.js";
+import { bury } from "../../src/consumers/dead-letters.js";
+import { networkStreams } from "../../src/consumers/network-streams.js";
+import { deadLetterKey, GROUP, streamKey } from "../../src/consumers/stream-keys.js";
+import { sweep } from "../../src/consumers/sweep.js";
+import { SessionLocks } from "../../src/locks/session-locks.js";
+import type { RedisClient } from "../../src/redis/client.js";
+import type { AccountId } from "../../src/stellar/credit.js";
+import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
+import { aSession, creditFor, openSessions, readBooks, watchAccount } from "../support/books.js";
+import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { append, eventually, silent, startConsumer } from "../support/stream.js";
+
+/** What a dead replica was handed: one entry of one account, delivered to it once. */
+describe("entries in somebody's hands", () => {
+  let database: TestDatabase;
+  let server: TestRedis;
+  let redis: RedisClient;
+  let account: AccountId;
+  let taken: Delivery;
+
+  beforeEach(async () => {
+    [database, server] = await Promise.all([createTestDatabase(), openTestRedis()]);
+    redis = server.client;
+    const owner = await watchAccount(database.dataSource);
+    account = owner.account;
+    const [session] = await openSessions(database.dataSource, aSession(owner));
+    if (session === undefined) throw new Error("no session");
+    await ensureGroup(redis, account);
+    await append(redis, [creditFor(session)]);
+    const [first] = await readNew(redis, "dead", [account], 1, 100);
+    if (first === undefined) throw new Error("nothing was delivered");
+    taken = first;
+  });
+  afterEach(async () => {
+    await server.stop();
+    await database.close();
+  });
+
+  const parts = (dataSource = database.dataSource) => {
+    const locks = new SessionLocks({ servers: [], mode: "off", leaseMs: 1_000, logger: silent });
+    return { redis, dataSource, locks, logger: silent };
+  };
+  const options = { consumer: "alive", claimIdleMs: 0, maxDeliveries: 4, count: 10 };
+  const deadLetters = () => redis.xlen(deadLetterKey(account));
+
+  /** Who has the entry, and how often it was delivered; undefined where nobody has it. */
+  async function pending(): Promise<{ consumer: string; idleMs: number; deliveries: number } | undefined> {
+    const rows = (await redis.xpending(streamKey(account), GROUP, "-", "+", 1)) as [
+      id: string,
+      consumer: string,
+      idleMs: number,
+      deliveries: number,
+    ][];
+    const [row] = rows;
+    return row && { consumer: row[1], idleMs: row[2], deliveries: row[3] };
+  }
+
+  it("are tried as often as the limit says, and are dead letters at the next delivery, not before", async () => {
+    for (let delivery = 2; delivery < options.maxDeliveries; delivery++) {
+      await claimIdle(redis, "dead", account, 0, 1);
+    }
+    const last = await sweep(parts(), account, options);
+    expect(last.map(({ deliveries }) => deliveries)).to.deep.equal([options.maxDeliveries]);
+    expect(await deadLetters()).to.equal(0);
+    expect((await readBooks(database.dataSource)).exceptions).to.deep.equal([]);
+
+    expect(await sweep(parts(), account, options)).to.deep.equal([]);
+    expect(await deadLetters()).to.equal(1);
+    expect((await readBooks(database.dataSource)).exceptions.map(({ reason }) => reason)).to.deep.equal([
+      "unreadable",
+    ]);
+  });
+
+  it("are listed for recovery up to the same limit, and not past it", async () => {
+    const listed = () => listAbandoned(redis, account, { idleMs: 0, maxDeliveries: 2, count: 10 });
+    await claimIdle(redis, "dead", account, 0, 1);
+    expect(await listed()).to.deep.equal([taken.entry[0]]);
+    await claimIdle(redis, "dead", account, 0, 1);
+    expect(await listed()).to.deep.equal([]);
+  });
+
+  it("leave the stream only after their exception is in Postgres", async () => {
+    await database.setReadOnly(true);
+    const delivery = { ...taken, deliveries: 9 };
+    const error: unknown = await bury(redis, database.dataSource, delivery).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).to.be.instanceOf(Error);
+    expect(await redis.xlen(streamKey(account)), "still in the stream").to.equal(1);
+    expect((await pending())?.consumer, "still in the same hands").to.equal("dead");
+    expect(await deadLetters()).to.equal(0);
+
+    await database.setReadOnly(false);
+    expect((await bury(redis, database.dataSource, delivery)).buried).to.equal(true);
+    expect(await redis.xlen(streamKey(account))).to.equal(0);
+    expect(await deadLetters()).to.equal(1);
+  });
+
+  it("are claimed by nobody while the database is away: each claim would bring them nearer to the dead letters", async () => {
+    const away = await createTestDatabase();
+    await away.close();
+    const error: unknown = await sweep(parts(away.dataSource), account, options).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(error).to.be.instanceOf(Error);
+    const { consumer, deliveries } = (await pending()) ?? {};
+    expect({ consumer, deliveries }).to.deep.equal({ consumer: "dead", deliveries: 1 });
+  });
+
+  it("keep their reader's name in the group: a name goes only once nothing is pending under it", async () => {
+    expect(await idleConsumers(redis, account, -1)).to.deep.equal([]);
+    expect(await removeConsumer(redis, account, "dead")).to.equal(false);
+    expect((await pending())?.consumer).to.equal("dead");
+
+    await claimIdle(redis, "alive", account, 0, 1);
+    expect(await idleConsumers(redis, account, -1)).to.deep.equal(["dead"]);
+    expect(await removeConsumer(redis, account, "dead")).to.equal(true);
+    expect((await pending())?.consumer).to.equal("alive");
+  });
+
+  it("are held on to while their session is locked elsewhere: no claim counts against them", async () => {
+    const owner = await watchAccount(database.dataSource);
+    account = owner.account;
+    await ensureGroup(redis, account);
+    const [session] = await openSessions(database.dataSource, aSession(owner));
+    if (session === undefined) throw new Error("no session");
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const locks = new SessionLocks({ servers: [redis], mode: "required", leaseMs: 5_000, logger: silent });
+    const held = Promise.withResolvers<void>();
+    const holding = locks.hold([session], async () => {
+      held.resolve();
+      await released;
+    });
+    await held.promise;
+    // It holds on after a third of this time; a process that stands still for the other two thirds would lose the entry.
+    const consumer = startConsumer(server.target, database.dataSource, {
+      mode: "required",
+      claimIdleMs: 24_000,
+    });
+    try {
+      await append(redis, [creditFor(session)]);
+      let idleMs = 0;
+      let deliveries = 0;
+      await eventually(async () => {
+        const now = await pending();
+        if (now === undefined) return false;
+        const isTouched = now.idleMs < idleMs;
+        ({ idleMs, deliveries } = now);
+        return isTouched;
+      });
+      expect(deliveries).to.equal(1);
+    } finally {
+      release();
+      await holding;
+      await consumer.stop();
+    }
+  });
+
+  it("of the network's feed: versions are numbers, so that 10 comes after 9, and 100 after 89", async () => {
+    const [stream] = networkStreams(1);
+    if (stream === undefined) throw new Error("no stream");
+    for (const [older, newer] of [
+      [9n, 10n],
+      [10n, 89n],
+      [89n, 100n],
+      [100n, 12_345_678_901_234_567n],
+      [12_345_678_901_234_567n, 12_345_678_901_234_568n],
+    ] as const) {
+      expect((await claimStream(redis, stream, older)).kind, `${older}`).to.equal("claimed");
+      expect(await claimStream(redis, stream, newer), `${newer} after ${older}`).to.deep.equal({
+        kind: "claimed",
+        tail: "0-0",
+      });
+      expect(await claimStream(redis, stream, older), `${older} after ${newer}`).to.deep.equal({
+        kind: "newer",
+        version: newer,
+      });
+    }
+  });
+});
