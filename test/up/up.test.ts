@@ -1,18 +1,22 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect } from "chai";
 import { freePort } from "../../src/machine/free-port.js";
+import { startRedis } from "../../src/machine/redis.js";
+import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import { startSandbox } from "../../src/sandbox/server.js";
+import { createEmptyDatabase } from "../support/database.js";
 import { CLI } from "../support/role-process.js";
 
 const MINUTE = 60_000;
 
 const GIVEN_KEY = "admin-key-that-was-given-0123456789abcdef";
 
-describe("`paidonce up` on this machine", () => {
+describe("`paidonce up`", () => {
   let folder: string;
   const running = new Set<ChildProcess>();
 
@@ -49,7 +53,7 @@ describe("`paidonce up` on this machine", () => {
         if (input === null) continue;
         createInterface({ input }).on("line", (line) => {
           lines.push(line);
-          if (line.includes("Sign a payment")) resolve();
+          if (/Sign a payment|ADMIN_KEY$|^ADMIN_KEY is not set/.test(line)) resolve();
         });
       }
     });
@@ -65,6 +69,9 @@ describe("`paidonce up` on this machine", () => {
 
   const shown = (text: string, title: string) =>
     new RegExp(`^ {2}${title} +([^\\s,]+)`, "m").exec(text)?.[1] ?? text;
+
+  /** What the other commands are told while it runs: Postgres and Redis too. */
+  const addresses = async () => JSON.parse(await readFile(join(folder, ".paidonce", "up.json"), "utf8"));
 
   const createMerchant = async (api: string, key: string) => {
     const answer = await fetch(`${api}/v1/merchants`, {
@@ -87,6 +94,7 @@ describe("`paidonce up` on this machine", () => {
     expect(shown(before, "admin key")).to.equal(GIVEN_KEY);
     expect(before).to.include("not used, since the sandbox has its own: STRIPE_API_KEY, HOST");
     expect(await createMerchant(shown(before, "API"), GIVEN_KEY)).to.equal(201);
+    const servers = await addresses();
     await stop(first);
 
     const asked = await freePort();
@@ -95,6 +103,7 @@ describe("`paidonce up` on this machine", () => {
     for (const title of ["network", "Stripe", "merchant", "API key"])
       expect(shown(after, title), title).to.equal(shown(before, title));
     expect(shown(after, "API")).to.equal(`http://127.0.0.1:${asked}`);
+    expect(await addresses()).to.deep.equal({ ...servers, PORT: String(asked) });
     const own = shown(after, "admin key");
     expect(own).to.match(/^[0-9a-f]{64}$/);
     expect(await createMerchant(shown(after, "API"), GIVEN_KEY)).to.equal(401);
@@ -110,5 +119,35 @@ describe("`paidonce up` on this machine", () => {
       'ADMIN_KEY: got "(hidden)", wants at least 32 characters, such as the output of `openssl rand -hex 32`',
     );
     expect((await ended)[0]).to.equal(2);
+  });
+
+  it("on servers of one's own it says whether there is an admin key, uses it and never shows it", async function () {
+    this.timeout(5 * MINUTE);
+    const database = await createEmptyDatabase();
+    const redis = await startRedis({ appendonly: false });
+    const sandbox = await startSandbox({ ledgerMs: 500, requestsPerHour: 0 });
+    try {
+      const env = {
+        DATABASE_URL: database.url,
+        REDIS_URL: redis.url,
+        HORIZON_URL: sandbox.url,
+        HORIZON_REQUESTS_PER_HOUR: "0",
+        NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
+        PORT: String(await freePort()),
+      };
+      for (const [key, line, status] of [
+        ["", "ADMIN_KEY is not set: nobody can create merchants and their API keys through the API", 401],
+        [GIVEN_KEY, "merchants and their API keys are created with the key in ADMIN_KEY", 201],
+      ] as const) {
+        const child = start({ ...env, ADMIN_KEY: key });
+        const text = await untilUp(child);
+        expect(text).to.include(line).and.not.to.include(GIVEN_KEY);
+        expect(await createMerchant(`http://127.0.0.1:${env.PORT}`, GIVEN_KEY)).to.equal(status);
+        await stop(child);
+      }
+    } finally {
+      await Promise.all([...running].map((child) => stop(child).catch(() => undefined)));
+      await Promise.all([sandbox.stop(), redis.stop(), database.close()]);
+    }
   });
 });
