@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import { ConfigError, redactUrl } from "../config.js";
+import { type Config, ConfigError, readConfig, redactUrl } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { migrate } from "../entities/migrate.js";
 import { freePort, portNear } from "../machine/free-port.js";
@@ -13,6 +13,8 @@ import { paceArguments, paceOf } from "../sandbox/pace.js";
 import { claimDataFolder, DATA_FOLDER, writeAddresses } from "../up/data-folder.js";
 import { demoKeys } from "../up/demo-keys.js";
 import { seedDemoMerchant } from "../up/demo-merchant.js";
+import { describeDemo } from "../up/describe-demo.js";
+import { keepPorts, portsOfLastStart } from "../up/kept-ports.js";
 import { Supervisor } from "../up/supervisor.js";
 import { readEnvironment, SERVERS } from "./environment.js";
 
@@ -23,11 +25,28 @@ const LEDGER_MS = 1_000;
 
 const CONSUMERS = 2;
 
-/** Known to everybody: the Stripe that takes them is on this machine, and takes no money. */
+/**
+ * Known to everybody: the Stripe that takes them is on this machine, and takes no money. Whatever the shell says: a real
+ * key has no business in a demo.
+ */
 const STRIPE_DEMO = { STRIPE_API_KEY: "sk_test_paidonce_demo", STRIPE_WEBHOOK_SECRET: "whsec_paidonce_demo" };
 
-/** Unless PORT says another, or somebody has it. */
+/** Whatever the shell says: a demo with a known merchant is nobody else's business. */
+const DEMO_NETWORK = {
+  HORIZON_REQUESTS_PER_HOUR: String(paceOf(LEDGER_MS).requestsPerHour),
+  NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
+  HOST: "127.0.0.1",
+};
+
+/** At the first start, unless PORT says another or somebody has it. */
 const API_PORT = 8080;
+
+/** Where the demo's servers will be is not known yet when the variables are checked. */
+const SOMEWHERE = {
+  DATABASE_URL: "postgres://127.0.0.1/paidonce",
+  REDIS_URL: "redis://127.0.0.1",
+  HORIZON_URL: "http://127.0.0.1",
+};
 
 type Environment = Record<string, string>;
 
@@ -91,9 +110,16 @@ async function startOnServers(ends: Ends): Promise<void> {
   say(
     `up: the API is on http://${config.HOST}:${config.PORT}, operators look at /ops there. Watch an account: paidonce watch G…   Ctrl-C stops.`,
   );
+  // Never printed: on real servers what a terminal shows is kept in logs.
+  say(
+    config.ADMIN_KEY === undefined
+      ? "ADMIN_KEY is not set: nobody can create merchants and their API keys through the API"
+      : "merchants and their API keys are created with the key in ADMIN_KEY",
+  );
 }
 
 async function startEmbedded(ends: Ends): Promise<void> {
+  const given = readGiven();
   const folder = resolve(DATA_FOLDER);
   const claim = await claimDataFolder(folder);
   ends.push(() => claim.release());
@@ -101,31 +127,41 @@ async function startEmbedded(ends: Ends): Promise<void> {
   await Promise.all(
     ["postgres", "redis", "sandbox"].map((name) => mkdir(join(folder, name), { recursive: true })),
   );
+  const asked = given.PORT === 0 || !process.env.PORT ? null : given.PORT;
+  const before = await portsOfLastStart(folder, asked === null ? [] : [asked]);
   const [postgres, redis] = await Promise.all([
-    startPostgres({ dir: join(folder, "postgres") }),
-    startRedis({ dir: join(folder, "redis"), appendonly: true }),
+    startPostgres({ dir: join(folder, "postgres"), ...(before.postgres && { port: before.postgres }) }),
+    startRedis({
+      dir: join(folder, "redis"),
+      ...(before.redis && { port: before.redis }),
+      appendonly: true,
+    }),
   ]);
   ends.push(
     () => postgres.stop(),
     () => redis.stop(),
   );
-  const [horizonPort, apiPort] = [await freePort(), process.env.PORT || String(await portNear(API_PORT))];
+  const ports = {
+    postgres: postgres.port,
+    redis: redis.port,
+    sandbox: before.sandbox ?? (await freePort()),
+    stripe: before.stripe ?? (await freePort()),
+    api: asked ?? before.api ?? (await portNear(API_PORT)),
+  };
+  const { api: apiPort, ...others } = ports;
+  // A port that was asked for is for this start alone.
+  await keepPorts(folder, asked === null ? ports : others);
   const addresses: Environment = {
     DATABASE_URL: postgres.url,
     REDIS_URL: redis.url,
-    HORIZON_URL: `http://127.0.0.1:${horizonPort}`,
-    HORIZON_REQUESTS_PER_HOUR: String(paceOf(LEDGER_MS).requestsPerHour),
-    NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
-    PORT: apiPort,
-    // Whatever the shell says: a demo with a known merchant is nobody else's business.
-    HOST: "127.0.0.1",
+    HORIZON_URL: `http://127.0.0.1:${ports.sandbox}`,
+    PORT: String(apiPort),
+    ...DEMO_NETWORK,
   };
-  const stripePort = await freePort();
   const env = roleEnvironment({
     ...addresses,
-    // Whatever the shell says: a real key has no business in a demo.
     ...STRIPE_DEMO,
-    STRIPE_API_URL: `http://127.0.0.1:${stripePort}`,
+    STRIPE_API_URL: `http://127.0.0.1:${ports.stripe}`,
     // The newcomer's own receiver is on this machine.
     WEBHOOK_ALLOW_PRIVATE: process.env.WEBHOOK_ALLOW_PRIVATE || "true",
   });
@@ -137,7 +173,7 @@ async function startEmbedded(ends: Ends): Promise<void> {
     args: [
       "sandbox",
       "--port",
-      String(horizonPort),
+      String(ports.sandbox),
       ...paceArguments(LEDGER_MS),
       "--journal",
       join(folder, "sandbox", "ledgers.jsonl"),
@@ -148,7 +184,7 @@ async function startEmbedded(ends: Ends): Promise<void> {
     title: "stripe-sandbox",
     args: [
       "stripe-sandbox",
-      ...["--port", String(stripePort)],
+      ...["--port", String(ports.stripe)],
       ...["--journal", join(folder, "sandbox", "payment-intents.jsonl")],
       ...["--webhook-url", `http://127.0.0.1:${apiPort}/v1/providers/stripe/webhook`],
       ...["--webhook-secret", STRIPE_DEMO.STRIPE_WEBHOOK_SECRET],
@@ -157,36 +193,31 @@ async function startEmbedded(ends: Ends): Promise<void> {
   });
   const { account, keys } = await seed(folder, addresses);
   await writeAddresses(folder, addresses);
-  await startRoles(supervisor, { ...env, ADMIN_KEY: keys.admin });
+  const adminKey = given.ADMIN_KEY ?? keys.admin;
+  await startRoles(supervisor, { ...env, ADMIN_KEY: adminKey });
   await supervisor.start({ title: "customers", args: ["customers"], env });
   say(
-    [
-      "",
-      "  paidonce is up: sandbox customers pay sessions, and each payment is one line below.",
-      "",
-      `  processes   sandbox, stripe-sandbox, ingest, ${CONSUMERS} × consume, work, api, customers`,
-      `  merchant    ${account}`,
-      `  API         http://127.0.0.1:${apiPort}, described at http://127.0.0.1:${apiPort}/docs`,
-      `  API key     ${keys.merchant}`,
-      `  operators   http://127.0.0.1:${apiPort}/ops`,
-      `  network     ${addresses.HORIZON_URL} (a ledger every ${LEDGER_MS / 1000} s)`,
-      `  Stripe      http://127.0.0.1:${stripePort}, a sandbox too`,
-      "  status      paidonce status, in another terminal in this folder (./dev status)",
-      "  stop        Ctrl-C",
-      "",
-      "  Open a session of your own, and pay it as a customer would:",
-      "",
-      `  curl -s http://127.0.0.1:${apiPort}/v1/checkout/sessions -u ${keys.merchant}: -H 'Idempotency-Key: order-1' -H 'Content-Type: application/json' -d '{"amount":"12.50","asset":"native"}'`,
-      "  ./dev pay ID",
-      "",
-      "  Charge a card of the Stripe sandbox:",
-      "",
-      `  curl -s http://127.0.0.1:${apiPort}/v1/charges -u ${keys.merchant}: -H 'Idempotency-Key: charge-1' -H 'Content-Type: application/json' -d '{"amount":"12.50","currency":"EUR","reference":"order-1","provider":"stripe","payload":{"payment_method":"pm_card_visa"}}'`,
-      "",
-      `  Sign a payment, to hand it in for a charge (docs/charges.md):  ./dev sign --to ${account} --amount 12.50`,
-      "",
-    ].join("\n"),
+    describeDemo({
+      account,
+      apiKey: keys.merchant,
+      adminKey,
+      api: `http://127.0.0.1:${apiPort}`,
+      network: `${addresses.HORIZON_URL} (a ledger every ${LEDGER_MS / 1000} s)`,
+      stripe: `http://127.0.0.1:${ports.stripe}`,
+      consumers: CONSUMERS,
+    }),
   );
+}
+
+/**
+ * The variables that were given, checked before anything starts; says which of them the demo does not use.
+ * @throws ConfigError
+ */
+function readGiven(): Config {
+  const own: Environment = { ...STRIPE_DEMO, STRIPE_API_URL: "", ...DEMO_NETWORK };
+  const unused = Object.keys(own).filter((name) => process.env[name] && process.env[name] !== own[name]);
+  if (unused.length > 0) say(`not used, since the sandbox has its own: ${unused.join(", ")}`);
+  return readConfig({ ...process.env, ...SOMEWHERE, ...own });
 }
 
 function supervise(ends: Ends): Supervisor {

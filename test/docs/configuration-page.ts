@@ -44,10 +44,19 @@ function defaultOf(name: string): string {
   return value === undefined ? "not set" : `\`${String(value)}\``;
 }
 
+/** Each variable that does not take any text refuses one of these. */
+const WRONG_FOR_ALL = ["?", ":"];
+
 /** In the words of the answer to a wrong value; a variable that takes whatever it is given has none. */
 function acceptedBy(name: string): string {
-  const [problem] = problems({ ...REQUIRED, [name]: "?" });
-  return problem?.slice(problem.indexOf(", wants ") + ", wants ".length) ?? "any text";
+  for (const value of WRONG_FOR_ALL) {
+    for (const problem of problems({ ...REQUIRED, [name]: value })) {
+      const [, wanted] = /^\w+: got .*?, wants (.*)$/.exec(problem) ?? [];
+      // A value can be right and still not fit to another variable: the answer then is about that one.
+      if (wanted !== undefined && problem.startsWith(`${name}: `)) return wanted;
+    }
+  }
+  return "any text";
 }
 
 function problems(env: NodeJS.ProcessEnv): readonly string[] {

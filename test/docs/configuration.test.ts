@@ -91,6 +91,15 @@ describe("configuration", () => {
     });
   }
 
+  it("the page says of every variable what the answer to a wrong value of it says", () => {
+    const page = configurationPage();
+    const accepted = (name: string) =>
+      new RegExp(`^## ${name}\n(?:(?!## ).*\n)*?- accepts: (.*)$`, "m").exec(page)?.[1];
+    for (const [name, [, , wants]] of Object.entries(WRONG))
+      expect(accepted(name)?.startsWith(wants), `${name}: ${accepted(name)}`).to.equal(true);
+    for (const name of FREE) expect(accepted(name), name).to.equal("any text");
+  });
+
   it("what is missing is told in one line each, with an example", () => {
     expect(problemsOf({})).to.deep.equal([
       "DATABASE_URL: got nothing, wants a URL that starts with postgres:// or postgresql://, such as postgres://user:password@127.0.0.1:5432/paidonce",
