@@ -252,9 +252,31 @@ describe("src/http/routes: what is one merchant's, another one can neither read,
     }
   });
 
+  const isPlainGet = (route: Route) =>
+    route.access === "merchant" && route.method === "GET" && parametersOf(route).length === 0;
+
+  it("what must be asked with something tells nothing about the other's, asked with what names it", async () => {
+    const asked = routes(
+      (route) => isPlainGet(route) && route.query !== undefined && !route.query.safeParse({}).success,
+    );
+    expect(asked.length).to.be.above(0);
+    for (const route of asked) {
+      const names = Object.keys(shapeOf(route.query));
+      for (const value of owner.names) {
+        const query = names.map((name) => `${name}=${encodeURIComponent(value)}`).join("&");
+        const [theirs, own] = [
+          await api.ask("GET", `${route.path}?${query}`, { key: stranger.key }),
+          await api.ask("GET", `${route.path}?${query}`, { key: owner.key }),
+        ];
+        expect(toldOf(theirs, decodeURIComponent(query)), `${route.path}?${query}`).to.deep.equal([]);
+        if (own.status === 200) expect(theirs.body, `${route.path}?${query}`).not.to.deep.equal(own.body);
+      }
+    }
+  });
+
   it("lists and files hold a merchant's own alone, by every filter, alone and with each other one", async () => {
     const lists = routes(
-      (route) => route.access === "merchant" && route.method === "GET" && parametersOf(route).length === 0,
+      (route) => isPlainGet(route) && (route.query === undefined || route.query.safeParse({}).success),
     );
     expect(lists.length).to.be.above(8);
     for (const route of lists) {
