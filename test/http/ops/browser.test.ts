@@ -8,6 +8,7 @@ import { startApi, type TestApi } from "../../support/api.js";
 import { watchAccount } from "../../support/books.js";
 import { launchBrowser, skipWithoutChromium } from "../../support/browser.js";
 import { createTestDatabase, type TestDatabase } from "../../support/database.js";
+import { LIMITS } from "../../support/status.js";
 import { plainRedis } from "../../support/stream.js";
 
 describe("the operators' page in a browser", () => {
@@ -26,6 +27,7 @@ describe("the operators' page in a browser", () => {
       redis,
       lockServers: [],
       lockMode: "off",
+      statusLimits: LIMITS,
     });
     const access = {
       isOpen: true,

@@ -13,6 +13,7 @@ import { REQUIRED } from "../../docs/configuration-page.js";
 import { ADMIN_KEY, startApi, type TestApi } from "../../support/api.js";
 import { watchAccount } from "../../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../../support/database.js";
+import { LIMITS } from "../../support/status.js";
 import { plainRedis } from "../../support/stream.js";
 
 const PASSWORD = "correct horse battery";
@@ -61,7 +62,13 @@ describe("the operators' pages", () => {
 
   const start = async (access: Partial<OpsAccess> = {}): Promise<TestApi> => {
     const ops: Ops = {
-      status: new SharedStatus({ dataSource: database.dataSource, redis, lockServers: [], lockMode: "off" }),
+      status: new SharedStatus({
+        dataSource: database.dataSource,
+        redis,
+        lockServers: [],
+        lockMode: "off",
+        statusLimits: LIMITS,
+      }),
       registry: createRegistry(),
       access: {
         isOpen: false,
