@@ -6,6 +6,7 @@ import { SANDBOX_PASSPHRASE } from "../src/sandbox/network.js";
 import { expireSessions } from "../src/settlement/expire-sessions.js";
 import { collectStatus } from "../src/status/collect-status.js";
 import { watchAccount } from "../test/support/books.js";
+import { LIMITS } from "../test/support/status.js";
 import { plainRedis, silent, startConsumer } from "../test/support/stream.js";
 import type { Benchmark, Report, Scale } from "./benchmark.js";
 import { loadPast } from "./bulk-load.js";
@@ -200,6 +201,7 @@ async function askStatus(servers: Servers, { database }: Site): Promise<number> 
         redis,
         lockServers: [],
         lockMode: "off",
+        statusLimits: LIMITS,
       });
       took.push(performance.now() - startedAt);
       if (!status.postgres.migrated) throw new Error("the status does not see the database");

@@ -13,6 +13,7 @@ import { startSandbox } from "../src/sandbox/server.js";
 import { collectStatus } from "../src/status/collect-status.js";
 import type { AccountId } from "../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence, type OperationId } from "../src/stellar/operation-id.js";
+import { LIMITS } from "../test/support/status.js";
 import { plainRedis } from "../test/support/stream.js";
 import type { Benchmark, Report, Scale } from "./benchmark.js";
 import { Role } from "./consumers.js";
@@ -242,7 +243,7 @@ async function measureSet(
     load.push(loaded.ms);
     heap.push((now - used) / 2 ** 20);
     streams.push((await timed(() => watchedStreams(dataSource.manager))).ms);
-    const sources = { dataSource, redis, lockServers: [], lockMode: "off" } as const;
+    const sources = { dataSource, redis, lockServers: [], lockMode: "off", statusLimits: LIMITS } as const;
     const told = await timed(() => collectStatus(sources));
     status.push(told.ms);
     if (told.value.network?.accounts !== loaded.value.watched.size) throw new Error("the status is wrong");

@@ -225,6 +225,11 @@ export const environment = z.object({
     .describe(
       "The status is red when nobody knows for longer than this, in seconds, whether a charge was made. Its provider is asked on and on; `paidonce charges` is for the person who asks it another way.",
     ),
+  ALERT_EXCEPTION_OPEN_SECONDS: wholeNumber(1, 100_000_000)
+    .default(259_200)
+    .describe(
+      "The status is red when an exception waits for its verdict for longer than this, in seconds. Somebody has paid, and gets neither goods nor money meanwhile. The default is three days, so that a weekend is none. Credits that could not be read turn it red at once.",
+    ),
   METRICS_PORT: wholeNumber(0, 65_535)
     .optional()
     .describe(

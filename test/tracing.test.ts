@@ -15,6 +15,7 @@ import { aSession, creditFor, newAccount } from "./support/books.js";
 import { payAll } from "./support/ingest.js";
 import { startReceiver } from "./support/receiver.js";
 import { Spine } from "./support/spine.js";
+import { LIMITS } from "./support/status.js";
 import { append, eventually, silent } from "./support/stream.js";
 import { anEndpoint } from "./support/webhooks.js";
 
@@ -103,6 +104,7 @@ describe("traces", () => {
       redis: spine.redis,
       lockServers: [],
       lockMode: "off",
+      statusLimits: LIMITS,
     });
     const access = {
       isOpen: true,

@@ -1,6 +1,14 @@
 import { NETWORK } from "../consumers/stream-keys.js";
 import { auditInWords, duration, recoveryInWords, seconds } from "../status/duration.js";
-import type { AccountStatus, NetworkFeed, Rate, Status, WaitingEntry } from "../status/status.js";
+import { exceptionsInWords, refundsInWords } from "../status/exceptions-in-words.js";
+import type {
+  AccountStatus,
+  NetworkFeed,
+  OpenExceptions,
+  Rate,
+  Status,
+  WaitingEntry,
+} from "../status/status.js";
 import { visibleText } from "../visible-text.js";
 
 /** The status for a terminal. */
@@ -63,9 +71,10 @@ function* books(status: Status): Generator<string> {
   }
   if (sessions !== null) {
     yield `sessions   ${sessions.pending} pending, ${sessions.processing} processing`;
-    yield `exceptions ${status.unreadable} unreadable`;
     yield `outbox     ${status.outbox_unrelayed} events not relayed${oldest === null ? "" : `, oldest ${duration(oldest)}`}`;
   }
+  if (status.exceptions !== null) yield `exceptions ${exceptions(status.exceptions)}`;
+  if (status.refunds_owed !== null) yield `refunds    ${refundsInWords(status.refunds_owed)}`;
   if (webhooks !== null) {
     const age = webhooks.oldest_seconds;
     yield `webhooks   ${webhooks.pending} pending, ${webhooks.sending} being sent, ${webhooks.dead} dead${age === null ? "" : `, oldest ${duration(age)}`}`;
@@ -74,6 +83,10 @@ function* books(status: Status): Generator<string> {
     const age = charges.oldest_unknown_seconds;
     yield `charges    ${charges.pending} pending, ${charges.processing} processing, ${charges.unknown} unknown${age === null ? "" : `, oldest ${duration(age)}`}`;
   }
+}
+
+function exceptions(open: OpenExceptions): string {
+  return open.open === 0 ? exceptionsInWords(open) : `${open.open} open: ${exceptionsInWords(open)}`;
 }
 
 function* account(status: AccountStatus, feed: NetworkFeed | null): Generator<string> {

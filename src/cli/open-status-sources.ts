@@ -5,6 +5,7 @@ import { type Config, ConfigError } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { connectRedis } from "../redis/connect.js";
 import type { StatusSources } from "../status/collect-status.js";
+import { statusLimits } from "../status/limits.js";
 import { refuseUnfitPostgres } from "./check-postgres.js";
 import { EXIT } from "./exit-codes.js";
 import { openLockServers } from "./open-locks.js";
@@ -41,14 +42,7 @@ export async function openStatusSources(
     lockServers,
     lockMode: config.LOCKS,
     budget: { url: config.HORIZON_URL, perHour: config.HORIZON_REQUESTS_PER_HOUR },
-    alerts: {
-      cursorLagLedgers: config.ALERT_CURSOR_LAG_LEDGERS,
-      unsettledSeconds: config.ALERT_UNSETTLED_SECONDS,
-      horizonSilentSeconds: config.ALERT_HORIZON_SILENT_SECONDS,
-      // Two runs may be missed: a restart, or one that takes long.
-      recoverySilentSeconds: 3 * config.RECOVERY_EVERY_SECONDS,
-      chargeUnknownSeconds: config.ALERT_CHARGE_UNKNOWN_SECONDS,
-    },
+    statusLimits: statusLimits(config),
     close: async () => {
       closing.abort();
       await connecting.done;

@@ -4,14 +4,17 @@ import type { SessionId } from "./checkout-session.js";
 import { bigintColumn } from "./columns.js";
 
 /** Why a credit settled nothing. */
-export type ExceptionReason =
-  | "duplicate"
-  | "underpaid"
-  | "wrong_asset"
-  | "late"
-  | "unmatched"
-  | "no_memo"
-  | "unreadable";
+export const EXCEPTION_REASONS = [
+  "duplicate",
+  "underpaid",
+  "wrong_asset",
+  "late",
+  "unmatched",
+  "no_memo",
+  "unreadable",
+] as const;
+
+export type ExceptionReason = (typeof EXCEPTION_REASONS)[number];
 
 /** A credit that settled nothing, waiting for a person's verdict. */
 @Entity("payment_exceptions")

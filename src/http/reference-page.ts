@@ -1,17 +1,22 @@
 import { createReadStream } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type Router from "@koa/router";
 import type { Context, Next } from "koa";
 import type { AddressLimit } from "./rate-limit.js";
 import { strictRouter } from "./strict-router.js";
 
-const ASSETS = dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
+const SWAGGER = dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
 
-/** What the page loads, and as what. */
-const FILES: Readonly<Record<string, string>> = {
-  "swagger-ui.css": "text/css",
-  "swagger-ui-bundle.js": "text/javascript",
+/** Seen from dist/src/http. */
+const OWN = fileURLToPath(new URL("../../../assets/reference/", import.meta.url));
+
+/** What the page loads: from which folder, and as what. */
+const FILES: Readonly<Record<string, { readonly folder: string; readonly type: string }>> = {
+  "swagger-ui.css": { folder: SWAGGER, type: "text/css" },
+  "swagger-ui-bundle.js": { folder: SWAGGER, type: "text/javascript" },
+  "page.css": { folder: OWN, type: "text/css" },
 };
 
 const PAGE = `<!doctype html>
@@ -19,7 +24,9 @@ const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>paidonce API</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="stylesheet" href="/docs/page.css">
 <div id="reference"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>
@@ -54,11 +61,11 @@ export function referencePage(document: object, limit: AddressLimit): Router {
     context.type = "text/javascript";
     context.body = START;
   });
-  for (const [file, type] of Object.entries(FILES)) {
+  for (const [file, { folder, type }] of Object.entries(FILES)) {
     router.get(`/docs/${file}`, limited, (context) => {
       context.type = type;
       context.set("Cache-Control", "public, max-age=86400");
-      context.body = createReadStream(join(ASSETS, file));
+      context.body = createReadStream(join(folder, file));
     });
   }
   return router;

@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from "prom-client";
-import type { AccountStatus, Status } from "../status/status.js";
+import type { AccountStatus, OpenExceptions, Status } from "../status/status.js";
 
 type Sample = readonly [labels: Record<string, string>, value: number | null | undefined];
 
@@ -17,6 +17,12 @@ const ofAccounts =
   ({ accounts }: Status): readonly Sample[] =>
     accounts.map((status) => [{ account: status.account }, read(status)]);
 
+const ofReasons = (
+  exceptions: OpenExceptions | null,
+  read: (of: OpenExceptions["by_reason"]["late"]) => number,
+): readonly Sample[] =>
+  Object.entries(exceptions?.by_reason ?? {}).map(([reason, of]) => [{ reason }, read(of)]);
+
 /** The status as gauges. What is not known has no sample: an absent series is not a zero. */
 const FIGURES: readonly Figure[] = [
   {
@@ -28,6 +34,12 @@ const FIGURES: readonly Figure[] = [
     name: "paidonce_problems",
     help: "What needs a person; GET /v1/status has the words.",
     read: (s) => one(s.problems.length),
+  },
+  {
+    name: "paidonce_limit",
+    help: "From when on waiting is a problem, as configured; the alerts compare with it.",
+    labels: ["limit"],
+    read: ({ limits }) => Object.entries(limits).map(([limit, value]) => [{ limit }, value]),
   },
   {
     name: "paidonce_postgres_reachable",
@@ -200,6 +212,32 @@ const FIGURES: readonly Figure[] = [
     name: "paidonce_history_unplaced_credits",
     help: "Credits in the default partition, which wait to be moved where they belong.",
     read: (s) => one(s.history?.unplaced),
+  },
+  {
+    name: "paidonce_exceptions_open",
+    help: "Exceptions that wait for a verdict, by reason.",
+    labels: ["reason"],
+    read: ({ exceptions }) => ofReasons(exceptions, ({ open }) => open),
+  },
+  {
+    name: "paidonce_exceptions_oldest_seconds",
+    help: "How long the oldest of them waits, by reason; 0 without any.",
+    labels: ["reason"],
+    read: ({ exceptions }) => ofReasons(exceptions, ({ oldest_seconds: oldest }) => oldest ?? 0),
+  },
+  {
+    name: "paidonce_refunds_owed",
+    help: "Refunds that verdicts say are owed, by asset: the 20 with the most.",
+    labels: ["asset"],
+    read: ({ refunds_owed: owed }) =>
+      (owed?.by_asset ?? []).map(({ asset, refunds }) => [{ asset }, refunds]),
+  },
+  {
+    name: "paidonce_refunds_owed_amount",
+    help: "Their sums, in units of the asset; GET /v1/status has them exactly.",
+    labels: ["asset"],
+    read: ({ refunds_owed: owed }) =>
+      (owed?.by_asset ?? []).map(({ asset, amount }) => [{ asset }, Number(amount)]),
   },
   {
     name: "paidonce_charges",

@@ -33,8 +33,7 @@ export type StatusSources = {
   readonly lockMode: LockMode;
   /** The server whose budget of requests is shown; none where not given. */
   readonly budget?: { readonly url: string; readonly perHour: number };
-  /** From when on waiting is a problem; the defaults of the configuration where not given. */
-  readonly alerts?: StatusLimits;
+  readonly statusLimits: StatusLimits;
 };
 
 /** Collects the status. Never throws: what can't be reached is part of the answer. */
@@ -63,6 +62,7 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     );
   const status = {
     at: now.toISOString(),
+    limits: sources.statusLimits,
     postgres: { reachable: books !== null, migrated: books?.migrated ?? false },
     redis: { reachable: redisReachable },
     locks: {
@@ -86,7 +86,9 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     },
     throughput: books?.throughput ?? null,
     sessions: counts?.sessions ?? null,
-    unreadable: counts?.unreadable ?? null,
+    unreadable: books?.exceptions?.by_reason.unreadable.open ?? null,
+    exceptions: books?.exceptions ?? null,
+    refunds_owed: books?.refundsOwed ?? null,
     outbox_unrelayed: counts?.unrelayed ?? null,
     outbox_oldest_seconds: counts?.unrelayedSeconds ?? null,
     webhooks: counts?.webhooks ?? null,
@@ -97,7 +99,7 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     last_audit: books?.lastAudit ?? null,
   };
   const unfit = await unfitServers(sources, { postgres: status.postgres.migrated, redis: redisReachable });
-  const problems = [...unfit, ...findProblems(status, sources.alerts)];
+  const problems = [...unfit, ...findProblems(status)];
   return { healthy: problems.length === 0, problems, ...status };
 }
 

@@ -1,15 +1,16 @@
 import { NETWORK } from "../consumers/stream-keys.js";
 import type { ConditionName } from "../horizon/condition.js";
 import { duration } from "./duration.js";
+import { awaitingVerdict } from "./exceptions-in-words.js";
 import { blockedAccounts, blockedProblems } from "./read-blocked.js";
-import {
-  type AccountStatus,
-  type Charges,
-  DEFAULT_LIMITS,
-  type History,
-  type LastRecovery,
-  type Status,
-  type StatusLimits,
+import type {
+  AccountStatus,
+  Charges,
+  History,
+  LastRecovery,
+  OpenExceptions,
+  Status,
+  StatusLimits,
 } from "./status.js";
 
 /** A consumer that has asked for nothing for this long is gone: its reads wait 2 s at the most. */
@@ -26,10 +27,8 @@ const MAX_UNPLACED_SECONDS = 7_200;
  *
  * Health is progress, not processes that are up: what stands still is a problem although everything answers.
  */
-export function findProblems(
-  status: Omit<Status, "healthy" | "problems">,
-  limits: StatusLimits = DEFAULT_LIMITS,
-): string[] {
+export function findProblems(status: Omit<Status, "healthy" | "problems">): string[] {
+  const { limits } = status;
   if (!status.postgres.reachable) {
     return [
       "Postgres can't be reached: nothing is settled. Check DATABASE_URL and the server; nothing is lost.",
@@ -50,7 +49,7 @@ export function findProblems(
       `${status.locks.answering} of ${status.locks.servers} lock servers answer: ${effect}. Check LOCK_REDIS_URLS.`,
     );
   }
-  problems.push(...problemsOfHorizon(status, limits));
+  problems.push(...problemsOfHorizon(status));
   problems.push(...blockedProblems(status.roles));
   const blocked = blockedAccounts(status.roles);
   for (const account of status.accounts) problems.push(...problemsOf(account, limits, blocked));
@@ -60,7 +59,7 @@ export function findProblems(
       `${apart} records of the network's feed name no account that can be read: see "Network mode" in docs/operations.md.`,
     );
   }
-  if ((status.outbox_oldest_seconds ?? 0) > limits.unsettledSeconds) {
+  if ((status.outbox_oldest_seconds ?? 0) > limits.unsettled_seconds) {
     problems.push(
       `${status.outbox_unrelayed} events wait in the outbox, the oldest for ${duration(status.outbox_oldest_seconds ?? 0)}: start \`paidonce work\`, or read its log.`,
     );
@@ -78,6 +77,7 @@ export function findProblems(
       `${status.unreadable} unreadable credits wait for a person: \`paidonce dead-letters list\`.`,
     );
   }
+  if (status.exceptions !== null) problems.push(...problemsOfExceptions(status.exceptions, limits));
   return problems;
 }
 
@@ -97,10 +97,12 @@ const CONDITION_PROBLEMS: Readonly<Record<Exclude<ConditionName, "ok">, string>>
     "The network closes no ledgers: there are no new payments to see. Look at the network's own status; Horizon is well",
 };
 
-function* problemsOfHorizon(
-  { horizon, horizon_condition: condition, requests }: Omit<Status, "healthy" | "problems">,
-  limits: StatusLimits,
-): Generator<string> {
+function* problemsOfHorizon({
+  horizon,
+  horizon_condition: condition,
+  requests,
+  limits,
+}: Omit<Status, "healthy" | "problems">): Generator<string> {
   const isRefused = requests?.refused ?? false;
   const name =
     condition === null || condition.name === "ok" ? (isRefused ? "limited" : null) : condition.name;
@@ -110,21 +112,32 @@ function* problemsOfHorizon(
     const since = condition?.seconds ? ` (for ${duration(condition.seconds)})` : "";
     const detail = condition?.detail ? ` It says: ${condition.detail}` : "";
     yield `${CONDITION_PROBLEMS[name]}; nothing is lost${since}.${detail}`;
-  } else if (silentFor > limits.horizonSilentSeconds) {
+  } else if (silentFor > limits.horizon_silent_seconds) {
     yield `The newest ledger that ingest knows closed ${duration(silentFor)} ago: read the log of \`paidonce ingest\`, then restart it; nothing is lost.`;
   }
 }
 
 function* problemsOfCharges(charges: Charges, limits: StatusLimits): Generator<string> {
   const { unknown, oldest_unknown_seconds: unknownFor, oldest_due_seconds: dueFor } = charges;
-  if (unknownFor !== null && unknownFor > limits.chargeUnknownSeconds) {
+  if (unknownFor !== null && unknownFor > limits.charge_unknown_seconds) {
     const which =
       unknown === 1 ? "charge, and nobody knows whether it was" : "charges, and nobody knows which were";
     yield `${unknown} ${which} made, the oldest for ${duration(unknownFor)}: \`paidonce charges list --status unknown\`; ask the provider, then \`paidonce charges close\`.`;
   }
-  if (dueFor !== null && dueFor > limits.unsettledSeconds) {
+  if (dueFor !== null && dueFor > limits.unsettled_seconds) {
     yield `A charge has waited ${duration(dueFor)} for a worker: start \`paidonce work\` with its provider configured, or read its log.`;
   }
+}
+
+/**
+ * Exceptions are everyday work of the merchants, and red only when nobody does it: somebody has paid, and gets neither goods nor
+ * money. What could not be read is the operator's own work, and has a line of its own from its first moment on.
+ */
+function* problemsOfExceptions(exceptions: OpenExceptions, limits: StatusLimits): Generator<string> {
+  const { open, oldest_seconds: oldest } = awaitingVerdict(exceptions);
+  if (oldest === null || oldest <= limits.exception_open_seconds) return;
+  const wait = open === 1 ? "exception waits" : "exceptions wait";
+  yield `${open} ${wait} for a verdict, the oldest for ${duration(oldest)}: \`paidonce exceptions list\`, then accept, refund or dismiss each, or ask its merchant to.`;
 }
 
 /** Nothing is lost by it: the default partition takes what has no other, and grows slow and hard to archive. */
@@ -141,7 +154,7 @@ function* problemsOfHistory(history: History): Generator<string> {
 function* problemsOfRecovery(last: LastRecovery | null, limits: StatusLimits): Generator<string> {
   // Before its first run nothing was promised: a service without a worker is told of by its outbox.
   if (last === null) return;
-  if (last.age_seconds > limits.recoverySilentSeconds) {
+  if (last.age_seconds > limits.recovery_silent_seconds) {
     yield `Recovery has not run for ${duration(last.age_seconds)}: start \`paidonce work\`, or read its log.`;
   }
   for (const [check, why] of Object.entries(last.failures)) {
@@ -164,14 +177,14 @@ function* problemsOf(
   if (stream === null) return;
   if (stream.leader === null) yield `Nobody leads the ingest of ${account}: start \`paidonce ingest\`.`;
   // Halted or without a leader it falls behind, of course: one line says what to do.
-  else if (why === null && lag !== null && lag > limits.cursorLagLedgers) {
-    yield `Ingest of ${account} is ${lag} ledgers behind Horizon's newest (allowed: ${limits.cursorLagLedgers}): read the log of \`${stream.leader}\`, then restart it; nothing is lost.`;
+  else if (why === null && lag !== null && lag > limits.cursor_lag_ledgers) {
+    yield `Ingest of ${account} is ${lag} ledgers behind Horizon's newest (allowed: ${limits.cursor_lag_ledgers}): read the log of \`${stream.leader}\`, then restart it; nothing is lost.`;
   }
   const isRead = stream.consumers.some((consumer) => consumer.idle_ms < CONSUMER_ALIVE_MS);
   const waited = stream.oldest?.age_seconds ?? 0;
   if (stream.backlog > 0 && !isRead) {
     yield `${stream.backlog} entries of ${account} wait and no consumer is alive: start \`paidonce consume\`.`;
-  } else if (waited > limits.unsettledSeconds && !blocked.has(status.account)) {
+  } else if (waited > limits.unsettled_seconds && !blocked.has(status.account)) {
     yield `A credit of ${account} is unsettled ${duration(waited)} after its ledger closed, with ${stream.backlog} waiting: add \`paidonce consume\` replicas while the backlog shrinks; if it does not, read their log.`;
   }
 }

@@ -3,7 +3,17 @@ import { type NetworkCursor, readNetworkCursor } from "../consumers/network-curs
 import { StreamCursor } from "../entities/stream-cursor.js";
 import { readHistory } from "./read-history.js";
 import { readOpenCharges } from "./read-open-charges.js";
-import type { Charges, History, LastAudit, LastRecovery, Throughput, Webhooks } from "./status.js";
+import { readOpenExceptions, readRefundsOwed } from "./read-open-exceptions.js";
+import type {
+  Charges,
+  History,
+  LastAudit,
+  LastRecovery,
+  OpenExceptions,
+  RefundsOwed,
+  Throughput,
+  Webhooks,
+} from "./status.js";
 
 /** What Postgres tells; all but the cursors null where the database does not fit the program. */
 export type Books = {
@@ -13,6 +23,8 @@ export type Books = {
   readonly network: (NetworkCursor & { readonly accounts: number }) | null;
   readonly counts: Counts | null;
   readonly throughput: Throughput | null;
+  readonly exceptions: OpenExceptions | null;
+  readonly refundsOwed: RefundsOwed | null;
   readonly charges: Charges | null;
   readonly history: History | null;
   readonly lastAudit: LastAudit | null;
@@ -21,7 +33,6 @@ export type Books = {
 
 type Counts = {
   readonly sessions: { readonly pending: number; readonly processing: number };
-  readonly unreadable: number;
   readonly unrelayed: number;
   readonly unrelayedSeconds: number | null;
   readonly webhooks: Webhooks;
@@ -31,9 +42,6 @@ type Counts = {
 const COUNTS = `
   SELECT (SELECT count(*) FROM unsettled_sessions WHERE status = 'pending') AS pending,
          (SELECT count(*) FROM unsettled_sessions WHERE status = 'processing') AS processing,
-         (SELECT count(*) FROM payment_exceptions e WHERE reason = 'unreadable' AND NOT EXISTS (
-            SELECT FROM exception_verdicts v WHERE v.operation_id = e.operation_id AND v.move_index = e.move_index
-          )) AS unreadable,
          outbox.*, hooks.*,
          (SELECT count(*) FROM webhook_deliveries WHERE state = 'dead') AS webhooks_dead,
          (SELECT extract(epoch FROM now() - created_at) FROM outbox_events
@@ -87,35 +95,54 @@ type Row = Readonly<Record<string, string | number | Date | null>>;
 
 type RecoveryRow = Row & { readonly finished_at: Date; readonly failures: Record<string, string> };
 
+const NOTHING: Omit<Books, "migrated"> = {
+  cursors: [],
+  network: null,
+  counts: null,
+  throughput: null,
+  exceptions: null,
+  refundsOwed: null,
+  charges: null,
+  history: null,
+  lastAudit: null,
+  lastRecovery: null,
+};
+
 /** @throws when Postgres can't be reached */
 export async function readBooks(dataSource: DataSource): Promise<Books> {
   const migrated = !(await dataSource.showMigrations());
   if (!migrated) {
-    const nothing = { counts: null, throughput: null, charges: null, history: null };
-    return { migrated, cursors: [], network: null, ...nothing, lastAudit: null, lastRecovery: null };
+    return { ...NOTHING, migrated };
   }
-  const [cursors, network, [counts = {}], [lately = {}], charges, history, [audit = {}], [recovery]] =
-    (await Promise.all([
-      dataSource.manager.find(StreamCursor, { where: { inNetwork: false }, order: { account: "ASC" } }),
-      readNetwork(dataSource),
-      dataSource.query(COUNTS),
-      dataSource.query(THROUGHPUT),
-      readOpenCharges(dataSource.manager),
-      readHistory(dataSource.manager),
-      dataSource.query(LAST_AUDIT),
-      dataSource.query(LAST_RECOVERY),
-    ])) as [StreamCursor[], Books["network"], Row[], Row[], Charges, History, Row[], RecoveryRow[]];
+  const [read, [[counts = {}], [lately = {}], [audit = {}], [recovery]]] = await Promise.all([
+    readParts(dataSource),
+    Promise.all(
+      [COUNTS, THROUGHPUT, LAST_AUDIT, LAST_RECOVERY].map((each) => dataSource.query(each)),
+    ) as Promise<[Row[], Row[], Row[], RecoveryRow[]]>,
+  ]);
   return {
     migrated,
-    cursors,
-    network,
+    ...read,
     counts: countsOf(counts),
     throughput: throughputOf(lately),
-    charges,
-    history,
     lastAudit: lastAuditOf(audit),
     lastRecovery: recovery === undefined ? null : lastRecoveryOf(recovery),
   };
+}
+
+type Parts = Pick<Books, "cursors" | "network" | "exceptions" | "refundsOwed" | "charges" | "history">;
+
+async function readParts(dataSource: DataSource): Promise<Parts> {
+  const { manager } = dataSource;
+  const [cursors, network, exceptions, refundsOwed, charges, history] = await Promise.all([
+    manager.find(StreamCursor, { where: { inNetwork: false }, order: { account: "ASC" } }),
+    readNetwork(dataSource),
+    readOpenExceptions(manager),
+    readRefundsOwed(manager),
+    readOpenCharges(manager),
+    readHistory(manager),
+  ]);
+  return { cursors, network, exceptions, refundsOwed, charges, history };
 }
 
 async function readNetwork(dataSource: DataSource): Promise<Books["network"]> {
@@ -130,7 +157,6 @@ async function readNetwork(dataSource: DataSource): Promise<Books["network"]> {
 function countsOf(row: Row): Counts {
   return {
     sessions: { pending: Number(row.pending), processing: Number(row.processing) },
-    unreadable: Number(row.unreadable),
     unrelayed: Number(row.unrelayed),
     unrelayedSeconds: secondsOf(row.unrelayed_oldest),
     webhooks: {

@@ -3,6 +3,7 @@
  * Shown by `paidonce status`, `GET /v1/status`, `/ops` and `/metrics`. Reads only; the one thing written here
  * are the roles' heartbeats.
  */
+import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { ConditionName } from "../horizon/condition.js";
 import type { Purpose } from "../horizon/governor.js";
 import type { LockMode } from "../locks/session-locks.js";
@@ -76,6 +77,30 @@ export type Webhooks = {
   readonly dead: number;
   /** Age of the oldest event that an endpoint still has to hear of. */
   readonly oldest_seconds: number | null;
+};
+
+/** Exceptions that wait for a verdict. */
+export type OpenExceptions = {
+  readonly open: number;
+  /** Since the oldest was recorded; null without any. */
+  readonly oldest_seconds: number | null;
+  readonly by_reason: Readonly<
+    Record<ExceptionReason, { readonly open: number; readonly oldest_seconds: number | null }>
+  >;
+};
+
+/** What verdicts say is owed to senders. */
+export type RefundsOwed = {
+  readonly refunds: number;
+  /** Those with the most refunds, 20 at the most. */
+  readonly by_asset: readonly {
+    readonly asset: string;
+    readonly refunds: number;
+    /** The sum, in decimal text with 7 decimals; it may be more than one payment can carry. */
+    readonly amount: string;
+  }[];
+  /** Assets beyond those. */
+  readonly more_assets: number;
 };
 
 /** Charges that have not ended. */
@@ -157,6 +182,7 @@ export type Status = {
   /** What is wrong and what to do about it, most urgent first. */
   readonly problems: readonly string[];
   readonly at: string;
+  readonly limits: StatusLimits;
   readonly postgres: { readonly reachable: boolean; readonly migrated: boolean };
   readonly redis: { readonly reachable: boolean };
   readonly locks: {
@@ -183,7 +209,10 @@ export type Status = {
   readonly network: NetworkFeed | null;
   readonly throughput: Throughput | null;
   readonly sessions: { readonly pending: number; readonly processing: number } | null;
+  /** The open exceptions with this reason. */
   readonly unreadable: number | null;
+  readonly exceptions: OpenExceptions | null;
+  readonly refunds_owed: RefundsOwed | null;
   readonly outbox_unrelayed: number | null;
   readonly outbox_oldest_seconds: number | null;
   readonly webhooks: Webhooks | null;
@@ -197,20 +226,13 @@ export type Status = {
   readonly last_audit: LastAudit | null;
 };
 
-/** From when on waiting is a problem. */
+/** From when on waiting is a problem, as configured. */
 export type StatusLimits = {
-  readonly cursorLagLedgers: number;
-  readonly unsettledSeconds: number;
-  readonly horizonSilentSeconds: number;
+  readonly cursor_lag_ledgers: number;
+  readonly unsettled_seconds: number;
+  readonly horizon_silent_seconds: number;
   /** Since the last run of recovery that ended. */
-  readonly recoverySilentSeconds: number;
-  readonly chargeUnknownSeconds: number;
-};
-
-export const DEFAULT_LIMITS: StatusLimits = {
-  cursorLagLedgers: 60,
-  unsettledSeconds: 60,
-  horizonSilentSeconds: 120,
-  recoverySilentSeconds: 900,
-  chargeUnknownSeconds: 900,
+  readonly recovery_silent_seconds: number;
+  readonly charge_unknown_seconds: number;
+  readonly exception_open_seconds: number;
 };

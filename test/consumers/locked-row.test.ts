@@ -15,6 +15,7 @@ import {
   watchAccount,
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { LIMITS } from "../support/status.js";
 import {
   append,
   drained,
@@ -185,7 +186,13 @@ describe("src/consumers/settle-around-locks.ts: a row that somebody keeps locked
     await append(redis, [creditFor(session, { closedAt: new Date(Date.now() - 3_600_000) })]);
     await redis.xgroup("CREATE", streamKey(owner.account), "settlement", "0");
     await redis.xreadgroup("GROUP", "settlement", "one", "STREAMS", streamKey(owner.account), ">");
-    const sources = { dataSource: database.dataSource, redis, lockServers: [], lockMode: "off" } as const;
+    const sources = {
+      dataSource: database.dataSource,
+      redis,
+      lockServers: [],
+      lockMode: "off",
+      statusLimits: LIMITS,
+    } as const;
     await eventually(async () => (await collectStatus(sources)).roles?.length === 1);
     const { problems } = await collectStatus(sources);
     await beat.stop();

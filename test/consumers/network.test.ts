@@ -29,6 +29,7 @@ import { TEST_KEY } from "../support/entry-key.js";
 import { differences, payAll, watchOnStage } from "../support/ingest.js";
 import { watchLedgers } from "../support/ledgers.js";
 import { Spine } from "../support/spine.js";
+import { LIMITS } from "../support/status.js";
 import { eventually, silent } from "../support/stream.js";
 
 const ON: NetworkOptions = { mode: "on", requestsPerHour: 0, streams: 4, joinEveryMs: 100 };
@@ -403,6 +404,7 @@ for (const mode of ["optional", "off"] as const)
         redis: spine.redis,
         lockServers: [],
         lockMode: "off",
+        statusLimits: LIMITS,
       });
       expect(status.network).to.deep.equal({ accounts: 2, set_apart: 1 });
       expect(status.accounts.map(({ account }) => account)).to.deep.equal([NETWORK]);

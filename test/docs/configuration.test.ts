@@ -43,6 +43,7 @@ const WRONG: Record<string, [value: string, got: string, wants: string]> = {
   ALERT_UNSETTLED_SECONDS: ["soon", '"soon"', "a whole number between 1 and 1000000"],
   ALERT_HORIZON_SILENT_SECONDS: ["0", '"0"', "a whole number between 1 and 1000000"],
   ALERT_CHARGE_UNKNOWN_SECONDS: ["15 min", '"15 min"', "a whole number between 1 and 1000000"],
+  ALERT_EXCEPTION_OPEN_SECONDS: ["3 days", '"3 days"', "a whole number between 1 and 100000000"],
   METRICS_PORT: ["65536", '"65536"', "a whole number between 0 and 65535"],
   OPS_USER: ["a:b", '"a:b"', "a name without a colon"],
   OPS_PASSWORD_HASH: ["hush", '"(hidden)"', "a line that `paidonce hash-password` has printed"],

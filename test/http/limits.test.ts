@@ -5,6 +5,7 @@ import { createRegistry } from "../../src/metrics/registry.js";
 import { SharedStatus } from "../../src/status/shared-status.js";
 import { type ApiAnswer, aMerchant, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { LIMITS } from "../support/status.js";
 
 const ID = "01a1fde5-2471-7749-bad1-d5169feeeec6";
 const LIMIT = 3;
@@ -45,6 +46,7 @@ describe("src/http/rate-limit: how often a stranger may ask", () => {
       redis: api.redis,
       lockServers: [],
       lockMode: "off",
+      statusLimits: LIMITS,
     });
     const access = {
       isOpen: false,

@@ -9,6 +9,7 @@ import { collectStatus } from "../../src/status/collect-status.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { onServer } from "../support/on-server.js";
 import { endRoles, type RoleProcess, startRole, startScript } from "../support/role-process.js";
+import { LIMITS } from "../support/status.js";
 import { eventually, plainRedis } from "../support/stream.js";
 
 const ROLES = ["ingest", "consume", "work", "api"] as const;
@@ -81,7 +82,13 @@ describe("what a role needs of its servers is asked at its start, and said", () 
   });
 
   it("a Redis that answers and refuses writes is red with its own words, and so is a read-only Postgres", async () => {
-    const sources = { dataSource: database.dataSource, redis, lockServers: [], lockMode: "off" } as const;
+    const sources = {
+      dataSource: database.dataSource,
+      redis,
+      lockServers: [],
+      lockMode: "off",
+      statusLimits: LIMITS,
+    } as const;
     expect((await collectStatus(sources)).problems).to.deep.equal([]);
     await redis.config("SET", "min-replicas-to-write", "1");
     const { problems, redis: there } = await collectStatus(sources);

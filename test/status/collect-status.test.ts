@@ -1,14 +1,27 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { ensureGroup, readNew } from "../../src/consumers/consumer-group.js";
+import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { giveVerdict } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";
 import { collectStatus } from "../../src/status/collect-status.js";
 import { startHeartbeat } from "../../src/status/heartbeat.js";
+import { OPEN, OWED } from "../../src/status/read-open-exceptions.js";
 import { SharedStatus } from "../../src/status/shared-status.js";
-import { aSession, creditFor, nextOperationId, openSessions, watchAccount } from "../support/books.js";
+import { parseAsset } from "../../src/stellar/asset.js";
+import { MAX_STROOPS, toStroops } from "../../src/stellar/stroops.js";
+import {
+  anUnreadable,
+  aSession,
+  creditFor,
+  nextOperationId,
+  openSessions,
+  watchAccount,
+} from "../support/books.js";
 import { aCharge, becomeUnknown } from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { LIMITS } from "../support/status.js";
 import { append, eventually, plainRedis, silent } from "../support/stream.js";
 
 describe("the status", () => {
@@ -31,6 +44,7 @@ describe("the status", () => {
     redis,
     lockServers: [],
     lockMode: "off" as const,
+    statusLimits: LIMITS,
   });
 
   /** Ledger closed this long ago. */
@@ -147,6 +161,102 @@ describe("the status", () => {
     expect(webhooks).to.deep.include({ pending: 1, sending: 1, dead: 1 });
     expect(webhooks?.oldest_seconds).to.be.within(3_600, 3_660);
     expect(outbox_unrelayed).to.equal(0);
+  });
+
+  it("counts open exceptions by reason with the age of the oldest, and sums the refunds owed by asset", async () => {
+    const { dataSource } = database;
+    const owner = await watchAccount(dataSource);
+    const nothing = (await collectStatus(sources())).exceptions;
+    expect(nothing).to.deep.include({ open: 0, oldest_seconds: null });
+    expect(nothing?.by_reason.late).to.deep.equal({ open: 0, oldest_seconds: null });
+    const [session] = await openSessions(dataSource, aSession(owner, { expiresAt: new Date(0) }));
+    if (session === undefined) throw new Error("no session");
+    const amount = toStroops(MAX_STROOPS);
+    const late = [1, 2, 3, 4].map(() => creditFor(session, { amount }));
+    const foreign = creditFor(session, {
+      asset: parseAsset(`USDC:${owner.account}`),
+      amount: toStroops(15n),
+    });
+    const stray = creditFor(session, { memo: null });
+    await settle(dataSource, [...late, foreign, stray, anUnreadable(owner.account)]);
+    await dataSource.query(
+      "UPDATE payment_exceptions SET raised_at = now() - interval '4 days' WHERE operation_id = $1",
+      [stray.operationId.toString()],
+    );
+    for (const { operationId } of [...late.slice(0, 2), foreign]) {
+      const key = { operationId, moveIndex: 0 };
+      const request = { key, verdict: "refund", note: "n", decidedBy: "test", merchantId: null } as const;
+      await inSerializableTransaction(dataSource, (runner) => giveVerdict(runner, request));
+    }
+    const status = await collectStatus(sources());
+    expect(status.exceptions?.open).to.equal(4);
+    const {
+      late: twoLate,
+      no_memo: old,
+      unreadable,
+      wrong_asset: decided,
+    } = status.exceptions?.by_reason ?? {};
+    expect([twoLate?.open, old?.open, unreadable?.open, decided?.open]).to.deep.equal([2, 1, 1, 0]);
+    expect(status.exceptions?.oldest_seconds).to.be.within(345_600, 345_660);
+    expect(old?.oldest_seconds).to.equal(status.exceptions?.oldest_seconds);
+    expect(status.unreadable).to.equal(1);
+    expect(status.refunds_owed).to.deep.equal({
+      refunds: 3,
+      by_asset: [
+        // More than an int64 holds.
+        { asset: "native", refunds: 2, amount: "1844674407370.9551614" },
+        { asset: foreign.asset, refunds: 1, amount: "0.0000015" },
+      ],
+      more_assets: 0,
+    });
+    expect(status.problems.join("\n")).to.include("3 exceptions wait for a verdict, the oldest for 4 days");
+  });
+
+  it("names the assets with the most refunds owed, and says how many others there are", async () => {
+    const { dataSource } = database;
+    const { account } = await watchAccount(dataSource);
+    await dataSource.query(
+      `INSERT INTO credits (operation_id, move_index, outcome, account, record, asset, amount)
+       SELECT n, 0, 'exception', $1, '{}', 'A' || lpad((n % 25)::text, 2, '0') || ':' || $1, 10 FROM generate_series(1, 45) AS n`,
+      [account],
+    );
+    await dataSource.query(
+      `INSERT INTO exception_verdicts (operation_id, move_index, verdict, reason, detail, raised_at, note, decided_by)
+       SELECT n, 0, 'refund', 'no_memo', '', now(), 'n', 'b' FROM generate_series(1, 45) AS n`,
+    );
+    const owed = (await collectStatus(sources())).refunds_owed;
+    expect(owed).to.deep.include({ refunds: 45, more_assets: 5 });
+    expect(owed?.by_asset).to.have.length(20);
+    expect(owed?.by_asset[0]).to.deep.equal({ asset: `A01:${account}`, refunds: 2, amount: "0.0000020" });
+  });
+
+  it("reads open exceptions and refunds owed from indexes that hold nothing else, whatever was decided", async () => {
+    const { dataSource } = database;
+    const { account } = await watchAccount(dataSource);
+    await dataSource.query(
+      `INSERT INTO credits (operation_id, move_index, outcome, account, record, asset, amount)
+       SELECT n, 0, 'exception', $1, '{}', 'native', 10 FROM generate_series(1, 4000) AS n`,
+      [account],
+    );
+    await dataSource.query(
+      `INSERT INTO payment_exceptions (operation_id, move_index, reason, detail)
+       SELECT n, 0, 'no_memo', '' FROM generate_series(1, 4000) AS n`,
+    );
+    await dataSource.query(
+      `INSERT INTO exception_verdicts (operation_id, move_index, verdict, reason, detail, raised_at, note, decided_by)
+       SELECT n, 0, CASE WHEN n <= 10 THEN 'refund' ELSE 'dismiss' END, 'no_memo', '', now(), 'n', 'b'
+       FROM generate_series(1, 3995) AS n`,
+    );
+    await dataSource.query("VACUUM ANALYZE payment_exceptions, exception_verdicts");
+    const plans = [OPEN, OWED].map(async (statement) => {
+      const plan: { "QUERY PLAN": string }[] = await dataSource.query(`EXPLAIN ${statement}`);
+      return plan.map((row) => row["QUERY PLAN"]).join("\n");
+    });
+    const [open = "", owed = ""] = await Promise.all(plans);
+    expect(open).to.match(/using payment_exceptions_\w*reason_raised_at_idx/);
+    expect(owed).to.match(/using exception_verdicts_\w*owed_asset_owed_amount_idx/);
+    const status = await collectStatus(sources());
+    expect([status.exceptions?.open, status.refunds_owed?.refunds]).to.deep.equal([5, 10]);
   });
 
   it("counts open charges, held by a worker or not, and since when the oldest is unknown or not taken", async () => {

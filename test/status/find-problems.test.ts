@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { ConditionName } from "../../src/horizon/condition.js";
 import { findProblems } from "../../src/status/find-problems.js";
 import type { LastRecovery } from "../../src/status/status.js";
-import { ACCOUNT, CHARGES, LOCKS, WELL, withStream } from "../support/status.js";
+import { ACCOUNT, CHARGES, LIMITS, LOCKS, openExceptions, WELL, withStream } from "../support/status.js";
 
 type Collected = Parameters<typeof findProblems>[0];
 
@@ -159,6 +159,11 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
     { ...WELL, last_recovery: { ...RECOVERED, failures: { processing: "HTTP 503" } } },
     /^Recovery could not look at processing: HTTP 503/,
   ],
+  [
+    "exceptions that nobody decides about",
+    { ...WELL, exceptions: openExceptions({ late: [70, 259_201], duplicate: [3, 60] }) },
+    /^73 exceptions wait for a verdict, the oldest for 3 days: `paidonce exceptions list`/,
+  ],
   ["unreadable credits", { ...WELL, unreadable: 2 }, /2 unreadable .* `paidonce dead-letters list`/],
 ];
 
@@ -181,15 +186,26 @@ describe("findProblems: what needs a person", () => {
   }
 
   it("judges waiting by the limits that are configured", () => {
-    const limits = {
-      cursorLagLedgers: 1,
-      unsettledSeconds: 10,
-      horizonSilentSeconds: 3,
-      recoverySilentSeconds: 900,
-      chargeUnknownSeconds: 900,
-    };
-    expect(findProblems({ ...withStream({ backlog: 1, oldest: waiting(11) }) }, limits)).to.have.length(3);
+    const limits = { ...LIMITS, cursor_lag_ledgers: 1, unsettled_seconds: 10, horizon_silent_seconds: 3 };
+    expect(findProblems({ ...withStream({ backlog: 1, oldest: waiting(11) }), limits })).to.have.length(3);
     expect(findProblems(withStream({ backlog: 1, oldest: waiting(60) }))).to.deep.equal([]);
+    const charges = { ...CHARGES, unknown: 1, oldest_unknown_seconds: 3_600 };
+    expect(findProblems({ ...WELL, charges })).to.have.length(1);
+    expect(
+      findProblems({ ...WELL, charges, limits: { ...LIMITS, charge_unknown_seconds: 3_600 } }),
+    ).to.deep.equal([]);
+    const exceptions = openExceptions({ underpaid: [1, 61] });
+    expect(
+      findProblems({ ...WELL, exceptions, limits: { ...LIMITS, exception_open_seconds: 60 } }),
+    ).to.have.length(1);
+    expect(findProblems({ ...WELL, exceptions })).to.deep.equal([]);
+  });
+
+  it("leaves what could not be read to its own line, however long it waits", () => {
+    const exceptions = openExceptions({ unreadable: [2, 9_000_000], late: [5, 3_600] });
+    expect(findProblems({ ...WELL, exceptions, unreadable: 2 })).to.deep.equal([
+      "2 unreadable credits wait for a person: `paidonce dead-letters list`.",
+    ]);
   });
 
   it("says of a halted account that it is halted, and not once more that it falls behind", () => {

@@ -8,6 +8,7 @@ import type { Route } from "../../src/http/route.js";
 import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
 import { connectRedis } from "../../src/redis/connect.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import { LIMITS } from "./status.js";
 import { silent } from "./stream.js";
 
 export const ADMIN_KEY = "admin-key-of-the-tests-0123456789abcdef";
@@ -48,6 +49,7 @@ export async function startApi(
       redis,
       lockServers: [],
       lockMode: "off",
+      statusLimits: LIMITS,
       horizon: new HorizonClient({ url: horizonUrl }),
       adminKey: ADMIN_KEY,
       networkPassphrase: SANDBOX_PASSPHRASE,

@@ -1,4 +1,27 @@
-import type { AccountStatus, Status, StreamStatus } from "../../src/status/status.js";
+import { readConfig } from "../../src/config.js";
+import { EXCEPTION_REASONS, type ExceptionReason } from "../../src/entities/payment-exception.js";
+import { statusLimits } from "../../src/status/limits.js";
+import type { AccountStatus, OpenExceptions, Status, StreamStatus } from "../../src/status/status.js";
+import { REQUIRED } from "../docs/configuration-page.js";
+
+/** As a process has them whose environment says nothing of them. */
+export const LIMITS = statusLimits(readConfig(REQUIRED));
+
+/** So many open exceptions, and the age in seconds of the oldest; of the other reasons there are none. */
+export function openExceptions(
+  waiting: Partial<Record<ExceptionReason, readonly [open: number, seconds: number]>>,
+): OpenExceptions {
+  const of = (reason: ExceptionReason) => {
+    const [open, seconds] = waiting[reason] ?? [0, null];
+    return [reason, { open, oldest_seconds: seconds }] as const;
+  };
+  const all = Object.values(waiting);
+  return {
+    open: all.reduce((sum, [open]) => sum + open, 0),
+    oldest_seconds: all.length === 0 ? null : Math.max(...all.map(([, seconds]) => seconds)),
+    by_reason: Object.fromEntries(EXCEPTION_REASONS.map(of)) as OpenExceptions["by_reason"],
+  };
+}
 
 /** A stream at rest, an account that is read, and a service where all is well: tests change what they are about. */
 export const STREAM: StreamStatus = {
@@ -43,6 +66,7 @@ export const CHARGES: NonNullable<Status["charges"]> = {
 
 export const WELL: Omit<Status, "healthy" | "problems"> = {
   at: "2026-11-21T11:14:00.000Z",
+  limits: LIMITS,
   postgres: { reachable: true, migrated: true },
   redis: { reachable: true },
   locks: LOCKS,
@@ -70,6 +94,12 @@ export const WELL: Omit<Status, "healthy" | "problems"> = {
   },
   sessions: { pending: 5, processing: 0 },
   unreadable: 0,
+  exceptions: openExceptions({ late: [3, 86_400], no_memo: [1, 60] }),
+  refunds_owed: {
+    refunds: 1,
+    by_asset: [{ asset: "native", refunds: 1, amount: "12.5000000" }],
+    more_assets: 0,
+  },
   outbox_unrelayed: 9,
   outbox_oldest_seconds: 1,
   webhooks: { pending: 3, sending: 1, dead: 0, oldest_seconds: 12 },

@@ -63,7 +63,6 @@ function rest(status: Status): Html {
 <dt>Redis</dt><dd>${status.redis.reachable ? "up" : html`<b class="bad">away</b>`}</dd>
 <dt>Locks</dt><dd>${locks.mode}; ${number(locks.acquired)} taken, ${number(locks.contended)} held by others, ${number(locks.no_quorum)} times no quorum, since the consumers' start</dd>
 <dt>Sessions</dt><dd>${number(sessions?.pending)} pending, ${number(sessions?.processing)} processing</dd>
-<dt>Unreadable credits</dt><dd>${number(status.unreadable)}</dd>
 <dt>Last recovery</dt><dd>${recoveryInWords(recovery)}</dd>
 <dt>Last audit</dt><dd>${auditInWords(audit)}</dd>
 <dt>As of</dt><dd><time datetime="${status.at}">${status.at.replace("T", " ").slice(0, 19)} UTC</time></dd>

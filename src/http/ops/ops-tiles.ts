@@ -1,5 +1,6 @@
 import { duration, seconds } from "../../status/duration.js";
-import { type Charges, DEFAULT_LIMITS, type Status } from "../../status/status.js";
+import { awaitingVerdict, exceptionsInWords, refundsInWords } from "../../status/exceptions-in-words.js";
+import type { Charges, Status } from "../../status/status.js";
 import { type Html, html } from "../html.js";
 
 const UNKNOWN = "–";
@@ -7,6 +8,7 @@ const UNKNOWN = "–";
 /** The figures that are read first, one box each. */
 export function renderTiles(status: Status): Html {
   const { throughput, locks, webhooks, charges, horizon, horizon_condition: condition, roles } = status;
+  const { limits, exceptions, refunds_owed: refunds } = status;
   const times = throughput?.close_to_settled ?? null;
   const streams = status.accounts.flatMap(({ stream }) => stream ?? []);
   const backlog = streams.reduce((sum, stream) => sum + stream.backlog, 0);
@@ -75,7 +77,17 @@ ${tile(
   "Open charges",
   number(charges === null ? null : charges.pending + charges.processing + charges.unknown),
   charges === null ? "not known" : chargesInWords(charges),
-  charges !== null && (charges.oldest_unknown_seconds ?? 0) > DEFAULT_LIMITS.chargeUnknownSeconds,
+  charges !== null && (charges.oldest_unknown_seconds ?? 0) > limits.charge_unknown_seconds,
+)}
+${tile(
+  "Open exceptions",
+  number(exceptions?.open),
+  exceptions === null || refunds === null
+    ? "not known"
+    : `${exceptionsInWords(exceptions)}; ${refundsInWords(refunds)}`,
+  exceptions !== null &&
+    (exceptions.by_reason.unreadable.open > 0 ||
+      (awaitingVerdict(exceptions).oldest_seconds ?? 0) > limits.exception_open_seconds),
 )}
 </dl>`;
 }

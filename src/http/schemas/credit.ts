@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { EXCEPTION_REASONS } from "../../entities/payment-exception.js";
 import { VERDICTS } from "../../settlement/credit-facts.js";
 import { CREDIT_KEY_FORM, type CreditKey, parseCreditKey } from "../../stellar/credit.js";
 import { Amount } from "./amount.js";
@@ -16,16 +17,6 @@ const CreditKeyText = z
   .meta({ override: { type: "string", pattern: CREDIT_KEY_FORM.source }, example: "257698037764097-0" });
 
 export const OneCredit = z.object({ key: CreditKeyText });
-
-export const REASONS = [
-  "duplicate",
-  "underpaid",
-  "wrong_asset",
-  "late",
-  "unmatched",
-  "no_memo",
-  "unreadable",
-] as const;
 
 const VerdictBody = z
   .object({
@@ -66,7 +57,7 @@ export const Payment = z
 export const Exception = z
   .object({
     ...facts,
-    reason: z.enum(REASONS),
+    reason: z.enum(EXCEPTION_REASONS),
     detail: z.string(),
     session_id: Id.nullable(),
     transaction_hash: z.string().nullable(),
@@ -97,7 +88,7 @@ export const CreditQuery = z.strictObject({
 export const PaymentQuery = CreditQuery.extend({ charge_id: Id.optional() });
 
 export const ExceptionQuery = CreditQuery.extend({
-  reason: z.enum(REASONS).optional(),
+  reason: z.enum(EXCEPTION_REASONS).optional(),
   open: z
     .enum(["true", "false"])
     .transform((text) => text === "true")

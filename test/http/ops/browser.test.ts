@@ -8,6 +8,7 @@ import { startApi, type TestApi } from "../../support/api.js";
 import { watchAccount } from "../../support/books.js";
 import { launchBrowser, skipWithoutChromium } from "../../support/browser.js";
 import { createTestDatabase, type TestDatabase } from "../../support/database.js";
+import { LIMITS } from "../../support/status.js";
 import { plainRedis } from "../../support/stream.js";
 
 describe("the operators' page in a browser", () => {
@@ -26,6 +27,7 @@ describe("the operators' page in a browser", () => {
       redis,
       lockServers: [],
       lockMode: "off",
+      statusLimits: LIMITS,
     });
     const access = {
       isOpen: true,
@@ -67,6 +69,20 @@ describe("the operators' page in a browser", () => {
     });
   }
 
+  it("shows the queues with fonts of this machine: it asks nobody else for theirs", async () => {
+    const page = await browser.newPage();
+    const complaints: string[] = [];
+    page.on("console", (message) => complaints.push(message.text()));
+    page.on("pageerror", (error) => complaints.push(error.message));
+    await page.goto(`${api.url}/ops/queues/`);
+    await page
+      .getByRole("link", { name: /webhooks/ })
+      .first()
+      .waitFor();
+    expect(complaints).to.deep.equal([]);
+    await page.close();
+  });
+
   it("turns red without a reload when something stands still, with words that say what to do, and green again", async () => {
     const page = await browser.newPage();
     await page.goto(`${api.url}/ops`);
@@ -97,7 +113,7 @@ describe("the operators' page in a browser", () => {
     const context = await browser.newContext({ javaScriptEnabled: false });
     const page = await context.newPage();
     await page.goto(`${api.url}/ops`);
-    expect(await page.locator(".tiles dt").count()).to.equal(9);
+    expect(await page.locator(".tiles dt").count()).to.equal(11);
     expect(await page.locator("#charts").isVisible()).to.equal(false);
     await context.close();
   });

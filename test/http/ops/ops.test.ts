@@ -4,15 +4,18 @@ import type { Redis } from "ioredis";
 import { ConfigError, readConfig } from "../../../src/config.js";
 import type { Ops } from "../../../src/http/ops/mount-ops.js";
 import { type OpsAccess, readOpsAccess } from "../../../src/http/ops/ops-access.js";
+import { renderTiles } from "../../../src/http/ops/ops-tiles.js";
 import { hashPassword } from "../../../src/http/ops/password-hash.js";
 import { PREFIX, WEBHOOK_QUEUE } from "../../../src/jobs/queues.js";
 import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
 import { createRegistry } from "../../../src/metrics/registry.js";
 import { SharedStatus } from "../../../src/status/shared-status.js";
+import type { StatusLimits } from "../../../src/status/status.js";
 import { REQUIRED } from "../../docs/configuration-page.js";
 import { ADMIN_KEY, startApi, type TestApi } from "../../support/api.js";
 import { watchAccount } from "../../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../../support/database.js";
+import { CHARGES, LIMITS, openExceptions, WELL } from "../../support/status.js";
 import { plainRedis } from "../../support/stream.js";
 
 const PASSWORD = "correct horse battery";
@@ -61,7 +64,13 @@ describe("the operators' pages", () => {
 
   const start = async (access: Partial<OpsAccess> = {}): Promise<TestApi> => {
     const ops: Ops = {
-      status: new SharedStatus({ dataSource: database.dataSource, redis, lockServers: [], lockMode: "off" }),
+      status: new SharedStatus({
+        dataSource: database.dataSource,
+        redis,
+        lockServers: [],
+        lockMode: "off",
+        statusLimits: LIMITS,
+      }),
       registry: createRegistry(),
       access: {
         isOpen: false,
@@ -221,6 +230,7 @@ describe("the operators' pages", () => {
         "Lock servers",
         "Outbox and webhooks",
         "Open charges",
+        "Open exceptions",
         "Last recovery</dt><dd>not yet run",
         "Last audit</dt><dd>not yet run",
       ])
@@ -230,6 +240,22 @@ describe("the operators' pages", () => {
         const asset = await api.ask("GET", path, { headers: RIGHT });
         expect([path, asset.status]).to.deep.equal([path, 200]);
       }
+    });
+
+    it("shows charges and exceptions in red from the configured limits on, and not before", () => {
+      const charges = { ...CHARGES, unknown: 1, oldest_unknown_seconds: 1_000 };
+      const exceptions = openExceptions({ late: [73, 1_000], no_memo: [1, 2] });
+      const isRed = (title: string, limits: Partial<StatusLimits>) => {
+        const status = { ...WELL, charges, exceptions, limits: { ...LIMITS, ...limits } };
+        const tiles = renderTiles({ healthy: true, problems: [], ...status }).text;
+        return /<strong class="(\w+)">/.exec(tiles.slice(tiles.indexOf(title)))?.[1] === "bad";
+      };
+      expect(isRed("Open charges", { charge_unknown_seconds: 999 })).to.equal(true);
+      expect(isRed("Open charges", { charge_unknown_seconds: 1_000 })).to.equal(false);
+      expect(isRed("Open exceptions", { exception_open_seconds: 999 })).to.equal(true);
+      expect(isRed("Open exceptions", { exception_open_seconds: 1_000 })).to.equal(false);
+      const all = renderTiles({ healthy: true, problems: [], ...WELL, exceptions }).text;
+      expect(all).to.include("73 late, 1 no memo; the oldest for 16 min; 1 refund owed: 12.5000000 XLM");
     });
 
     it("shows whatever is written somewhere as text, never as markup", async () => {
@@ -268,6 +294,7 @@ describe("the operators' pages", () => {
       const page = await api.ask("GET", "/ops/queues/", { headers: RIGHT });
       expect(page.status).to.equal(200);
       expect(page.body).to.include("paidonce queues");
+      expect(page.body, "loads nothing from elsewhere").not.to.match(/(?:src|href)="https?:/);
       const { body } = await api.ask("GET", "/ops/queues/api/queues", { headers: RIGHT });
       const queues = body.queues as { name: string; readOnlyMode: boolean; counts: { waiting: number } }[];
       expect(queues.map(({ name }) => name).sort()).to.deep.equal([
@@ -322,6 +349,9 @@ describe("the operators' pages", () => {
       expect(body).to.include("paidonce_healthy 0\n");
       expect(body).to.include(`paidonce_ingest_led{account="${account}"} 0\n`);
       expect(body).to.match(/paidonce_credits_per_minute\{window="5m"\} 0\n/);
+      expect(body).to.include('paidonce_exceptions_open{reason="late"} 0\n');
+      expect(body).to.include('paidonce_exceptions_oldest_seconds{reason="late"} 0\n');
+      expect(body).to.include('paidonce_limit{limit="exception_open_seconds"} 259200\n');
       expect(body).to.include("paidonce_nodejs_eventloop_lag_seconds");
       // Not known: no sample, rather than a nought.
       expect(body).not.to.match(/^paidonce_horizon_newest_ledger /m);

@@ -1,0 +1,48 @@
+import { NATIVE } from "../stellar/asset.js";
+import { duration } from "./duration.js";
+import type { OpenExceptions, RefundsOwed } from "./status.js";
+
+/** Assets that one line names; the JSON has more. */
+const ASSETS_SHOWN = 3;
+
+/**
+ * The open exceptions that a verdict can be given on: what could not be read is the operator's own work, and is counted by
+ * itself.
+ */
+export function awaitingVerdict(exceptions: OpenExceptions): {
+  readonly open: number;
+  readonly oldest_seconds: number | null;
+} {
+  const { unreadable: _, ...readable } = exceptions.by_reason;
+  const reasons = Object.values(readable);
+  const ages = reasons.flatMap(({ oldest_seconds: oldest }) => oldest ?? []);
+  return {
+    open: reasons.reduce((sum, { open }) => sum + open, 0),
+    oldest_seconds: ages.length === 0 ? null : Math.max(...ages),
+  };
+}
+
+/** Such as `3 late, 1 unreadable; the oldest for 2 days`. */
+export function exceptionsInWords({ by_reason: byReason, oldest_seconds: oldest }: OpenExceptions): string {
+  if (oldest === null) return "none waits";
+  const counted = Object.entries(byReason)
+    .filter(([, { open }]) => open > 0)
+    .map(([reason, { open }]) => `${open} ${reason.replaceAll("_", " ")}`);
+  return `${counted.join(", ")}; the oldest for ${duration(oldest)}`;
+}
+
+/** Such as `2 refunds owed: 12.5000000 XLM`. */
+export function refundsInWords({ refunds, by_asset: byAsset, more_assets: more }: RefundsOwed): string {
+  if (refunds === 0) return "no refunds owed";
+  const shown = byAsset.slice(0, ASSETS_SHOWN).map(({ asset, amount }) => `${amount} ${assetInWords(asset)}`);
+  const left = byAsset.length - shown.length + more;
+  const others = left === 0 ? "" : `, and ${left} other ${left === 1 ? "asset" : "assets"}`;
+  return `${refunds} ${refunds === 1 ? "refund" : "refunds"} owed: ${shown.join(", ")}${others}`;
+}
+
+/** With the issuer: anybody can issue an asset of the same code. */
+function assetInWords(asset: string): string {
+  if (asset === NATIVE) return "XLM";
+  const [code = "", issuer = ""] = asset.split(":");
+  return `${code}:${issuer.slice(0, 4)}…${issuer.slice(-4)}`;
+}
