@@ -22,6 +22,7 @@ import { ReadThrough12 } from "./migrations/0012-read-through.js";
 import { BoundPayments13 } from "./migrations/0013-bound-payments.js";
 import { Origin14 } from "./migrations/0014-origin.js";
 import { Hooks15 } from "./migrations/0015-hooks.js";
+import { Payable17 } from "./migrations/0017-payable.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -109,6 +110,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       BoundPayments13,
       Origin14,
       Hooks15,
+      Payable17,
     ],
     migrationsTableName: "migrations",
     // All in one would hold each other's locks until the last is done.

@@ -3,7 +3,8 @@ import { type NetworkCursor, readNetworkCursor } from "../consumers/network-curs
 import { StreamCursor } from "../entities/stream-cursor.js";
 import { readHistory } from "./read-history.js";
 import { readOpenCharges } from "./read-open-charges.js";
-import type { Charges, History, LastAudit, LastRecovery, Throughput, Webhooks } from "./status.js";
+import { readUnpayable } from "./read-unpayable.js";
+import type { Charges, History, LastAudit, LastRecovery, Throughput, Unpayable, Webhooks } from "./status.js";
 
 /** What Postgres tells; all but the cursors null where the database does not fit the program. */
 export type Books = {
@@ -15,6 +16,7 @@ export type Books = {
   readonly throughput: Throughput | null;
   readonly charges: Charges | null;
   readonly history: History | null;
+  readonly unpayable: Unpayable | null;
   readonly lastAudit: LastAudit | null;
   readonly lastRecovery: LastRecovery | null;
 };
@@ -91,20 +93,30 @@ type RecoveryRow = Row & { readonly finished_at: Date; readonly failures: Record
 export async function readBooks(dataSource: DataSource): Promise<Books> {
   const migrated = !(await dataSource.showMigrations());
   if (!migrated) {
-    const nothing = { counts: null, throughput: null, charges: null, history: null };
+    const nothing = { counts: null, throughput: null, charges: null, history: null, unpayable: null };
     return { migrated, cursors: [], network: null, ...nothing, lastAudit: null, lastRecovery: null };
   }
-  const [cursors, network, [counts = {}], [lately = {}], charges, history, [audit = {}], [recovery]] =
-    (await Promise.all([
-      dataSource.manager.find(StreamCursor, { where: { inNetwork: false }, order: { account: "ASC" } }),
-      readNetwork(dataSource),
-      dataSource.query(COUNTS),
-      dataSource.query(THROUGHPUT),
-      readOpenCharges(dataSource.manager),
-      readHistory(dataSource.manager),
-      dataSource.query(LAST_AUDIT),
-      dataSource.query(LAST_RECOVERY),
-    ])) as [StreamCursor[], Books["network"], Row[], Row[], Charges, History, Row[], RecoveryRow[]];
+  const [
+    cursors,
+    network,
+    [counts = {}],
+    [lately = {}],
+    charges,
+    history,
+    unpayable,
+    [audit = {}],
+    [recovery],
+  ] = (await Promise.all([
+    dataSource.manager.find(StreamCursor, { where: { inNetwork: false }, order: { account: "ASC" } }),
+    readNetwork(dataSource),
+    dataSource.query(COUNTS),
+    dataSource.query(THROUGHPUT),
+    readOpenCharges(dataSource.manager),
+    readHistory(dataSource.manager),
+    readUnpayable(dataSource.manager),
+    dataSource.query(LAST_AUDIT),
+    dataSource.query(LAST_RECOVERY),
+  ])) as [StreamCursor[], Books["network"], Row[], Row[], Charges, History, Unpayable, Row[], RecoveryRow[]];
   return {
     migrated,
     cursors,
@@ -113,6 +125,7 @@ export async function readBooks(dataSource: DataSource): Promise<Books> {
     throughput: throughputOf(lately),
     charges,
     history,
+    unpayable,
     lastAudit: lastAuditOf(audit),
     lastRecovery: recovery === undefined ? null : lastRecoveryOf(recovery),
   };

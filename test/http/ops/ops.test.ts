@@ -274,6 +274,7 @@ describe("the operators' pages", () => {
         "audit",
         "charges",
         "maintenance",
+        "receiving",
         "recovery",
         "relay",
         "submissions",
