@@ -23,6 +23,7 @@ import { BoundPayments13 } from "./migrations/0013-bound-payments.js";
 import { Origin14 } from "./migrations/0014-origin.js";
 import { Hooks15 } from "./migrations/0015-hooks.js";
 import { OpenExceptions16 } from "./migrations/0016-open-exceptions.js";
+import { Payable17 } from "./migrations/0017-payable.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -111,6 +112,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       Origin14,
       Hooks15,
       OpenExceptions16,
+      Payable17,
     ],
     migrationsTableName: "migrations",
     // All in one would hold each other's locks until the last is done.

@@ -22,6 +22,7 @@ import { observeRequests } from "./ops/observe-requests.js";
 import { stripeWebhook } from "./provider-webhooks/stripe-webhook.js";
 import { type AddressLimit, addressLimit, type RateLimits, rateLimit } from "./rate-limit.js";
 import { WritablePrimary } from "./readiness.js";
+import { ReceivingChecks } from "./receiving-checks.js";
 import { referencePage } from "./reference-page.js";
 import type { Replica } from "./replica.js";
 import { requestId } from "./request-id.js";
@@ -47,6 +48,8 @@ export type AppSources = StatusSources & {
   readonly publicUrl: string;
   /** The proxies whose word for a caller's address is taken; 0: none. */
   readonly trustProxy: TrustedProxies;
+  /** How long what an account can receive counts before the network is asked again, in milliseconds, for tests. */
+  readonly freshMs?: number;
   /** What Stripe signs its events with; without it none is taken. */
   readonly stripeWebhookSecret?: string;
   /** Metrics and the operators' pages; without it there are none. */
@@ -61,7 +64,8 @@ export type App = {
 
 /** The API as a Koa application; `listen` it, or pass its `callback()` to a server. */
 export function createApp(sources: AppSources, logger: Logger): App {
-  const routes = apiRoutes(sources);
+  const receiving = new ReceivingChecks(sources);
+  const routes = apiRoutes(sources, receiving);
   const koa = new Koa();
   // Koa prints what middleware throws; `answerProblems` has logged it already.
   koa.silent = true;
@@ -81,7 +85,7 @@ export function createApp(sources: AppSources, logger: Logger): App {
   koa.use(limitPreflights(limit));
   koa.use(cors({ ...CORS, origin: (context) => allowedOrigin(context, sources) }));
   koa.use(referencePage(describeApi(routes, sources.publicUrl), limit).routes());
-  const routeSources = { ...sources, rateLimit: rateLimit(sources.redis, sources.limits) };
+  const routeSources = { ...sources, receiving, rateLimit: rateLimit(sources.redis, sources.limits) };
   koa.use(checkoutPage(routeSources).routes());
   const { stripeWebhookSecret: secret } = sources;
   if (secret !== undefined) koa.use(stripeWebhook({ ...routeSources, secret, logger }).routes());

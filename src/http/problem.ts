@@ -23,6 +23,7 @@ export const PROBLEMS = {
   "request-timeout": { status: 408, title: "Request timeout" },
   conflict: { status: 409, title: "Conflict" },
   "charge-reference-used": { status: 409, title: "Reference was charged before" },
+  "account-not-payable": { status: 409, title: "Receiving account can't be paid" },
   "too-many-endpoints": { status: 409, title: "Too many webhook endpoints" },
   "idempotency-key-in-flight": { status: 409, title: "First request is in flight" },
   "body-too-large": { status: 413, title: "Body too large" },

@@ -1,4 +1,5 @@
 import type { AppSources } from "./app.js";
+import { ReceivingChecks } from "./receiving-checks.js";
 import type { Route } from "./route.js";
 import { accountRoutes } from "./routes/accounts.js";
 import { chargeRoutes } from "./routes/charges.js";
@@ -15,10 +16,13 @@ import { sessionRoutes } from "./routes/sessions.js";
 import { deliveryRoutes } from "./routes/webhook-deliveries.js";
 import { endpointRoutes } from "./routes/webhook-endpoints.js";
 
-/** Every route of the versioned API, in the order of its description. */
-export function apiRoutes(sources: AppSources): Route[] {
+/**
+ * Every route of the versioned API, in the order of its description.
+ * @param receiving what is known of accounts on the network; shared with whoever else asks for them
+ */
+export function apiRoutes(sources: AppSources, receiving = new ReceivingChecks(sources)): Route[] {
   return [
-    ...sessionRoutes(sources),
+    ...sessionRoutes(sources, receiving),
     ...sessionEventRoutes(sources),
     ...sessionTransactionRoutes(sources),
     ...chargeRoutes(sources),
@@ -31,6 +35,6 @@ export function apiRoutes(sources: AppSources): Route[] {
     ...merchantRoutes(),
     ...merchantEndpointRoutes(),
     ...keyRoutes(sources),
-    ...accountRoutes(sources),
+    ...accountRoutes(sources, receiving),
   ];
 }

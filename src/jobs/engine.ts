@@ -16,6 +16,7 @@ import { guardedAgent } from "../webhooks/guarded-agent.js";
 import { numberEvents } from "../webhooks/number-events.js";
 import { onOutboxRing } from "../webhooks/outbox-bell.js";
 import { type ChargeOptions, ChargeQueue } from "./charge-queue.js";
+import { checkReceivingAccounts } from "./check-receiving-accounts.js";
 import { followDueSubmissions } from "./follow-due-submissions.js";
 import { forgetIdempotencyKeys } from "./forget-idempotency-keys.js";
 import type { ScheduledRuns } from "./liveness.js";
@@ -23,6 +24,7 @@ import {
   AUDIT_QUEUE,
   MAINTENANCE_QUEUE,
   type QueueContext,
+  RECEIVING_QUEUE,
   RECOVERY_QUEUE,
   RELAY_QUEUE,
   SUBMISSION_QUEUE,
@@ -135,6 +137,14 @@ export class JobEngine {
         audit: {
           every: every(3_600_000),
           run: () => auditNew({ dataSource, horizon: horizon.withPurpose("audit"), signal }, logger),
+        },
+      };
+      queues[RECEIVING_QUEUE] = {
+        /** Whether receiving accounts can be paid. */
+        receiving: {
+          every: every(60_000),
+          level: "debug",
+          run: () => checkReceivingAccounts({ dataSource, horizon: horizon.withPurpose("check") }, signal),
         },
       };
       const { recovery } = options;

@@ -21,6 +21,9 @@ export const AUDIT_QUEUE = "audit";
 /** Recovery: it asks Horizon too, and must not wait for an audit. */
 export const RECOVERY_QUEUE = "recovery";
 
+/** Whether receiving accounts can be paid: it asks Horizon, and must not wait for an audit. */
+export const RECEIVING_QUEUE = "receiving";
+
 /** Signed transactions of sessions: sent and asked for, every second. */
 export const SUBMISSION_QUEUE = "submissions";
 

@@ -94,6 +94,7 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     webhooks: counts?.webhooks ?? null,
     charges: books?.charges ?? null,
     history: books?.history ?? null,
+    unpayable: books?.unpayable ?? null,
     roles,
     last_recovery: books?.lastRecovery ?? null,
     last_audit: books?.lastAudit ?? null,

@@ -3,6 +3,7 @@ import type { ConditionName } from "../horizon/condition.js";
 import { duration } from "./duration.js";
 import { awaitingVerdict } from "./exceptions-in-words.js";
 import { blockedAccounts, blockedProblems } from "./read-blocked.js";
+import { unpayableProblems } from "./read-unpayable.js";
 import type {
   AccountStatus,
   Charges,
@@ -64,6 +65,7 @@ export function findProblems(status: Omit<Status, "healthy" | "problems">): stri
       `${status.outbox_unrelayed} events wait in the outbox, the oldest for ${duration(status.outbox_oldest_seconds ?? 0)}: start \`paidonce work\`, or read its log.`,
     );
   }
+  problems.push(...unpayableProblems(status.unpayable));
   if (status.charges !== null) problems.push(...problemsOfCharges(status.charges, limits));
   if (status.history !== null) problems.push(...problemsOfHistory(status.history));
   problems.push(...problemsOfRecovery(status.last_recovery, limits));

@@ -4,6 +4,7 @@ import { StreamCursor } from "../entities/stream-cursor.js";
 import { readHistory } from "./read-history.js";
 import { readOpenCharges } from "./read-open-charges.js";
 import { readOpenExceptions, readRefundsOwed } from "./read-open-exceptions.js";
+import { readUnpayable } from "./read-unpayable.js";
 import type {
   Charges,
   History,
@@ -12,6 +13,7 @@ import type {
   OpenExceptions,
   RefundsOwed,
   Throughput,
+  Unpayable,
   Webhooks,
 } from "./status.js";
 
@@ -27,6 +29,7 @@ export type Books = {
   readonly refundsOwed: RefundsOwed | null;
   readonly charges: Charges | null;
   readonly history: History | null;
+  readonly unpayable: Unpayable | null;
   readonly lastAudit: LastAudit | null;
   readonly lastRecovery: LastRecovery | null;
 };
@@ -104,6 +107,7 @@ const NOTHING: Omit<Books, "migrated"> = {
   refundsOwed: null,
   charges: null,
   history: null,
+  unpayable: null,
   lastAudit: null,
   lastRecovery: null,
 };
@@ -130,19 +134,23 @@ export async function readBooks(dataSource: DataSource): Promise<Books> {
   };
 }
 
-type Parts = Pick<Books, "cursors" | "network" | "exceptions" | "refundsOwed" | "charges" | "history">;
+type Parts = Pick<
+  Books,
+  "cursors" | "network" | "exceptions" | "refundsOwed" | "charges" | "history" | "unpayable"
+>;
 
 async function readParts(dataSource: DataSource): Promise<Parts> {
   const { manager } = dataSource;
-  const [cursors, network, exceptions, refundsOwed, charges, history] = await Promise.all([
+  const [cursors, network, exceptions, refundsOwed, charges, history, unpayable] = await Promise.all([
     manager.find(StreamCursor, { where: { inNetwork: false }, order: { account: "ASC" } }),
     readNetwork(dataSource),
     readOpenExceptions(manager),
     readRefundsOwed(manager),
     readOpenCharges(manager),
     readHistory(manager),
+    readUnpayable(manager),
   ]);
-  return { cursors, network, exceptions, refundsOwed, charges, history };
+  return { cursors, network, exceptions, refundsOwed, charges, history, unpayable };
 }
 
 async function readNetwork(dataSource: DataSource): Promise<Books["network"]> {

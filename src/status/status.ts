@@ -177,6 +177,20 @@ export type History = {
   readonly unplaced_oldest_seconds: number | null;
 };
 
+/** Receiving accounts in which an asset that they are registered for can't arrive. */
+export type Unpayable = {
+  /** Pairs of account and asset. */
+  readonly count: number;
+  /** Those that have been so for longest; no more than 10. */
+  readonly longest: readonly {
+    readonly account: string;
+    readonly asset: string;
+    /** Why, such as `no_trustline`. */
+    readonly obstacle: string;
+    readonly since: string;
+  }[];
+};
+
 export type Status = {
   readonly healthy: boolean;
   /** What is wrong and what to do about it, most urgent first. */
@@ -218,6 +232,7 @@ export type Status = {
   readonly webhooks: Webhooks | null;
   readonly charges: Charges | null;
   readonly history: History | null;
+  readonly unpayable: Unpayable | null;
   /** Processes that have given a sign of life lately; null while Redis can't be asked. */
   readonly roles: readonly Heartbeat[] | null;
   /** Null: not yet run. */

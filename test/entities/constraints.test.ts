@@ -93,6 +93,9 @@ const FEED = "INSERT INTO network_feed (watermark, set_version, streams) VALUES 
 const hole = (from: number, to: number, why: string, of: string = ACCOUNT) =>
   `INSERT INTO history_holes (account, missing_from, missing_to, reason) VALUES ('${of}', ${from}, ${to}, '${why}')`;
 
+const receivingState = (account: string, obstacle = "NULL", room = 1) =>
+  `INSERT INTO receiving_states (account, asset, obstacle, room) VALUES ('${account}', 'native', ${obstacle}, ${room})`;
+
 /** @param changes columns of a charge that would be fine without them */
 const charge = (changes: Readonly<Record<string, string>>) => {
   const fine = {
@@ -418,6 +421,9 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "a key claimed twice",
     `INSERT INTO idempotency_keys (owner, endpoint, key, fingerprint) VALUES ('${MERCHANT}', 'POST /', 'k', sha256('2'))`,
   ],
+  ["receiving_states_account_registered", "the state of nobody's account", receivingState(UNWATCHED)],
+  ["receiving_states_obstacle_known", "an obstacle that nobody knows", receivingState(ACCOUNT, "'gone'")],
+  ["receiving_states_room_not_negative", "room for less than nothing", receivingState(ACCOUNT, "NULL", -1)],
   [
     "merchants_name_length",
     "a merchant without a name",

@@ -50,6 +50,24 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
     /1 of 3 .* settlement waits\. Check LOCK_REDIS_URLS/,
   ],
   [
+    "an account that can't receive what it is registered for",
+    {
+      ...WELL,
+      unpayable: {
+        count: 1,
+        longest: [
+          {
+            account: "GSHOP",
+            asset: "USDC:GISSUER",
+            obstacle: "not_authorized",
+            since: "2026-11-21T10:00:00.000Z",
+          },
+        ],
+      },
+    },
+    /Nobody can pay GSHOP in USDC:GISSUER \(since .*\)\. .*: ask its issuer to authorise .* Nothing is lost/,
+  ],
+  [
     "a charge of which nobody knows",
     { ...WELL, charges: { ...CHARGES, unknown: 1, oldest_unknown_seconds: 901 } },
     /1 charge, and nobody knows .* 15 min: `paidonce charges list --status unknown`/,

@@ -56,6 +56,7 @@ export function aCheckout(
     surplus,
     refused: null,
     delayed: null,
+    obstacle: null,
   };
 }
 

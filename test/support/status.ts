@@ -105,6 +105,7 @@ export const WELL: Omit<Status, "healthy" | "problems"> = {
   webhooks: { pending: 3, sending: 1, dead: 0, oldest_seconds: 12 },
   charges: CHARGES,
   history: { ledgers_ready: 1_600_000, unplaced: 0, unplaced_oldest_seconds: null },
+  unpayable: { count: 0, longest: [] },
   roles: [
     {
       role: "consume",

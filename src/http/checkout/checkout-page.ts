@@ -6,13 +6,14 @@ import { databaseFault } from "../../entities/database-errors.js";
 import type { HorizonClient } from "../../horizon/client.js";
 import { Problem } from "../problem.js";
 import type { RateLimit } from "../rate-limit.js";
+import type { ReceivingChecks } from "../receiving-checks.js";
 import { Id } from "../schemas/values.js";
 import { strictRouter } from "../strict-router.js";
 import { ASSETS, ASSETS_HASH } from "./assets.js";
 import { renderCheckout, renderMessage } from "./page.js";
 import { readCheckout } from "./read-checkout.js";
 import type { Sep7Signer } from "./sep7.js";
-import { viewOf } from "./view.js";
+import { type Checkout, canBePaid, viewOf } from "./view.js";
 import { walletCallback } from "./wallet-callback.js";
 
 export type CheckoutSources = {
@@ -23,6 +24,7 @@ export type CheckoutSources = {
   /** Null: SEP-7 requests go unsigned. */
   readonly sep7Signer: Sep7Signer | null;
   readonly rateLimit: RateLimit;
+  readonly receiving: ReceivingChecks;
 };
 
 const ASSET_BASE = `/pay/assets/${ASSETS_HASH}`;
@@ -48,14 +50,22 @@ export function checkoutPage(sources: CheckoutSources): Router {
   router.get("/:id", inWordsForCustomers, async (context) => {
     await sources.rateLimit(context, { kind: "public" });
     const id = Id.safeParse(context.params.id);
-    const checkout = id.success ? await readCheckout(sources.dataSource.manager, id.data) : null;
-    if (checkout === null) throw new Problem("not-found", "There is no such checkout session.");
+    const stored = id.success ? await readCheckout(sources.dataSource.manager, id.data) : null;
+    if (stored === null) throw new Problem("not-found", "There is no such checkout session.");
     const { networkPassphrase, publicUrl, sep7Signer: signer } = sources;
-    const view = viewOf(checkout, { networkPassphrase, publicUrl, signer, now: new Date() });
+    const now = new Date();
+    const checkout = canBePaid(stored, now) ? await checked(stored, sources.receiving) : stored;
+    const view = viewOf(checkout, { networkPassphrase, publicUrl, signer, now });
     sendPage(context, renderCheckout(view, ASSET_BASE));
   });
   router.post("/:id/transaction", walletCallback(sources));
   return router;
+}
+
+/** As the network says now; as it said last, while it gives no answer. */
+async function checked(stored: Checkout, receiving: ReceivingChecks): Promise<Checkout> {
+  const { obstacle } = await receiving.ask(stored.session);
+  return obstacle === "not_checked" ? stored : { ...stored, obstacle };
 }
 
 /** A customer gets a page where a program gets a problem document. What we did not foresee is logged further out. */

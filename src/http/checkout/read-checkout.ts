@@ -2,17 +2,20 @@ import type { EntityManager } from "typeorm";
 import type { ExceptionReason } from "../../entities/payment-exception.js";
 import type { VerdictWord } from "../../settlement/credit-facts.js";
 import { readSession } from "../../settlement/read-sessions.js";
+import { type KeptState, keptObstacle } from "../../settlement/receiving-states.js";
 import { parseAsset } from "../../stellar/asset.js";
+import type { Obstacle } from "../../stellar/payable.js";
 import { toStroops } from "../../stellar/stroops.js";
 import type { Checkout } from "./view.js";
 
-/** With what settled it, what the network refused, and with each credit that settled nothing and waits for a verdict, the oldest first. */
+/** With what settled it, what the network refused, what it said of the account, and with each credit that settled nothing and waits for a verdict, the oldest first. */
 const READ_MONEY = `
-  SELECT m.name, p.surplus, o.odd, s.last_result_code, t.last_answer
+  SELECT m.name, p.surplus, o.odd, s.last_result_code, t.last_answer, r.obstacle, r.room
   FROM merchants m
   JOIN checkout_sessions s ON s.id = $2
   LEFT JOIN submissions t ON t.hash = s.submitted_hash
   LEFT JOIN session_payments p ON p.session_id = $2
+  LEFT JOIN receiving_states r ON r.account = s.account AND r.asset = s.asset
   LEFT JOIN LATERAL (
     SELECT json_agg(json_build_object('reason', e.reason, 'amount', c.amount::text, 'asset', c.asset)
                     ORDER BY c.operation_id, c.move_index) AS odd
@@ -27,6 +30,9 @@ type MoneyRow = {
   surplus: string | null;
   last_result_code: string | null;
   last_answer: string | null;
+  obstacle: Obstacle | null;
+  /** Null where the account was never asked for. */
+  room: string | null;
   odd: { reason: ExceptionReason; amount: string; asset: string }[] | null;
 };
 
@@ -53,6 +59,10 @@ type ArrivedRow = {
   verdict: VerdictWord | null;
 };
 
+function keptOf({ obstacle, room }: MoneyRow): KeptState | null {
+  return room === null ? null : { obstacle, room: toStroops(BigInt(room)) };
+}
+
 /** Reads what a session's page is made from, in one snapshot: words and amounts must belong together. */
 export async function readCheckout(manager: EntityManager, id: string): Promise<Checkout | null> {
   return manager.transaction("REPEATABLE READ", async (snapshot) => {
@@ -66,6 +76,7 @@ export async function readCheckout(manager: EntityManager, id: string): Promise<
       shop: row.name,
       refused: row.last_result_code,
       delayed: row.last_answer,
+      obstacle: keptObstacle(keptOf(row), session.amount),
       arrived: arrived.slice(0, MOST_LISTED).map(({ amount, asset, ...credit }) => ({
         ...credit,
         amount: toStroops(BigInt(amount)),

@@ -5,6 +5,7 @@ import type { SessionWithAnomaly } from "../../settlement/read-sessions.js";
 import type { Asset } from "../../stellar/asset.js";
 import { type Memo, memoParts } from "../../stellar/memo.js";
 import { PUBLIC_NETWORK } from "../../stellar/network.js";
+import type { Obstacle } from "../../stellar/payable.js";
 import { type Stroops, trimmedAmount } from "../../stellar/stroops.js";
 import { payAddress, payRequest, type Sep7Signer } from "./sep7.js";
 import { fateWords, type Words, wordsFor, wrongAssetWords } from "./words.js";
@@ -74,6 +75,8 @@ export type Checkout = {
   readonly refused: string | null;
   /** What it said to the one that is on its way, where it would not take it yet. */
   readonly delayed: string | null;
+  /** Why a payment would not arrive; null where it would, or where nobody knows. */
+  readonly obstacle: Obstacle | null;
 };
 
 export type ViewOptions = {
@@ -90,8 +93,9 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
   const [code, issuer = null] = session.asset === "native" ? ["XLM"] : session.asset.split(":");
   const msLeft = session.expiresAt.getTime() - options.now.getTime();
   const phase = phaseOf(session.status);
-  // While a transaction is in flight too: it can be anybody's, and must not hide how to pay.
-  const canPay = phase === "open" && msLeft > 0;
+  const isOffered = canBePaid(checkout, options.now);
+  // What is asked for must be able to arrive: the network would refuse the payment, for a fee.
+  const canPay = isOffered && checkout.obstacle === null;
   const isAlone = checkout.arrived.every(({ reason }) => reason === null);
   const stray = checkout.odd.filter(({ reason }) => reason === "wrong_asset");
   return {
@@ -110,6 +114,7 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
       timeIsUp: msLeft <= 0,
       refused: checkout.refused,
       delayed: checkout.delayed,
+      cannotArrive: isOffered && !canPay,
     }),
     state: `${session.status} ${session.anomaly}`,
     note: stray.length === 0 ? null : wrongAssetWords({ shop, odd: listed(stray) }),
@@ -132,12 +137,17 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
           memo: memoParts(session.memoKey).memo,
         }
       : null,
-    secondsLeft: canPay ? Math.ceil(msLeft / 1000) : null,
+    secondsLeft: isOffered ? Math.ceil(msLeft / 1000) : null,
     phase,
     successUrl: phase === "paid" ? webPage(session.successUrl) : null,
     cancelUrl: phase === "paid" ? null : webPage(session.cancelUrl),
     testNetwork: options.networkPassphrase !== PUBLIC_NETWORK,
   };
+}
+
+/** Whether a payment is still asked for. While a transaction is in flight too: it can be anybody's. Pure. */
+export function canBePaid({ session }: Pick<Checkout, "session">, now: Date): boolean {
+  return phaseOf(session.status) === "open" && session.expiresAt.getTime() > now.getTime();
 }
 
 function phaseOf(status: SessionStatus): CheckoutView["phase"] {

@@ -24,6 +24,8 @@ export type Facts = {
   readonly refused: string | null;
   /** What it said to the one that is on its way, where it would not take it yet. */
   readonly delayed: string | null;
+  /** Whether the network would refuse a payment now, since the shop's account can't receive it. */
+  readonly cannotArrive: boolean;
 };
 
 /**
@@ -46,7 +48,17 @@ export function wordsFor(facts: Facts): Words {
   }
 }
 
-function whilePending({ anomaly, shop, amount, odd, timeIsUp, refused }: Facts): Words {
+function whilePending({ anomaly, shop, amount, odd, timeIsUp, refused, cannotArrive }: Facts): Words {
+  if (cannotArrive) {
+    const arrived = isOrdinary(anomaly)
+      ? ""
+      : ` ${odd} arrived before. ${withTheShop("What you sent", shop)}`;
+    return {
+      tone: "attention",
+      title: "This can’t be paid right now",
+      text: `The account of ${shop} can’t receive ${amount} at the moment. Please don’t send anything: it would not arrive. This page changes by itself when it can be paid.${arrived}`,
+    };
+  }
   if (timeIsUp) {
     return {
       tone: "attention",
@@ -88,24 +100,25 @@ function whilePending({ anomaly, shop, amount, odd, timeIsUp, refused }: Facts):
   }
 }
 
-function whileOnItsWay({ delayed }: Facts): Words {
+function whileOnItsWay({ delayed, cannotArrive }: Facts): Words {
   const why = delayWords(delayed);
+  const orPay = cannotArrive ? "" : OR_PAY;
   if (why !== null) {
     return {
       tone: "attention",
       title: "Your payment is held up",
-      text: `${why} We try again by ourselves, and this page says when it has gone through. If it is yours, please don’t send another payment now. ${OR_PAY}`,
+      text: `${why} We try again by ourselves, and this page says when it has gone through. If it is yours, please don’t send another payment now.${orPay}`,
     };
   }
   return {
     tone: "open",
     title: "Your payment is on its way",
-    text: `It was sent to the network, which takes a few seconds. This page changes by itself. ${OR_PAY}`,
+    text: `It was sent to the network, which takes a few seconds. This page changes by itself.${orPay}`,
   };
 }
 
 /** Whoever knows a session's address can hand in a transaction for it: the customer must still see how to pay. */
-const OR_PAY = "If you have not paid yet, you still can.";
+const OR_PAY = " If you have not paid yet, you still can.";
 
 function oncePaid({ anomaly, shop, amount, odd, hasOtherCredits }: Facts): Words {
   const paid = { tone: "good", title: "Paid. Thank you!" } as const;

@@ -8,6 +8,7 @@ import {
   CHARGE_QUEUE,
   MAINTENANCE_QUEUE,
   PREFIX,
+  RECEIVING_QUEUE,
   RECOVERY_QUEUE,
   RELAY_QUEUE,
   SUBMISSION_QUEUE,
@@ -25,6 +26,10 @@ const QUEUES: readonly { readonly name: string; readonly description: string }[]
     description: "Signed transactions of sessions are sent and asked for, every second.",
   },
   { name: RECOVERY_QUEUE, description: "What faults have left behind is found and put right, on schedule." },
+  {
+    name: RECEIVING_QUEUE,
+    description: "Whether receiving accounts can be paid, every minute some of them.",
+  },
   { name: AUDIT_QUEUE, description: "The books against the network, every hour." },
   { name: MAINTENANCE_QUEUE, description: "Sessions past their time, and other scheduled work." },
 ];

@@ -6,11 +6,13 @@ import { listSessions, readSession } from "../../settlement/read-sessions.js";
 import { newSession } from "../new-session.js";
 import { presentPublicSession, presentSession, type Surroundings } from "../present-session.js";
 import { Problem } from "../problem.js";
+import type { ReceivingChecks } from "../receiving-checks.js";
 import { merchantOf, type Route, read, write } from "../route.js";
 import { MetadataKey } from "../schemas/metadata.js";
 import { decodeCursor, Paging, pageOf, toPage } from "../schemas/paging.js";
-import { PublicSession, Session, SessionRequest, STATUSES } from "../schemas/session.js";
+import { OpenedSession, PublicSession, Session, SessionRequest, STATUSES } from "../schemas/session.js";
 import { Id, Moment } from "../schemas/values.js";
+import { warnOfSession } from "../warn-of-obstacles.js";
 
 const TAG = "Checkout sessions";
 
@@ -30,7 +32,7 @@ export const SessionFilter = z.strictObject({
 });
 
 /** Requests to be paid. */
-export function sessionRoutes(around: Surroundings): Route[] {
+export function sessionRoutes(around: Surroundings, receiving: ReceivingChecks): Route[] {
   return [
     write({
       method: "POST",
@@ -38,18 +40,24 @@ export function sessionRoutes(around: Surroundings): Route[] {
       access: "merchant",
       operationId: "createSession",
       summary: "Create a checkout session",
-      description: "Send the customer to its `url`, or show amount, account and memo yourself.",
+      description:
+        "Send the customer to its `url`, or show amount, account and memo yourself. An account that could not receive the payment before the session expires is refused; where it still may, `warnings` says what is in the way.",
       tag: TAG,
       idempotency: "required",
       status: 201,
       body: SessionRequest,
-      answer: Session,
+      answer: OpenedSession,
+      prepare: (call) => receiving.prepare(merchantOf(call).merchantId, call.body, call.body.account ?? null),
       write: async (call, { manager }) => {
         const { merchantId } = merchantOf(call);
-        const request = await newSession(manager, merchantId, call.body, new Date());
+        const now = new Date();
+        const request = await newSession(manager, merchantId, call.body, now);
         try {
           const session = await createSession(manager, request);
-          return { body: presentSession({ ...session, anomaly: null }, around) };
+          // After all that the database refuses: what can't be repaired comes first.
+          const lifeSeconds = (request.expiresAt.getTime() - now.getTime()) / 1000;
+          const warnings = warnOfSession(receiving.known(request), request, lifeSeconds);
+          return { body: { ...presentSession({ ...session, anomaly: null }, around), warnings } };
         } catch (error) {
           if (!(error instanceof SessionRefusedError)) throw error;
           throw new Problem("session-refused", sentence(error.message));

@@ -10,7 +10,7 @@ export const ProblemDocument = z
     detail: z.string(),
     code: z.string().optional().meta({
       description:
-        "Of `transaction-refused`, and of `charge-refused` where a signed transaction is why: which reason it is. Stable; docs/submission.md lists them.",
+        "Of `transaction-refused`, and of `charge-refused` where a signed transaction is why: which reason it is; docs/submission.md lists them. Of `account-not-payable`: what is in the way; docs/problems.md lists it. Stable.",
       example: "wrong_amount",
     }),
     errors: z

@@ -4,6 +4,7 @@ import { Amount, PositiveAmount } from "./amount.js";
 import { MemoBody, MemoRequest, MuxedIdRequest } from "./memo.js";
 import { Metadata } from "./metadata.js";
 import { Account, AssetText, Id, Time } from "./values.js";
+import { Warning } from "./warning.js";
 
 export const STATUSES = ["pending", "processing", "paid", "expired", "cancelled"] as const;
 
@@ -45,6 +46,13 @@ export const Session = z
     metadata: z.record(z.string(), z.string()),
   })
   .meta({ id: "Session" });
+
+export const OpenedSession = Session.extend({
+  warnings: z.array(Warning).meta({
+    description:
+      "What will keep its payment from arriving until somebody puts it right; empty where nothing does.",
+  }),
+}).meta({ id: "OpenedSession" });
 
 export const PublicSession = z
   .object({

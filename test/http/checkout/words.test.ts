@@ -16,6 +16,7 @@ const wordsOf = (facts: Partial<Facts>): Words =>
     timeIsUp: false,
     refused: null,
     delayed: null,
+    cannotArrive: false,
     ...facts,
   });
 
@@ -34,6 +35,20 @@ describe("words for customers", () => {
       }
     }
   }
+
+  it("ask nobody to pay what would not arrive, and hide nothing that has arrived", () => {
+    for (const anomaly of [null, ...ANOMALIES]) {
+      const { tone, title, text } = wordsOf({ anomaly, cannotArrive: true });
+      expect([tone, title]).to.deep.equal(["attention", "This can’t be paid right now"]);
+      expect(text).to.match(/can’t receive 10 XLM.*don’t send anything.*changes by itself/);
+      expect(text).to.not.match(/[Ss]end (exactly|the full)|\s{2}/);
+      if (anomaly !== null && !["wrong_asset"].includes(anomaly))
+        expect(text).to.include("4 XLM arrived before");
+    }
+    const onItsWay = wordsOf({ status: "processing", cannotArrive: true }).text;
+    expect(onItsWay).to.not.include("you still can");
+    expect(wordsOf({ status: "paid", cannotArrive: true })).to.deep.equal(wordsOf({ status: "paid" }));
+  });
 
   it("say why a payment that was handed in did not go through, that nothing was sent, and what to do", () => {
     const codes: Readonly<Record<string, RegExp>> = {

@@ -301,6 +301,7 @@ describe("the operators' pages", () => {
         "audit",
         "charges",
         "maintenance",
+        "receiving",
         "recovery",
         "relay",
         "submissions",

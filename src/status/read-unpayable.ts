@@ -1,0 +1,43 @@
+import type { EntityManager } from "typeorm";
+import { LEAST } from "../settlement/receiving-states.js";
+import type { Asset } from "../stellar/asset.js";
+import type { AccountId } from "../stellar/credit.js";
+import { type Obstacle, remedyFor } from "../stellar/payable.js";
+import type { Unpayable } from "./status.js";
+
+/** Named in the status; the rest are counted. */
+const MOST_NAMED = 10;
+
+/** Served by the partial index over what is in the way. An asset that the account takes no more is nobody's matter. */
+const READ = `
+  SELECT s.account, s.asset, s.obstacle, s.since, count(*) OVER ()::int AS all_of_them
+  FROM receiving_states s JOIN receiving_accounts a USING (account)
+  WHERE s.obstacle IS NOT NULL AND s.asset = ANY (a.assets)
+  ORDER BY s.since, s.account, s.asset LIMIT ${MOST_NAMED}`;
+
+type Row = { account: string; asset: string; obstacle: string; since: Date; all_of_them: number };
+
+/** Receiving accounts and assets in which nothing can arrive, as the network said when it was asked last. */
+export async function readUnpayable(manager: EntityManager): Promise<Unpayable> {
+  const rows: Row[] = await manager.query(READ);
+  return {
+    count: rows[0]?.all_of_them ?? 0,
+    longest: rows.map(({ account, asset, obstacle, since }) => ({
+      account,
+      asset,
+      obstacle,
+      since: since.toISOString(),
+    })),
+  };
+}
+
+/** A line for each that is named, with what to do. Pure. */
+export function* unpayableProblems(unpayable: Unpayable | null): Generator<string> {
+  if (unpayable === null) return;
+  for (const { account, asset, obstacle, since } of unpayable.longest) {
+    const payee = { account: account as AccountId, asset: asset as Asset, amount: LEAST };
+    yield `Nobody can pay ${account} in ${asset} (since ${since}). ${remedyFor(obstacle as Obstacle, payee)} Nothing is lost: the checkout page asks nobody to pay meanwhile.`;
+  }
+  const more = unpayable.count - unpayable.longest.length;
+  if (more > 0) yield `${more} more accounts and assets can't be paid.`;
+}
