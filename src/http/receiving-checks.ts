@@ -71,8 +71,7 @@ export class ReceivingChecks {
     const { dataSource } = this.#options;
     const meantBy = `${merchantId} ${payee.asset}`;
     const known = account ?? this.#meant.get(meantBy);
-    if (known !== undefined && this.#isFresh({ ...payee, account: known }, REFUSAL_FRESH_MS))
-      return;
+    if (known !== undefined && this.#isFresh({ ...payee, account: known }, REFUSAL_FRESH_MS)) return;
     const rows: { account: AccountId }[] = await dataSource.query(REGISTERED, [
       merchantId,
       payee.asset,
