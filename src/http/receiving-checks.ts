@@ -16,8 +16,11 @@ export type ReceivingChecksOptions = {
 /** A request for each session would double what opening costs; what an account can receive changes by hand. */
 const FRESH_MS = 30_000;
 
-/** Whoever is refused puts it right and tries again: an obstacle does not count for as long. */
+/** An obstacle does not count for as long: a page that waits for its end asks again, and anybody can load one. */
 const OBSTACLE_FRESH_MS = 5_000;
+
+/** A merchant who was refused puts it right and tries again at once. */
+const REFUSAL_FRESH_MS = 2_000;
 
 /** While Horizon does not answer, one request in this time waits for it, and no other. */
 const UNANSWERED_MS = 10_000;
@@ -68,7 +71,7 @@ export class ReceivingChecks {
     const { dataSource } = this.#options;
     const meantBy = `${merchantId} ${payee.asset}`;
     const known = account ?? this.#meant.get(meantBy);
-    if (known !== undefined && this.#isFresh({ ...payee, account: known })) return;
+    if (known !== undefined && this.#isFresh({ ...payee, account: known }, REFUSAL_FRESH_MS)) return;
     const rows: { account: AccountId }[] = await dataSource.query(REGISTERED, [
       merchantId,
       payee.asset,
@@ -77,13 +80,16 @@ export class ReceivingChecks {
     const [only] = rows;
     if (only === undefined || rows.length > 1) return;
     if (account === null) put(this.#meant, meantBy, only.account);
-    await this.ask({ ...payee, account: only.account });
+    await this.ask({ ...payee, account: only.account }, REFUSAL_FRESH_MS);
   }
 
-  /** Whether a payment would arrive, asked of Horizon where what is held is too old. Keeps the answer for the page. */
-  async ask(payee: Payee): Promise<Check> {
+  /**
+   * Whether a payment would arrive, asked of Horizon where what is held is too old. Keeps the answer for the page.
+   * @param obstacleFreshMs how long an obstacle counts
+   */
+  async ask(payee: Payee, obstacleFreshMs = OBSTACLE_FRESH_MS): Promise<Check> {
     const { account, asset } = payee;
-    if (!this.#isFresh(payee)) {
+    if (!this.#isFresh(payee, obstacleFreshMs)) {
       const state = await this.#read(account);
       if (state !== null) await this.#keep(account, asset, state);
     }
@@ -114,11 +120,11 @@ export class ReceivingChecks {
     await recordReceivingState(manager, account, [asset], state).catch(() => undefined);
   }
 
-  #isFresh(payee: Payee): boolean {
+  #isFresh(payee: Payee, obstacleFreshMs: number): boolean {
     if (!this.#isHeld(payee.account)) return false;
     const { obstacle } = this.known(payee);
     if (obstacle === null || obstacle === "not_checked") return true;
-    return this.#ageOf(payee.account) < Math.min(this.#freshMs, OBSTACLE_FRESH_MS);
+    return this.#ageOf(payee.account) < Math.min(this.#freshMs, obstacleFreshMs);
   }
 
   #isHeld(account: AccountId): boolean {

@@ -89,7 +89,7 @@ function warningOf(
   const { account, asset }: { account: AccountId; asset: Asset } = payee;
   const detail =
     code === "not_checked"
-      ? `The network could not be asked whether ${account} can receive ${asset}. It is asked again before the customer is shown how to pay.`
+      ? `The network could not be asked whether ${account} can be paid. It is asked again before the customer is shown how to pay.`
       : remedyFor(code, payee, issuer);
   return { code, asset, detail };
 }

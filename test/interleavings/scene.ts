@@ -183,8 +183,10 @@ function named(text: string, { sessions, events }: Rows, scene: Scene): string {
       names.set(new Date(end).toISOString(), "when it was ended");
     }
   }
-  for (const [name, { id, reference, providerId }] of Object.entries(scene.charges ?? {})) {
+  for (const [name, { id, reference, providerId, memoKey }] of Object.entries(scene.charges ?? {})) {
     names.set(id, name).set(reference, `reference of ${name}`);
+    if (memoKey !== null)
+      names.set(memoKey, `memo of ${name}`).set(memoKey.replace(/^hash:/, ""), `memo of ${name}`);
     if (providerId !== null) names.set(providerId, `hash of ${name}`);
   }
   for (const [name, movement] of Object.entries(scene.movements)) {
