@@ -4,40 +4,48 @@
  *
  * Arguments choose: each is a part of a mutant's file or test, such as `src/consumers`; without any, all of the list.
  */
-import { MUTANTS } from "./list.js";
-import { NotTriedError, PlantedBuild } from "./planted-build.js";
+import { MUTANTS, type Mutant } from "./list.js";
+import { NotTriedError, type Outcome, PlantedBuild } from "./planted-build.js";
+
+let isStopped = false;
 
 async function main(words: readonly string[]): Promise<void> {
   const chosen = MUTANTS.filter(
     ({ file, test }) => words.length === 0 || words.some((word) => `${file} ${test}`.includes(word)),
   );
-  const sum = { killed: 0, survived: 0, not_tried: 0 };
+  const sum = { killed: 0, survived: 0, "not tried": 0 };
   using build = new PlantedBuild();
-  const red = new Set<string>();
-  for (const test of new Set(chosen.map((mutant) => mutant.test))) {
-    if (await build.isGreen(test)) continue;
-    red.add(test);
-    console.log(`RED WITHOUT A FAULT  ${test}`);
+  for (const [test, mutants] of Map.groupBy(chosen, (mutant) => mutant.test)) {
+    if (isStopped) break;
+    const isGreen = (await tried(() => build.isGreen(test))) === true;
+    if (!isGreen) console.log(`red without a fault: ${test}`);
+    for (const mutant of mutants) {
+      if (isStopped) break;
+      const outcome = isGreen ? await tried(() => build.try(mutant)) : "not tried";
+      sum[outcome]++;
+      console.log(`${outcome.padEnd(9)}  ${describe(mutant)}`);
+    }
   }
-  for (const mutant of chosen) {
-    const outcome = red.has(mutant.test) ? "not_tried" : await tryOne(build, mutant);
-    sum[outcome]++;
-    console.log(`${outcome.padEnd(9)}  ${mutant.file}: ${mutant.what}  (${mutant.test})`);
-  }
-  console.log(`${sum.killed} killed, ${sum.survived} survived, ${sum.not_tried} could not be tried`);
+  console.log(`${sum.killed} killed, ${sum.survived} survived, ${sum["not tried"]} not tried`);
   process.exitCode = sum.killed === chosen.length && chosen.length > 0 ? 0 : 1;
 }
 
-async function tryOne(build: PlantedBuild, mutant: (typeof MUTANTS)[number]): Promise<keyof Sum> {
+async function tried<T extends Outcome | boolean>(work: () => Promise<T>): Promise<T | "not tried"> {
   try {
-    return await build.try(mutant);
+    return await work();
   } catch (error) {
     if (!(error instanceof NotTriedError)) throw error;
     console.error(error.message);
-    return "not_tried";
+    return "not tried";
   }
 }
 
-type Sum = { killed: number; survived: number; not_tried: number };
+function describe({ file, what, test }: Mutant): string {
+  return `${file}: ${what} (${test})`;
+}
 
+// What runs is ended by it too; the copy of the build is removed, and the sum is said of what was tried until then.
+process.on("SIGINT", () => {
+  isStopped = true;
+});
 await main(process.argv.slice(2));
