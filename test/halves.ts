@@ -68,6 +68,8 @@ const SECONDS: Readonly<Record<string, number>> = {
   "http/checkout/accessible": 12,
   "http/idempotency": 12,
   "http/scoping": 30,
+  "up/up": 45,
+  "deploy/compose": 15,
   "http/growth": 12,
   "http/limits": 8,
   "http/bodies": 8,
