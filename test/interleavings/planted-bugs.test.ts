@@ -63,7 +63,7 @@ describe("interleavings: a planted bug is found, with the shortest schedule that
   it("G6: without isolation a charge is accepted whose credit is settled meanwhile, and neither sees the other", async () => {
     const { turns, report } = await counterexample("a charge's credit against the acceptance of that charge");
     expect(turns.length).to.be.at.most(2);
-    expect(report).to.include('acceptance is told "stored"').and.to.include('"reason":"no_memo"');
+    expect(report).to.include('acceptance is told "stored"').and.to.include('"reason":"unmatched"');
   });
 
   it("G1, G4: without isolation and row locks the constraints alone still settle a session once", async () => {
