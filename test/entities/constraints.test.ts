@@ -829,6 +829,20 @@ const EFFECTS: readonly [trigger: string, what: string, sql: string, question: s
     "SELECT count(*)::int AS answer FROM unsettled_sessions",
     0,
   ],
+  [
+    "verdicts_decide",
+    "an exception with a verdict is decided",
+    `${exception(3, "no_memo")}; ${verdict(3, "dismiss", "no_memo", "NULL")}`,
+    "SELECT decided AS answer FROM payment_exceptions WHERE operation_id = 3",
+    true,
+  ],
+  [
+    "verdicts_reopen",
+    "an exception whose verdict is taken back is open again",
+    `${exception(3, "no_memo")}; ${verdict(3, "dismiss", "no_memo", "NULL")}; DELETE FROM exception_verdicts`,
+    "SELECT decided AS answer FROM payment_exceptions WHERE operation_id = 3",
+    false,
+  ],
 ];
 
 /** Which rows say the same. */
@@ -872,7 +886,7 @@ const A_ROW_OF_EACH = `
   INSERT INTO paid_sessions VALUES ('${MERCHANT}', '${SESSION}');
   INSERT INTO installation (network_passphrase) VALUES ('n');
   INSERT INTO entry_signing (unsigned_until) VALUES (NULL) ON CONFLICT DO NOTHING;
-  INSERT INTO archived_charges VALUES ('${PAID_CHARGE}');
+  INSERT INTO archived_charges VALUES ('${PAID_CHARGE}'); ${receivingState(ACCOUNT)};
   INSERT INTO archived_partitions (name, from_id, to_id, credits, payments, exceptions, verdicts, audited)
     VALUES ('before', 0, 1, 0, 0, 0, 0, true)`;
 
