@@ -47,7 +47,8 @@ export function obstacleFor(
   state: ReceivingState,
   issuer: ReceivingState | null = null,
 ): Obstacle | null {
-  const neverIssued = issuer?.kind === "missing";
+  // An account that issues the asset itself is only not there yet: it can be created, and begins to issue.
+  const neverIssued = issuer?.kind === "missing" && issuerOf(asset) !== account;
   if (state.kind === "missing") return neverIssued ? "issuer_missing" : "account_missing";
   if (asset === NATIVE) return amount > state.room ? "limit_reached" : null;
   // An issuer has no trustline to itself: what comes back to it ends.

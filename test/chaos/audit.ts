@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import { paceOf } from "../../src/sandbox/pace.js";
 import type { LedgerSequence } from "../../src/stellar/operation-id.js";
 import { CLI } from "../support/role-process.js";
 import type { Books } from "./books.js";
@@ -8,6 +9,7 @@ import type { DriverLedger, NetworkCredit } from "./ledger.js";
 import { environmentOf } from "./redis-side.js";
 import type { Scene } from "./scene.js";
 import type { Shop } from "./shop.js";
+import { LEDGER_MS } from "./world.js";
 
 const run = promisify(execFile);
 
@@ -47,6 +49,8 @@ export async function auditAll(
     DATABASE_URL: databaseUrl,
     ...environmentOf(redis),
     HORIZON_URL: sandbox.url,
+    // By default it would spend what a public server gives, and take minutes.
+    HORIZON_REQUESTS_PER_HOUR: String(paceOf(LEDGER_MS).requestsPerHour),
     NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,
     LOG_LEVEL: "warn",
   };

@@ -32,7 +32,7 @@ const ROLES: Roles = [
 const LOCKS_OF: Readonly<Record<string, string>> = { "consume 3": "required", "consume 4": "off" };
 
 const ACCOUNTS = 3;
-const LEDGER_MS = 1_000;
+export const LEDGER_MS = 1_000;
 
 /** Impatient, so that each fault is over in seconds; every value is one that an operator could choose. */
 export const IMPATIENT: Readonly<Record<string, string>> = {

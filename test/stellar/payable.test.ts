@@ -82,7 +82,7 @@ describe("whether an account can be paid", () => {
     ["no account", ofUsdc(MISSING), "account_missing"],
     ["no account and no issuer", ofUsdc(MISSING, "1", MISSING), "issuer_missing"],
     ["what the account issues itself", ofUsdc(stateWith([]), "899999999999", null, OWN), null],
-    ["what an account issues that does not exist", ofUsdc(MISSING, "1", null, OWN), "account_missing"],
+    ["what an account issues that does not exist", ofUsdc(MISSING, "1", MISSING, OWN), "account_missing"],
     ["lumens", ofUsdc(stateWith([]), "899999999999", null, NATIVE), null],
     [
       "more lumens than the network can count",
