@@ -73,6 +73,8 @@ export type Cast = {
   readonly roles?: Roles;
   /** Over the environment of every role. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Of the sandbox, over the usual ones. */
+  readonly network?: readonly string[];
 };
 
 /**
@@ -83,7 +85,7 @@ export async function openWorld(
   seed: number,
   ends: Ends,
   kinds: ServerKinds = {},
-  { release = PRESENT, roles = ROLES, env = {} }: Cast = {},
+  { release = PRESENT, roles = ROLES, env = {}, network: more = [] }: Cast = {},
 ): Promise<World> {
   const servers = await Servers.start(kinds.postgres, kinds.redis);
   ends.push(() => servers[Symbol.asyncDispose]());
@@ -91,7 +93,7 @@ export async function openWorld(
   const network = new Member({
     title: "sandbox",
     role: "sandbox",
-    args: ["--port", String(port), ...paceArguments(LEDGER_MS)],
+    args: ["--port", String(port), ...paceArguments(LEDGER_MS), ...more],
     env: { LOG_LEVEL: "warn", LOG_FORMAT: "json" },
   });
   ends.push(() => network.end());
