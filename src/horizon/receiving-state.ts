@@ -36,10 +36,7 @@ export function receivingState(fields: Fields): ReceivingState {
     if (!Array.isArray(balances)) throw new Error("no balances");
     let room: Stroops | null = null;
     const trustlines = new Map<Asset, Trustline>();
-    for (const balance of balances.filter(isFields)) {
-      // Shares of a liquidity pool: nobody pays with them.
-      if (balance.asset_type === "liquidity_pool_shares") continue;
-      const asset = assetOfRecord(balance as AssetFields);
+    for (const [asset, balance] of balancesByAsset(balances)) {
       if (asset === NATIVE) room = roomIn(MAX_STROOPS, balance);
       else trustlines.set(asset, trustlineOf(balance));
     }
@@ -54,6 +51,17 @@ export function receivingState(fields: Fields): ReceivingState {
   } catch (cause) {
     throw new HorizonError("broken_body", `an account that can't be read: ${String(cause)}`, { cause });
   }
+}
+
+/**
+ * Reads an account's `balances`, without shares of a liquidity pool: nobody pays with them. Pure.
+ * @throws InvalidAssetError
+ */
+export function balancesByAsset(balances: readonly unknown[]): [Asset, Fields][] {
+  return balances
+    .filter(isFields)
+    .filter((balance) => balance.asset_type !== "liquidity_pool_shares")
+    .map((balance) => [assetOfRecord(balance as AssetFields), balance]);
 }
 
 function trustlineOf(balance: Fields): Trustline {

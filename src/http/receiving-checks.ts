@@ -2,9 +2,9 @@ import type { DataSource } from "typeorm";
 import type { HorizonClient } from "../horizon/client.js";
 import { readReceivingState } from "../horizon/receiving-state.js";
 import { recordReceivingState } from "../settlement/receiving-states.js";
-import type { Asset } from "../stellar/asset.js";
+import { type Asset, issuerOf } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
-import { issuerOf, type Obstacle, obstacleFor, type Payee, type ReceivingState } from "../stellar/payable.js";
+import { type Obstacle, obstacleFor, type Payee, type ReceivingState } from "../stellar/payable.js";
 
 export type ReceivingChecksOptions = {
   readonly dataSource: DataSource;

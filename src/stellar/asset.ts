@@ -1,3 +1,4 @@
+import type { AccountId } from "./credit.js";
 import { preview } from "./preview.js";
 
 /**
@@ -21,6 +22,11 @@ export class InvalidAssetError extends Error {
 export function parseAsset(text: unknown): Asset {
   if (text === NATIVE || (typeof text === "string" && ISSUED.test(text))) return text as Asset;
   throw new InvalidAssetError(`an asset is "native" or "CODE:ISSUER", got ${preview(text)}`);
+}
+
+/** The account that issues an asset; null for lumens. */
+export function issuerOf(asset: Asset): AccountId | null {
+  return asset === NATIVE ? null : (asset.slice(asset.indexOf(":") + 1) as AccountId);
 }
 
 /** The three fields by which a Horizon record names an asset. */

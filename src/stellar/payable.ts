@@ -1,4 +1,4 @@
-import { type Asset, NATIVE } from "./asset.js";
+import { type Asset, issuerOf, NATIVE } from "./asset.js";
 import type { AccountId } from "./credit.js";
 import { MAX_STROOPS, type Stroops, toStroops, trimmedAmount } from "./stroops.js";
 
@@ -67,11 +67,6 @@ export function roomFor(account: AccountId, asset: Asset, state: ReceivingState)
   if (issuerOf(asset) === account) return toStroops(MAX_STROOPS);
   const trustline = state.trustlines.get(asset);
   return trustline?.isAuthorized ? trustline.room : toStroops(0n);
-}
-
-/** The account that issues an asset; null for lumens. */
-export function issuerOf(asset: Asset): AccountId | null {
-  return asset === NATIVE ? null : (asset.slice(asset.indexOf(":") + 1) as AccountId);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { HorizonError } from "../horizon/errors.js";
 import { type Fields, isFields } from "../horizon/fields.js";
-import { type Asset, type AssetFields, assetOfRecord, NATIVE } from "../stellar/asset.js";
+import { balancesByAsset } from "../horizon/receiving-state.js";
+import { type Asset, NATIVE } from "../stellar/asset.js";
 import { parseStroops } from "../stellar/stroops.js";
 
 /** Who can sign for an account, and how much their word counts. */
@@ -31,7 +32,9 @@ export function accountState(fields: Fields): AccountState {
     if (!Array.isArray(signers) || !Array.isArray(balances) || !isFields(thresholds)) {
       throw new Error("no signers, balances or thresholds");
     }
-    const spendable = new Map(balances.filter(isFields).flatMap((balance) => spendableOf(balance, fields)));
+    const spendable = new Map(
+      balancesByAsset(balances).map(([asset, balance]) => [asset, spendableOf(asset, balance, fields)]),
+    );
     return {
       sequence: BigInt(sequence),
       signers: signers.map(signerOf),
@@ -53,13 +56,10 @@ function signerOf(signer: unknown): Signer {
   return { key: signer.key, type: signer.type, weight: count(signer.weight, "weight") };
 }
 
-/** @returns nothing for shares of a liquidity pool, with which nobody pays */
-function spendableOf(balance: Fields, account: Fields): [Asset, bigint][] {
-  if (balance.asset_type === "liquidity_pool_shares") return [];
-  const asset = assetOfRecord(balance as AssetFields);
+function spendableOf(asset: Asset, balance: Fields, account: Fields): bigint {
   const promised = balance.selling_liabilities === undefined ? 0n : parseStroops(balance.selling_liabilities);
   const reserve = asset === NATIVE ? reserveOf(account) : 0n;
-  return [[asset, parseStroops(balance.balance) - promised - reserve]];
+  return parseStroops(balance.balance) - promised - reserve;
 }
 
 function reserveOf(account: Fields): bigint {

@@ -1,7 +1,7 @@
 import { FeeBumpTransaction, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
 import type { HorizonClient } from "../horizon/client.js";
 import { HorizonError } from "../horizon/errors.js";
-import { type Asset, NATIVE } from "../stellar/asset.js";
+import { type Asset, issuerOf, NATIVE } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
 import { type AccountState, accountState } from "./account-state.js";
@@ -187,7 +187,7 @@ function expectFunds(
   }
   for (const [asset, amount] of spent) {
     // Who issues an asset has as much of it as they like.
-    if (asset.endsWith(`:${payer}`)) continue;
+    if (issuerOf(asset) === payer) continue;
     const forTheFee = asset === NATIVE && payer === feeSource ? LEAST_FEE * BigInt(operations.length) : 0n;
     const has = (state.spendable.get(asset) ?? 0n) - forTheFee;
     if (has < amount) throw lacks(payer, asset, amount, has);
