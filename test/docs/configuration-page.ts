@@ -15,16 +15,14 @@ const HEAD = `# Configuration
 
 <!-- Made from the schema in src/config.ts by \`npm run docs\`; a test compares the two. Don't edit by hand. -->
 
-Every process reads the same environment variables, once, at start. An empty variable counts as not set. When one is
-wrong the process ends with exit code 2 and says so in one line for each, naming the variable, what it got and what it
-wants; a URL is never shown with its password:
+Every process reads these environment variables once, at start. An empty one counts as not set. Units are in the names. With a wrong one
+the process ends with exit code 2 and one line for each; passwords are never shown:
 
 \`\`\`text
 %EXAMPLE%
 \`\`\`
 
-\`paidonce up\` with none of the three servers set starts its own; the other commands, run in the same folder meanwhile,
-find them by themselves.
+\`paidonce up\` starts its own servers where none of the three is set; commands in the same folder find them.
 `;
 
 /** The page as `src/config.ts` has it now. */
