@@ -91,6 +91,11 @@ export class HorizonClient {
     return new HorizonClient({ ...this.#given(), purpose });
   }
 
+  /** Whether the budget of requests is nearly used: what can be left out should be. */
+  get isScarce(): boolean {
+    return this.#options.governor.isScarce;
+  }
+
   async root(signal: AbortSignal): Promise<HorizonRoot> {
     const { body } = await this.#get("", {}, signal);
     const fields = expectFields(body, "GET /");
