@@ -12,7 +12,7 @@
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { expectFields, ledgerField, textField, timeOrNull } from "./answer-fields.js";
-import { HorizonError, WrongNetworkError } from "./errors.js";
+import { HorizonError, isNotFound, WrongNetworkError } from "./errors.js";
 import { type Fields, isFields } from "./fields.js";
 import { type Governor, type Purpose, UNLIMITED } from "./governor.js";
 import {
@@ -182,7 +182,7 @@ export class HorizonClient {
     try {
       return (await this.#get(`operations/${id}`, { join: "transactions" }, signal)).body;
     } catch (error) {
-      if (error instanceof HorizonError && error.kind === "not_found") return null;
+      if (isNotFound(error)) return null;
       throw error;
     }
   }
@@ -245,7 +245,7 @@ export class HorizonClient {
       if (found.length === 0) throw behind(null);
       return found;
     } catch (error) {
-      if (error instanceof HorizonError && error.kind === "not_found") throw behind(error.latestLedger);
+      if (isNotFound(error)) throw behind(error.latestLedger);
       throw error;
     }
   }
