@@ -1,7 +1,7 @@
 import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
 import { completeMerge } from "../horizon/decode.js";
 import { decodePlaced, endOfPage, placeRecords } from "../horizon/decode-page.js";
-import { HorizonError } from "../horizon/errors.js";
+import { HorizonError, isNotFound } from "../horizon/errors.js";
 import { findHistoryHole, mayBeForgottenSince } from "../horizon/history-hole.js";
 import type { NetworkView } from "../horizon/network-view.js";
 import type { RecordPage } from "../horizon/read-records.js";
@@ -79,8 +79,7 @@ async function pageAfter(
     return await client.accountPayments(account, after, signal, { limit: PAGE });
   } catch (error) {
     // An account that does not exist has no credits.
-    if (error instanceof HorizonError && error.kind === "not_found")
-      return { records: [], isWhole: true, bytes: 0 };
+    if (isNotFound(error)) return { records: [], isWhole: true, bytes: 0 };
     throw error;
   }
 }

@@ -12,7 +12,7 @@
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { expectFields, ledgerField, textField, timeOrNull } from "./answer-fields.js";
-import { HorizonError, WrongNetworkError } from "./errors.js";
+import { HorizonError, isNotFound, WrongNetworkError } from "./errors.js";
 import { type Fields, isFields } from "./fields.js";
 import { type Governor, type Purpose, UNLIMITED } from "./governor.js";
 import {
@@ -89,6 +89,11 @@ export class HorizonClient {
   /** The same server, asked for another purpose. */
   withPurpose(purpose: Purpose): HorizonClient {
     return new HorizonClient({ ...this.#given(), purpose });
+  }
+
+  /** Whether the budget of requests is nearly used: what can be left out should be. */
+  get isScarce(): boolean {
+    return this.#options.governor.isScarce;
   }
 
   async root(signal: AbortSignal): Promise<HorizonRoot> {
@@ -177,7 +182,7 @@ export class HorizonClient {
     try {
       return (await this.#get(`operations/${id}`, { join: "transactions" }, signal)).body;
     } catch (error) {
-      if (error instanceof HorizonError && error.kind === "not_found") return null;
+      if (isNotFound(error)) return null;
       throw error;
     }
   }
@@ -240,7 +245,7 @@ export class HorizonClient {
       if (found.length === 0) throw behind(null);
       return found;
     } catch (error) {
-      if (error instanceof HorizonError && error.kind === "not_found") throw behind(error.latestLedger);
+      if (isNotFound(error)) throw behind(error.latestLedger);
       throw error;
     }
   }

@@ -3,10 +3,12 @@
  * Shown by `paidonce status`, `GET /v1/status`, `/ops` and `/metrics`. Reads only; the one thing written here
  * are the roles' heartbeats.
  */
+
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { ConditionName } from "../horizon/condition.js";
 import type { Purpose } from "../horizon/governor.js";
 import type { LockMode } from "../locks/session-locks.js";
+import type { Asset } from "../stellar/asset.js";
 import type { Heartbeat } from "./heartbeat.js";
 
 /** An entry of a stream that waits, by the network's clock. */
@@ -94,7 +96,7 @@ export type RefundsOwed = {
   readonly refunds: number;
   /** Those with the most refunds, 20 at the most. */
   readonly by_asset: readonly {
-    readonly asset: string;
+    readonly asset: Asset;
     readonly refunds: number;
     /** The sum, in decimal text with 7 decimals; it may be more than one payment can carry. */
     readonly amount: string;

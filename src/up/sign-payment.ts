@@ -1,10 +1,10 @@
 import { BASE_FEE, Keypair, type Memo, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
+import { sdkAsset } from "../sandbox/asset-fields.js";
 import { CustomerServers } from "../sandbox/customer-servers.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
 import { demoCustomers } from "./demo-merchant.js";
-import { sdkAsset } from "./pay-session.js";
 
 export type PaymentToSign = {
   readonly to: AccountId;

@@ -2,6 +2,7 @@ import { readConfig } from "../../src/config.js";
 import { EXCEPTION_REASONS, type ExceptionReason } from "../../src/entities/payment-exception.js";
 import { statusLimits } from "../../src/status/limits.js";
 import type { AccountStatus, OpenExceptions, Status, StreamStatus } from "../../src/status/status.js";
+import { NATIVE } from "../../src/stellar/asset.js";
 import { REQUIRED } from "../docs/configuration-page.js";
 
 /** As a process has them whose environment says nothing of them. */
@@ -97,7 +98,7 @@ export const WELL: Omit<Status, "healthy" | "problems"> = {
   exceptions: openExceptions({ late: [3, 86_400], no_memo: [1, 60] }),
   refunds_owed: {
     refunds: 1,
-    by_asset: [{ asset: "native", refunds: 1, amount: "12.5000000" }],
+    by_asset: [{ asset: NATIVE, refunds: 1, amount: "12.5000000" }],
     more_assets: 0,
   },
   outbox_unrelayed: 9,

@@ -43,9 +43,15 @@ export function credits({ network, url }: Context): Answer {
   return document({ account, latest_ledger: network.latest.sequence, credits: network.credits.of(account) });
 }
 
-/** `POST /sandbox/ledgers`: closes a ledger now. */
-export function closeLedger({ network }: Context): Answer {
-  const { sequence, hash, successful, failed } = network.closeLedger();
+/** A day of the network's time at once is more than anything waits for. */
+const MOST_LATER_S = 86_400;
+
+const ledgerAsked = z.object({ later_seconds: z.number().int().min(0).max(MOST_LATER_S).default(0) });
+
+/** `POST /sandbox/ledgers`: closes a ledger now, by the network's time so many seconds later. */
+export async function closeLedger(context: Context): Promise<Answer> {
+  const { later_seconds } = parse(ledgerAsked, await jsonBody(context, "{}"));
+  const { sequence, hash, successful, failed } = context.network.closeLedger(later_seconds);
   return document({ sequence, hash, successful, failed }, 201);
 }
 

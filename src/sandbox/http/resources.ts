@@ -136,11 +136,15 @@ function visibleOperation({ params, network, view }: Context) {
   return found;
 }
 
-/** What a JSON body holds. @throws Problem 400 */
-export async function jsonBody(context: Context): Promise<Record<string, unknown>> {
+/**
+ * What a JSON body holds.
+ * @param whereEmpty the JSON that no body at all stands for
+ * @throws Problem 400
+ */
+export async function jsonBody(context: Context, whereEmpty = ""): Promise<Record<string, unknown>> {
   let value: unknown;
   try {
-    value = JSON.parse(await context.body());
+    value = JSON.parse((await context.body()) || whereEmpty);
   } catch {
     value = null;
   }
