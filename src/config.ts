@@ -341,7 +341,7 @@ function sep7Problems({ SEP7_SIGNING_SECRET: secret, SEP7_ORIGIN_DOMAIN: domain 
   return [`${missing}: got nothing, wants a value, because ${given} is set`];
 }
 
-/** What is charged in Stripe's test mode must never be told as `livemode: true`, nor real money as a test. */
+/** A charge in Stripe's test mode must never be shown as `livemode: true`, nor real money as a test. */
 function stripeProblems({ STRIPE_API_KEY: key, NETWORK_PASSPHRASE: passphrase }: Config): string[] {
   if (key === undefined) return [];
   const isLive = passphrase === PUBLIC_NETWORK;

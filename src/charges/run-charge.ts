@@ -49,7 +49,7 @@ export async function runCharge(charging: Charging, id: ChargeId): Promise<Charg
   const begun = performance.now();
   const { heard, verdict, isFault } = await decide(charging, claim);
   // What came over the network is settled like everything that came, and ends its charge in the same transaction.
-  // Who ends it there has settled it here, or ingest has: both find the other's work done.
+  // This worker or ingest settles the credit first: the other one finds the work done.
   // A replay: what a consumer could not read once would else leave the charge open for ever.
   const movements = heard.kind === "succeeded" ? heard.movements : undefined;
   if (movements !== undefined) await patiently(() => settle(dataSource, movements, { replay: true }));

@@ -182,7 +182,7 @@ export class LedgerWatch {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      // Nobody here reads a feed: others look for those they read.
+      // This process reads no feed: the others look for those that they read.
       if (this.#listeners.size === 0) await this.#pause(this.#options.mostMs);
       else {
         // What came in during the last turn woke nobody: it must not wait for the ledger after it.

@@ -58,7 +58,7 @@ const FORGET_SEARCHES = `
   WHERE s.id = r.session_id AND NOT (s.status = 'processing' OR (s.status = 'paid' AND NOT s.has_payment))`;
 
 /**
- * Whoever wrote with the triggers off has made the note about a payment wrong, and hidden the contradiction. An audit
+ * A write with the triggers switched off leaves the note about a payment wrong, which hides the contradiction. An audit
  * looks at the payments themselves.
  */
 const NOTE_AGAIN = `

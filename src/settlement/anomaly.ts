@@ -1,7 +1,7 @@
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { Stroops } from "../stellar/stroops.js";
 
-/** What is odd about a session's money, beside its status. */
+/** The kinds of unexpected money of a session, beside its status. */
 export const ANOMALIES = ["underpaid", "overpaid", "late", "duplicate", "wrong_asset"] as const;
 
 export type Anomaly = (typeof ANOMALIES)[number];

@@ -195,7 +195,7 @@ export type Unpayable = {
 
 export type Status = {
   readonly healthy: boolean;
-  /** What is wrong and what to do about it, most urgent first. */
+  /** The problems and what to do about each, most urgent first. */
   readonly problems: readonly string[];
   readonly at: string;
   readonly limits: StatusLimits;

@@ -186,7 +186,7 @@ function expectFunds(
     spent.set(brings.asset, (spent.get(brings.asset) ?? 0n) + brings.amount);
   }
   for (const [asset, amount] of spent) {
-    // Who issues an asset has as much of it as they like.
+    // The issuer of an asset has any amount of it.
     if (issuerOf(asset) === payer) continue;
     const forTheFee = asset === NATIVE && payer === feeSource ? LEAST_FEE * BigInt(operations.length) : 0n;
     const has = (state.spendable.get(asset) ?? 0n) - forTheFee;

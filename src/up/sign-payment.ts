@@ -11,7 +11,7 @@ export type PaymentToSign = {
   readonly amount: Stroops;
   readonly asset: Asset;
   readonly memo: Memo | null;
-  /** Who pays: an account that exists. Somebody new, with 10,000 XLM from friendbot, when null. */
+  /** The secret of the payer, an account that exists; null for a new account with 10,000 XLM from friendbot. */
   readonly secret: string | null;
 };
 

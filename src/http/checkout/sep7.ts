@@ -6,7 +6,7 @@ import { type MemoKey, memoParts } from "../../stellar/memo.js";
 import { PUBLIC_NETWORK } from "../../stellar/network.js";
 import { trimmedAmount } from "../../stellar/stroops.js";
 
-/** Who vouches for the requests: the domain whose stellar.toml has the secret's public key. */
+/** The domain that vouches for the requests: its stellar.toml has the secret's public key. */
 export type Sep7Signer = { readonly secret: string; readonly originDomain: string };
 
 export type Sep7Options = {

@@ -94,7 +94,7 @@ export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
   const msLeft = session.expiresAt.getTime() - options.now.getTime();
   const phase = phaseOf(session.status);
   const isOffered = canBePaid(checkout, options.now);
-  // What is asked for must be able to arrive: the network would refuse the payment, for a fee.
+  // The payment must be able to arrive: the network would refuse it, for a fee.
   const canPay = isOffered && checkout.obstacle === null;
   const isAlone = checkout.arrived.every(({ reason }) => reason === null);
   const stray = checkout.odd.filter(({ reason }) => reason === "wrong_asset");

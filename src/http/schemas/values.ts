@@ -32,7 +32,7 @@ export const Moment = z
 
 function isInYears(text: string): boolean {
   const time = Date.parse(text);
-  // What is no time at all was said so already.
+  // Text that is no time at all was refused already.
   return Number.isNaN(time) || (time >= YEARS.from && time <= YEARS.to);
 }
 

@@ -64,7 +64,7 @@ export type Rule<Op> = {
   readonly typeI: number;
   /** Whether Horizon lists it under /payments. */
   readonly pays: boolean;
-  /** What is wrong with the operation before any ledger is looked at; null when nothing is. */
+  /** The fault of the operation that no ledger is needed to see; null when there is none. */
   check(operation: Op, source: string): OperationCode | null;
   apply(operation: Op, context: ApplyContext): Applied;
   /** The record's own fields, also for failed operations (`applied` null or failed). */
