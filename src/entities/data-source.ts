@@ -4,7 +4,6 @@ import { DataSource } from "typeorm";
 import { ApiKey } from "./api-key.js";
 import { Charge } from "./charge.js";
 import { CheckoutSession } from "./checkout-session.js";
-import { HeardClient } from "./heard-client.js";
 import { HistoryHole } from "./history-hole.js";
 import { Merchant } from "./merchant.js";
 import { Spine1 } from "./migrations/0001-spine.js";
@@ -31,6 +30,7 @@ import { ReceivingAccount } from "./receiving-account.js";
 import { RecordedCredit } from "./recorded-credit.js";
 import { applySettings, type SessionSettings } from "./session-settings.js";
 import { StreamCursor } from "./stream-cursor.js";
+import { StrictClient } from "./strict-client.js";
 import { WebhookEndpoint } from "./webhook-endpoint.js";
 
 export type DatabaseSettings = {
@@ -124,7 +124,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
     // Without this a connection that dies while idle in the pool is an unhandled error and ends the process.
     poolErrorHandler: () => undefined,
     extra: {
-      Client: HeardClient,
+      Client: StrictClient,
       onConnect: (client: pg.Client) => applySettings(client, ofSession),
       maxLifetimeSeconds: MAX_LIFETIME_S,
       // A client that waits for ever on a dead peer would hold its entries for ever.
