@@ -133,8 +133,11 @@ function typeOfMove(
 ): "credit" | "unbooked" | "debit" | (string & {}) {
   // Which credits an operation of the books has, and how much they are, compareCredits proves.
   if (amount > 0n && booked.has(operationId)) return "credit";
-  if (amount < 0n && own.has(transactionOf(operationId))) return "debit";
   const record = operations.get(operationId);
+  // No value came in, and there is no row of it: what was sent is back, or was exchanged on the way.
+  if (!booked.has(operationId) && isToItself(record, account))
+    return isPath(record) ? String(record?.type) : "debit";
+  if (amount < 0n && own.has(transactionOf(operationId))) return "debit";
   if (amount < 0n && isClawback(record, account)) return "clawback";
   if (IN_PAYMENTS.has(record?.type)) return amount > 0n ? "unbooked" : "debit";
   return typeof record?.type === "string" ? record.type : "unknown";
@@ -148,6 +151,18 @@ function isClawback(record: Fields | undefined, account: AccountId): boolean {
   return changes.some(
     (change: unknown) => isFields(change) && change.type === "clawback" && change.from === account,
   );
+}
+
+/** Whether all that an operation brought the account came from the account. */
+function isToItself(record: Fields | undefined, account: AccountId): boolean {
+  const changes: unknown = record?.asset_balance_changes;
+  if (!Array.isArray(changes)) return record?.from === account && record?.to === account;
+  const came = changes.filter((change: unknown) => isFields(change) && change.to === account);
+  return came.length > 0 && came.every(({ from }: Fields) => from === account);
+}
+
+function isPath(record: Fields | undefined): boolean {
+  return typeof record?.type === "string" && record.type.startsWith("path_payment");
 }
 
 function flowOf(flows: Flows, asset: Asset): Flow {
