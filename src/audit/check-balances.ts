@@ -68,6 +68,9 @@ export type BalanceParts = {
 /** A run by hand: some thousand requests for one account. */
 const MAX_RECORDS = 400_000;
 
+/** Where another audit of the account has gone on meanwhile, this one goes on from there; not for ever. */
+const MOST_TRIES = 5;
+
 /** How long the books may take to reach the ledger of the balances, before effects are read for what is only on its way. */
 const BOOKS_WITHIN_MS = 5_000;
 const ASK_BOOKS_EVERY_MS = 200;
@@ -86,13 +89,17 @@ export async function checkBalances(
   from: OperationId,
   anewFrom: OperationId | null = null,
 ): Promise<BalanceReport> {
-  const check = new BalanceCheckRun(parts, account);
-  try {
-    return await check.run(from, anewFrom);
-  } catch (error) {
-    parts.signal.throwIfAborted();
-    if (!isExpected(error)) throw error;
-    return { kind: "not_checked", why: error.message, fresh: check.fresh, differences: check.differences };
+  const fresh: OutsidePayment[] = [];
+  for (let tries = 1; ; tries++) {
+    const check = new BalanceCheckRun(parts, account, fresh);
+    try {
+      return await check.run(from, anewFrom);
+    } catch (error) {
+      parts.signal.throwIfAborted();
+      if (error instanceof BalanceCheckMovedError && tries < MOST_TRIES) continue;
+      if (!isExpected(error)) throw error;
+      return { kind: "not_checked", why: error.message, fresh, differences: check.differences };
+    }
   }
 }
 
@@ -110,7 +117,6 @@ function isExpected(error: unknown): error is Error {
 }
 
 class BalanceCheckRun {
-  readonly fresh: OutsidePayment[] = [];
   readonly differences: Difference[] = [];
   readonly #parts: BalanceParts;
   readonly #account: AccountId;
@@ -120,7 +126,11 @@ class BalanceCheckRun {
   /** Before the first credit that the books lack: the next check must find it again, until it is put right. */
   #heldAt: BalanceCheck | null = null;
 
-  constructor(parts: BalanceParts, account: AccountId) {
+  constructor(
+    parts: BalanceParts,
+    account: AccountId,
+    readonly fresh: OutsidePayment[],
+  ) {
     this.#parts = parts;
     this.#account = account;
     this.#source = { client: parts.horizon, network: parts.network, account, signal: parts.signal };

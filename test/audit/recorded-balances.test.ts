@@ -147,14 +147,18 @@ describe("audit: balances of a real network", () => {
           "balance_unexplained native",
           "balance_unexplained USDC",
         ]);
-        expect(differences.map(({ detail }) => detail).join()).to.include(" 8.3333333 of it").and.include(" -5.0000000 of it");
+        expect(differences.map(({ detail }) => detail).join())
+          .to.include(" 8.3333333 of it")
+          .and.include(" -5.0000000 of it");
       }
     });
 
     it("a fee that is not told is a difference too", async () => {
       await book("shop");
       const free = (kind: string, records: Json[]) =>
-        kind === "transactions" ? records.map((record) => ({ ...record, fee_account: accounts.fee })) : records;
+        kind === "transactions"
+          ? records.map((record) => ({ ...record, fee_account: accounts.fee }))
+          : records;
       const { differences } = await check("shop", free);
       expect(differences.map(({ kind, subject }) => [kind, subject])).to.deep.equal([
         ["balance_unexplained", "native"],

@@ -19,7 +19,7 @@ export function bindInjection(injection: Injection, source: string, parameters: 
     case "host_function":
       return bound(hostFunction(parameters), injection.changes, source);
     case "outside":
-      return bound(outsidePayment(injection.type), injection, sourceOf(injection));
+      return bound(outsidePayment, injection, sourceOf(injection));
     case "record":
       return bound(rawRecord, injection, source);
   }

@@ -25,17 +25,20 @@ export type OutsidePayment = {
   readonly changes: readonly { readonly asset: string; readonly amount: string }[];
 };
 
-export function outsidePayment(type: OutsidePayment["type"]): Rule<OutsidePayment> {
-  return {
-    type,
-    typeI: OUTSIDE_TYPES[type],
-    pays: false,
-    check: () => null,
-    apply,
-    details: (payment) => (type === "clawback" ? clawbackDetails(payment) : {}),
-    participants: ({ account }) => [account],
-  };
-}
+/** In its transaction's result it is the contract call that carries it; its record is what its type says. */
+export const outsidePayment: Rule<OutsidePayment> = {
+  type: "sandbox_injected",
+  typeI: 24,
+  pays: false,
+  check: () => null,
+  apply,
+  details: (payment) => ({
+    type: payment.type,
+    type_i: OUTSIDE_TYPES[payment.type],
+    ...(payment.type === "clawback" ? clawbackDetails(payment) : {}),
+  }),
+  participants: ({ account }) => [account],
+};
 
 /** Who sends it: of a clawback the issuer, else the account. @throws Error where it can't be what its type says */
 export function sourceOf(payment: OutsidePayment): string {
@@ -63,13 +66,14 @@ export function sourceOf(payment: OutsidePayment): string {
 
 function apply(payment: OutsidePayment, { draft }: ApplyContext): Applied {
   const entry = draft.get(payment.account);
-  if (entry === undefined) return failed("op_no_source_account");
+  if (entry === undefined) return failed("function_trapped");
   const changes = changesOf(payment);
   for (const { asset, amount } of changes) {
     const refused = amount > 0n ? credit(entry, asset, amount, draft) : debit(entry, asset, -amount, draft);
-    if (refused !== null) return failed(refused);
+    if (refused !== null) return failed("function_trapped");
   }
-  return { code: "op_success", effects: effectsOf(payment, changes), moves: [] };
+  const payload = { success: new Uint8Array(32) };
+  return { code: "op_success", effects: effectsOf(payment, changes), moves: [], payload };
 }
 
 type Change = { readonly asset: Asset; readonly amount: bigint };
