@@ -209,7 +209,8 @@ describe("audit: balances", () => {
   it("after as many effects as a check may read it says so, and the next one goes on", async () => {
     for (let i = 0; i < 5; i++) await outside("claim_claimable_balance", ["native", "1"]);
     payAll(spine.stage, spine.payer, await spine.sessions(250));
-    await spine.settledAll((paid += 250));
+    paid += 250;
+    await spine.settledAll(paid);
     await untilAllIsRead();
     const { balances, differences } = await audit(10);
     if (balances?.kind !== "unfinished")
