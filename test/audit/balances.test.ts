@@ -250,6 +250,51 @@ describe("audit: balances", () => {
     expect(await auditNew(parts(), silent)).to.include({ differences: 0 });
   });
 
+  it("an operation with more effects than a page has is read whole, among others", async () => {
+    const { network } = spine.stage;
+    await outside("claim_claimable_balance", ["native", "17"]);
+    const transfer = { type: "transfer", asset: "native", amount: "0.01" } as const;
+    const [from, to] = [spine.payer.publicKey(), spine.owner.account];
+    const changes = Array.from({ length: 250 }, () => ({ ...transfer, from, to }));
+    network.inject({ kind: "host_function", changes });
+    network.closeLedger();
+    paid += 250;
+    await spine.settledAll(paid);
+    await outside("claim_claimable_balance", [usdc, "18"]);
+    const { fresh, sheets } = await balancesIn();
+    expect(fresh.map(({ amount }) => amount)).to.deep.equal([17_0000000n, 18_0000000n]);
+    expect(sheets.every(({ opening }) => opening >= 0n)).to.equal(true);
+    // The books agree with it by themselves from here on.
+    await pay();
+    expect(await sheet("native")).to.include({ fees: 0n, outside: 0n });
+  });
+
+  it("ledgers that the server has forgotten explain nothing: with --from the balances begin anew after them", async () => {
+    await spine[Symbol.asyncDispose]();
+    spine = await Spine.open("off", { retention: 8 });
+    const { stage, owner, payer } = spine;
+    spine.ingest();
+    spine.consume();
+    paid = 0;
+    await pay();
+    await balancesIn();
+    stage.apply(stage.payment(owner.key, payer, "1"));
+    await untilAllIsRead();
+    // One by one: ingest must not miss any.
+    for (let i = 0; i < 10; i++) await pay();
+    const from = stage.network.latest.sequence as LedgerSequence;
+    await pay();
+    const { balances, differences, to } = await auditAccount(parts(), owner.account, { from });
+    expect([balances?.kind, differences]).to.deep.equal(["checked", []]);
+    if (balances?.kind !== "checked") throw new Error("not checked");
+    expect(balances.sheets[0]).to.include({ since: null, sent: 0n });
+    // From there on it goes on again.
+    await pay();
+    const next = await auditAccount(parts(), owner.account, { after: to });
+    expect([next.balances?.kind, next.differences]).to.deep.equal(["checked", []]);
+    expect(next.balances?.kind === "checked" && next.balances.sheets[0]?.since).to.equal(balances.ledger);
+  });
+
   it("effects that come twice and in any order are the same effects", async () => {
     for (let i = 1; i < 9; i++) await outside("claim_claimable_balance", ["native", `${i}`]);
     spine.stage.sandbox.faults.add({
