@@ -170,11 +170,14 @@ describe("audit: balances", () => {
     await outside("claim_claimable_balance", [usdc, "17"]);
     const { owner, payer, stage } = spine;
     const [code = "", issuer = ""] = usdc.split(":");
-    stage.apply(
-      stage.build(owner.key, [
-        Operation.payment({ destination: payer.publicKey(), asset: new Asset(code, issuer), amount: "17" }),
-      ]),
-    );
+    const asset = new Asset(code, issuer);
+    const inner = stage.build(owner.key, [
+      Operation.payment({ destination: payer.publicKey(), asset, amount: "17" }),
+    ]);
+    // Somebody else pays the fee: no balance tells of it.
+    const bump = TransactionBuilder.buildFeeBumpTransaction(payer, "500", inner, stage.network.passphrase);
+    bump.sign(payer);
+    stage.apply(bump);
     await untilAllIsRead();
     const { fresh, sheets } = await balancesIn();
     expect(fresh.map(({ type, amount }) => [type, amount])).to.deep.equal([
@@ -267,6 +270,27 @@ describe("audit: balances", () => {
     // The books agree with it by themselves from here on.
     await pay();
     expect(await sheet("native")).to.include({ fees: 0n, outside: 0n });
+  });
+
+  it("a transaction that two pages of effects share has cost its fee once", async () => {
+    await audit();
+    const { owner, payer, stage } = spine;
+    const change = { asset: "native", amount: "1" };
+    const injected = { kind: "outside", type: "claim_claimable_balance", account: owner.account } as const;
+    for (let i = 0; i < 75; i++) stage.network.inject({ ...injected, changes: [change] });
+    stage.network.closeLedger();
+    const payment = () =>
+      Operation.payment({ destination: payer.publicKey(), asset: Asset.native(), amount: "0.5" });
+    // 150 effects of the claims, and 100 of this one.
+    stage.apply(stage.build(owner.key, Array.from({ length: 100 }, payment), { fee: "100" }));
+    await untilAllIsRead();
+    const { fresh, sheets } = await balancesIn();
+    expect(fresh).to.have.length(75);
+    expect(sheets.find(({ asset }) => asset === "native")).to.include({
+      outside: 75_0000000n,
+      sent: 50_0000000n,
+      fees: 10_000n,
+    });
   });
 
   it("ledgers that the server has forgotten explain nothing: with --from the balances begin anew after them", async () => {
