@@ -23,6 +23,7 @@ import { Origin14 } from "./migrations/0014-origin.js";
 import { Hooks15 } from "./migrations/0015-hooks.js";
 import { OpenExceptions16 } from "./migrations/0016-open-exceptions.js";
 import { Payable17 } from "./migrations/0017-payable.js";
+import { Balances18 } from "./migrations/0018-balances.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -113,6 +114,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       Hooks15,
       OpenExceptions16,
       Payable17,
+      Balances18,
     ],
     migrationsTableName: "migrations",
     // All in one would hold each other's locks until the last is done.

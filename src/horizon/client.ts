@@ -136,6 +136,22 @@ export class HorizonClient {
     return await this.#page(`accounts/${account}/payments`, feedQuery(after, limit), signal);
   }
 
+  /**
+   * One page of an account's history, oldest first; of transactions the failed ones too, since they cost their fee.
+   * @param after skips all effects of this operation
+   * @throws HorizonError `not_found` where the account never existed
+   */
+  async accountHistory(
+    account: AccountId,
+    kind: "effects" | "operations" | "transactions",
+    after: OperationId,
+    signal: AbortSignal,
+  ): Promise<RecordPage> {
+    const failed = kind === "transactions" ? { include_failed: "true" } : {};
+    const query = { cursor: `${after}`, order: "asc", limit: `${MAX_LIMIT}`, ...failed };
+    return await this.#page(`accounts/${account}/${kind}`, query, signal);
+  }
+
   /** One page of what moved value anywhere on the network, oldest first, as `accountPayments` for an account. */
   async networkPayments(
     after: OperationId,

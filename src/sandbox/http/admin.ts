@@ -3,6 +3,7 @@ import { appendPaymentsUnchecked } from "../bulk.js";
 import { faultSchema } from "../faults.js";
 import type { JsonObject } from "../json.js";
 import type { Injection } from "../operations/injected.js";
+import { OUTSIDE_TYPES } from "../operations/outside-payment.js";
 import { type Answer, type Context, document } from "./context.js";
 import { badRequest } from "./problem.js";
 import { jsonBody } from "./resources.js";
@@ -66,6 +67,12 @@ const change = z.object({
 
 const injection = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("host_function"), changes: z.array(change).min(1) }),
+  z.object({
+    kind: z.literal("outside"),
+    type: z.enum(Object.keys(OUTSIDE_TYPES) as [keyof typeof OUTSIDE_TYPES]),
+    account: z.string(),
+    changes: z.array(z.object({ asset: z.string(), amount: z.string() })).min(1),
+  }),
   z.object({
     kind: z.literal("record"),
     accounts: z.array(z.string()).min(1),
