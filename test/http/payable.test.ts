@@ -5,6 +5,7 @@ import { checkReceivingAccounts, MOST_A_RUN } from "../../src/jobs/check-receivi
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { Stage } from "../sandbox/stage.js";
 import { ADMIN_KEY, type ApiAnswer, aMerchant, type Json, startApi, type TestApi } from "../support/api.js";
+import { refuseRow } from "../support/bad-rows.js";
 import { newAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 
@@ -317,5 +318,20 @@ describe("a receiving account that can't be paid", () => {
     expect(body.problems.filter((line: string) => line.startsWith("Nobody can pay"))).to.have.length(10);
     expect(body.problems).to.include(`${body.unpayable.count - 10} more accounts and assets can't be paid.`);
     expect(body.healthy).to.equal(false);
+  });
+
+  it("is recorded although the answer for another one can't be", async () => {
+    const accounts = Array.from({ length: 4 }, newAccount).sort();
+    for (const account of accounts) await register(account, "native");
+    await leaveOthers(...accounts);
+    await database.dataSource.query("DELETE FROM receiving_states");
+    await refuseRow(database.dataSource, "receiving_states", `NEW.account = '${accounts[1]}'`, "INSERT");
+    const error: unknown = await checkAccounts(3_600_000).catch((thrown: unknown) => thrown);
+    expect(String(error)).to.contain("1 of 4 could not be looked at");
+    const rows: { account: string }[] = await database.dataSource.query(
+      "SELECT account FROM receiving_states WHERE account = ANY ($1) ORDER BY account",
+      [accounts],
+    );
+    expect(rows.map(({ account }) => account)).to.deep.equal(accounts.filter((_, i) => i !== 1));
   });
 });
