@@ -1,5 +1,5 @@
-import { HorizonError, WrongNetworkError } from "../horizon/errors.js";
 import { NetworkView } from "../horizon/network-view.js";
+import { whyAway } from "../horizon/why-away.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type AuditParts, type AuditRange, type AuditReport, auditAccount } from "./audit-account.js";
 
@@ -35,21 +35,8 @@ export async function* auditEach(
     } catch (error) {
       parts.signal.throwIfAborted();
       yield { kind: "not_audited", account, why: wordsOf(error) };
-      away = await whyAway(parts, error);
+      away = await whyAway(parts.horizon, error, parts.signal);
     }
-  }
-}
-
-/** Whether Horizon is away for all, or only failed with what this account needs. */
-async function whyAway({ horizon, signal }: AuditParts, error: unknown): Promise<string | null> {
-  if (error instanceof WrongNetworkError) return wordsOf(error);
-  if (!(error instanceof HorizonError)) return null;
-  try {
-    await horizon.root(signal);
-    return null;
-  } catch (second) {
-    signal.throwIfAborted();
-    return `Horizon is away: ${wordsOf(second)}`;
   }
 }
 

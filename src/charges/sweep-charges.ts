@@ -1,4 +1,6 @@
 import type { DataSource, QueryRunner } from "typeorm";
+import { NIL } from "uuid";
+import { byHalves, type Refused, throwRefused } from "../entities/by-halves.js";
 import type { ChargeId, ChargeStatus } from "../entities/charge.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
 import { chargeUnknown } from "../settlement/charge-events.js";
@@ -11,15 +13,15 @@ const BATCH = 100;
 /** Beside its calls an attempt only reads and writes rows. */
 const SPARE_SECONDS = 10;
 
-/**
- * By the database's clock alone, and also where that was set back: a lease of the future would be nobody's for hours.
- * SKIP LOCKED: what is being recorded right now is not dead.
- */
-const STALE = `
-  SELECT id, attempts, status FROM charges
-  WHERE leased_since <= now() - make_interval(secs => $1) OR leased_since > now() + interval '10 minutes'
-  ORDER BY leased_since LIMIT ${BATCH}
-  FOR NO KEY UPDATE SKIP LOCKED`;
+/** By the database's clock alone, and also where that was set back: a lease of the future would be nobody's for hours. */
+const IS_STALE = `(leased_since <= now() - make_interval(secs => $1) OR leased_since > now() + interval '10 minutes')`;
+
+/** From one id to the next: what can't be taken back does not stand in front of the others. */
+const STALE = `SELECT id FROM charges WHERE ${IS_STALE} AND id > $2 ORDER BY id LIMIT ${BATCH}`;
+
+/** SKIP LOCKED: what is being recorded right now is not dead. */
+const LOCK_STALE = `
+  SELECT id, attempts, status FROM charges WHERE ${IS_STALE} AND id = ANY ($2) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED`;
 
 const TAKE_BACK = `
   UPDATE charges SET status = 'unknown', unknown_since = coalesce(unknown_since, now()), leased_since = NULL,
@@ -31,12 +33,16 @@ const LOST = `
   FROM unnest($1::uuid[], $2::integer[]) AS stale (id, attempt)
   WHERE a.charge_id = stale.id AND a.attempt = stale.attempt AND a.outcome IS NULL`;
 
-/** Of charges that others have ended meanwhile: nobody holds them any more, and nobody writes how the attempt ended. */
+/**
+ * Of charges that others have ended meanwhile: nobody holds them any more, and nobody writes how the attempt ended. By the
+ * rows' places, since only what is free is taken.
+ */
 const LOST_OF_ENDED = `
-  UPDATE charge_attempts a SET ended_at = now(), outcome = 'lost'
-  FROM charges c
-  WHERE a.ended_at IS NULL AND a.started_at <= now() - make_interval(secs => $1)
-    AND c.id = a.charge_id AND c.ended_at IS NOT NULL`;
+  UPDATE charge_attempts SET ended_at = now(), outcome = 'lost'
+  WHERE ended_at IS NULL AND ctid = ANY (ARRAY(
+    SELECT a.ctid FROM charge_attempts a JOIN charges c ON c.id = a.charge_id
+    WHERE a.ended_at IS NULL AND a.started_at <= now() - make_interval(secs => $1) AND c.ended_at IS NOT NULL
+    LIMIT ${BATCH} FOR NO KEY UPDATE OF a SKIP LOCKED))`;
 
 type Stale = { readonly id: ChargeId; readonly attempts: number; readonly status: ChargeStatus };
 
@@ -50,22 +56,36 @@ export function staleAfterSeconds(timeoutMs: number): number {
 
 /**
  * Takes back the leases of dead workers. Their charges are `unknown`, since the provider may have been called, and it
- * is asked at once. Safe to run twice, at once, and against workers.
+ * is asked at once. Safe to run twice, at once, and against workers. One that can't be taken back keeps no other from it.
  * @returns how many
+ * @throws Error that tells how many could not be, once all were tried; the database's error when it can't serve
  */
 export async function sweepCharges(dataSource: DataSource, staleSeconds: number): Promise<number> {
   let swept = 0;
-  for (;;) {
-    const count = await inSerializableTransaction(dataSource, (runner) => sweepBatch(runner, staleSeconds));
-    swept += count;
-    if (count === BATCH) continue;
-    await dataSource.query(LOST_OF_ENDED, [staleSeconds]);
-    return swept;
+  const failed: Refused<ChargeId>[] = [];
+  for (let after: string = NIL; ; ) {
+    const stale: { id: ChargeId }[] = await dataSource.query(STALE, [staleSeconds, after]);
+    const ids = stale.map(({ id }) => id);
+    const { done, refused } = await byHalves(ids, (part) =>
+      inSerializableTransaction(dataSource, (runner) => sweepTogether(runner, staleSeconds, part)),
+    );
+    swept += done.reduce((sum, count) => sum + count, 0);
+    failed.push(...refused);
+    const last = ids.at(-1);
+    if (last !== undefined && ids.length === BATCH) after = last;
+    else break;
   }
+  await dataSource.query(LOST_OF_ENDED, [staleSeconds]);
+  throwRefused(failed, "charges of dead workers could not be taken back");
+  return swept;
 }
 
-async function sweepBatch(runner: QueryRunner, staleSeconds: number): Promise<number> {
-  const stale: Stale[] = await runner.query(STALE, [staleSeconds]);
+async function sweepTogether(
+  runner: QueryRunner,
+  staleSeconds: number,
+  among: readonly ChargeId[],
+): Promise<number> {
+  const stale: Stale[] = await runner.query(LOCK_STALE, [staleSeconds, among]);
   if (stale.length === 0) return 0;
   const ids = stale.map(({ id }) => id);
   await runner.query(TAKE_BACK, [ids]);

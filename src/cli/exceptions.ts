@@ -89,8 +89,11 @@ async function decide(
     await print(`${text}: ${verdict}`);
     return true;
   } catch (error) {
-    if (!(error instanceof VerdictRefusedError)) throw error;
-    await print(`${text}: ${error.message}`);
+    // One that fails keeps no other from being decided.
+    const why = error instanceof Error ? error.message : String(error);
+    await print(
+      `${text}: ${error instanceof VerdictRefusedError ? why : `could not be decided (${why}); it is as it was`}`,
+    );
     return false;
   }
 }

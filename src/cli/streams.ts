@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Cluster, Redis } from "ioredis";
+import { isNoStreamError } from "../consumers/consumer-group.js";
 import { feedOf, isNetworkStream } from "../consumers/network-streams.js";
 import { leaderKey, type StreamName, streamKey, versionKey } from "../consumers/stream-keys.js";
 import { createLogger } from "../logging.js";
@@ -50,7 +51,11 @@ async function reset(isSure: boolean): Promise<boolean> {
       return false;
     }
     for (const stream of streams) {
-      const entries = await redis.xlen(streamKey(stream));
+      // A key that holds something else, whoever wrote it, is deleted too: it stands in the way of the stream.
+      const entries = await redis.xlen(streamKey(stream)).catch((error: unknown) => {
+        if (!isNoStreamError(error)) throw error;
+        return 0;
+      });
       if (isSure) await redis.del(streamKey(stream));
       // The database may give its number out again, for another set of accounts.
       if (isSure && isNetworkStream(stream)) await redis.del(versionKey(stream));

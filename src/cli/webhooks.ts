@@ -78,7 +78,7 @@ async function list(manager: EntityManager, { json }: { json?: boolean }): Promi
   for (;;) {
     const page: WebhookEndpoint[] = await listAllEndpoints(manager, after, PAGE);
     if (after === null && page.length === 0 && !json) await print("no webhook endpoints");
-    await print(...page.map((each) => (json ? asJson(each) : describe(each))));
+    if (!(await print(...page.map((each) => (json ? asJson(each) : describe(each)))))) return;
     after = page.at(-1)?.id ?? null;
     if (page.length < PAGE) return;
   }
@@ -105,7 +105,7 @@ async function rotateKey(dataSource: DataSource, config: Config): Promise<void> 
   const as = keys.currentName === null ? "stored as they are" : `encrypted with the key ${keys.currentName}`;
   await print(`${changed} secrets are now ${as}`);
   if (failed === 0) return;
-  await print(`${failed} secrets could not be opened, and are as they were: ${reason}`);
+  await print(`${failed} secrets could not be opened or changed, and are as they were: ${reason}`);
   process.exitCode = EXIT.failed;
 }
 

@@ -24,6 +24,11 @@ export function isNoGroupError(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("NOGROUP");
 }
 
+/** Whether the key of one stream holds something else: Redis then answers no command that names it among others. */
+export function isNoStreamError(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("WRONGTYPE");
+}
+
 /**
  * Waits for new entries of any of the streams, at most `blockMs`, and takes up to `count` of each.
  * @throws the NOGROUP error where one of the groups is gone, see `isNoGroupError`
@@ -211,9 +216,12 @@ export async function holdOn(
   consumer: string,
   deliveries: readonly Delivery[],
 ): Promise<void> {
-  for (const [stream, ids] of idsByStream(deliveries)) {
-    await redis.call("XCLAIM", streamKey(stream), GROUP, consumer, "0", ...ids, "JUSTID");
-  }
+  const holding = [...idsByStream(deliveries)].map(([stream, ids]) =>
+    redis.call("XCLAIM", streamKey(stream), GROUP, consumer, "0", ...ids, "JUSTID"),
+  );
+  // Each tried whatever becomes of the others: what is not held on to is claimed by somebody else.
+  const failed = (await Promise.allSettled(holding)).find((each) => each.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }
 
 function idsByStream(deliveries: readonly Delivery[]): Map<StreamName, string[]> {

@@ -3,12 +3,13 @@ import { checkpoint } from "../checkpoints.js";
 import { databaseFault } from "../entities/database-errors.js";
 import { LockLostError, LockUnavailableError } from "../locks/errors.js";
 import { BlockedDeliveries, type BlockedFigures } from "./blocked-deliveries.js";
-import { type Delivery, ensureGroup, holdOn, isNoGroupError, removeConsumer } from "./consumer-group.js";
+import { type Delivery, holdOn, isNoGroupError, isNoStreamError, removeConsumer } from "./consumer-group.js";
+import { ReadableStreams } from "./readable-streams.js";
 import { settleAroundLocks } from "./settle-around-locks.js";
 import type { SettlingParts } from "./settle-deliveries.js";
 import type { StreamName } from "./stream-keys.js";
 import type { StreamReader } from "./stream-reader.js";
-import { sweep } from "./sweep.js";
+import { sweepIfPossible } from "./sweep.js";
 import { takeBatch } from "./take-batch.js";
 import { watchedStreams } from "./watched-streams.js";
 
@@ -77,6 +78,7 @@ export class Consumer {
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
   #streams: readonly StreamName[] = [];
+  readonly #readable: ReadableStreams;
   #streamsReadAt = Number.NEGATIVE_INFINITY;
   #sweptAt = Number.NEGATIVE_INFINITY;
   /** Read and not begun: the next batch, contended entries, what an outage has put back. */
@@ -93,6 +95,7 @@ export class Consumer {
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
+    this.#readable = new ReadableStreams(options);
     this.#blocked = new BlockedDeliveries(options.dataSource);
   }
 
@@ -149,11 +152,7 @@ export class Consumer {
   async #refreshStreams(): Promise<void> {
     if (performance.now() - this.#streamsReadAt < REFRESH_STREAMS_MS) return;
     const streams = await watchedStreams(this.#options.dataSource.manager);
-    const known = new Set(this.#streams);
-    for (const stream of streams.filter((each) => !known.has(each))) {
-      await ensureGroup(this.#options.redis, stream);
-    }
-    this.#streams = streams;
+    this.#streams = await this.#readable.among(streams, new Set(this.#streams));
     this.#streamsReadAt = performance.now();
   }
 
@@ -162,10 +161,8 @@ export class Consumer {
     const { claimIdleMs, name, maxDeliveries, batch } = this.#options;
     if (performance.now() - this.#sweptAt < claimIdleMs / 2) return;
     this.#sweptAt = performance.now();
-    for (const stream of this.#streams) {
-      const options = { consumer: name, claimIdleMs, maxDeliveries, count: batch };
-      this.#hold(await sweep(this.#options, stream, options));
-    }
+    const options = { consumer: name, claimIdleMs, maxDeliveries, count: batch };
+    for (const stream of this.#streams) this.#hold(await sweepIfPossible(this.#options, stream, options));
   }
 
   async #readMore(): Promise<void> {
@@ -301,16 +298,17 @@ export class Consumer {
 
   /** After a failure: says what it means, once per outage, and waits before the next round. */
   async #standBack(error: unknown): Promise<void> {
-    const { logger, redis } = this.#options;
+    const { logger } = this.#options;
     // One outage is one failure, however many batches it caught.
     await this.#untilEnded();
     this.#fault = null;
     this.#failures++;
-    if (isNoGroupError(error)) {
-      logger.warn("a consumer group is gone: Redis lost its data, or the stream is not needed any more");
+    if (isNoGroupError(error) || isNoStreamError(error)) {
+      if (isNoGroupError(error))
+        logger.warn("a consumer group is gone: Redis lost its data, or the stream is not needed any more");
       // First which streams there are now: making the group of one that was removed would bring it back for ever.
-      this.#streams = await watchedStreams(this.#options.dataSource.manager).catch(() => this.#streams);
-      for (const stream of this.#streams) await ensureGroup(redis, stream).catch(() => undefined);
+      const streams = await watchedStreams(this.#options.dataSource.manager).catch(() => this.#streams);
+      this.#streams = await this.#readable.among(streams, new Set()).catch(() => streams);
     } else if (error instanceof LockLostError) {
       logger.warn({ err: error }, "lock lost in the middle; the batch is tried again");
     } else if (this.#failures === 1) {

@@ -91,8 +91,10 @@ async function arrangeMembers(
   const { dataSource, redis, logger } = parts;
   if (!choice.together) {
     if (!isOn) return false;
-    const streams = await leaveNetwork(dataSource);
-    if (streams !== null) await removeStreams(redis, networkStreams(streams));
+    const end = await leaveNetwork(dataSource);
+    // Those that could not leave are still read from it, and leave with a later round.
+    if (end.kind === "held") return true;
+    if (end.kind === "over") await removeStreams(redis, networkStreams(end.streams));
     logger.info(
       { why: choice.why },
       "no account is read from the network's feed any more: each is read by itself",

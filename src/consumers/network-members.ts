@@ -21,7 +21,8 @@ const ONE_AT_A_TIME = `SELECT pg_advisory_xact_lock(hashtextextended('paidonce n
  * Takes accounts into the feed. The feed's own cursor goes back to the last of them, in one transaction with the new
  * version: whatever is known of the feed from now on is known of them too. Going back costs reading again, and is
  * never wrong; least() passes over NULL, which here means "nothing known". NO KEY: settlements that refer to an account
- * must not wait for its join, or be undone by it.
+ * must not wait for its join, or be undone by it. SKIP LOCKED: one that somebody holds on to joins later, and keeps no
+ * other from it.
  *
  * $1 the least watermark of those that may join, $2 how many streams where it begins anew
  */
@@ -29,7 +30,7 @@ const JOIN = `
   WITH joining AS (
     SELECT account, watermark, settled_through FROM stream_cursors
     WHERE NOT in_network AND halted_because IS NULL AND former_shards IS NULL AND watermark >= $1::bigint
-    ORDER BY account LIMIT ${JOIN_AT_ONCE} FOR NO KEY UPDATE
+    ORDER BY account LIMIT ${JOIN_AT_ONCE} FOR NO KEY UPDATE SKIP LOCKED
   ), joined AS (
     UPDATE stream_cursors c SET in_network = true FROM joining j WHERE c.account = j.account
     RETURNING c.account, c.shards
@@ -86,27 +87,38 @@ const LEAVE = `
       read_through = greatest(c.read_through, n.read_through),
       settled_through = greatest(c.settled_through, n.settled_through)
   FROM network_feed n
-  WHERE c.account IN (SELECT account FROM stream_cursors WHERE in_network LIMIT ${JOIN_AT_ONCE})`;
+  WHERE c.account IN (
+    SELECT account FROM stream_cursors WHERE in_network LIMIT ${JOIN_AT_ONCE} FOR NO KEY UPDATE SKIP LOCKED)`;
+
+const IS_ANY_LEFT = "SELECT EXISTS (SELECT FROM stream_cursors WHERE in_network) AS is_any";
+
+export type Left =
+  /** The feed is over; it had so many streams, to be removed. */
+  | { readonly kind: "over"; readonly streams: number }
+  /** Somebody holds on to the rows of accounts that are in it: it goes on for them. */
+  | { readonly kind: "held" }
+  | { readonly kind: "no_feed" };
 
 /**
  * Gives every account back to itself, and ends the feed. May break off in between: the feed goes on for those that are
  * still in it, and what it brings to the others counts once all the same.
- * @returns how many streams it had, to be removed; null where there was no feed
  */
-export async function leaveNetwork(dataSource: DataSource): Promise<number | null> {
+export async function leaveNetwork(dataSource: DataSource): Promise<Left> {
   for (;;) {
-    const streams = await dataSource.transaction(async (manager) => {
+    const end = await dataSource.transaction(async (manager): Promise<Left | null> => {
       await manager.query(ONE_AT_A_TIME);
       const [feed]: { streams: number }[] = await manager.query(
         "SELECT streams FROM network_feed FOR UPDATE",
       );
-      if (feed === undefined) return null;
+      if (feed === undefined) return { kind: "no_feed" };
       const [, left]: [unknown, number] = await manager.query(LEAVE);
-      if (left > 0) return undefined;
+      if (left > 0) return null;
+      const [row]: { is_any: boolean }[] = await manager.query(IS_ANY_LEFT);
+      if (row?.is_any !== false) return { kind: "held" };
       await manager.query("DELETE FROM network_feed");
-      return feed.streams;
+      return { kind: "over", streams: feed.streams };
     });
-    if (streams !== undefined) return streams;
+    if (end !== null) return end;
   }
 }
 

@@ -1,8 +1,10 @@
+import { isDatabaseAway, sqlState } from "../entities/database-errors.js";
 import {
   type ClaimedDelivery,
   claimIdle,
   ensureGroup,
   idleConsumers,
+  isNoStreamError,
   recoverOrphan,
   removeConsumer,
 } from "./consumer-group.js";
@@ -43,8 +45,7 @@ export async function sweep(
       alive.push(delivery);
       continue;
     }
-    const { buried, why } = await bury(redis, parts.dataSource, delivery);
-    if (buried) logger.error({ stream, entry: delivery.entry[0], why }, "entry moved to the dead letters");
+    await buryOne(parts, delivery);
   }
   if (alive.length > 0)
     logger.warn({ stream, entries: alive.length }, "took over entries of a dead consumer");
@@ -60,4 +61,48 @@ export async function sweep(
     }
   }
   return alive;
+}
+
+/** The same; a stream that can't be swept keeps no other from it, unless all of Redis or Postgres is away. */
+export async function sweepIfPossible(
+  parts: SettlingParts,
+  stream: StreamName,
+  options: SweepOptions,
+): Promise<ClaimedDelivery[]> {
+  try {
+    return await sweep(parts, stream, options);
+  } catch (error) {
+    if (!isNoStreamError(error) && !isOfRow(error)) throw error;
+    parts.logger.error(
+      { err: error, stream },
+      "a stream can't be swept; the others are, and it is tried again",
+    );
+    return [];
+  }
+}
+
+/** Postgres has refused something, or somebody keeps it locked: the server itself serves. */
+function isOfRow(error: unknown): boolean {
+  return sqlState(error) !== null && !isDatabaseAway(error);
+}
+
+/**
+ * One that can't be buried keeps no other from being taken over: those have been claimed together with it, and each claim
+ * brings them nearer to the dead letters themselves.
+ */
+async function buryOne(
+  { redis, dataSource, logger }: SettlingParts,
+  delivery: ClaimedDelivery,
+): Promise<void> {
+  const { stream, entry } = delivery;
+  try {
+    const { buried, why } = await bury(redis, dataSource, delivery);
+    if (buried) logger.error({ stream, entry: entry[0], why }, "entry moved to the dead letters");
+  } catch (error) {
+    if (!isOfRow(error)) throw error;
+    logger.error(
+      { err: error, alarm: true, stream, entry: entry[0] },
+      "an entry can't be buried; it stays pending",
+    );
+  }
 }

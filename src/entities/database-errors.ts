@@ -66,6 +66,14 @@ export function isOutwaited(error: unknown): boolean {
   return state !== null && OUTWAITED.has(state);
 }
 
+/**
+ * Whether the server as a whole can't serve now. Else one row may be to blame, and the same work goes through without it: a
+ * row that is refused, or one that somebody keeps locked.
+ */
+export function isDatabaseAway(error: unknown): boolean {
+  return databaseFault(error) === "unavailable" && !isOutwaited(error);
+}
+
 /** @returns the five characters by which Postgres names the error, or null when it is none of the server's */
 export function sqlState(error: unknown): string | null {
   const { code } = driverError(error);

@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { databaseFault } from "../entities/database-errors.js";
+import { databaseFault, isDatabaseAway } from "../entities/database-errors.js";
 import { parseOperationId } from "../stellar/operation-id.js";
 import { partitionNumber } from "./partitions.js";
 
@@ -17,7 +17,7 @@ const PAUSE_MS = 200;
 /**
  * Makes the partitions that are needed next, and moves what lies in the default into those that it should lie in. Safe
  * to run twice, at once, and beside settlement, which waits for half a second at the most. Each partition is a
- * transaction of its own, so that what could be made stays.
+ * transaction of its own, so that what could be made stays, and one that can't be made keeps no other from it.
  * @returns how many partitions were made, and how many credits were moved
  * @throws the database's error: a lock that could not be had (an audit or a dump holds the tables for as long as it
  *   reads), say; credits go to the default meanwhile, and the next run goes on
@@ -31,12 +31,20 @@ export async function preparePartitions(dataSource: DataSource): Promise<{ creat
     for (let number = current; number <= current + AHEAD; number++) numbers.add(number);
   }
   let [created, moved] = [0, 0];
+  const failures: unknown[] = [];
   for (const number of [...numbers].sort((a, b) => a - b)) {
-    const credits = await createPartition(dataSource, number);
-    if (credits === null) continue;
-    created += 1;
-    moved += credits;
+    try {
+      const credits = await createPartition(dataSource, number);
+      if (credits === null) continue;
+      created += 1;
+      moved += credits;
+    } catch (error) {
+      // Who holds the tables holds up every other month too.
+      if (isDatabaseAway(error) || databaseFault(error) === "conflict") throw error;
+      failures.push(error);
+    }
   }
+  if (failures.length > 0) throw failures[0];
   return { created, moved };
 }
 

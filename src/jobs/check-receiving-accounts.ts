@@ -2,6 +2,7 @@ import type { DataSource } from "typeorm";
 import type { HorizonClient } from "../horizon/client.js";
 import { HorizonError } from "../horizon/errors.js";
 import { readReceivingState } from "../horizon/receiving-state.js";
+import { eachOf } from "../recovery/each-of.js";
 import { recordReceivingState } from "../settlement/receiving-states.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
@@ -39,8 +40,9 @@ const TAKE = `
 
 /**
  * Asks the network whether receiving accounts can be paid, and keeps the answers for the status and the checkout page.
- * Safe to run twice at once.
- * @throws the signal's reason, and what the database throws
+ * Safe to run twice at once. One whose answer can't be kept keeps no other from being asked for.
+ * @throws the signal's reason; the database's error when it can't serve; Error that tells how many failed, once all were
+ *   tried
  */
 export async function checkReceivingAccounts(
   { dataSource, horizon, againAfterMs = AGAIN_AFTER_MS }: ReceivingWatch,
@@ -51,16 +53,16 @@ export async function checkReceivingAccounts(
     againAfterMs / SOONER,
   ]);
   const count = { checked: 0, unpayable: 0, unanswered: 0 };
-  for (const { account, assets } of taken) {
+  await eachOf({ horizon, signal }, taken, async ({ account, assets }) => {
     const state = await stateOf(account, horizon, signal);
     if (state === null) {
       count.unanswered++;
-      continue;
+      return;
     }
     const obstacles = await recordReceivingState(dataSource.manager, account, assets, state);
     count.checked++;
     if (obstacles.length > 0) count.unpayable++;
-  }
+  });
   return count;
 }
 

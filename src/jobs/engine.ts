@@ -227,15 +227,17 @@ export class JobEngine {
   }
 
   async #relay(dataSource: DataSource): Promise<Record<string, number>> {
-    const numbered = await numberEvents(dataSource, {
+    const numbering = numberEvents(dataSource, {
       onQuarantine: (event, error) =>
         this.#logger.error(
           { err: error, event },
           "an event can't be relayed and is set aside: all others go on, and it is tried again",
         ),
     });
-    // Each tried whatever becomes of the other.
-    await Promise.all(this.#onDemand.map((queue) => queue.enqueueDue()));
-    return { numbered };
+    // Each tried whatever becomes of the others: an event that stands keeps no charge from being made.
+    const [numbered] = await Promise.allSettled([numbering]);
+    const enqueued = await Promise.allSettled(this.#onDemand.map((queue) => queue.enqueueDue()));
+    for (const tried of [numbered, ...enqueued]) if (tried.status === "rejected") throw tried.reason;
+    return { numbered: numbered.status === "fulfilled" ? numbered.value : 0 };
   }
 }

@@ -75,17 +75,18 @@ export class ScheduledQueue {
   /** Idempotent: an existing schedule with the same interval is left as it is, unless it is doubted. */
   async #schedule(): Promise<void> {
     const { queue } = this.#jobs;
-    try {
-      for (const [name, { every }] of Object.entries(this.#options.jobs)) {
+    for (const [name, { every }] of Object.entries(this.#options.jobs)) {
+      try {
         if (this.#doubted.has(name)) {
           await queue.removeJobScheduler(name);
           // Not again with the next repetition: that would remove what this one writes.
           this.#doubted.delete(name);
         }
         await queue.upsertJobScheduler(name, { every }, { name });
+      } catch (error) {
+        // One whose schedule Redis refuses keeps no other from being written.
+        this.#options.logger.warn({ err: error, job: name }, "can't write a job's schedule; trying again");
       }
-    } catch (error) {
-      this.#options.logger.warn({ err: error }, "can't write the job schedules; trying again");
     }
   }
 

@@ -214,6 +214,13 @@ const FIGURES: readonly Figure[] = [
     read: (s) => one(s.history?.unplaced),
   },
   {
+    name: "paidonce_accounts_unpayable",
+    help: "Pairs of receiving account and asset in which nothing can arrive, by what is in the way.",
+    labels: ["obstacle"],
+    read: ({ unpayable }) =>
+      Object.entries(unpayable?.by_obstacle ?? {}).map(([obstacle, count]) => [{ obstacle }, count]),
+  },
+  {
     name: "paidonce_exceptions_open",
     help: "Exceptions that wait for a verdict, by reason.",
     labels: ["reason"],

@@ -57,7 +57,9 @@ export async function releaseDeliveries(run: Run): Promise<void> {
 }
 
 const FORGET_UNANSWERED = `
-  DELETE FROM idempotency_keys WHERE status IS NULL AND created_at < now() - make_interval(secs => $1)
+  DELETE FROM idempotency_keys WHERE status IS NULL AND ctid = ANY (ARRAY(
+    SELECT ctid FROM idempotency_keys WHERE status IS NULL AND created_at < now() - make_interval(secs => $1)
+    LIMIT 500 FOR UPDATE SKIP LOCKED))
   RETURNING owner, endpoint, key`;
 
 /**

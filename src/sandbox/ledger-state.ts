@@ -3,7 +3,17 @@
  */
 import type { Asset } from "../stellar/asset.js";
 
-export type Trustline = { balance: bigint; limit: bigint; modifiedLedger: number };
+/** Of an account, as in XDR: what it asks of those who hold its assets. */
+export const ACCOUNT_FLAGS = { required: 1, revocable: 2, immutable: 4, clawback: 8 } as const;
+
+/** Of a trustline, as in XDR: whether it may receive and send, or only keep what its offers have promised. */
+export const TRUSTLINE_FLAGS = { authorized: 1, maintaining: 2, clawback: 4 } as const;
+
+export type Trustline = { balance: bigint; limit: bigint; modifiedLedger: number; flags: number };
+
+export function isAuthorized({ flags }: Trustline): boolean {
+  return (flags & TRUSTLINE_FLAGS.authorized) !== 0;
+}
 
 /** One entry is reserved per account twice, and once per trustline or data entry (0.5 XLM each). */
 export const BASE_RESERVE = 5_000_000n;
@@ -19,6 +29,7 @@ export class AccountEntry {
   sequenceTime = 0;
   modifiedLedger = 0;
   modifiedTime = 0;
+  flags = 0;
   readonly trustlines = new Map<Asset, Trustline>();
   /** Data entries, base64 of the value. */
   readonly data = new Map<string, string>();
@@ -42,6 +53,7 @@ export class AccountEntry {
     copy.sequenceTime = this.sequenceTime;
     copy.modifiedLedger = this.modifiedLedger;
     copy.modifiedTime = this.modifiedTime;
+    copy.flags = this.flags;
     for (const [asset, line] of this.trustlines) copy.trustlines.set(asset, { ...line });
     for (const [name, value] of this.data) copy.data.set(name, value);
     return copy;

@@ -25,6 +25,22 @@ const OPERATION_CODES = {
     },
   ],
   2: ["pathPaymentStrictReceiveResult", { ...pathCodes(), op_over_source_max: -12 }],
+  5: [
+    "setOptionsResult",
+    {
+      op_success: 0,
+      op_low_reserve: -1,
+      op_too_many_signers: -2,
+      op_bad_flags: -3,
+      op_invalid_inflation: -4,
+      op_cant_change: -5,
+      op_unknown_flag: -6,
+      op_threshold_out_of_range: -7,
+      op_bad_signer: -8,
+      op_invalid_home_domain: -9,
+      op_auth_revocable_required: -10,
+    },
+  ],
   6: [
     "changeTrustResult",
     {
@@ -59,6 +75,17 @@ const OPERATION_CODES = {
     },
   ],
   13: ["pathPaymentStrictSendResult", { ...pathCodes(), op_under_dest_min: -12 }],
+  21: [
+    "setTrustLineFlagsResult",
+    {
+      op_success: 0,
+      op_malformed: -1,
+      op_no_trust: -2,
+      op_cant_revoke: -3,
+      op_invalid_state: -4,
+      op_low_reserve: -5,
+    },
+  ],
   24: ["invokeHostFunctionResult", { op_success: 0, op_malformed: -1, function_trapped: -2 }],
 } as const satisfies Record<number, readonly [string, Record<string, number>]>;
 

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { StrKey, type xdr } from "@stellar/stellar-sdk";
 
 /**
- * Which signatures an account's master key made. The sandbox knows no other signers: there is no set_options.
+ * Which signatures an account's master key made. The sandbox knows no other signers: its set_options adds none.
  * node:crypto does the arithmetic: the SDK's portable verify takes two milliseconds, which would make the
  * sandbox the slowest part of every load test.
  */

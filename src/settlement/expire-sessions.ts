@@ -1,4 +1,6 @@
 import type { DataSource, QueryRunner } from "typeorm";
+import { NIL } from "uuid";
+import { byHalves, type Refused, throwRefused } from "../entities/by-halves.js";
 import type { CheckoutSession, SessionId } from "../entities/checkout-session.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
 import { ofSession } from "./event-body.js";
@@ -11,17 +13,18 @@ const BATCH = 500;
  * A session has expired once every credit that could still pay it in time is committed: the account's
  * `settled_through`, which comes from ledger close times, has passed its last moment. No clock of ours is
  * asked, so that a wrong one can't expire a session whose payment is on its way (G4).
- *
- * SKIP LOCKED: a session that a consumer is settling right now is left for the next run.
  */
-const DUE = `
-  SELECT s.id, s.expires_at
+const OVERDUE = `
   FROM watched_cursors c
   JOIN unsettled_sessions u ON u.account = c.account AND u.status = 'pending' AND u.last_moment < c.settled_through
-  JOIN checkout_sessions s ON s.id = u.session_id AND s.status = 'pending'
-  ORDER BY s.id
-  LIMIT ${BATCH}
-  FOR NO KEY UPDATE OF s SKIP LOCKED`;
+  JOIN checkout_sessions s ON s.id = u.session_id AND s.status = 'pending'`;
+
+/** From one id to the next: what can't be expired does not stand in front of the others. */
+const DUE = `SELECT s.id ${OVERDUE} WHERE s.id > $1 ORDER BY s.id LIMIT ${BATCH}`;
+
+/** SKIP LOCKED: a session that a consumer is settling right now is left for the next run. */
+const LOCK_DUE = `
+  SELECT s.id, s.expires_at ${OVERDUE} WHERE s.id = ANY ($1) ORDER BY s.id FOR NO KEY UPDATE OF s SKIP LOCKED`;
 
 const EXPIRE = `
   WITH due AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS d (session_id, event_id, body)),
@@ -35,21 +38,37 @@ const EXPIRE = `
 
 /**
  * Expires every session whose time is over on the network's own clock, with one event each. Safe to run
- * twice, at once, and against consumers.
+ * twice, at once, and against consumers. One that can't be expired keeps no other from it.
  * @returns how many were expired
+ * @throws Error that tells how many could not be, once all were tried; the database's error when it can't serve
  */
 export async function expireSessions(dataSource: DataSource): Promise<number> {
   let expired = 0;
-  for (;;) {
-    const count = await inSerializableTransaction(dataSource, async (runner) => {
-      const due: { id: SessionId; expires_at: Date }[] = await runner.query(DUE);
-      const overdue = due.map(({ id, expires_at: expiresAt }) => ({ id, expiresAt }));
-      await expireOverdue(runner, overdue);
-      return due.length;
-    });
-    expired += count;
-    if (count < BATCH) return expired;
+  const failed: Refused<SessionId>[] = [];
+  for (let after: string = NIL; ; ) {
+    const due: { id: SessionId }[] = await dataSource.query(DUE, [after]);
+    const ids = due.map(({ id }) => id);
+    const { done, refused } = await byHalves(ids, (part) => expireTogether(dataSource, part));
+    expired += done.reduce((sum, count) => sum + count, 0);
+    failed.push(...refused);
+    const last = ids.at(-1);
+    if (last !== undefined && ids.length === BATCH) after = last;
+    else break;
   }
+  throwRefused(failed, "sessions could not be expired");
+  return expired;
+}
+
+/** @returns how many of them were expired: the rest is over already, or in somebody's hands */
+async function expireTogether(dataSource: DataSource, ids: readonly SessionId[]): Promise<number> {
+  return inSerializableTransaction(dataSource, async (runner) => {
+    const due: { id: SessionId; expires_at: Date }[] = await runner.query(LOCK_DUE, [ids]);
+    await expireOverdue(
+      runner,
+      due.map(({ id, expires_at: expiresAt }) => ({ id, expiresAt })),
+    );
+    return due.length;
+  });
 }
 
 /**

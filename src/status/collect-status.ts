@@ -159,8 +159,14 @@ function progressOf(
   };
 }
 
+/** A tail that no operation has, whoever wrote it, tells nothing, and hides nothing of the other accounts. */
 function ledgerOfTail(tail: Tail): number {
-  return tail === NO_TAIL ? 0 : ledgerOf(parseEntryId(tail).operationId);
+  if (tail === NO_TAIL) return 0;
+  try {
+    return ledgerOf(parseEntryId(tail).operationId);
+  } catch {
+    return 0;
+  }
 }
 
 /**

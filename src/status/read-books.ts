@@ -1,5 +1,6 @@
 import type { DataSource } from "typeorm";
 import { type NetworkCursor, readNetworkCursor } from "../consumers/network-cursor.js";
+import { isDatabaseAway } from "../entities/database-errors.js";
 import { StreamCursor } from "../entities/stream-cursor.js";
 import { readHistory } from "./read-history.js";
 import { readOpenCharges } from "./read-open-charges.js";
@@ -17,7 +18,7 @@ import type {
   Webhooks,
 } from "./status.js";
 
-/** What Postgres tells; all but the cursors null where the database does not fit the program. */
+/** What Postgres tells; all but the cursors null where the database does not fit the program, or could not tell it. */
 export type Books = {
   readonly migrated: boolean;
   /** Of accounts that are read by themselves. */
@@ -118,20 +119,26 @@ export async function readBooks(dataSource: DataSource): Promise<Books> {
   if (!migrated) {
     return { ...NOTHING, migrated };
   }
-  const [read, [[counts = {}], [lately = {}], [audit = {}], [recovery]]] = await Promise.all([
+  const read = <R extends Row, T>(sql: string, shape: (row: R) => T) =>
+    orNothing(dataSource.query(sql).then(([row]: R[]) => (row === undefined ? null : shape(row))));
+  const [parts, counts, throughput, lastAudit, lastRecovery] = await Promise.all([
     readParts(dataSource),
-    Promise.all(
-      [COUNTS, THROUGHPUT, LAST_AUDIT, LAST_RECOVERY].map((each) => dataSource.query(each)),
-    ) as Promise<[Row[], Row[], Row[], RecoveryRow[]]>,
+    read(COUNTS, countsOf),
+    read(THROUGHPUT, throughputOf),
+    read(LAST_AUDIT, lastAuditOf),
+    read(LAST_RECOVERY, lastRecoveryOf),
   ]);
-  return {
-    migrated,
-    ...read,
-    counts: countsOf(counts),
-    throughput: throughputOf(lately),
-    lastAudit: lastAuditOf(audit),
-    lastRecovery: recovery === undefined ? null : lastRecoveryOf(recovery),
-  };
+  return { migrated, ...parts, counts, throughput, lastAudit, lastRecovery };
+}
+
+/** What one question can't tell (its table is locked, it takes too long) keeps nothing of the rest from being shown. */
+async function orNothing<T>(reading: Promise<T>): Promise<T | null> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (isDatabaseAway(error)) throw error;
+    return null;
+  }
 }
 
 type Parts = Pick<
@@ -144,11 +151,11 @@ async function readParts(dataSource: DataSource): Promise<Parts> {
   const [cursors, network, exceptions, refundsOwed, charges, history, unpayable] = await Promise.all([
     manager.find(StreamCursor, { where: { inNetwork: false }, order: { account: "ASC" } }),
     readNetwork(dataSource),
-    readOpenExceptions(manager),
-    readRefundsOwed(manager),
-    readOpenCharges(manager),
-    readHistory(manager),
-    readUnpayable(manager),
+    orNothing(readOpenExceptions(manager)),
+    orNothing(readRefundsOwed(manager)),
+    orNothing(readOpenCharges(manager)),
+    orNothing(readHistory(manager)),
+    orNothing(readUnpayable(manager)),
   ]);
   return { cursors, network, exceptions, refundsOwed, charges, history, unpayable };
 }

@@ -2,26 +2,34 @@ import type { EntityManager } from "typeorm";
 import { LEAST } from "../settlement/receiving-states.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
-import { type Obstacle, remedyFor } from "../stellar/payable.js";
+import { OBSTACLES, type Obstacle, remedyFor } from "../stellar/payable.js";
 import type { Unpayable } from "./status.js";
 
 /** Named in the status; the rest are counted. */
 const MOST_NAMED = 10;
 
 /** Served by the partial index over what is in the way. An asset that the account takes no more is nobody's matter. */
-const READ = `
-  SELECT s.account, s.asset, s.obstacle, s.since, count(*) OVER ()::int AS all_of_them
+const IN_THE_WAY = `
   FROM receiving_states s JOIN receiving_accounts a USING (account)
-  WHERE s.obstacle IS NOT NULL AND s.asset = ANY (a.assets)
+  WHERE s.obstacle IS NOT NULL AND s.asset = ANY (a.assets)`;
+
+const LONGEST = `
+  SELECT s.account, s.asset, s.obstacle, s.since ${IN_THE_WAY}
   ORDER BY s.since, s.account, s.asset LIMIT ${MOST_NAMED}`;
 
-type Row = { account: string; asset: string; obstacle: string; since: Date; all_of_them: number };
+const COUNTS = `SELECT s.obstacle, count(*)::int AS count ${IN_THE_WAY} GROUP BY s.obstacle`;
+
+type Row = { account: string; asset: string; obstacle: string; since: Date };
 
 /** Receiving accounts and assets in which nothing can arrive, as the network said when it was asked last. */
 export async function readUnpayable(manager: EntityManager): Promise<Unpayable> {
-  const rows: Row[] = await manager.query(READ);
+  const rows: Row[] = await manager.query(LONGEST);
+  const counts: { obstacle: Obstacle; count: number }[] = await manager.query(COUNTS);
+  const counted = new Map(counts.map(({ obstacle, count }) => [obstacle, count]));
+  const countOf = (obstacle: Obstacle) => [obstacle, counted.get(obstacle) ?? 0] as const;
   return {
-    count: rows[0]?.all_of_them ?? 0,
+    count: counts.reduce((sum, { count }) => sum + count, 0),
+    by_obstacle: Object.fromEntries(OBSTACLES.map(countOf)) as Unpayable["by_obstacle"],
     longest: rows.map(({ account, asset, obstacle, since }) => ({
       account,
       asset,

@@ -9,6 +9,7 @@ import type { ConditionName } from "../horizon/condition.js";
 import type { Purpose } from "../horizon/governor.js";
 import type { LockMode } from "../locks/session-locks.js";
 import type { Asset } from "../stellar/asset.js";
+import type { Obstacle } from "../stellar/payable.js";
 import type { Heartbeat } from "./heartbeat.js";
 
 /** An entry of a stream that waits, by the network's clock. */
@@ -183,6 +184,8 @@ export type History = {
 export type Unpayable = {
   /** Pairs of account and asset. */
   readonly count: number;
+  /** The same by what is in the way, `no_trustline` say. */
+  readonly by_obstacle: Readonly<Record<Obstacle, number>>;
   /** Those that have been so for longest; no more than 10. */
   readonly longest: readonly {
     readonly account: string;

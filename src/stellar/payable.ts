@@ -26,13 +26,16 @@ export type ReceivingState =
     };
 
 /** Why a payment could not arrive. Stable: clients match on it. */
-export type Obstacle =
-  | "account_missing"
-  | "no_trustline"
-  | "issuer_missing"
-  | "not_authorized"
-  | "limit_reached"
-  | "limit_too_low";
+export const OBSTACLES = [
+  "account_missing",
+  "no_trustline",
+  "issuer_missing",
+  "not_authorized",
+  "limit_reached",
+  "limit_too_low",
+] as const;
+
+export type Obstacle = (typeof OBSTACLES)[number];
 
 /** A payment that is asked for, or any at all where the amount is the least there is. */
 export type Payee = { readonly account: AccountId; readonly asset: Asset; readonly amount: Stroops };

@@ -31,10 +31,17 @@ export type ClaimedSubmission = {
   readonly isAwaited: boolean;
 };
 
+/**
+ * SKIP LOCKED: a row that somebody keeps locked would hold a worker until its statement times out, and with it everybody's
+ * next look.
+ */
 const CLAIM = `
+  WITH free AS MATERIALIZED (
+    SELECT hash FROM submissions WHERE hash = $1 FOR NO KEY UPDATE SKIP LOCKED
+  )
   UPDATE submissions t SET attempts = t.attempts + 1, leased_since = now()
-  FROM checkout_sessions s JOIN stream_cursors c USING (account)
-  WHERE t.hash = $1 AND s.id = t.session_id AND t.ended_at IS NULL AND t.next_attempt_at <= now()
+  FROM free, checkout_sessions s JOIN stream_cursors c USING (account)
+  WHERE t.hash = free.hash AND s.id = t.session_id AND t.ended_at IS NULL AND t.next_attempt_at <= now()
     AND (t.leased_since IS NULL OR t.leased_since <= now() - make_interval(secs => ${TAKEN_OVER_AFTER_S}))
   RETURNING t.hash, t.outer_hash, t.session_id, t.envelope, t.account, t.max_time, t.attempts, t.last_answer,
     greatest(s.payable_after, c.starting_cursor) AS payable_after,

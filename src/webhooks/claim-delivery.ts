@@ -32,8 +32,11 @@ export type Claim = DeliveryKey & {
  * be refused, and count as a failure.
  *
  * One statement decides, whatever the queue believes: the delivery is due, its endpoint takes it now, and nothing
- * before it in its session is still open. Two workers that claim at once: the second one waits for the row, finds
- * it `sending`, and gets nothing. Of one session's deliveries that are asked for together the first one is claimed.
+ * before it in its session is still open. Two workers that claim at once: the second one finds the row locked or
+ * `sending`, and gets nothing. Of one session's deliveries that are asked for together the first one is claimed.
+ *
+ * SKIP LOCKED: a row that somebody keeps locked would hold up every delivery that is claimed with it. The relay brings
+ * it back.
  */
 const CLAIM = {
   name: "claim_deliveries",
@@ -41,9 +44,12 @@ const CLAIM = {
   WITH asked AS (
     SELECT DISTINCT event_id, endpoint_id FROM unnest($1::uuid[], $2::uuid[]) AS a (event_id, endpoint_id)
     ORDER BY event_id, endpoint_id
+  ), free AS MATERIALIZED (
+    SELECT d.event_id, d.endpoint_id FROM webhook_deliveries d JOIN asked USING (event_id, endpoint_id)
+    FOR NO KEY UPDATE OF d SKIP LOCKED
   ), claimed AS (
     UPDATE webhook_deliveries d SET state = 'sending', sending_since = now(), attempts = d.attempts + 1
-    FROM asked a JOIN webhook_endpoints e ON e.id = a.endpoint_id
+    FROM free a JOIN webhook_endpoints e ON e.id = a.endpoint_id
     WHERE d.event_id = a.event_id AND d.endpoint_id = a.endpoint_id
       AND e.status = 'active' AND e.deleted_at IS NULL AND (e.not_before IS NULL OR e.not_before <= now())
       AND (d.state = 'pending' AND d.next_attempt_at <= now()

@@ -154,7 +154,8 @@ const GIVEN_UP_AT_ONCE = 5_000;
 
 /**
  * What waits will never be sent: it must not look as if it were about to be. By the rows' places: joined by their key, a
- * plan made without statistics reads all deliveries of the endpoint for each of them.
+ * plan made without statistics reads all deliveries of the endpoint for each of them. What somebody has locked is left for
+ * later: one such row would keep all the others waiting.
  */
 const GIVE_UP = `
   UPDATE webhook_deliveries SET state = 'dead'
@@ -162,7 +163,7 @@ const GIVE_UP = `
     SELECT d.ctid
     FROM webhook_endpoints e JOIN webhook_deliveries d ON d.endpoint_id = e.id AND d.state = 'pending'
     WHERE e.deleted_at IS NOT NULL AND ($1::uuid IS NULL OR e.id = $1)
-    LIMIT ${GIVEN_UP_AT_ONCE}))`;
+    LIMIT ${GIVEN_UP_AT_ONCE} FOR NO KEY UPDATE OF d SKIP LOCKED))`;
 
 /**
  * Nothing is sent to it any more, and it is listed no longer. What was sent stays on record. Of what waits the first

@@ -4,7 +4,7 @@
  */
 import type { DataSource, EntityManager, QueryRunner } from "typeorm";
 import { NIL } from "uuid";
-import { databaseFault, sqlState, violatedConstraint } from "../entities/database-errors.js";
+import { databaseFault, isOutwaited, sqlState, violatedConstraint } from "../entities/database-errors.js";
 import { runPrepared } from "../entities/prepared.js";
 import { inSerializableTransaction } from "../entities/serializable.js";
 import { quarantineEvent, WAITING } from "./quarantine.js";
@@ -142,19 +142,15 @@ export async function numberEvents(
 
 type Look = { count: number; id: string; failed: boolean };
 
-/** lock_not_available, and query_canceled: a statement or a lock took too long. */
-const [LOCK_TIMEOUT, STATEMENT_TIMEOUT] = ["55P03", "57014"];
-
 /**
  * Whether fewer events may go through, or one event alone is to blame. Not where the server is away, where another process
  * numbers, or where a single event only lost against other transactions: the next call tries the same again.
  */
 function canBeHalved(error: unknown, size: number): boolean {
   if (violatedConstraint(error) === "outbox_position_unique") return false;
-  const state = sqlState(error);
-  if (state === LOCK_TIMEOUT || state === STATEMENT_TIMEOUT) return true;
+  if (isOutwaited(error)) return true;
   const fault = databaseFault(error);
-  return state !== null && fault !== "unavailable" && !(fault === "conflict" && size === 1);
+  return sqlState(error) !== null && fault !== "unavailable" && !(fault === "conflict" && size === 1);
 }
 
 async function numberBatch(dataSource: DataSource, size: number): Promise<number> {

@@ -74,11 +74,16 @@ export async function missingSecretKeys(manager: EntityManager, keys: SecretKeys
 /** Secrets encrypted anew in one transaction, at the most. */
 const RESEALED_AT_ONCE = 500;
 
-/** Of whichever key: what was added meanwhile under the current one is left alone. */
+/**
+ * Of whichever key: what was added meanwhile under the current one is left alone. SKIP LOCKED: a row that somebody keeps
+ * locked is told of at the end, and keeps no other from being encrypted.
+ */
 const OTHERS = `
   SELECT id, secret, sealed, sealed_with AS "sealedWith" FROM webhook_secrets
   WHERE id > $1 AND sealed_with IS DISTINCT FROM $2
-  ORDER BY id LIMIT ${RESEALED_AT_ONCE} FOR UPDATE`;
+  ORDER BY id LIMIT ${RESEALED_AT_ONCE} FOR UPDATE SKIP LOCKED`;
+
+const UNCHANGED = `SELECT count(*)::integer AS count FROM webhook_secrets WHERE sealed_with IS DISTINCT FROM $1`;
 
 const RESEAL = `
   UPDATE webhook_secrets s SET secret = r.secret, sealed = r.sealed, sealed_with = r.sealed_with
@@ -88,7 +93,7 @@ const RESEAL = `
 export type Resealed = {
   /** Secrets that are under the current key now, or stored as they are where there is none. */
   readonly changed: number;
-  /** Secrets that could not be opened, with the reason of one of them. They are as they were. */
+  /** Secrets that could not be opened or changed, with the reason of one of them. They are as they were. */
   readonly failed: number;
   readonly reason: string | null;
 };
@@ -123,8 +128,12 @@ export async function resealSecrets(dataSource: DataSource, keys: SecretKeys): P
       return found;
     });
     after = rows.at(-1)?.id ?? after;
-    if (rows.length < RESEALED_AT_ONCE) return { changed, failed, reason };
+    if (rows.length < RESEALED_AT_ONCE) break;
   }
+  const [row]: { count: number }[] = await dataSource.query(UNCHANGED, [keys.currentName]);
+  const locked = Math.max(0, (row?.count ?? 0) - failed);
+  if (locked > 0) reason ??= "somebody keeps their rows locked: end that transaction, and run it again";
+  return { changed, failed: failed + locked, reason };
 }
 
 type Row = StoredSecret & { id: string };

@@ -7,6 +7,7 @@ import { watchAccount as watch } from "../../src/settlement/watch-account.js";
 import { creditKeyText } from "../../src/stellar/credit.js";
 import type { LedgerSequence } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { refuseRow } from "../support/bad-rows.js";
 import {
   aSession,
   creditFor,
@@ -113,5 +114,32 @@ describe("paidonce exceptions", () => {
     expect((await cli("dismiss", key, "--note", "n")).stdout).to.include(
       "The verdict on this exception is refund",
     );
+  });
+
+  it("decides the others although one of them can't be decided", async () => {
+    const nobodys = newAccount();
+    await watch(database.dataSource.manager, nobodys, 1 as LedgerSequence);
+    const [session] = await openSessions(
+      database.dataSource,
+      aSession(await watchAccount(database.dataSource)),
+    );
+    if (session === undefined) throw new Error("no session");
+    const strays = [1, 2, 3].map(() => creditFor(session, { account: nobodys }));
+    await settle(database.dataSource, strays);
+    await refuseRow(
+      database.dataSource,
+      "exception_verdicts",
+      `NEW.operation_id = ${strays[1]?.operationId}`,
+      "INSERT",
+    );
+    const keys = strays.map((stray) => creditKeyText(stray));
+    const { code, stdout } = await cli("dismiss", ...keys, "--note", "ours");
+    expect(code).to.equal(1);
+    expect(stdout.split("\n").slice(0, 3)).to.deep.equal([
+      `${keys[0]}: dismiss`,
+      `${keys[1]}: could not be decided (this row is refused); it is as it was`,
+      `${keys[2]}: dismiss`,
+    ]);
+    expect((await listed()).map(({ key }) => key)).to.deep.equal([keys[1]]);
   });
 });

@@ -68,7 +68,7 @@ describe("paidonce webhooks", () => {
     expect(set.stdout).to.match(/^1 secrets are now encrypted with the key [0-9a-f]{16}\n$/);
     const blind = await cli(["rotate-key"], { WEBHOOK_SECRETS_KEY: other });
     expect(blind.code).to.equal(1);
-    expect(blind.stdout).to.contain("1 secrets could not be opened, and are as they were");
+    expect(blind.stdout).to.contain("1 secrets could not be opened or changed, and are as they were");
     const work = await run(process.execPath, [CLI, "work"], {
       env: roleEnvironment({ DATABASE_URL: database.url, REDIS_URL: "redis://127.0.0.1:9" }),
     }).catch((error: { code: number; stderr: string }) => error);

@@ -24,6 +24,7 @@ import { acceptHole, acceptNetworkHole } from "../../src/settlement/accept-hole.
 import { collectStatus } from "../../src/status/collect-status.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
+import { impatient, keepLocked } from "../support/bad-rows.js";
 import { aSession, creditFor, openSessions } from "../support/books.js";
 import { TEST_KEY } from "../support/entry-key.js";
 import { differences, payAll, watchOnStage } from "../support/ingest.js";
@@ -303,8 +304,8 @@ for (const mode of ["optional", "off"] as const)
       expect(after !== null && before !== null && after.cursor.version > before.cursor.version).to.equal(
         true,
       );
-      expect(await leaveNetwork(dataSource())).to.equal(6);
-      expect(await leaveNetwork(dataSource())).to.equal(null);
+      expect(await leaveNetwork(dataSource())).to.deep.equal({ kind: "over", streams: 6 });
+      expect(await leaveNetwork(dataSource())).to.deep.equal({ kind: "no_feed" });
       const rows: { watermark: string; settled_through: Date; in_network: boolean }[] =
         await dataSource().query("SELECT watermark, settled_through, in_network FROM stream_cursors");
       for (const row of rows) {
@@ -312,6 +313,32 @@ for (const mode of ["optional", "off"] as const)
         expect(row.settled_through.toISOString()).to.equal("2026-01-01T00:00:00.000Z");
         expect(row.in_network).to.equal(false);
       }
+    });
+
+    it("an account whose row somebody keeps locked keeps no other from joining, nor from leaving", async () => {
+      await watch(3);
+      const newest = spine.stage.network.latest.sequence as LedgerSequence;
+      await using few = await impatient(spine.database.url);
+      const lockOne = () =>
+        keepLocked(
+          spine.database.url,
+          "SELECT FROM stream_cursors WHERE account = $1 FOR UPDATE",
+          owners[1]?.account,
+        );
+      {
+        await using _psql = await lockOne();
+        expect(await joinNetwork(few, newest, 4)).to.have.length(3);
+      }
+      expect(await joinNetwork(few, newest, 4)).to.have.length(1);
+      {
+        await using _psql = await lockOne();
+        expect(await leaveNetwork(few)).to.deep.equal({ kind: "held" });
+        const inFeed = await readNetworkSet(dataSource());
+        expect([...(inFeed?.watched.keys() ?? [])], "the feed goes on for it").to.deep.equal([
+          owners[1]?.account,
+        ]);
+      }
+      expect(await leaveNetwork(few)).to.deep.equal({ kind: "over", streams: 4 });
     });
 
     it("who joins takes the feed back to where it is itself, in ledgers and in time", async () => {

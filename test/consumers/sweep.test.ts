@@ -17,6 +17,7 @@ import { SessionLocks } from "../../src/locks/session-locks.js";
 import type { RedisClient } from "../../src/redis/client.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
+import { refuseRow } from "../support/bad-rows.js";
 import { aSession, creditFor, openSessions, readBooks, watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { append, eventually, silent, startConsumer } from "../support/stream.js";
@@ -105,6 +106,59 @@ describe("entries in somebody's hands", () => {
     expect((await bury(redis, database.dataSource, delivery)).buried).to.equal(true);
     expect(await redis.xlen(streamKey(account))).to.equal(0);
     expect(await deadLetters()).to.equal(1);
+  });
+
+  it("one that can't be buried keeps no other from being taken over, in its own stream or in another", async () => {
+    const owner = await watchAccount(database.dataSource);
+    account = owner.account;
+    await ensureGroup(redis, account);
+    const sessions = await openSessions(database.dataSource, aSession(owner), aSession(owner));
+    const credits = sessions.map((session) => creditFor(session));
+    await append(redis, credits);
+    const [poison, ...others] = await readNew(redis, "dead", [account], 10, 100);
+    if (poison === undefined) throw new Error("nothing was delivered");
+    await refuseRow(
+      database.dataSource,
+      "credits",
+      `NEW.operation_id = ${poison.entry[0].split("-")[0]}`,
+      "INSERT",
+    );
+    // Delivered more often than the others, as one that kills its consumers is.
+    for (let i = 0; i < options.maxDeliveries; i++) {
+      await redis.call("XCLAIM", streamKey(account), GROUP, "dead", "0", poison.entry[0]);
+    }
+    const taken = await sweep(parts(), account, options);
+    expect(taken.map(({ entry }) => entry[0])).to.deep.equal(others.map(({ entry }) => entry[0]));
+    expect((await pending())?.consumer, "still pending").to.equal("alive");
+    expect(await deadLetters()).to.equal(0);
+  });
+
+  it("of other accounts are read and settled although one account's key holds something else", async () => {
+    const owner = await watchAccount(database.dataSource);
+    const late = await watchAccount(database.dataSource);
+    const consumer = startConsumer(server.target, database.dataSource);
+    try {
+      const settled = async (count: number) =>
+        eventually(async () => (await readBooks(database.dataSource)).credits.length === count);
+      for (const [count, wreck] of [
+        // One that is there from the start, and one that is put in its place under a consumer that reads it.
+        [1, () => redis.set(streamKey(late.account), "x")],
+        [2, () => redis.set(streamKey(account), "x")],
+      ] as const) {
+        await wreck();
+        const [session] = await openSessions(database.dataSource, aSession(owner));
+        if (session === undefined) throw new Error("no session");
+        await append(redis, [creditFor(session)]);
+        await settled(count + 1);
+      }
+      await redis.del(streamKey(late.account));
+      const [session] = await openSessions(database.dataSource, aSession(late));
+      if (session === undefined) throw new Error("no session");
+      await append(redis, [creditFor(session)]);
+      await settled(4);
+    } finally {
+      await consumer.stop();
+    }
   });
 
   it("are claimed by nobody while the database is away: each claim would bring them nearer to the dead letters", async () => {

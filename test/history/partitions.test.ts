@@ -224,6 +224,17 @@ describe("the history in partitions", () => {
     expect(await preparePartitions(database.dataSource)).to.deep.equal({ created: 0, moved: 0 });
   });
 
+  it("a month that can't be made keeps no other from being made", async () => {
+    const [first, second] = await open(2);
+    if (!first || !second) throw new Error("no sessions");
+    await payIn(database.dataSource, [90, first], [114, second]);
+    // What stands in its place: a table of somebody's.
+    await query("CREATE TABLE credits_p90 (note text)");
+    const error: unknown = await preparePartitions(database.dataSource).catch((thrown: unknown) => thrown);
+    expect(String(error)).to.contain("credits_p90");
+    expect(await partitions()).to.deep.equal(["before_p2", "p114", "p115", "p116", "p117", "default"]);
+  });
+
   it("two jobs at once make each month once", async () => {
     await payIn(database.dataSource, [114, await one()]);
     const done = await Promise.all([1, 2, 3].map(() => preparePartitions(database.dataSource)));

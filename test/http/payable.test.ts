@@ -1,10 +1,13 @@
-import { type Keypair, Operation, type Asset as SdkAsset } from "@stellar/stellar-sdk";
+import { type Keypair, Operation, Asset as SdkAsset, type xdr } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { checkReceivingAccounts, MOST_A_RUN } from "../../src/jobs/check-receiving-accounts.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { createRegistry } from "../../src/metrics/registry.js";
+import { statusMetrics } from "../../src/metrics/status-metrics.js";
 import { Stage } from "../sandbox/stage.js";
 import { ADMIN_KEY, type ApiAnswer, aMerchant, type Json, startApi, type TestApi } from "../support/api.js";
+import { refuseRow } from "../support/bad-rows.js";
 import { newAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 
@@ -163,6 +166,60 @@ describe("a receiving account that can't be paid", () => {
     expect(repeated.headers.get("idempotent-replayed")).to.equal("true");
   });
 
+  it("is refused while the issuer has not authorised it, before the first time and once that is taken back", async () => {
+    const [shop, issuer] = [stage.account(), stage.account()];
+    askForMemos(shop);
+    const usdc = new SdkAsset("USDC", issuer.publicKey());
+    const asset = textOf(usdc);
+    const byIssuer = (operation: xdr.Operation) => stage.apply(stage.build(issuer, [operation]));
+    const allow = (authorized: boolean) =>
+      byIssuer(
+        Operation.setTrustLineFlags({ trustor: shop.publicKey(), asset: usdc, flags: { authorized } }),
+      );
+    // AUTH_REQUIRED and AUTH_REVOCABLE.
+    byIssuer(Operation.setOptions({ setFlags: 3 as 1 }));
+
+    const registered = await register(shop.publicKey(), asset);
+    expect(codes(registered)).to.deep.equal([["no_trustline", asset]]);
+    expect(registered.body.warnings[0].detail).to.match(/AUTH_REQUIRED.*ask the issuer/);
+    trust(shop, usdc);
+    const changed = await change(shop.publicKey(), asset);
+    expect([changed.status, codes(changed)]).to.deep.equal([200, [["not_authorized", asset]]]);
+    expect(changed.body.warnings[0].detail).to.match(/ask its issuer to authorise/);
+    const refused = await open(asset);
+    expect(refusal(refused)).to.deep.equal(notPayable("not_authorized"));
+    expect(refused.body.detail).to.match(/ask its issuer to authorise/);
+    const invoice = await open(asset, { expires_in_seconds: DAY + 60 });
+    expect([invoice.status, codes(invoice)]).to.deep.equal([201, [["not_authorized", asset]]]);
+    expect(offers(await page(invoice.body))).to.equal(false);
+
+    allow(true);
+    expect((await change(shop.publicKey(), asset)).body.warnings).to.deep.equal([]);
+    const opened = await open(asset);
+    expect([opened.status, opened.body.warnings]).to.deep.equal([201, []]);
+    for (const session of [opened, invoice]) expect(offers(await page(session.body))).to.equal(true);
+
+    allow(false);
+    expect(refusal(await open(asset))).to.deep.equal(notPayable("not_authorized"));
+    for (const session of [opened, invoice]) expect(offers(await page(session.body))).to.equal(false);
+    await leaveOthers(shop.publicKey());
+    expect(await checkAccounts(0)).to.deep.equal({ checked: 1, unpayable: 1, unanswered: 0 });
+    const fresh = await start(0);
+    const { body: status } = await fresh.ask("GET", "/v1/status");
+    await fresh.stop();
+    const named = status.unpayable.longest.filter(({ account }: Json) => account === shop.publicKey());
+    expect(named).to.have.length(1);
+    expect(named[0]).to.deep.include({ asset, obstacle: "not_authorized" });
+    const registry = createRegistry();
+    statusMetrics(registry)(status);
+    const unpayable = status.unpayable.by_obstacle.not_authorized;
+    expect(unpayable).to.be.at.least(1);
+    const metrics = await registry.metrics();
+    expect(metrics).to.contain(`paidonce_accounts_unpayable{obstacle="not_authorized"} ${unpayable}\n`);
+    const lines = metrics.split("\n").filter((line) => line.startsWith("paidonce_accounts_unpayable{"));
+    expect(lines, "one for each reason, none for an account").to.have.length(6);
+  });
+
   it("opens a session with a warning where somebody else can end what is in the way", async () => {
     const missing = stage.account("10");
     stage.apply(
@@ -317,5 +374,20 @@ describe("a receiving account that can't be paid", () => {
     expect(body.problems.filter((line: string) => line.startsWith("Nobody can pay"))).to.have.length(10);
     expect(body.problems).to.include(`${body.unpayable.count - 10} more accounts and assets can't be paid.`);
     expect(body.healthy).to.equal(false);
+  });
+
+  it("is recorded although the answer for another one can't be", async () => {
+    const accounts = Array.from({ length: 4 }, newAccount).sort();
+    for (const account of accounts) await register(account, "native");
+    await leaveOthers(...accounts);
+    await database.dataSource.query("DELETE FROM receiving_states");
+    await refuseRow(database.dataSource, "receiving_states", `NEW.account = '${accounts[1]}'`, "INSERT");
+    const error: unknown = await checkAccounts(3_600_000).catch((thrown: unknown) => thrown);
+    expect(String(error)).to.contain("1 of 4 could not be looked at");
+    const rows: { account: string }[] = await database.dataSource.query(
+      "SELECT account FROM receiving_states WHERE account = ANY ($1) ORDER BY account",
+      [accounts],
+    );
+    expect(rows.map(({ account }) => account)).to.deep.equal(accounts.filter((_, i) => i !== 1));
   });
 });

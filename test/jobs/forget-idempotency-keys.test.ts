@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { forgetIdempotencyKeys } from "../../src/jobs/forget-idempotency-keys.js";
+import { impatient, keepLocked } from "../support/bad-rows.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 
 describe("forgetting idempotency keys", () => {
@@ -22,5 +23,18 @@ describe("forgetting idempotency keys", () => {
     );
     expect(left).to.deep.equal([{ young: true, keys: 5_000 }]);
     expect(await forgetIdempotencyKeys(database.dataSource)).to.equal(0);
+  });
+
+  it("is not held up by one that somebody keeps locked", async () => {
+    await database.dataSource.query(`
+      INSERT INTO idempotency_keys (owner, endpoint, key, fingerprint, status, body, created_at)
+      SELECT gen_random_uuid(), 'POST /locked', n, sha256('1'), 200, '{}', now() - interval '2 days'
+      FROM generate_series(1, 3) AS n`);
+    await using dataSource = await impatient(database.url);
+    await using _psql = await keepLocked(
+      database.url,
+      "SELECT FROM idempotency_keys WHERE endpoint = 'POST /locked' AND key = '2' FOR UPDATE",
+    );
+    expect(await forgetIdempotencyKeys(dataSource)).to.equal(2);
   });
 });

@@ -8,7 +8,7 @@ import {
 } from "@stellar/stellar-sdk";
 import { baseAccount } from "../../src/sandbox/address.js";
 import { canonical } from "../../src/sandbox/asset-fields.js";
-import { AccountEntry } from "../../src/sandbox/ledger-state.js";
+import { AccountEntry, TRUSTLINE_FLAGS } from "../../src/sandbox/ledger-state.js";
 import type { Submission } from "../../src/sandbox/network.js";
 import { resultCodes } from "../../src/sandbox/result.js";
 import { NATIVE } from "../../src/stellar/asset.js";
@@ -119,6 +119,7 @@ export function prepare(stage: Stage, envelope: string): void {
         balance: PLENTY,
         limit: 2n ** 63n - 1n,
         modifiedLedger: 0,
+        flags: TRUSTLINE_FLAGS.authorized,
       });
     }
   }

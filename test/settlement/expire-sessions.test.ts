@@ -3,6 +3,7 @@ import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { expireSessions } from "../../src/settlement/expire-sessions.js";
 import { settle } from "../../src/settlement/settle.js";
 import type { AccountId } from "../../src/stellar/credit.js";
+import { impatient, keepLocked, refuseRow } from "../support/bad-rows.js";
 import {
   aSession,
   creditFor,
@@ -107,6 +108,39 @@ describe("expireSessions", () => {
     await runner.rollbackTransaction();
     await runner.release();
     expect(await expireSessions(database.dataSource)).to.equal(1);
+  });
+
+  it("one that the database refuses keeps no other from expiring, in any batch, and is named", async () => {
+    const sessions = await open(...Array.from({ length: 620 }, () => ({})));
+    const bad = sessions.map(({ id }) => id).sort()[7];
+    await refuseRow(database.dataSource, "checkout_sessions", `OLD.id = '${bad}'`);
+    await settledThrough(later(1));
+    for (const run of [1, 2]) {
+      const error: unknown = await expireSessions(database.dataSource).catch((thrown: unknown) => thrown);
+      expect(String(error), `run ${run}`).to.contain(
+        `1 sessions could not be expired, the first of them ${bad}`,
+      );
+      const rows: { id: string }[] = await database.dataSource.query(
+        "SELECT id FROM checkout_sessions WHERE status <> 'expired'",
+      );
+      expect(rows).to.deep.equal([{ id: bad }]);
+    }
+    const [{ count }] = await database.dataSource.query("SELECT count(*) FROM outbox_events");
+    expect(count).to.equal("619");
+  });
+
+  it("one whose entry among the open ones somebody keeps locked holds up nobody else", async () => {
+    const [locked, ...others] = await open(...Array.from({ length: 9 }, () => ({})));
+    await settledThrough(later(1));
+    await using dataSource = await impatient(database.url);
+    await using _psql = await keepLocked(
+      database.url,
+      "SELECT FROM unsettled_sessions WHERE session_id = $1 FOR UPDATE",
+      locked?.id,
+    );
+    const error: unknown = await expireSessions(dataSource).catch((thrown: unknown) => thrown);
+    expect(String(error)).to.contain(`the first of them ${locked?.id}`);
+    expect((await statuses()).filter((status) => status === "expired")).to.have.length(others.length);
   });
 
   it("G2: a payment whose ledger closed in time settles its session although it was expired", async () => {

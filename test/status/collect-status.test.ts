@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { ensureGroup, readNew } from "../../src/consumers/consumer-group.js";
+import { streamKey } from "../../src/consumers/stream-keys.js";
 import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { giveVerdict } from "../../src/settlement/give-verdict.js";
@@ -11,6 +12,7 @@ import { OPEN, OWED } from "../../src/status/read-open-exceptions.js";
 import { SharedStatus } from "../../src/status/shared-status.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import { MAX_STROOPS, toStroops } from "../../src/stellar/stroops.js";
+import { impatient, keepLocked } from "../support/bad-rows.js";
 import {
   anUnreadable,
   aSession,
@@ -49,6 +51,43 @@ describe("the status", () => {
 
   /** Ledger closed this long ago. */
   const secondsAgo = (seconds: number) => new Date(Date.now() - seconds * 1000);
+
+  it("tells of the other accounts although one account's stream is none, or ends where no operation is", async () => {
+    const [first, second, third] = [
+      await watchAccount(database.dataSource),
+      await watchAccount(database.dataSource),
+      await watchAccount(database.dataSource),
+    ];
+    await redis.xadd(streamKey(first.account), "18446744073709551614-0", "v", "1");
+    await redis.xdel(streamKey(first.account), "18446744073709551614-0");
+    await redis.set(streamKey(second.account), "x");
+    await ensureGroup(redis, third.account);
+    const { accounts } = await collectStatus(sources());
+    const streamOf = (account: string) => accounts.find((each) => each.account === account)?.stream;
+    expect(streamOf(second.account)).to.equal(null);
+    expect(streamOf(third.account)).to.include({ tail: "0-0", backlog: 0 });
+    expect(streamOf(first.account)).to.include({ tail: "18446744073709551614-0" });
+  });
+
+  it("tells the rest although one table can't be read for now", async () => {
+    const { account } = await watchAccount(database.dataSource);
+    await using dataSource = await impatient(database.url);
+    for (const [table, field] of [
+      ["charges", "charges"],
+      ["webhook_deliveries", "webhooks"],
+      ["receiving_states", "unpayable"],
+    ] as const) {
+      await using _psql = await keepLocked(database.url, `LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+      const status = await collectStatus({ ...sources(), dataSource });
+      expect(status[field], table).to.equal(null);
+      expect(status.postgres, table).to.deep.equal({ reachable: true, migrated: true });
+      expect(
+        status.accounts.map((each) => each.account),
+        table,
+      ).to.deep.equal([account]);
+      expect(status.exceptions, table).not.to.equal(null);
+    }
+  });
 
   it("counts credits and paid sessions of the last minutes, and how long they took from the ledger's close", async () => {
     const owner = await watchAccount(database.dataSource);

@@ -2,7 +2,16 @@ import { expect } from "chai";
 import type { ConditionName } from "../../src/horizon/condition.js";
 import { findProblems } from "../../src/status/find-problems.js";
 import type { LastRecovery } from "../../src/status/status.js";
-import { ACCOUNT, CHARGES, LIMITS, LOCKS, openExceptions, WELL, withStream } from "../support/status.js";
+import {
+  ACCOUNT,
+  CHARGES,
+  LIMITS,
+  LOCKS,
+  openExceptions,
+  unpayable,
+  WELL,
+  withStream,
+} from "../support/status.js";
 
 type Collected = Parameters<typeof findProblems>[0];
 
@@ -53,17 +62,14 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
     "an account that can't receive what it is registered for",
     {
       ...WELL,
-      unpayable: {
-        count: 1,
-        longest: [
-          {
-            account: "GSHOP",
-            asset: "USDC:GISSUER",
-            obstacle: "not_authorized",
-            since: "2026-11-21T10:00:00.000Z",
-          },
-        ],
-      },
+      unpayable: unpayable([
+        {
+          account: "GSHOP",
+          asset: "USDC:GISSUER",
+          obstacle: "not_authorized",
+          since: "2026-11-21T10:00:00.000Z",
+        },
+      ]),
     },
     /Nobody can pay GSHOP in USDC:GISSUER \(since .*\)\. .*: ask its issuer to authorise .* Nothing is lost/,
   ],

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import { claimSubmission, TAKEN_OVER_AFTER_S } from "../../src/submission/claim-submission.js";
+import { impatient, keepLocked } from "../support/bad-rows.js";
 import { aSession, openSessions, watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { newHash } from "../support/handed-in-charges.js";
@@ -51,5 +52,18 @@ describe("a transaction that was handed in for a session", () => {
     expect(await claim()).to.equal(null);
     await set("ended_at = NULL");
     expect((await claim())?.attempt).to.equal(1);
+  });
+
+  it("is left alone at once while somebody keeps its row locked: whoever waited would follow no other meanwhile", async () => {
+    await using dataSource = await impatient(database.url);
+    {
+      await using _psql = await keepLocked(
+        database.url,
+        "SELECT FROM submissions WHERE hash = $1 FOR UPDATE",
+        hash,
+      );
+      expect(await claimSubmission(dataSource, hash)).to.equal(null);
+    }
+    expect((await claimSubmission(dataSource, hash))?.attempt).to.equal(1);
   });
 });

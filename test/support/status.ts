@@ -1,12 +1,30 @@
 import { readConfig } from "../../src/config.js";
 import { EXCEPTION_REASONS, type ExceptionReason } from "../../src/entities/payment-exception.js";
 import { statusLimits } from "../../src/status/limits.js";
-import type { AccountStatus, OpenExceptions, Status, StreamStatus } from "../../src/status/status.js";
+import type {
+  AccountStatus,
+  OpenExceptions,
+  Status,
+  StreamStatus,
+  Unpayable,
+} from "../../src/status/status.js";
 import { NATIVE } from "../../src/stellar/asset.js";
+import { OBSTACLES } from "../../src/stellar/payable.js";
 import { REQUIRED } from "../docs/configuration-page.js";
 
 /** As a process has them whose environment says nothing of them. */
 export const LIMITS = statusLimits(readConfig(REQUIRED));
+
+/** Of so few that all of them are named. */
+export function unpayable(longest: Unpayable["longest"]): Unpayable {
+  const countOf = (one: string) => longest.filter(({ obstacle }) => obstacle === one).length;
+  const counts = OBSTACLES.map((one) => [one, countOf(one)] as const);
+  return {
+    count: longest.length,
+    by_obstacle: Object.fromEntries(counts) as Unpayable["by_obstacle"],
+    longest,
+  };
+}
 
 /** So many open exceptions, and the age in seconds of the oldest; of the other reasons there are none. */
 export function openExceptions(
@@ -106,7 +124,7 @@ export const WELL: Omit<Status, "healthy" | "problems"> = {
   webhooks: { pending: 3, sending: 1, dead: 0, oldest_seconds: 12 },
   charges: CHARGES,
   history: { ledgers_ready: 1_600_000, unplaced: 0, unplaced_oldest_seconds: null },
-  unpayable: { count: 0, longest: [] },
+  unpayable: unpayable([]),
   roles: [
     {
       role: "consume",

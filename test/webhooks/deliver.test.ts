@@ -18,6 +18,7 @@ import { listAttempts, listDeliveries } from "../../src/webhooks/list-deliveries
 import { numberEvents } from "../../src/webhooks/number-events.js";
 import { redeliverEvent, redeliverSince } from "../../src/webhooks/redeliver.js";
 import { rotateSecret } from "../../src/webhooks/secrets.js";
+import { impatient, keepLocked, refuseRow } from "../support/bad-rows.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { acceptCharge, aHandedIn, creditOfCharge } from "../support/handed-in-charges.js";
@@ -308,6 +309,77 @@ describe("a delivery", () => {
     expect(await giveUpDeliveries(dataSource)).to.equal(0);
     expect(new Set(await states())).to.deep.equal(new Set(["dead"]));
     expect(await findDue(dataSource)).to.deep.equal([]);
+  });
+
+  describe("one bad row", () => {
+    /** Of an endpoint of its own each, asked for at the same time. */
+    const deliverAll = async (dataSource = database.dataSource) => {
+      const books = deliveryBooks(dataSource);
+      const due = await findDue(database.dataSource);
+      const all = due.map((key) => deliver({ books, dispatcher: agent, timeoutMs: 5_000 }, key));
+      return (await Promise.allSettled(all)).map((each) =>
+        each.status === "rejected" ? "failed" : (each.value?.recorded ?? null),
+      );
+    };
+    let endpoints: Awaited<ReturnType<typeof anEndpoint>>[];
+
+    beforeEach(async () => {
+      endpoints = [];
+      for (let i = 0; i < 6; i++) {
+        endpoints.push(await anEndpoint(database.dataSource, owner.merchantId, receiver.url));
+      }
+      await anEvent();
+    });
+    const bad = () => endpoints[2]?.id;
+    const byEndpoint = async () =>
+      (await readDeliveries(database.dataSource)).map(({ endpoint_id, state }) => [
+        endpoint_id === bad(),
+        state,
+      ]);
+    const others = (state: string) =>
+      endpoints.map(({ id }) => [id === bad(), id === bad() ? state : "delivered"]);
+
+    it("that is locked keeps no other delivery from being claimed, and is sent once it is free", async () => {
+      await using dataSource = await impatient(database.url);
+      {
+        await using _psql = await keepLocked(
+          database.url,
+          "SELECT FROM webhook_deliveries WHERE endpoint_id = $1 FOR UPDATE",
+          bad(),
+        );
+        expect((await deliverAll(dataSource)).filter((each) => each === true)).to.have.length(5);
+        expect(await byEndpoint()).to.have.deep.members(others("pending"));
+      }
+      expect(await deliverAll(dataSource)).to.deep.equal([true]);
+    });
+
+    it("that can't be claimed keeps no other from being sent", async () => {
+      await refuseRow(database.dataSource, "webhook_deliveries", `OLD.endpoint_id = '${bad()}'`);
+      expect((await deliverAll()).sort()).to.deep.equal(["failed", true, true, true, true, true]);
+      expect(await byEndpoint()).to.have.deep.members(others("pending"));
+    });
+
+    it("whose outcome can't be written keeps no other outcome from being written", async () => {
+      await refuseRow(database.dataSource, "webhook_attempts", `NEW.endpoint_id = '${bad()}'`, "INSERT");
+      expect((await deliverAll()).sort()).to.deep.equal(["failed", true, true, true, true, true]);
+      expect(await byEndpoint()).to.have.deep.members(others("sending"));
+      expect(receiver.received).to.have.length(6);
+    });
+
+    it("that is locked keeps nothing else of a deleted endpoint from being given up", async () => {
+      const [first] = endpoints;
+      for (let i = 0; i < 3; i++) await anEvent();
+      await database.dataSource.query("UPDATE webhook_endpoints SET deleted_at = now() WHERE id = $1", [
+        first?.id,
+      ]);
+      await using dataSource = await impatient(database.url);
+      await using _psql = await keepLocked(
+        database.url,
+        "SELECT FROM webhook_deliveries WHERE endpoint_id = $1 ORDER BY position LIMIT 1 FOR UPDATE",
+        first?.id,
+      );
+      expect(await giveUpDeliveries(dataSource)).to.equal(3);
+    });
   });
 
   it("left in sending is taken over after a minute, as the next attempt, with the same id and bytes", async () => {

@@ -7,6 +7,7 @@ import { guardedAgent } from "../../src/webhooks/guarded-agent.js";
 import { numberEvents } from "../../src/webhooks/number-events.js";
 import { SecretKeys } from "../../src/webhooks/secret-keys.js";
 import { missingSecretKeys, resealSecrets, rotateSecret } from "../../src/webhooks/secrets.js";
+import { impatient, keepLocked } from "../support/bad-rows.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { type Receiver, startReceiver } from "../support/receiver.js";
@@ -150,6 +151,23 @@ describe("secrets of webhook endpoints", () => {
     expect(await resealSecrets(dataSource, new SecretKeys(undefined, OTHER))).to.deep.equal(all);
     expect(await send(endpoint.id)).to.equal(true);
     expect(verifies(secret)).to.equal(true);
+  });
+
+  it("one whose row somebody keeps locked keeps no other from being encrypted, and is told of", async () => {
+    const all = [await create(), await create(), await create()];
+    await using dataSource = await impatient(database.url);
+    {
+      await using _psql = await keepLocked(
+        database.url,
+        "SELECT FROM webhook_secrets WHERE endpoint_id = $1 FOR UPDATE",
+        all[0]?.endpoint.id,
+      );
+      const resealed = await resealSecrets(dataSource, new SecretKeys(ONE));
+      expect(resealed).to.include({ changed: 2, failed: 1 });
+      expect(resealed.reason).to.contain("locked");
+    }
+    const rest = await resealSecrets(dataSource, new SecretKeys(ONE));
+    expect(rest).to.deep.equal({ changed: 1, failed: 0, reason: null });
   });
 
   it("one that was put into another row does not open, and keeps no other endpoint's deliveries from being sent", async () => {

@@ -1,6 +1,7 @@
 import type { Operation } from "@stellar/stellar-sdk";
 import { NATIVE } from "../../stellar/asset.js";
 import { addressFields, baseAccount } from "../address.js";
+import { ACCOUNT_FLAGS } from "../ledger-state.js";
 import { credit } from "./balances.js";
 import { effect, move, moved } from "./move-effects.js";
 import { type Applied, type ApplyContext, failed, type Rule } from "./rule.js";
@@ -26,6 +27,7 @@ function apply(operation: Operation.AccountMerge, { draft, source }: ApplyContex
   const into = draft.get(baseAccount(operation.destination));
   if (from === undefined) return failed("op_no_source_account");
   if (into === undefined) return failed("op_no_account");
+  if ((from.flags & ACCOUNT_FLAGS.immutable) !== 0) return failed("op_immutable_set");
   if (from.subentries > 0) return failed("op_has_sub_entries");
   // An account made again would start at this ledger << 32 and could replay what it had signed before.
   if (from.sequence >= BigInt(draft.ledger) << 32n) return failed("op_seq_num_too_far");

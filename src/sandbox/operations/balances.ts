@@ -1,6 +1,6 @@
 import { type Asset, issuerOf, NATIVE } from "../../stellar/asset.js";
 import { MAX_STROOPS, parseStroops } from "../../stellar/stroops.js";
-import type { AccountEntry, Draft } from "../ledger-state.js";
+import { type AccountEntry, type Draft, isAuthorized } from "../ledger-state.js";
 
 /** Stroops of an SDK amount; XDR can hold negative ones, which the rules then call malformed. */
 export function amountOf(text: string): bigint {
@@ -13,7 +13,7 @@ export function credit(
   asset: Asset,
   amount: bigint,
   draft: Draft,
-): "op_no_trust" | "op_line_full" | null {
+): "op_no_trust" | "op_not_authorized" | "op_line_full" | null {
   if (asset === NATIVE) {
     if (entry.balance + amount > MAX_STROOPS) return "op_line_full";
     entry.balance += amount;
@@ -22,6 +22,7 @@ export function credit(
   if (issuerOf(asset) === entry.id) return null;
   const line = entry.trustlines.get(asset);
   if (line === undefined) return "op_no_trust";
+  if (!isAuthorized(line)) return "op_not_authorized";
   if (line.balance + amount > line.limit) return "op_line_full";
   line.balance += amount;
   line.modifiedLedger = draft.ledger;
@@ -34,7 +35,7 @@ export function debit(
   asset: Asset,
   amount: bigint,
   draft: Draft,
-): "op_src_no_trust" | "op_underfunded" | null {
+): "op_src_no_trust" | "op_src_not_authorized" | "op_underfunded" | null {
   if (asset === NATIVE) {
     if (entry.balance - amount < entry.reserve()) return "op_underfunded";
     entry.balance -= amount;
@@ -43,6 +44,7 @@ export function debit(
   if (issuerOf(asset) === entry.id) return null;
   const line = entry.trustlines.get(asset);
   if (line === undefined) return "op_src_no_trust";
+  if (!isAuthorized(line)) return "op_src_not_authorized";
   if (line.balance < amount) return "op_underfunded";
   line.balance -= amount;
   line.modifiedLedger = draft.ledger;

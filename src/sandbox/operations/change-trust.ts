@@ -2,6 +2,7 @@ import { type Operation, Asset as SdkAsset } from "@stellar/stellar-sdk";
 import { issuerOf } from "../../stellar/asset.js";
 import { addressFields, baseAccount } from "../address.js";
 import { assetFields, canonical } from "../asset-fields.js";
+import { ACCOUNT_FLAGS, type AccountEntry, TRUSTLINE_FLAGS } from "../ledger-state.js";
 import { amountOf } from "./balances.js";
 import { decimal, effect } from "./move-effects.js";
 import { type Applied, type ApplyContext, failed, type Rule } from "./rule.js";
@@ -51,8 +52,20 @@ function apply({ line, limit: text }: Operation.ChangeTrust, { draft, source }: 
     return done("trustline_updated");
   }
   if (limit === 0n) return failed("op_invalid_limit");
-  if (draft.get(line.getIssuer() ?? "") === undefined) return failed("op_no_issuer");
+  const issuer = draft.get(line.getIssuer() ?? "");
+  if (issuer === undefined) return failed("op_no_issuer");
   if (entry.balance < entry.reserve(1)) return failed("op_low_reserve");
-  entry.trustlines.set(asset, { balance: 0n, limit, modifiedLedger: draft.ledger });
+  entry.trustlines.set(asset, {
+    balance: 0n,
+    limit,
+    modifiedLedger: draft.ledger,
+    flags: flagsUnder(issuer),
+  });
   return done("trustline_created");
+}
+
+/** A new trustline is authorised, unless its issuer wants to be asked. */
+function flagsUnder({ flags }: AccountEntry): number {
+  const authorized = (flags & ACCOUNT_FLAGS.required) === 0 ? TRUSTLINE_FLAGS.authorized : 0;
+  return authorized | ((flags & ACCOUNT_FLAGS.clawback) === 0 ? 0 : TRUSTLINE_FLAGS.clawback);
 }

@@ -9,6 +9,8 @@ import { manageData } from "./manage-data.js";
 import { pathPaymentStrictReceive, pathPaymentStrictSend } from "./path-payment.js";
 import { payment } from "./payment.js";
 import { type Applied, type ApplyContext, failed, type Rule } from "./rule.js";
+import { setOptions } from "./set-options.js";
+import { setTrustLineFlags } from "./set-trust-line-flags.js";
 
 /** A rule with its operation filled in: what the rest of the sandbox works with. */
 export type BoundOperation = {
@@ -36,6 +38,10 @@ export function bind(envelope: Envelope, operation: Operation): BoundOperation {
       return bound(accountMerge, operation, source);
     case "changeTrust":
       return bound(changeTrust, operation, source);
+    case "setOptions":
+      return bound(setOptions, operation, source);
+    case "setTrustLineFlags":
+      return bound(setTrustLineFlags, operation, source);
     case "manageData":
       return bound(manageData, operation, source);
     case "pathPaymentStrictReceive":

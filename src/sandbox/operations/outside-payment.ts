@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { type Asset, parseAsset } from "../../stellar/asset.js";
+import { type Asset, issuerOf, parseAsset } from "../../stellar/asset.js";
 import { baseAccount } from "../address.js";
-import { assetFields, splitAsset } from "../asset-fields.js";
+import { assetFields } from "../asset-fields.js";
 import type { JsonObject } from "../json.js";
 import { amountOf, credit, debit } from "./balances.js";
 import { decimal, effect, moved } from "./move-effects.js";
@@ -59,7 +59,7 @@ export function sourceOf(payment: OutsidePayment): string {
   }[payment.type];
   if (!isRight || first === undefined) throw new Error(`these are no changes of a ${payment.type}`);
   if (payment.type !== "clawback") return payment.account;
-  const { issuer } = splitAsset(first.asset);
+  const issuer = issuerOf(first.asset);
   if (issuer === null) throw new Error("nobody claws back lumens");
   return issuer;
 }

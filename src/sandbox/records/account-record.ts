@@ -1,11 +1,11 @@
 import { NATIVE } from "../../stellar/asset.js";
 import { assetFields } from "../asset-fields.js";
 import type { Json, JsonObject } from "../json.js";
-import type { AccountEntry } from "../ledger-state.js";
+import { ACCOUNT_FLAGS, type AccountEntry, isAuthorized, TRUSTLINE_FLAGS } from "../ledger-state.js";
 import { decimal } from "../operations/move-effects.js";
 import { timeText } from "./times.js";
 
-/** Horizon's account resource. One signer, no thresholds, no flags: there is no set_options here. */
+/** Horizon's account resource. One signer and no thresholds: set_options changes flags alone here. */
 export function accountRecord(entry: AccountEntry, base: string): JsonObject {
   const self = `${base}/accounts/${entry.id}`;
   const page = "{?cursor,limit,order}";
@@ -32,10 +32,10 @@ export function accountRecord(entry: AccountEntry, base: string): JsonObject {
     last_modified_time: timeText(entry.modifiedTime),
     thresholds: { low_threshold: 0, med_threshold: 0, high_threshold: 0 },
     flags: {
-      auth_required: false,
-      auth_revocable: false,
-      auth_immutable: false,
-      auth_clawback_enabled: false,
+      auth_required: (entry.flags & ACCOUNT_FLAGS.required) !== 0,
+      auth_revocable: (entry.flags & ACCOUNT_FLAGS.revocable) !== 0,
+      auth_immutable: (entry.flags & ACCOUNT_FLAGS.immutable) !== 0,
+      auth_clawback_enabled: (entry.flags & ACCOUNT_FLAGS.clawback) !== 0,
     },
     balances: balances(entry),
     signers: [{ weight: 1, key: entry.id, type: "ed25519_public_key" }],
@@ -53,9 +53,11 @@ function balances(entry: AccountEntry): Json[] {
     limit: decimal(line.limit),
     ...liabilities,
     last_modified_ledger: line.modifiedLedger,
-    is_authorized: true,
-    is_authorized_to_maintain_liabilities: true,
-    is_clawback_enabled: false,
+    is_authorized: isAuthorized(line),
+    // Who may do more may do this too.
+    is_authorized_to_maintain_liabilities:
+      isAuthorized(line) || (line.flags & TRUSTLINE_FLAGS.maintaining) !== 0,
+    is_clawback_enabled: (line.flags & TRUSTLINE_FLAGS.clawback) !== 0,
     ...assetFields(asset),
   }));
   return [...lines, { balance: decimal(entry.balance), ...liabilities, ...assetFields(NATIVE) }];

@@ -351,6 +351,7 @@ describe("the operators' pages", () => {
       expect(body).to.include(`paidonce_ingest_led{account="${account}"} 0\n`);
       expect(body).to.match(/paidonce_credits_per_minute\{window="5m"\} 0\n/);
       expect(body).to.include('paidonce_exceptions_open{reason="late"} 0\n');
+      expect(body).to.include('paidonce_accounts_unpayable{obstacle="not_authorized"} 0\n');
       expect(body).to.include('paidonce_exceptions_oldest_seconds{reason="late"} 0\n');
       expect(body).to.include('paidonce_limit{limit="exception_open_seconds"} 259200\n');
       expect(body).to.include("paidonce_nodejs_eventloop_lag_seconds");
