@@ -28,7 +28,7 @@ export type Generator = {
 
 const typescript: Generator = {
   order: "typescript",
-  title: "TypeScript, by hey-api with zod",
+  title: "TypeScript, by hey-api with valibot",
   isQuick: true,
   bring: async () => void (await bringNpm(join(SOURCES, "typescript"))),
   generate: async (folder, description) => {

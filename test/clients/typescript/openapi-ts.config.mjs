@@ -4,8 +4,8 @@ export default {
   plugins: [
     "@hey-api/client-fetch",
     "@hey-api/typescript",
-    "zod",
+    "valibot",
     // Of requests it looks for headers where its own client keeps none, and refuses each that must have one.
-    { name: "@hey-api/sdk", validator: { request: false, response: "zod" } },
+    { name: "@hey-api/sdk", validator: { request: false, response: "valibot" } },
   ],
 };
