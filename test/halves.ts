@@ -73,6 +73,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "http/growth": 12,
   "http/limits": 8,
   "http/bodies": 8,
+  "clients/clients": 20,
   "cli/printing": 45,
   "cli/charges": 10,
 };

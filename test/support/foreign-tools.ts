@@ -16,7 +16,7 @@ const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const FOREIGN = join(ROOT, ".tools", "foreign");
 
 /** A registry that does not answer, a build on a busy machine: then it is said that it was too long, and for what. */
-const MINUTES_5 = 300_000;
+const USUAL_TIMEOUT_MS = 300_000;
 const MEGABYTES_16 = 16 * 1024 * 1024;
 
 /** Something that the machine lacks, in words for whoever runs the tests. */
@@ -27,13 +27,19 @@ export class NotHereError extends Error {
 export type Command = {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Five minutes when left out. */
+  readonly timeoutMs?: number;
 };
 
 /** @returns what it wrote to its output @throws Error with all that it wrote, when it fails or takes too long */
-export async function runForeign(program: string, args: readonly string[], { cwd, env }: Command = {}) {
+export async function runForeign(
+  program: string,
+  args: readonly string[],
+  { cwd, env, timeoutMs = USUAL_TIMEOUT_MS }: Command = {},
+) {
   try {
     const { stdout } = await execute(program, args, {
-      timeout: MINUTES_5,
+      timeout: timeoutMs,
       maxBuffer: MEGABYTES_16,
       env: { ...process.env, ...env },
       ...(cwd !== undefined && { cwd }),
@@ -45,7 +51,7 @@ export async function runForeign(program: string, args: readonly string[], { cwd
       stderr = "",
       killed,
     } = error as { stdout?: string; stderr?: string; killed?: boolean };
-    const how = killed === true ? "took longer than 5 minutes" : "failed";
+    const how = killed === true ? `took longer than ${timeoutMs / 60_000} minutes` : "failed";
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`${program} ${args[0] ?? ""} ${how}: ${message}\n${stdout}\n${stderr}`);
   }
