@@ -4,8 +4,11 @@
  */
 import { spawn } from "node:child_process";
 import { globSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { ended, runMocha } from "../run-mocha.js";
+
+const DEV = fileURLToPath(new URL("../../../dev", import.meta.url));
 
 type Proof = {
   readonly proves: string;
@@ -107,7 +110,7 @@ async function run(
   options: readonly string[],
 ): Promise<Omit<Outcome, "name">> {
   if (dev !== undefined) {
-    const { code } = await ended(spawn("./dev", [...dev, ...options], { stdio: "inherit" }));
+    const { code } = await ended(spawn(DEV, [...dev, ...options], { stdio: "inherit" }));
     return { held: code === 0, skipped: 0 };
   }
   const files = tests.flatMap((pattern) => globSync(pattern));
