@@ -299,6 +299,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
 
   {
+    file: "src/http/describe-api.ts",
+    find: 'if (io === "output" && jsonSchema',
+    replace: 'if (io === "input" && jsonSchema',
+    test: "test/clients/clients.test.ts",
+    what: "answers are described as having no other field, ever",
+  },
+  {
     file: "src/http/idempotency.ts",
     find: "JSON.stringify([path, query, sorted(body)])",
     replace: "JSON.stringify([query, sorted(body)])",
