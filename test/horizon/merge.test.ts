@@ -34,6 +34,13 @@ describe("account merge", () => {
     });
   });
 
+  it("says how many effects were found where it is not the one", () => {
+    const whyOf = (...effects: unknown[]) => completeMerge(pendingOf(), effects)[0];
+    const why = (count: number) => `${count} account_credited effects of this merge, not 1`;
+    expect(whyOf()).to.have.property("why", why(0));
+    expect(whyOf(r.credited(), r.credited({ amount: "1.0000000" }))).to.have.property("why", why(2));
+  });
+
   it("is credited once when the server repeats the effect", () => {
     const [credit, ...rest] = completeMerge(pendingOf(), [r.credited(), r.credited(), r.credited()]);
     expect(rest).to.deep.equal([]);
