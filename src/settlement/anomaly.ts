@@ -23,5 +23,5 @@ const PRECEDENCE = [
 export function anomalyOf(surplus: Stroops | null, openReasons: readonly ExceptionReason[]): Anomaly | null {
   const asking = PRECEDENCE.find((reason) => openReasons.includes(reason));
   if (asking !== undefined) return asking;
-  return surplus !== null && surplus > 0n ? "overpaid" : null;
+  return (surplus ?? 0n) > 0n ? "overpaid" : null;
 }
