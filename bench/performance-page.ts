@@ -1,33 +1,42 @@
-import type { Scale } from "./benchmark.js";
+import { isMet, type Scale } from "./benchmark.js";
 import type { Result } from "./collect.js";
 import type { Machine } from "./machine.js";
-import { machineTable, resultBody } from "./table.js";
+import { goalText, machineTable, resultBody } from "./table.js";
 
-/** What `--json` writes, as far as the page shows it. */
+/** What `--json` writes, as far as the pages show it. */
 export type Measured = {
   readonly machine: Machine;
   readonly scale: Scale;
   readonly results: readonly Result[];
 };
 
-/**
- * Puts charts and tables into the page, each between the comments `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`. The
- * words around them are written by hand and stay, and so do results that were not measured this time.
- * @throws Error when the page has no place for one
- */
-export function withResults(page: string, { machine, scale, results }: Measured): string {
-  const parts = results.map((result) => [result.name, partOf(result, machine)] as const);
-  return [["machine", machineTable(machine, scale)] as const, ...parts].reduce(
-    (text, [name, part]) => between(text, name, part),
-    page,
-  );
+/** The folder of result pages, in the project's root. */
+export const RESULTS = "bench/results";
+
+/** Everything that one benchmark found, as `bench/results/NAME.md`: each names its own machine, commit and day. */
+export function resultPage(result: Result, { machine, scale }: Omit<Measured, "results">): string {
+  return `# ${result.name}\n\n${machineTable(machine, scale)}\n\n${resultBody(result)}\n`;
 }
 
-function partOf(result: Result, machine: Machine): string {
-  const charts = result.charts.map(({ file, title }) => `![${title}](images/bench-${file}.svg)`);
-  // One benchmark may be measured anew at another commit than the rest.
-  const when = `Measured on ${machine.date ?? "an unknown day"} at ${machine.commit ?? "an unknown commit"}.`;
-  return [...charts, when, resultBody(result)].join("\n\n");
+/**
+ * Puts the summary of each result into the page, between the comments `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`:
+ * its charts, the missed goals, and a link to every figure. The text around them is written by hand and stays, and so do
+ * results that were not measured this time.
+ * @throws Error when the page has no place for one
+ */
+export function withResults(page: string, { machine, results }: Measured): string {
+  return results.reduce((text, result) => between(text, result.name, summaryOf(result, machine)), page);
+}
+
+function summaryOf({ name, charts, goals }: Result, machine: Machine): string {
+  const missed = goals.filter((goal) => !isMet(goal));
+  const met = goals.length === 0 ? "" : ` Goals met: ${goals.length - missed.length} of ${goals.length}.`;
+  return [
+    ...charts.map(({ file, title }) => `![${title}](images/bench-${file}.svg)`),
+    // One benchmark may be measured anew at another commit than the rest.
+    `[Every figure](../${RESULTS}/${name}.md), measured on ${machine.date ?? "an unknown day"} at ${machine.commit ?? "an unknown commit"}.${met}`,
+    ...missed.map((goal) => `Missed: ${goalText(goal)}`),
+  ].join("\n\n");
 }
 
 function between(page: string, name: string, part: string): string {

@@ -10,7 +10,7 @@ import { drawChart } from "./chart.js";
 import { collect, type Result } from "./collect.js";
 import { describeMachine } from "./machine.js";
 import { noiseOf } from "./noise.js";
-import { type Measured, withResults } from "./performance-page.js";
+import { type Measured, RESULTS, resultPage, withResults } from "./performance-page.js";
 import { BENCHMARKS, benchmarkCalled } from "./registry.js";
 import { Servers } from "./servers.js";
 import { machineTable, resultTable } from "./table.js";
@@ -27,7 +27,10 @@ const program = new Command("./dev bench")
   .option("--full", "as published: more payments and more runs, on a machine that does nothing else")
   .option("--json <file>", "write everything that was measured there")
   .option("--svg-dir <folder>", "draw the charts there")
-  .option("--docs <file>", "measure nothing: put what --json wrote there into docs/performance.md")
+  .option(
+    "--docs <file>",
+    "measure nothing: put what --json wrote there into bench/results and docs/performance.md",
+  )
   .option("--list", "say which benchmarks there are")
   .showHelpAfterError()
   .action(main);
@@ -78,7 +81,11 @@ function told(result: Result) {
 
 async function writeDocs(measured: Measured): Promise<void> {
   await writeFile(PAGE, withResults(await readFile(PAGE, "utf8"), measured));
-  for (const result of measured.results) await drawAll(result, PICTURES, "bench-");
+  await mkdir(RESULTS, { recursive: true });
+  for (const result of measured.results) {
+    await writeFile(join(RESULTS, `${result.name}.md`), resultPage(result, measured));
+    await drawAll(result, PICTURES, "bench-");
+  }
 }
 
 async function drawAll({ charts }: Pick<Result, "charts">, folder: string, prefix = ""): Promise<void> {

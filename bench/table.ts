@@ -43,6 +43,12 @@ function ratio({ runs, besides }: Figure, all: readonly Figure[]): string {
   return other === undefined ? "" : `${times(medianOf(runs) / medianOf(other.runs))} of ${other.name}`;
 }
 
+/** A goal in one sentence. */
+export function goalText(goal: Goal): string {
+  const [what, bound, got] = goalRow(goal);
+  return `${what}: wanted ${bound}, got ${got}.`;
+}
+
 function goalRow(goal: Goal): string[] {
   const { what, wanted, got, unit } = goal;
   const withUnit = (value: number) => (unit === "" ? times(value) : `${round(value)} ${unit}`);

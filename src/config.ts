@@ -58,55 +58,51 @@ export const environment = z.object({
   DATABASE_URL: url(
     ["postgres:", "postgresql:"],
     "postgres://user:password@127.0.0.1:5432/paidonce",
-  ).describe("Postgres, where every payment is made true. A primary, never a standby."),
+  ).describe("The Postgres primary with the books. Never a standby."),
   DATABASE_REPLICA_URL: url(["postgres:", "postgresql:"], "postgres://user:password@127.0.0.1:5433/paidonce")
     .optional()
     .describe(
-      "A hot standby of that Postgres, for `api`: lists and exports are read from it, and are as old as it is. Everything else comes from DATABASE_URL, lists too while it is away or too far behind.",
+      "A hot standby of that Postgres. `api` reads lists and exports from it, and from DATABASE_URL while it is away or too far behind.",
     ),
   DATABASE_REPLICA_MAX_LAG_SECONDS: wholeNumber(1, 86_400)
     .default(30)
-    .describe("How far behind DATABASE_REPLICA_URL may be before lists are read from DATABASE_URL again."),
+    .describe("How far behind DATABASE_REPLICA_URL may be before lists come from DATABASE_URL."),
   REDIS_URL: urlList(
     REDIS,
     (count) => count > 0,
     "a URL that starts with redis:// or rediss://, such as redis://127.0.0.1:6379",
   ).describe(
-    "The Redis that holds the streams and job queues. It may lose everything. Of a cluster some of its nodes, of sentinels each one, separated by commas; user and password of the first hold for all.",
+    "The Redis with the streams and job queues. It may lose everything. For a cluster some nodes, for sentinels each one, separated by commas; user and password of the first hold for all.",
   ),
   REDIS_TOPOLOGY: z
     .enum(["single", "cluster", "sentinel"])
     .default("single")
-    .describe(
-      "What REDIS_URL names: one server (`single`), nodes of a Redis Cluster (`cluster`), or the sentinels that know the server (`sentinel`).",
-    ),
+    .describe("What REDIS_URL names: one server, nodes of a Redis Cluster, or sentinels."),
   REDIS_SENTINEL_MASTER: z
     .string()
     .min(1)
     .optional()
-    .describe(
-      "The name by which the sentinels know the server. Only, and always, with REDIS_TOPOLOGY=sentinel.",
-    ),
+    .describe("The name of the server at the sentinels. Set it exactly when REDIS_TOPOLOGY=sentinel."),
   HORIZON_URL: url(["http:", "https:"], "https://horizon.stellar.org").describe(
     "The Horizon server to watch.",
   ),
   HORIZON_REQUESTS_PER_HOUR: wholeNumber(0, 1_000_000_000)
     .default(3_600)
     .describe(
-      "Requests that the Horizon server allows this address in an hour; 0 where it has no limit. All roles and replicas share them through REDIS_URL, and keep below them. 3600 is Horizon's default. The same for all roles.",
+      "Requests that the Horizon server allows this address in an hour; 0 means no limit. All roles and replicas share this budget through REDIS_URL: set the same for all.",
     ),
   NETWORK_PASSPHRASE: z
     .string()
     .min(1)
     .default(PUBLIC_NETWORK)
     .describe(
-      "The network that Horizon must serve; another one stops ingest before it reads anything. A database belongs to the network of the first process that works on it: with another passphrase every role refuses to start.",
+      "The network that Horizon must serve. A database belongs to the network of its first process; with another passphrase every role refuses to start.",
     ),
   LOCKS: z
     .enum(["optional", "required", "off"])
     .default("optional")
     .describe(
-      "What to do when the lock servers have no quorum: carry on with the database alone (`optional`), wait (`required`); or take no locks at all (`off`). All three are safe.",
+      "Without a quorum of lock servers: continue with the database alone (`optional`) or wait (`required`). `off` takes no locks. All three are safe.",
     ),
   LOCK_REDIS_URLS: urlList(
     REDIS,
@@ -117,130 +113,122 @@ export const environment = z.object({
     .describe("Independent Redis servers for Redlock, separated by commas. Default: REDIS_URL alone."),
   LOCK_LEASE_MS: wholeNumber(1_000, 600_000)
     .default(10_000)
-    .describe("How long a lock outlives a dead holder, in milliseconds. Statements end before it does."),
+    .describe("How long a lock outlives a dead holder. Statements end before."),
   CONSUMER_BATCH: wholeNumber(1, 2_000)
     .default(400)
     .describe(
-      "Entries that a consumer settles in one transaction, at the most. Beyond 500, settlements at the same time conflict unless Postgres' max_pred_locks_per_transaction is higher than twice as many.",
+      "The most entries in one transaction. Beyond 500, settlements conflict unless Postgres' max_pred_locks_per_transaction is more than twice as high.",
     ),
   CLAIM_IDLE_MS: wholeNumber(100, 3_600_000)
     .default(30_000)
-    .describe("After how many idle milliseconds another replica takes over a dead one's pending entries."),
+    .describe("After this idle time another replica claims a dead one's pending entries."),
   MAX_DELIVERIES: wholeNumber(2, 1_000)
     .default(5)
     .describe("An entry delivered more often than this goes to the dead letters."),
   INGEST_POLL_MS: wholeNumber(50, 600_000)
     .default(10_000)
     .describe(
-      "The longest that `ingest` waits before it asks Horizon for a new ledger again, in milliseconds. In step with the network it waits for as long as a ledger takes; while the network stands still it waits ever longer, up to this.",
+      "The longest wait of `ingest` between two questions for a new ledger, while the network closes none.",
     ),
   NETWORK_MODE: z
     .enum(["auto", "on", "off"])
     .default("auto")
     .describe(
-      "Whether ingest reads all accounts together from the network's own feed (`on`), each by itself (`off`), or whichever costs less of HORIZON_REQUESTS_PER_HOUR (`auto`): the status says which, and why. It may be changed at any time; nothing is lost and nothing counts twice.",
+      "Whether ingest reads all accounts together from the network's feed (`on`), each by itself (`off`), or the cheaper way (`auto`). It may be changed at any time.",
     ),
   NETWORK_STREAMS: wholeNumber(1, 64)
     .default(8)
     .describe(
-      "Into how many streams the credits of accounts that are read together are spread, by hash of account and memo. The same for all replicas of `ingest`.",
+      "The number of streams of accounts that are read together. The same for all replicas of `ingest`.",
     ),
   RECOVERY_EVERY_SECONDS: wholeNumber(1, 86_400)
     .default(300)
-    .describe("How often `work` looks for what faults have left behind."),
+    .describe("How often `work` repairs what faults left behind."),
   RECOVERY_AFTER_SECONDS: wholeNumber(1, 86_400)
     .default(300)
     .describe(
-      "How long something may stand (a session in `processing`, an event in the outbox, an entry in a dead consumer's hands) before recovery looks at it.",
+      "The age at which recovery looks at a `processing` session, an outbox event or a dead consumer's entry.",
     ),
   WEBHOOK_ALLOW_PRIVATE: z
     .enum(["true", "false"])
     .default("false")
     .transform((word) => word === "true")
     .describe(
-      "`true` lets webhooks go to private addresses and over plain http. For development only: merchants choose the URLs, and could reach what only this machine can.",
+      "Allows webhooks to private addresses and over plain http. For development only: merchants choose the URLs.",
     ),
   WEBHOOK_MAX_ENDPOINTS: wholeNumber(1, 1_000)
     .default(16)
-    .describe(
-      "Webhook endpoints of one merchant, at the most. Each event costs a delivery for each of them. Endpoints that are there already stay.",
-    ),
+    .describe("The most webhook endpoints of one merchant. Existing ones stay."),
   WEBHOOK_SECRETS_KEY: z
     .string()
     .regex(/^[0-9a-fA-F]{64}$/, "64 hex digits, such as the output of `openssl rand -hex 32`")
     .optional()
     .describe(
-      "Encrypts the secrets of webhook endpoints in the database. The same for `api`, `work` and `paidonce webhooks rotate-key`, which encrypts what was stored before. Without it they are stored as they are. A key that is lost takes the secrets with it: each endpoint then needs a new one.",
+      "Encrypts the secrets of webhook endpoints in the database. The same for `api`, `work` and `paidonce webhooks rotate-key`. If it is lost, each endpoint needs a new secret.",
     ),
   WEBHOOK_SECRETS_KEY_PREVIOUS: z
     .string()
     .regex(/^[0-9a-fA-F]{64}$/, "64 hex digits: what WEBHOOK_SECRETS_KEY was before")
     .optional()
-    .describe(
-      "While the key is changed or removed: the one before. It opens what it has encrypted, until `paidonce webhooks rotate-key` has been run.",
-    ),
+    .describe("The old key, until `paidonce webhooks rotate-key` has been run."),
   CHARGE_TIMEOUT_SECONDS: wholeNumber(1, 600)
     .default(20)
     .describe(
-      "How long one call to a provider of charges may take. What it says later is found by asking. The same for all replicas of `work`: they take over a charge that nobody has finished for three times this and 10 s.",
+      "How long one call to a provider may take. The same for all replicas of `work`: they take over an unfinished charge after three times this and 10 s.",
     ),
   HOST: z.string().min(1).default("127.0.0.1").describe("The address that `paidonce api` listens on."),
   PORT: wholeNumber(0, 65_535).default(8080).describe("The port that `paidonce api` listens on."),
   PUBLIC_URL: url(["http:", "https:"], "https://pay.example.com")
     .transform((text) => text.replace(/\/$/, ""))
     .optional()
-    .describe("Where customers and merchants reach the API. Default: the address it listens on."),
+    .describe("Where customers and merchants reach the API, if not at the address it listens on."),
   TRUST_PROXY: z
     .string()
     .default("0")
     .refine((text) => trustedProxies(text) !== null, PROXIES_WANTED)
     .transform((text) => trustedProxies(text) ?? 0)
     .describe(
-      "The proxies in front whose word for the caller's address (`X-Forwarded-For`) is taken: how many stand in a row, or the networks that they are in. Each of them must add the address that it has seen at the right end, as nginx and load balancers do; what stands further left was written by the caller. 0 without a proxy.",
+      "The proxies in front whose `X-Forwarded-For` is trusted: how many in a row, or their networks. Each must add the address it has seen at the right end, as nginx does.",
     ),
   ADMIN_KEY: z
     .string()
     .min(32, "at least 32 characters, such as the output of `openssl rand -hex 32`")
     .optional()
-    .describe("The key that creates merchants and their API keys. Without it nobody can, through the API."),
+    .describe("The key that creates merchants and their API keys through the API."),
   RATE_LIMIT_PER_MERCHANT: wholeNumber(1, 1_000_000)
     .default(1_200)
-    .describe("Requests per minute of one merchant, with all its API keys together."),
+    .describe("Requests per minute of one merchant."),
   RATE_LIMIT_PER_ADDRESS: wholeNumber(1, 1_000_000)
     .default(300)
-    .describe("Requests per minute of one address without a key, the checkout page's included."),
+    .describe("Requests per minute of one address without a key."),
   ALERT_CURSOR_LAG_LEDGERS: wholeNumber(1, 1_000_000)
     .default(60)
-    .describe(
-      "The status is red when an account's ingest is more ledgers than this behind Horizon's newest.",
-    ),
+    .describe("The status is red when an account's ingest is more ledgers than this behind Horizon."),
   ALERT_UNSETTLED_SECONDS: wholeNumber(1, 1_000_000)
     .default(60)
-    .describe("The status is red when a credit or an event has waited for longer than this, in seconds."),
+    .describe("The status is red when a credit or an event has waited for longer than this."),
   ALERT_HORIZON_SILENT_SECONDS: wholeNumber(1, 1_000_000)
     .default(120)
-    .describe("The status is red when the newest ledger that ingest knows closed longer ago than this."),
+    .describe("The status is red when the newest known ledger closed longer ago than this."),
   ALERT_CHARGE_UNKNOWN_SECONDS: wholeNumber(1, 1_000_000)
     .default(900)
-    .describe(
-      "The status is red when nobody knows for longer than this, in seconds, whether a charge was made. Its provider is asked on and on; `paidonce charges` is for the person who asks it another way.",
-    ),
+    .describe("The status is red when a charge is unknown for longer than this."),
   ALERT_EXCEPTION_OPEN_SECONDS: wholeNumber(1, 100_000_000)
     .default(259_200)
     .describe(
-      "The status is red when an exception waits for its verdict for longer than this, in seconds. Somebody has paid, and gets neither goods nor money meanwhile. The default is three days, so that a weekend is none. Credits that could not be read turn it red at once.",
+      "The status is red when an exception waits for its verdict for longer than this. The default is three days, so that a weekend is none. Unreadable credits turn it red at once.",
     ),
   METRICS_PORT: wholeNumber(0, 65_535)
     .optional()
     .describe(
-      "Where `ingest`, `consume` and `work` serve Prometheus metrics about themselves, and the probes /healthz and /readyz; 0 takes a free port and logs it. Off by default. `api` has all three on PORT.",
+      "Where `ingest`, `consume` and `work` serve /metrics, /healthz and /readyz; 0 takes a free port and logs it. `api` has them on PORT.",
     ),
   METRICS_HOST: z.string().min(1).default("127.0.0.1").describe("The address that METRICS_PORT listens on."),
   OPS_USER: z
     .string()
     .regex(/^[^:]+$/, "a name without a colon")
     .default("operator")
-    .describe("Who may see /ops, by basic auth with the password of OPS_PASSWORD_HASH."),
+    .describe("The user of the login of /ops."),
   OPS_PASSWORD_HASH: z
     .string()
     .regex(SCRYPT_TEXT, "a line that `paidonce hash-password` has printed")
@@ -251,28 +239,28 @@ export const environment = z.object({
     .regex(/^[A-Za-z0-9-]+$/, "the name of a header, such as X-Forwarded-User")
     .optional()
     .describe(
-      "A header in which your proxy names who has logged in: whoever sends it may see /ops. The proxy must remove it from what comes from outside.",
+      "A header in which your proxy names the logged-in user: every request with it may see /ops. The proxy must remove it from outside requests.",
     ),
   OPS_MAY_ACT: z
     .enum(["true", "false"])
     .default("false")
     .transform((text) => text === "true")
-    .describe("Whether the login of /ops may retry and remove jobs, or only look."),
+    .describe("Whether the login of /ops may retry and remove jobs."),
   OTEL_EXPORTER_OTLP_ENDPOINT: url(["http:", "https:"], "http://127.0.0.1:4318")
     .optional()
-    .describe("Where traces go, by OTLP over HTTP (`/v1/traces` is added). Without it nothing is traced."),
+    .describe("Where traces go, by OTLP over HTTP (`/v1/traces` is added)."),
   NODE_ENV: z
     .string()
     .optional()
     .describe(
-      "With `production`, `api` does not start without a login for /ops; the image sets it. With `development`, /ops needs no login where none is set, on this machine alone.",
+      "With `production` (as in the image) `api` does not start without a login for /ops. With `development` /ops needs none on this machine.",
     ),
   SEP7_SIGNING_SECRET: z
     .string()
     .refine((text) => StrKey.isValidEd25519SecretSeed(text), "a Stellar secret key that starts with S")
     .optional()
     .describe(
-      "Signs the payment requests of the checkout page (SEP-7), so that wallets show where they come from. Its public key stands as `URI_REQUEST_SIGNING_KEY` in the stellar.toml of SEP7_ORIGIN_DOMAIN. It needs no account, and must not be one that holds money. Set both or none.",
+      "Signs the page's payment requests (SEP-7), so that wallets show their origin. Its public key is `URI_REQUEST_SIGNING_KEY` in the stellar.toml of SEP7_ORIGIN_DOMAIN. Use a key without money. Set both or none.",
     ),
   SEP7_ORIGIN_DOMAIN: z
     .string()
@@ -281,24 +269,20 @@ export const environment = z.object({
       "a fully qualified domain name, such as shop.example.com",
     )
     .optional()
-    .describe("The domain that wallets show beside a payment request, once they verified its signature."),
+    .describe("The domain that wallets show beside a verified payment request."),
   STRIPE_API_KEY: z
     .string()
     .regex(/^[sr]k_(test|live)_\w+$/, "a secret or restricted key of Stripe's, such as sk_test_…")
     .optional()
-    .describe(
-      "Charges are made through Stripe under this key. A restricted key needs to write PaymentIntents and nothing else. Without it there is no provider `stripe`.",
-    ),
+    .describe("Enables the provider `stripe`. A restricted key that may write PaymentIntents is enough."),
   STRIPE_WEBHOOK_SECRET: z
     .string()
     .regex(/^whsec_\S+$/, "the signing secret of a webhook endpoint at Stripe, which starts with whsec_")
     .optional()
-    .describe(
-      "Checks what comes to POST /v1/providers/stripe/webhook. Without it nothing is taken there, and charges whose outcome was not heard are only asked for.",
-    ),
+    .describe("Verifies POST /v1/providers/stripe/webhook. Without it nothing is accepted there."),
   STRIPE_API_URL: url(["http:", "https:"], "https://api.stripe.com")
     .default("https://api.stripe.com")
-    .describe("Where Stripe's API is. Another one for tests alone: it gets the key."),
+    .describe("Where Stripe's API is. Change it for tests alone: it gets the key."),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")
@@ -357,7 +341,7 @@ function sep7Problems({ SEP7_SIGNING_SECRET: secret, SEP7_ORIGIN_DOMAIN: domain 
   return [`${missing}: got nothing, wants a value, because ${given} is set`];
 }
 
-/** What is charged in Stripe's test mode must never be told as `livemode: true`, nor real money as a test. */
+/** A charge in Stripe's test mode must never be shown as `livemode: true`, nor real money as a test. */
 function stripeProblems({ STRIPE_API_KEY: key, NETWORK_PASSPHRASE: passphrase }: Config): string[] {
   if (key === undefined) return [];
   const isLive = passphrase === PUBLIC_NETWORK;

@@ -76,7 +76,7 @@ function otlpTracer(): Tracer {
   };
 }
 
-/** What is active, unless a parent is named. */
+/** The active span, unless a parent is named. */
 function parentOf({ parent }: SpanOptions) {
   if (parent === undefined || parent === null) return context.active();
   return propagation.extract(context.active(), { traceparent: parent });

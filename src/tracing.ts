@@ -8,13 +8,13 @@ export type SpanFacts = Readonly<Record<string, string | number | boolean>>;
 export type TraceParent = string & { readonly kind: "trace parent" };
 
 export type SpanOptions = {
-  /** Who asked, or what is worked on: what becomes of an entry hangs below what appended it. */
+  /** The span that asked, or that this work belongs to: the settlement of an entry hangs below its append. */
   readonly parent?: TraceParent | null;
   readonly kind?: "server" | "producer" | "consumer" | "client";
   readonly facts?: SpanFacts;
 };
 
-/** What is open now. */
+/** A span that is open. */
 export type Span = {
   /** For who goes on elsewhere; null where nothing is traced. */
   readonly parent: TraceParent | null;

@@ -19,5 +19,6 @@ describe("the lockfile", () => {
 
   it("names no registry, so that `npm ci` asks the one the user configured", () => {
     expect(lockfile).not.to.include('"resolved"');
+    expect(readFileSync("test/clients/typescript/package-lock.json", "utf8")).not.to.include('"resolved"');
   });
 });

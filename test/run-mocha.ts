@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { Report } from "./reporter.js";
+import type { Counts } from "./reporter.js";
 
 /** What a test left open (a server, a timer, a connection) may take this long to end by itself, on a busy machine too. */
 const ENDS_WITHIN_MS = 60_000;
@@ -21,7 +21,7 @@ export type RunOptions = {
  * Runs mocha in a process of its own, as the tests expect it, and counts by what mocha says.
  * @param args mocha's; files may be given as they are in the source tree
  */
-export async function runMocha(args: readonly string[], { output, env }: RunOptions = {}): Promise<Report> {
+export async function runMocha(args: readonly string[], { output, env }: RunOptions = {}): Promise<Counts> {
   const to = output ?? "inherit";
   const mocha = fork(MOCHA, [...optionsFor(args), "--reporter", REPORTER], {
     stdio: ["inherit", to, to, "ipc"],
@@ -29,24 +29,24 @@ export async function runMocha(args: readonly string[], { output, env }: RunOpti
   });
   const tell = (text: string) =>
     output === undefined ? console.error(text) : writeSync(output, `${text}\n`);
-  let report: Report | undefined;
+  let counts: Counts | undefined;
   let lingering = false;
   mocha.once("message", (message) => {
-    report = message as Report;
+    counts = message as Counts;
     setTimeout(() => {
       lingering = true;
       mocha.kill("SIGKILL");
     }, ENDS_WITHIN_MS).unref();
   });
   const { code, signal } = await ended(mocha);
-  if (report === undefined) {
+  if (counts === undefined) {
     tell(`\nmocha ended with ${signal ?? `code ${code}`} before it could count`);
-    return { passed: 0, failed: 1, skipped: 0, seconds: {} };
+    return { passed: 0, failed: 1, skipped: 0 };
   }
   if (lingering) tell(`\na test left something running: mocha did not end in ${ENDS_WITHIN_MS / 1000} s`);
   // It failed in a way that no test shows: an error after the last test, say.
-  const hidden = report.failed === 0 && code !== 0;
-  return hidden ? { ...report, failed: 1 } : report;
+  const hidden = counts.failed === 0 && code !== 0;
+  return hidden ? { ...counts, failed: 1 } : counts;
 }
 
 /**

@@ -1,93 +1,126 @@
 /**
- * `./dev test`: formatter, linter and dead code, then the tests, half of the files in each of two mochas at once.
- * The last line is always `N passed, N failed, N skipped`, counted by mocha; a check that fails counts as one more
- * failure. The exit code is 0 only if nothing failed and something passed.
+ * `./dev test`: formatter, linter and dead code, and all tests, several files at once. The last line is always
+ * `N passed, N failed, N skipped`, counted by mocha; a check that fails counts as one more failure. The exit code is 0
+ * only if nothing failed and something passed.
  *
- * Arguments are mocha's, and with any there is one mocha alone, which does what they ask. Files may be given as they
- * are in the source tree: test/machine/redis.test.ts.
+ * Arguments are mocha's, and with any there is one file at a time. Files may be given as they are in the source tree:
+ * test/machine/redis.test.ts.
  */
 import { spawn } from "node:child_process";
-import { closeSync, globSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, globSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { clusterTests } from "./guarantees.js";
-import { halves, nameOf } from "./halves.js";
-import type { Report } from "./reporter.js";
+import { type Counts, FILES } from "./reporter.js";
 import { configuration, ended, runMocha } from "./run-mocha.js";
+import { makeTemplate, SHARED_POSTGRES, startSharedPostgres } from "./support/database.js";
+import { SECONDS_FILE } from "./support/environment.js";
 
 /** So many of the slowest files are named: where to look when the run takes too long. */
-const SLOWEST = 10;
+const SLOWEST = 15;
+
+/** Tests mostly wait, for processes to start, leases to end, browsers to draw. */
+const FILES_AT_ONCE = 4;
+
+/** The longest, so that none of them is left to run alone at the end. A file that is missing here is run all the same. */
+const FIRST = [
+  "chaos/short",
+  "interleavings/pairs",
+  "upgrade/rolling",
+  "fresh-clone",
+  "bench/tiny",
+  "chaos/sabotage",
+  "storm/short",
+  "consumers/network",
+  "processes/",
+  "interleavings/",
+  "contrast/",
+  "up/",
+  "cli/",
+];
 
 /** Each story is told with locks and without; on a cluster once, with the locks in it. */
 const WITHOUT_LOCKS_OFF = ["--grep", "LOCKS=off|locks off", "--invert"];
 
 async function main(args: readonly string[]): Promise<void> {
-  const lintFailed = await check();
-  const reports = args.length > 0 ? [await runMocha(args)] : await runHalves();
-  const sum = (what: "passed" | "failed" | "skipped") => reports.reduce((n, report) => n + report[what], 0);
-  const passed = sum("passed");
-  const failed = sum("failed") + (lintFailed ? 1 : 0);
-  if (lintFailed) console.error("\nthe linter failed: see above, or `npm run lint`");
-  if (passed + sum("failed") === 0) console.error("\nno test ran");
-  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
-  console.log(`${passed} passed, ${failed} failed, ${sum("skipped")} skipped`);
+  const reports = args.length > 0 ? [await runMocha(args), await check()] : await runAll();
+  const sum = (what: keyof Counts) => reports.reduce((n, report) => n + report[what], 0);
+  if (sum("passed") + sum("failed") === 0) console.error("\nno test ran");
+  process.exitCode = sum("failed") === 0 && sum("passed") > 0 ? 0 : 1;
+  console.log(`${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
 }
 
-/** @returns true when it failed */
-async function check(): Promise<boolean> {
-  const { code } = await ended(spawn("npm", ["run", "--silent", "lint"], { stdio: "inherit" }));
-  return code !== 0;
+/** Formatter, linter, dead code. @param output a file, as for mocha */
+async function check(output: number | "inherit" = "inherit"): Promise<Counts> {
+  const stdio = ["ignore", output, output] as const;
+  const { code } = await ended(spawn("npm", ["run", "--silent", "lint"], { stdio: [...stdio] }));
+  if (code !== 0) console.error("\nthe linter failed: see its report, or `npm run lint`");
+  return { passed: 0, failed: code === 0 ? 0 : 1, skipped: 0 };
 }
 
-/** The first half's report is written as it comes, the second's in whole after it: mixed, neither could be read. */
-async function runHalves(): Promise<Report[]> {
-  const [first, second] = halves(globSync(configuration().spec));
+/**
+ * The report of most tests is written as it comes. The linter's and that of the tests on a cluster are held in a file
+ * until then: mixed, none could be read.
+ */
+async function runAll(): Promise<Counts[]> {
+  const files = longestFirst(globSync(configuration().spec).sort());
   const folder = mkdtempSync(join(tmpdir(), "paidonce-report-"));
-  const held = join(folder, "second-half.txt");
-  // A file, not a pipe: a pipe stays open for as long as anything lives that a test has left behind.
-  const output = openSync(held, "w");
-  const heldCluster = join(folder, "cluster.txt");
-  const onCluster = openSync(heldCluster, "w");
+  const seconds = join(folder, "seconds.jsonl");
+  const held = ["lint.txt", "cluster.txt"].map((name) => join(folder, name));
+  // Files, not pipes: a pipe stays open for as long as anything lives that a test has left behind.
+  const [lint = 0, onCluster = 0] = held.map((file) => openSync(file, "w"));
+  const postgres = await startSharedPostgres();
   // In a file mocha sees no terminal.
   const color = process.stdout.isTTY ? ["--color"] : [];
   try {
-    console.log("\nTwo halves of the test files run at once. The first:");
-    const running = [
-      runMocha(first),
-      runMocha([...second, ...color], { output }),
+    await makeTemplate(postgres.url);
+    const env = { [SHARED_POSTGRES]: postgres.url };
+    const reports = await Promise.all([
+      runMocha([...files, "--parallel", "--jobs", `${FILES_AT_ONCE}`], {
+        env: { ...env, [SECONDS_FILE]: seconds, [FILES]: `${files.length}` },
+      }),
+      check(lint),
       runMocha([...clusterTests(), ...WITHOUT_LOCKS_OFF, ...color], {
         output: onCluster,
-        env: { TEST_REDIS: "cluster" },
+        env: { ...env, TEST_REDIS: "cluster" },
       }),
-    ];
-    await running[0];
-    console.log("The second half, as soon as it has ended:");
-    const reports = await Promise.all(running);
-    process.stdout.write(readFileSync(held));
+    ]);
     console.log("What reads streams once more, on a Redis Cluster of three masters and three replicas:");
-    process.stdout.write(readFileSync(heldCluster));
-    tellSlowest(reports);
+    for (const file of held.toReversed()) process.stdout.write(readFileSync(file));
+    tellSlowest(seconds);
     return reports;
   } finally {
-    closeSync(output);
-    closeSync(onCluster);
+    for (const file of [lint, onCluster]) closeSync(file);
+    await postgres.stop();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Nothing fails for being slow: this is for whoever wants the run to be quicker, and for the list in halves.ts. */
-function tellSlowest(reports: readonly Report[]): void {
-  const whole = reports.map(({ seconds }) => Object.values(seconds).reduce((sum, each) => sum + each, 0));
-  const slowest = reports
-    .flatMap(({ seconds }) => Object.entries(seconds))
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, SLOWEST);
+function longestFirst(files: readonly string[]): string[] {
+  const rank = (file: string) => {
+    const index = FIRST.findIndex((start) => nameOf(file).startsWith(start));
+    return index < 0 ? FIRST.length : index;
+  };
+  return files.toSorted((a, b) => rank(a) - rank(b));
+}
+
+/** From dist/test/http/fuzz.test.js it is http/fuzz. */
+function nameOf(file: string): string {
+  return file.replace(/^.*dist\/test\//, "").replace(/\.test\.js$/, "");
+}
+
+/** Nothing fails for being slow: this is for whoever wants the run to be quicker. */
+function tellSlowest(file: string): void {
   // After a Ctrl-C there is nothing to tell.
-  if (slowest.length === 0) return;
-  console.log(
-    `The halves took ${whole.map((seconds) => `${Math.round(seconds)} s`).join(" and ")}. Most of it:`,
-  );
-  for (const [file, seconds] of slowest) console.log(`${seconds.toFixed(1).padStart(7)} s  ${nameOf(file)}`);
+  if (!existsSync(file)) return;
+  const seconds: [string, number][] = readFileSync(file, "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const whole = seconds.reduce((sum, [, each]) => sum + each, 0);
+  console.log(`The files took ${Math.round(whole)} s, ${FILES_AT_ONCE} at once. Most of it:`);
+  for (const [name, each] of seconds.toSorted(([, a], [, b]) => b - a).slice(0, SLOWEST))
+    console.log(`${each.toFixed(1).padStart(7)} s  ${nameOf(name)}`);
   console.log();
 }
 

@@ -12,6 +12,7 @@ import {
 } from "../stellar/operation-id.js";
 import { type AuditProgress, beginAudit, differencesOf, saveProgress } from "./audit-log.js";
 import { bookedCredits } from "./booked-credits.js";
+import { type BalanceReport, checkBalances } from "./check-balances.js";
 import { checkCharges } from "./check-charges.js";
 import { checkSessions } from "./check-sessions.js";
 import { compareCredits } from "./compare-credits.js";
@@ -26,6 +27,8 @@ export type AuditParts = {
   /** What the server says of its ledgers, shared by the accounts of one run; asked anew for each where not given. */
   readonly network?: NetworkView;
   readonly signal: AbortSignal;
+  /** About how many effects and transactions the balances may cost. */
+  readonly maxRecords?: number;
   /** Told after each page. */
   readonly onProgress?: (progress: AuditProgress) => void;
 };
@@ -47,6 +50,8 @@ export type AuditReport = {
   readonly credits: number;
   readonly totals: Totals;
   readonly differences: readonly Difference[];
+  /** Null where the range has an end: balances are those of now. */
+  readonly balances: BalanceReport | null;
 };
 
 /** Its credits are not in the books any more: compared with them, each would be called missing. */
@@ -61,10 +66,11 @@ export class RangeArchivedError extends Error {
 }
 
 /**
- * Proves G1 to G3, and what the network tells of G6, for an account and a range of ledgers, or says where they don't hold. The books are read in
- * one snapshot, and up to the newest ledger that was read: what is missing after the watermark is on its way, and ends the
- * range. Can be interrupted; the same call
- * goes on from there.
+ * Proves G1 to G3, and what the network tells of G6, for an account and a range of ledgers, or says where they don't hold.
+ * The books are read in one snapshot, and up to the newest ledger that was read: what is missing after the watermark is on
+ * its way, and ends the range. Can be interrupted; the same call goes on from there.
+ *
+ * Then it explains the account's balances, whose part can fail by itself: `balances` tells.
  * @throws RangeArchivedError; HistoryMissingError, HorizonError, or the database's error: the audit is unfinished, and proves nothing
  */
 export async function auditAccount(
@@ -86,11 +92,12 @@ export async function auditAccount(
 }
 
 async function auditInSnapshot(
-  { dataSource, horizon, network = new NetworkView(horizon, null), signal, onProgress }: AuditParts,
+  parts: AuditParts,
   snapshot: EntityManager,
   account: AccountId,
   range: AuditRange,
 ): Promise<AuditReport> {
+  const { dataSource, horizon, network = new NetworkView(horizon, null), signal, onProgress } = parts;
   const { watchedFrom, start, watermark, readThrough } = await readReach(snapshot, account);
   const asked =
     range.after ?? (range.from === undefined ? start : endOfLedger((range.from - 1) as LedgerSequence));
@@ -124,7 +131,12 @@ async function auditInSnapshot(
     if (part.through < read.through) break;
   }
   const since = progress.from === start ? null : await closeTimeOf(snapshot, account, progress.from);
+  const balances =
+    range.to === undefined
+      ? await checkBalances({ ...parts, network }, account, start, range.from === undefined ? null : from)
+      : null;
   const found = [
+    ...(balances?.differences ?? []),
     ...checkConservation(progress.totals),
     ...(await checkSessions(snapshot, account, progress.from, progress.to, since)),
     ...(await checkCharges(snapshot, account, progress.from, progress.to, since)),
@@ -132,7 +144,7 @@ async function auditInSnapshot(
   await saveProgress(dataSource, progress, found, true);
   const { to, credits, totals } = progress;
   const differences = await differencesOf(dataSource, progress.id);
-  return { account, from: progress.from, to, credits, totals, differences };
+  return { account, from: progress.from, to, credits, totals, differences, balances };
 }
 
 /** Where the account is watched from, and where its books begin and end. */

@@ -4,7 +4,15 @@ import type { AccountId } from "../stellar/credit.js";
 import type { AuditParts } from "./audit-account.js";
 import { auditEach } from "./audit-each.js";
 import { lastCleanEnd } from "./audit-log.js";
+import { describeOutside } from "./balance-sheet.js";
+import type { BalanceReport } from "./check-balances.js";
 import { REMEDIES } from "./difference.js";
+
+/** For one account in one hour: beside the audit itself some hundred requests, of which a server allows 3,600. */
+const MAX_RECORDS = 20_000;
+
+/** One line each, and no more: what there is else, `paidonce audit` lists. */
+const MOST_LINES = 20;
 
 /**
  * Audits what is new of every account since its last audit that found nothing. What an audit found is audited
@@ -23,7 +31,7 @@ export async function auditNew(
     const after = await lastCleanEnd(parts.dataSource, account);
     return after === null ? {} : { after };
   };
-  for await (const verdict of auditEach(parts, accounts, sinceLast)) {
+  for await (const verdict of auditEach({ maxRecords: MAX_RECORDS, ...parts }, accounts, sinceLast)) {
     const { account } = verdict;
     if (verdict.kind === "not_audited") {
       failed.push(verdict.why);
@@ -39,9 +47,40 @@ export async function auditNew(
         `audit: ${kind} ${subject}: ${detail}. ${REMEDIES[kind]}`,
       );
     }
+    if (report.balances !== null) logBalances(account, report.balances, logger);
   }
   if (failed.length > 0) {
     throw new Error(`${failed.length} of ${accounts.length} accounts could not be audited: ${failed[0]}`);
   }
   return { audited, differences };
+}
+
+function logBalances(account: AccountId, balances: BalanceReport, logger: Logger): void {
+  for (const payment of balances.fresh.slice(0, MOST_LINES)) {
+    const { operationId, asset } = payment;
+    logger.warn(
+      { account, operation: `${operationId}`, asset },
+      `audit: ${account}: ${describeOutside(payment)}`,
+    );
+  }
+  if (balances.fresh.length > MOST_LINES) {
+    const more = balances.fresh.length - MOST_LINES;
+    logger.warn(
+      { account },
+      `audit: ${account}: ${more} more outside payments: \`paidonce audit\` lists them`,
+    );
+  }
+  if (balances.kind === "not_checked") {
+    logger.error(
+      { alarm: true, account },
+      `audit: the balances of ${account} could not be checked: ${balances.why}`,
+    );
+  }
+  if (balances.kind === "unfinished") {
+    const { records, explainedThrough } = balances;
+    logger.warn(
+      { account },
+      `audit: the balances of ${account} are explained up to ledger ${explainedThrough}, after ${records} effects and transactions; the next audit goes on`,
+    );
+  }
 }

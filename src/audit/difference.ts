@@ -31,6 +31,8 @@ export const REMEDIES = {
     "A charge has succeeded and there is no charge.succeeded event: somebody wrote to the database. Tell its merchant.",
   not_conserved:
     "An asset's credits are not its payments and exceptions: see the other differences of this account.",
+  balance_unexplained:
+    "A balance is not what the network's own effects and fees make it: audit again; if it stays, keep the output and call support. `--from` a ledger begins anew there.",
   unreadable: "A credit could not be read: `paidonce dead-letters replay`, then audit again.",
   unpaid: "A session has a payment and is not paid: `paidonce recover` marks it paid, then audit again.",
   no_payment:

@@ -2,7 +2,7 @@ import { PURPOSES, type Purpose } from "../horizon/governor.js";
 import type { RedisClient } from "../redis/client.js";
 import { bucketFor, budgetKeys, numberOf } from "./budget.js";
 
-/** What is left of a budget, and what the last hour took of it. */
+/** The rest of a budget, and its use in the last hour. */
 export type BudgetUse = {
   readonly perHour: number;
   /** Requests that may be made at once now; null while nobody has asked for any. */

@@ -21,6 +21,8 @@ export type SharedGovernorOptions = {
   /** Requests that the server allows in an hour; 0 where it has no limit. */
   readonly perHour: number;
   readonly logger: Logger;
+  /** How long a request of each purpose waits for room, in milliseconds; PATIENCE_MS by default. */
+  readonly patienceMs?: Readonly<Record<Purpose, number>>;
 };
 
 /** Redis is near: without an answer within this it counts as away, and no request waits for it. */
@@ -81,6 +83,7 @@ class SharedGovernor implements Governor {
   readonly #logger: Logger;
   readonly #keys: ReturnType<typeof budgetKeys>;
   readonly #perHour: number;
+  readonly #patience: Readonly<Record<Purpose, number>>;
   #bucket: Bucket;
   #alone: LocalBucket;
   #redisAwayUntil = 0;
@@ -90,7 +93,8 @@ class SharedGovernor implements Governor {
   /** The last in line of each purpose: who came first is served first. */
   readonly #lines = new Map<Purpose, Promise<unknown>>();
 
-  constructor({ redis, url, perHour, logger }: SharedGovernorOptions) {
+  constructor({ redis, url, perHour, logger, patienceMs = PATIENCE_MS }: SharedGovernorOptions) {
+    this.#patience = patienceMs;
     this.#redis = redis;
     this.#logger = logger;
     this.#keys = budgetKeys(url);
@@ -99,8 +103,12 @@ class SharedGovernor implements Governor {
     this.#alone = new LocalBucket(partOf(this.#bucket));
   }
 
+  get isScarce(): boolean {
+    return this.#isAlone || this.#tokens <= this.#bucket.floors.check + 1;
+  }
+
   async admit(purpose: Purpose, signal: AbortSignal): Promise<void> {
-    const until = performance.now() + PATIENCE_MS[purpose];
+    const until = performance.now() + this.#patience[purpose];
     const before = this.#lines.get(purpose) ?? Promise.resolve();
     const mine = before.then(() => this.#untilGranted(purpose, until, signal));
     this.#lines.set(
@@ -135,22 +143,36 @@ class SharedGovernor implements Governor {
   }
 
   async #untilGranted(purpose: Purpose, until: number, signal: AbortSignal): Promise<void> {
+    const { floors } = this.#bucket;
+    const last = floors[purpose] > floors.feed ? Math.max(0, floors.feed - 1) : floors[purpose];
     for (;;) {
       signal.throwIfAborted();
-      const { granted, waitMs } = await this.#take(purpose);
+      const floor = this.#floorOf(purpose, last, until - performance.now());
+      const { granted, waitMs } = await this.#take(floor, purpose);
       if (granted) return;
-      if (performance.now() + waitMs > until) {
-        const told = `no room for a request (${purpose}) within ${PATIENCE_MS[purpose] / 1000} s of the budget of ${this.#perHour} an hour`;
+      const leftMs = until - performance.now();
+      if (waitMs - (floor - last) / this.#bucket.refill > leftMs) {
+        const told = `no room for a request (${purpose}) within ${this.#patience[purpose] / 1000} s of the budget of ${this.#perHour} an hour`;
         throw new HorizonError("limited", `${told}: see HORIZON_REQUESTS_PER_HOUR`, { retryAfterMs: waitMs });
       }
-      await sleep(waitMs, signal);
+      // Not all of a long wait: the floor falls meanwhile.
+      await sleep(Math.min(waitMs, Math.max(leftMs / 4, 50)), signal);
     }
   }
 
-  async #take(purpose: Purpose): Promise<Answer> {
+  /**
+   * What a request must leave that may still wait for so long: less and less, down to one less than feeds leave. Feeds that
+   * take all that comes in would keep the others out for ever.
+   */
+  #floorOf(purpose: Purpose, last: number, leftMs: number): number {
+    const part = Math.min(Math.max(leftMs / this.#patience[purpose], 0), 1);
+    return Math.floor(last + (this.#bucket.floors[purpose] - last) * part);
+  }
+
+  async #take(floor: number, purpose: Purpose): Promise<Answer> {
     if (this.#redis === null || performance.now() < this.#redisAwayUntil) return this.#alone.take();
-    const { refill, capacity, floors } = this.#bucket;
-    const args = [refill, capacity, floors[purpose], purpose, COUNTED_FOR_SECONDS];
+    const { refill, capacity } = this.#bucket;
+    const args = [refill, capacity, floor, purpose, COUNTED_FOR_SECONDS];
     const keys = [this.#keys.state, this.#keys.used(new Date())];
     const asked = this.#redis.eval(TAKE, 2, ...keys, ...args).catch(() => null);
     const answer = (await within(REDIS_ANSWERS_WITHIN_MS, asked, null)) as [number, number, number] | null;

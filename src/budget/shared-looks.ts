@@ -32,7 +32,7 @@ export function sharedLooks(
   return {
     claim: async (ms) => {
       const asked = redis.set(keys.claim, token, "PX", ms, "NX").then((answer) => answer === "OK");
-      // Nobody can say who looks: a look too many does less harm than none.
+      // It is not known whether another process looks: one look too many does less harm than none.
       return within(
         REDIS_ANSWERS_WITHIN_MS,
         asked.catch(() => true),

@@ -23,7 +23,7 @@ export type ChargeCircumstances = {
   readonly asks: number;
   /** In [0, 1), as from Math.random(). */
   readonly random: number;
-  /** What was said the last time that it was sent: of a charge that was never taken, why not. */
+  /** The answer of the last attempt: of a charge that was never taken, why not. */
   readonly lastAnswer?: string | null;
 };
 

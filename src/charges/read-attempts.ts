@@ -38,14 +38,14 @@ const LAST_ANSWER = `
   ORDER BY attempt DESC
   LIMIT 1`;
 
-/** What was said the last time that a charge was sent and not taken; null where nothing was. */
+/** The last answer for a charge that was sent and not taken; null where there was none. */
 export async function readLastAnswer(manager: EntityManager, chargeId: string): Promise<string | null> {
   const [row]: { detail: string }[] = await manager.query(LAST_ANSWER, [chargeId]);
   return row?.detail ?? null;
 }
 
 /**
- * What was tried for a charge, the newest first: an unknown one is asked about without end.
+ * The attempts of a charge, the newest first: an unknown one is asked about without end.
  * @param before only attempts with a smaller number
  */
 export async function listAttempts(

@@ -49,12 +49,12 @@ export async function runCharge(charging: Charging, id: ChargeId): Promise<Charg
   const begun = performance.now();
   const { heard, verdict, isFault } = await decide(charging, claim);
   // What came over the network is settled like everything that came, and ends its charge in the same transaction.
-  // Who ends it there has settled it here, or ingest has: both find the other's work done.
+  // This worker or ingest settles the credit first: the other one finds the work done.
   // A replay: what a consumer could not read once would else leave the charge open for ever.
   const movements = heard.kind === "succeeded" ? heard.movements : undefined;
-  if (movements !== undefined) await patiently(() => settle(dataSource, movements, { replay: true }));
+  if (movements !== undefined) await withRetries(() => settle(dataSource, movements, { replay: true }));
   await checkpoint("charge.before-record");
-  const recorded = await patiently(() => recordAttempt(dataSource, claim, heard, verdict));
+  const recorded = await withRetries(() => recordAttempt(dataSource, claim, heard, verdict));
   return { claim, heard, verdict, recorded, isFault, durationMs: Math.round(performance.now() - begun) };
 }
 
@@ -68,7 +68,7 @@ const AGAIN = { baseMs: 200, maxMs: 3_000 };
  * for, since without it the charge would be unknown until its lease is old.
  * @param write safe to repeat
  */
-async function patiently<T>(write: () => Promise<T>): Promise<T> {
+async function withRetries<T>(write: () => Promise<T>): Promise<T> {
   for (let failures = 0; ; failures++) {
     try {
       return await write();

@@ -24,7 +24,7 @@ import { openStatusSources } from "./open-status-sources.js";
 import { type Actor, runRole } from "./run-role.js";
 import { startTracing } from "./start-tracing.js";
 
-/** What is under way may end before connections are cut. */
+/** Requests under way have so long to end before connections are cut. */
 const DRAIN_MS = 5_000;
 
 export function addApiCommand(program: Command): void {

@@ -1,7 +1,10 @@
 import { type Command, InvalidArgumentError } from "commander";
+import type { DataSource } from "typeorm";
 import type { AuditReport } from "../audit/audit-account.js";
 import { auditEach, type Verdict } from "../audit/audit-each.js";
 import type { AuditProgress } from "../audit/audit-log.js";
+import { outsidePayments } from "../audit/balance-log.js";
+import { decimal } from "../audit/balance-sheet.js";
 import { REMEDIES } from "../audit/difference.js";
 import { createDataSource } from "../entities/data-source.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
@@ -9,9 +12,16 @@ import { createLogger } from "../logging.js";
 import { connectRedis } from "../redis/connect.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
-import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
-import { formatStroops, type Stroops } from "../stellar/stroops.js";
+import { endOfLedger, type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
 import { refuseUnfitPostgres } from "./check-postgres.js";
+import {
+  balancesAsJson,
+  describeAllOutside,
+  describeBalances,
+  MOST_LISTED,
+  type Outside,
+  outsideAsJson,
+} from "./describe-balances.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openHorizon } from "./open-horizon.js";
@@ -24,17 +34,27 @@ const STATEMENT_MS = 600_000;
 
 const BAR_WIDTH = 30;
 
-type Options = { account?: AccountId; from?: LedgerSequence; to?: LedgerSequence; json?: boolean };
+/** The last that operation ids have room for. */
+const NEWEST_LEDGER = (2 ** 31 - 1) as LedgerSequence;
+
+type Options = {
+  account?: AccountId;
+  from?: LedgerSequence;
+  to?: LedgerSequence;
+  json?: boolean;
+  outsideFails?: boolean;
+};
 
 export function addAuditCommand(program: Command): void {
   program
     .command("audit")
     .description(
-      "prove that the books hold what the network credited; exit code 1 on any difference, or where an account could not be audited",
+      "prove that the books hold what the network credited, and explain the balances; exit code 1 on any difference, or where an account or its balances could not be checked to the end",
     )
     .option("--account <G…>", "only this account; every watched one when left out", account)
     .option("--from <ledger>", "first ledger; the account's beginning when left out", ledger)
     .option("--to <ledger>", "last ledger; as far as the books reach when left out", ledger)
+    .option("--outside-fails", "exit code 3 where all is balanced, but value moved outside payments")
     .option("--json", "one JSON object per account and line")
     .addHelpText("after", "\nInterrupted, it goes on where it was when it is called the same way again.")
     .action(async (options: Options) => {
@@ -55,17 +75,18 @@ export function addAuditCommand(program: Command): void {
         const stop = new AbortController();
         process.once("SIGINT", () => stop.abort(new Error("interrupted; the same call goes on from here")));
         await horizon.assertNetwork(config.NETWORK_PASSPHRASE, stop.signal);
-        const { account: one, json, ...range } = options;
+        const { account: one, json, outsideFails = false, ...range } = options;
         const parts = { dataSource, horizon, signal: stop.signal, onProgress: showProgress };
-        const sum: Sum = { balanced: 0, different: 0, notAudited: 0 };
+        const sum: Sum = { balanced: 0, different: 0, notAudited: 0, unexplained: 0, outside: 0 };
         const accounts = one ? [one] : await watchedAccounts(dataSource.manager);
         for await (const verdict of auditEach(parts, accounts, () => range)) {
           if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-          await print(...(json ? [verdictAsJson(verdict)] : describeVerdict(verdict)));
-          if (verdict.kind === "not_audited") sum.notAudited++;
-          else sum[verdict.report.differences.length === 0 ? "balanced" : "different"]++;
+          const outside = await outsideOf(dataSource, verdict);
+          await print(...(json ? [verdictAsJson(verdict, outside)] : describeVerdict(verdict, outside)));
+          count(sum, verdict, outside);
         }
-        if (sum.different + sum.notAudited > 0) process.exitCode = EXIT.failed;
+        if (sum.different + sum.notAudited + sum.unexplained > 0) process.exitCode = EXIT.failed;
+        else if (outsideFails && sum.outside > 0) process.exitCode = EXIT.outside;
         if (!json && accounts.length > 1) await print(describeSum(sum));
       } finally {
         redis.disconnect();
@@ -82,40 +103,67 @@ function showProgress({ account, from, to, checkedThrough, credits }: AuditProgr
 }
 
 /** How many accounts came to what. */
-type Sum = { balanced: number; different: number; notAudited: number };
+type Sum = { balanced: number; different: number; notAudited: number; unexplained: number; outside: number };
 
-function describeSum({ balanced, different, notAudited }: Sum): string {
-  return `${balanced + different + notAudited} accounts: ${balanced} balanced, ${different} with differences, ${notAudited} not audited`;
+function count(sum: Sum, verdict: Verdict, outside: Outside): void {
+  if (verdict.kind === "not_audited") {
+    sum.notAudited++;
+    return;
+  }
+  const { differences, balances } = verdict.report;
+  sum[differences.length === 0 ? "balanced" : "different"]++;
+  if (balances !== null && balances.kind !== "checked") sum.unexplained++;
+  if (outside.total > 0) sum.outside++;
 }
 
-function describeVerdict(verdict: Verdict): string[] {
-  if (verdict.kind === "audited") return describe(verdict.report);
+function describeSum({ balanced, different, notAudited, unexplained, outside }: Sum): string {
+  const parts = [
+    `${balanced} balanced`,
+    `${different} with differences`,
+    `${notAudited} not audited`,
+    ...(unexplained > 0 ? [`${unexplained} with balances that were not checked to the end`] : []),
+    ...(outside > 0 ? [`${outside} with value outside payments`] : []),
+  ];
+  return `${balanced + different + notAudited} accounts: ${parts.join(", ")}`;
+}
+
+/** What moved outside /payments in the audited range; with balances of now, up to their ledger. */
+async function outsideOf(dataSource: DataSource, verdict: Verdict): Promise<Outside> {
+  if (verdict.kind === "not_audited") return { newest: [], total: 0 };
+  const { account, from, to, balances } = verdict.report;
+  const end = balances === null ? to : endOfLedger(NEWEST_LEDGER);
+  return outsidePayments(dataSource, account, from, end, MOST_LISTED);
+}
+
+function describeVerdict(verdict: Verdict, outside: Outside): string[] {
+  if (verdict.kind === "audited") return [...describe(verdict.report), ...describeAllOutside(outside)];
   return [`${verdict.account}: NOT AUDITED; ${verdict.why}`];
 }
 
-function verdictAsJson(verdict: Verdict): string {
-  if (verdict.kind === "audited") return asJson(verdict.report);
+function verdictAsJson(verdict: Verdict, outside: Outside): string {
+  if (verdict.kind === "audited") return asJson(verdict.report, outside);
   return JSON.stringify({ account: verdict.account, not_audited: verdict.why });
 }
 
-function describe({ account, from, to, credits, totals, differences }: AuditReport): string[] {
+function describe(report: AuditReport): string[] {
+  const { account, from, to, credits, totals, differences, balances } = report;
   const verdict = differences.length === 0 ? "balanced" : `${differences.length} DIFFERENCES`;
   const lines = [
     `${account}: ${verdict}; ${credits} credits, after ledger ${ledgerOf(from)} up to ${ledgerOf(to)}`,
   ];
   for (const [asset, sums] of totals) {
-    const [credited, payments, exceptions] = [sums.credited, sums.payments, sums.exceptions].map((sum) =>
-      formatStroops(sum as Stroops),
-    );
+    const [credited, payments, exceptions] = [sums.credited, sums.payments, sums.exceptions].map(decimal);
     lines.push(`  ${asset}: credited ${credited} = payments ${payments} + exceptions ${exceptions}`);
   }
+  if (balances !== null) lines.push(...describeBalances(balances));
   for (const { kind, subject, detail } of differences) {
     lines.push(`  ! ${kind} ${subject}: ${detail}`, `    ${REMEDIES[kind]}`);
   }
   return lines;
 }
 
-function asJson({ account, from, to, credits, totals, differences }: AuditReport): string {
+function asJson(report: AuditReport, outside: Outside): string {
+  const { account, from, to, credits, totals, differences, balances } = report;
   return JSON.stringify({
     account,
     after_ledger: ledgerOf(from),
@@ -124,10 +172,12 @@ function asJson({ account, from, to, credits, totals, differences }: AuditReport
     totals: Object.fromEntries(
       [...totals].map(([asset, sums]) => [
         asset,
-        Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, formatStroops(sum as Stroops)])),
+        Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, decimal(sum)])),
       ]),
     ),
     differences: differences.map((difference) => ({ ...difference, remedy: REMEDIES[difference.kind] })),
+    balances: balances && balancesAsJson(balances),
+    outside_payments: outsideAsJson(outside),
   });
 }
 

@@ -35,7 +35,7 @@ export function addIngestCommand(program: Command): void {
       await checkRedis(redis, logger, "paidonce:{probe}", ["streams"]);
       const observer = horizonMetrics(registry);
       const horizon = openHorizon(config, logger, { redis, purpose: "feed", observer });
-      const network = new NetworkView(horizon.withPurpose("check"), config.NETWORK_PASSPHRASE);
+      const network = new NetworkView(horizon, config.NETWORK_PASSPHRASE);
       const listening = connectRedis(redisTarget(config), "paidonce-ingest-ledgers", logger);
       const condition = new ServerCondition();
       const ledgers = new LedgerWatch({

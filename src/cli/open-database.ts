@@ -94,7 +94,7 @@ async function refuseUnfit(
     await refuseOtherNetwork(dataSource, config, options);
     return dataSource;
   } catch (error) {
-    // Whoever asked has nothing to close: an open pool would keep its process from ending.
+    // The caller has nothing to close: an open pool would keep its process from ending.
     await dataSource.destroy();
     throw error;
   }

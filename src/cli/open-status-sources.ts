@@ -26,7 +26,7 @@ export async function openStatusSources(
   const closing = new AbortController();
   const connecting = await connectWhenThere(
     dataSource,
-    // Whoever only looks does not say which network it is.
+    // A command that only reads does not say which network the database belongs to.
     async () => {
       await refuseUnfitPostgres(dataSource);
       await refuseOtherNetwork(dataSource, config, { claim: role === "api" });

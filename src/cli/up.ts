@@ -50,7 +50,7 @@ const SOMEWHERE = {
 
 type Environment = Record<string, string>;
 
-/** What was started, each ended in reverse. */
+/** Ends everything that was started, in reverse order. */
 type Ends = (() => Promise<unknown>)[];
 
 export function addUpCommand(program: Command): void {

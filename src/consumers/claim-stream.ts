@@ -19,7 +19,7 @@ export type Claim =
 /**
  * KEYS: the stream, its version; ARGV: the version of the claim, the group.
  *
- * What was appended for an older set lacks what the newcomers got, and its tail would say that all of it was read: the
+ * Entries for an older set lack the credits of new accounts, and their tail would say that all of it was read: the
  * stream begins anew. Whatever it held that is not settled lies after the watermark, and is read again. Versions are
  * compared as texts, since Lua's numbers lose digits: the longer one is the greater.
  */

@@ -136,7 +136,7 @@ export class Consumer {
     await this.#finish();
   }
 
-  /** What is in hand: one more try, and if a server is away, another replica takes it over. */
+  /** Tries the entries in hand once more; if a server is away, another replica takes them over. */
   async #finish(): Promise<void> {
     await this.#retrying;
     await this.#untilEnded();
@@ -170,7 +170,7 @@ export class Consumer {
     const room = batch - this.#waiting.length;
     if (room <= 0) return;
     if (this.#streams.length === 0) return sleep(blockMs / 4, this.#stopping.signal);
-    // What is blocked is tried again, and held on to, while nothing new comes.
+    // Blocked entries are tried again, and held on to, while nothing new comes.
     const atRest = this.#blocked.size > 0 ? Math.min(blockMs, claimIdleMs / 4, BLOCKED_PAUSE_MS) : blockMs;
     const wait = this.#inHand > 0 ? IN_HAND_PAUSE_MS : Math.floor(atRest);
     const deliveries = await reader.read(this.#streams, room, wait);

@@ -42,7 +42,7 @@ export async function separateForged<D extends Delivery>(
 /**
  * KEYS: the stream, the proof of its tail; ARGV: the group, a tail or nothing.
  *
- * Whoever puts an entry into a stream moves its tail, and could have removed another one: after that the stream says
+ * A stranger who adds an entry moves the tail, and could have removed another entry: after that the stream says
  * nothing about what was read, and every credit up to the forged id would be passed over. It begins anew, empty. Its
  * leader finds another tail than its own, and reads again after the watermark in Postgres, where everything is that is
  * not settled.

@@ -111,7 +111,7 @@ async function arrangeMembers(
     const joined = await joinNetwork(dataSource, newest, options.streams);
     if (joined.length === 0) break;
     count += joined.length;
-    // What is in them and not settled comes again with the feed. Their leaders notice, and end.
+    // Entries in them that are not settled come again with the feed. Their leaders notice, and end.
     const former = joined.flatMap(({ account, shards }) => streamsOf(account, shards));
     await removeStreams(redis, former);
   }

@@ -80,7 +80,7 @@ function endBefore(newest: LedgerSequence, ledgers: number): OperationId {
   return endOfLedger(Math.max(0, newest - ledgers) as LedgerSequence);
 }
 
-/** What is committed of the feed is committed of each of them; what lies after it they read by themselves. */
+/** Each of them goes on from where the feed is committed, and reads the rest by itself. */
 const LEAVE = `
   UPDATE stream_cursors c
   SET in_network = false, watermark = greatest(c.watermark, n.watermark),

@@ -64,7 +64,7 @@ async function readTail(
 ): Promise<{ tail: Tail; isProven: boolean }> {
   const keys = [streamKey(stream), tailProofKey(stream)];
   const [tail, proof] = (await redis.eval(READ, 2, ...keys)) as [Tail, string];
-  // Whoever reads from the beginning passes nothing over.
+  // A reader that begins at the beginning skips nothing.
   if (tail === NO_TAIL) return { tail, isProven: true };
   const id = idIn(proof);
   const accepted = await entryKeyring(dataSource).accepted(id === null ? [] : [id]);

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Settlement } from "../settlement/settle.js";
+import { codeOf } from "../stellar/asset.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
 import { formatStroops } from "../stellar/stroops.js";
 
@@ -42,6 +43,5 @@ export function logSettlement(logger: Logger, settlement: Settlement): void {
 
 function value(movement: Movement): string {
   if (movement.kind === "unreadable") return "a record that could not be read";
-  const [code = "native"] = movement.asset.split(":");
-  return `${formatStroops(movement.amount)} ${code === "native" ? "XLM" : code}`;
+  return `${formatStroops(movement.amount)} ${codeOf(movement.asset)}`;
 }

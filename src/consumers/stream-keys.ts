@@ -47,7 +47,7 @@ export function deadLetterKey(owner: AccountId | NetworkStream): string {
   return `paidonce:{${owner}}:dead-letters`;
 }
 
-/** Who leads the ingest of a feed, into however many streams. */
+/** The key of the lease by which one process leads the ingest of a feed, into however many streams. */
 export function leaderKey(feed: FeedName): string {
   return `paidonce:{${feed}}:leader`;
 }

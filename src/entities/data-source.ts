@@ -4,7 +4,6 @@ import { DataSource } from "typeorm";
 import { ApiKey } from "./api-key.js";
 import { Charge } from "./charge.js";
 import { CheckoutSession } from "./checkout-session.js";
-import { HeardClient } from "./heard-client.js";
 import { HistoryHole } from "./history-hole.js";
 import { Merchant } from "./merchant.js";
 import { Spine1 } from "./migrations/0001-spine.js";
@@ -24,6 +23,7 @@ import { Origin14 } from "./migrations/0014-origin.js";
 import { Hooks15 } from "./migrations/0015-hooks.js";
 import { OpenExceptions16 } from "./migrations/0016-open-exceptions.js";
 import { Payable17 } from "./migrations/0017-payable.js";
+import { Balances18 } from "./migrations/0018-balances.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -31,6 +31,7 @@ import { ReceivingAccount } from "./receiving-account.js";
 import { RecordedCredit } from "./recorded-credit.js";
 import { applySettings, type SessionSettings } from "./session-settings.js";
 import { StreamCursor } from "./stream-cursor.js";
+import { StrictClient } from "./strict-client.js";
 import { WebhookEndpoint } from "./webhook-endpoint.js";
 
 export type DatabaseSettings = {
@@ -113,6 +114,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       Hooks15,
       OpenExceptions16,
       Payable17,
+      Balances18,
     ],
     migrationsTableName: "migrations",
     // All in one would hold each other's locks until the last is done.
@@ -124,7 +126,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
     // Without this a connection that dies while idle in the pool is an unhandled error and ends the process.
     poolErrorHandler: () => undefined,
     extra: {
-      Client: HeardClient,
+      Client: StrictClient,
       onConnect: (client: pg.Client) => applySettings(client, ofSession),
       maxLifetimeSeconds: MAX_LIFETIME_S,
       // A client that waits for ever on a dead peer would hold its entries for ever.

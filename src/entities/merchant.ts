@@ -4,7 +4,7 @@
  */
 import { Column, Entity, PrimaryColumn } from "typeorm";
 
-/** Who is paid: the owner of checkout sessions. */
+/** A shop that is paid: the owner of checkout sessions. */
 @Entity("merchants")
 export class Merchant {
   @PrimaryColumn("uuid")

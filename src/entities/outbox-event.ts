@@ -32,7 +32,7 @@ export class OutboxEvent {
   @Column("text")
   type!: EventType;
 
-  /** Who is told. */
+  /** The merchant whose event it is. */
   @Column("uuid", { name: "merchant_id" })
   merchantId!: string;
 

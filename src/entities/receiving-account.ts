@@ -14,6 +14,10 @@ export class ReceivingAccount {
   @Column("text", { array: true })
   assets!: Asset[];
 
+  /** When the network was last asked whether the account can be paid; null makes it due. */
+  @Column("timestamptz", { name: "asked_at", nullable: true })
+  askedAt?: Date | null;
+
   @Column("timestamptz", { name: "created_at", default: () => "now()" })
   createdAt!: Date;
 }

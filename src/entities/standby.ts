@@ -11,8 +11,8 @@ const WRITE = `
 /**
  * Resolves when all that could be read so far is on the synchronous standby too, where there is one.
  *
- * What is read need not be there yet: a primary that was restarted, or whose wait was cancelled, shows what it committed
- * alone. Whoever takes a row that it finds for the proof that its work is done, and then forgets the work, asks here
+ * A row that was read may not be there yet: a primary that was restarted, or whose wait was cancelled, shows what it
+ * committed alone. A caller that takes such a row as proof that its work is done, and then forgets the work, asks here
  * in between.
  *
  * @throws the database's error, or the time-out's while there is no standby: nothing is proven

@@ -2,7 +2,7 @@ import type { DataSource } from "typeorm";
 
 /**
  * What a primary alone allows: it locks rows, and there are none. On a standby, and where transactions are read-only by
- * default, it is refused with 25006, which ends the connection (heard-client.ts).
+ * default, it is refused with 25006, which ends the connection (strict-client.ts).
  */
 const LOCK_NOTHING = "SELECT FROM merchants LIMIT 0 FOR UPDATE";
 

@@ -10,7 +10,7 @@ import {
   planDetach,
 } from "./plan-detach.js";
 
-/** What was taken out. */
+/** The partition that was detached. */
 export type Detached = DetachPlan & {
   /** Rows of each range, in the order of the plan. */
   readonly counts: readonly RowCounts[];

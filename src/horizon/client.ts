@@ -12,7 +12,7 @@
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { expectFields, ledgerField, textField, timeOrNull } from "./answer-fields.js";
-import { HorizonError, WrongNetworkError } from "./errors.js";
+import { HorizonError, isNotFound, WrongNetworkError } from "./errors.js";
 import { type Fields, isFields } from "./fields.js";
 import { type Governor, type Purpose, UNLIMITED } from "./governor.js";
 import {
@@ -91,6 +91,11 @@ export class HorizonClient {
     return new HorizonClient({ ...this.#given(), purpose });
   }
 
+  /** Whether the budget of requests is nearly used: what can be left out should be. */
+  get isScarce(): boolean {
+    return this.#options.governor.isScarce;
+  }
+
   async root(signal: AbortSignal): Promise<HorizonRoot> {
     const { body } = await this.#get("", {}, signal);
     const fields = expectFields(body, "GET /");
@@ -129,6 +134,22 @@ export class HorizonClient {
     { limit = MAX_LIMIT }: { readonly limit?: number } = {},
   ): Promise<RecordPage> {
     return await this.#page(`accounts/${account}/payments`, feedQuery(after, limit), signal);
+  }
+
+  /**
+   * One page of an account's history, oldest first; of transactions the failed ones too, since they cost their fee.
+   * @param after skips all effects of this operation
+   * @throws HorizonError `not_found` where the account never existed
+   */
+  async accountHistory(
+    account: AccountId,
+    kind: "effects" | "operations" | "transactions",
+    after: OperationId,
+    signal: AbortSignal,
+  ): Promise<RecordPage> {
+    const failed = kind === "transactions" ? { include_failed: "true" } : {};
+    const query = { cursor: `${after}`, order: "asc", limit: `${MAX_LIMIT}`, ...failed };
+    return await this.#page(`accounts/${account}/${kind}`, query, signal);
   }
 
   /** One page of what moved value anywhere on the network, oldest first, as `accountPayments` for an account. */
@@ -177,7 +198,7 @@ export class HorizonClient {
     try {
       return (await this.#get(`operations/${id}`, { join: "transactions" }, signal)).body;
     } catch (error) {
-      if (error instanceof HorizonError && error.kind === "not_found") return null;
+      if (isNotFound(error)) return null;
       throw error;
     }
   }
@@ -240,7 +261,7 @@ export class HorizonClient {
       if (found.length === 0) throw behind(null);
       return found;
     } catch (error) {
-      if (error instanceof HorizonError && error.kind === "not_found") throw behind(error.latestLedger);
+      if (isNotFound(error)) throw behind(error.latestLedger);
       throw error;
     }
   }

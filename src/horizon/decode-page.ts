@@ -57,7 +57,7 @@ export function placeRecords(records: readonly unknown[], after: OperationId): P
     count = 0;
   }
   // The sort is stable: what has no id stays behind its predecessor.
-  return placed.sort((a, b) => (a.operationId < b.operationId ? -1 : a.operationId > b.operationId ? 1 : 0));
+  return placed.sort((a, b) => Number(a.operationId - b.operationId));
 }
 
 /**
@@ -88,5 +88,5 @@ export function endOfPage(
 
 function isAscending(records: readonly unknown[]): boolean {
   const ids = records.map(keyOf).filter((id) => id !== null);
-  return ids.every((id, i) => i === 0 || id >= (ids[i - 1] ?? id));
+  return ids.every((id, i) => id >= (ids[i - 1] ?? id));
 }

@@ -161,3 +161,8 @@ function problemOf(body: string): Problem {
     detail: text(fields.detail),
   };
 }
+
+/** Whether a server has answered that it does not have what was asked for: no account, no transaction, not yet or never. */
+export function isNotFound(error: unknown): error is HorizonError {
+  return error instanceof HorizonError && error.kind === "not_found";
+}

@@ -16,10 +16,13 @@ export type Governor = {
   admit(purpose: Purpose, signal: AbortSignal): Promise<void>;
   /** Takes note of an answer's rate limit headers. Must not throw. */
   heard(status: number, headers: Headers): void;
+  /** Whether so little is left, as far as this process knows, that what comes last in PURPOSES has to wait. */
+  readonly isScarce: boolean;
 };
 
 /** For a server of one's own without a limit. */
 export const UNLIMITED: Governor = {
   admit: async () => undefined,
   heard: () => undefined,
+  isScarce: false,
 };

@@ -34,7 +34,7 @@ export type FormAnswer = {
   readonly text: string;
 };
 
-/** Who asks: a server's operator can tell us from others, and the SDKs send the same two names. */
+/** By this a server's operator can tell us from others; the SDKs send the same two names. */
 const CLIENT_IDENTITY: Readonly<Record<string, string>> = {
   "User-Agent": USER_AGENT,
   "X-App-Name": "paidonce",

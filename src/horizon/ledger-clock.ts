@@ -18,6 +18,9 @@ const AGAIN_AFTER = 1 / 25;
 const AGAIN_GROWTH = 1.5;
 const AGAIN_AT_LEAST_MS = 20;
 
+/** The same while the budget of requests is scarce: what looks take, the pages of the ledgers lack. */
+const AGAIN_AFTER_WHEN_SCARCE = 1 / 2;
+
 /**
  * By how much the first look moves, as parts of a ledger's time: later by the one when it came too early, earlier by the
  * other when the ledger was there. Their ratio is how often the first look finds the ledger: six times of ten, so that
@@ -75,19 +78,32 @@ export class LedgerClock {
     this.#lastMissMs = nowMs;
   }
 
-  /** How long to wait until the next look, in milliseconds. */
-  wait(nowMs: number): number {
+  /**
+   * How long to wait until the next look, in milliseconds.
+   * @param isScarce whether requests are: then there are at most two looks or so for a ledger
+   */
+  wait(nowMs: number, isScarce = false): number {
     const last = this.#sightings.at(-1);
-    if (last === undefined) return this.#misses === 0 ? 0 : this.#again();
-    if (this.#misses > 0) return this.#again();
+    if (last === undefined) return this.#misses === 0 ? 0 : this.#again(isScarce);
+    if (this.#misses > 0) return this.#again(isScarce);
     const due = last.atMs + this.ledgerMs * (1 + this.#shift);
-    return Math.min(Math.max(0, due - nowMs), this.#options.mostMs);
+    return Math.min(Math.max(0, due - nowMs), this.#mostMs(isScarce));
   }
 
-  #again(): number {
-    const first = Math.max(AGAIN_AT_LEAST_MS, this.ledgerMs * AGAIN_AFTER);
+  /** A small part of a ledger's time, in milliseconds. */
+  get soon(): number {
+    return Math.min(Math.max(AGAIN_AT_LEAST_MS, this.ledgerMs * AGAIN_AFTER), this.#options.mostMs);
+  }
+
+  #again(isScarce: boolean): number {
+    const first = isScarce ? this.ledgerMs * AGAIN_AFTER_WHEN_SCARCE : this.soon;
     // Without a bound on the exponent it would be Infinity, and the wait still mostMs: but say so.
-    return Math.min(first * AGAIN_GROWTH ** Math.min(this.#misses - 1, 40), this.#options.mostMs);
+    return Math.min(first * AGAIN_GROWTH ** Math.min(this.#misses - 1, 40), this.#mostMs(isScarce));
+  }
+
+  /** A configured wait that is shorter than a ledger's time does not hold while requests are scarce. */
+  #mostMs(isScarce: boolean): number {
+    return isScarce ? Math.max(this.#options.mostMs, this.ledgerMs) : this.#options.mostMs;
   }
 
   #move(by: number): void {

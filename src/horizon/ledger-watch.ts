@@ -89,6 +89,8 @@ export class LedgerWatch {
   #newestAt = performance.now();
   #askedWhyAt = Number.NEGATIVE_INFINITY;
   #announced = 0;
+  /** The newest ledger that the listeners have been called for, by whatever told of it. */
+  #calledFor = 0;
   /** Old heads, the oldest first. */
   #kept: LedgerHead[] = [];
   /** The newest ledger that had operations, and from where on every ledger is known. */
@@ -147,8 +149,10 @@ export class LedgerWatch {
   /**
    * Whether no ledger after this one had an operation, as far as the server has told: then there is no page to ask for.
    * One ledger more counts as having some: behind a balancer the page may have come from a server that was not so far.
+   * Of a ledger that another process has announced nothing is known: a payer would wait for this process's own look.
    */
   isQuietSince({ sequence }: LedgerHead): boolean {
+    if (this.#announced > (this.#newest?.sequence ?? 0)) return false;
     if (this.#knownFrom === null || sequence < this.#knownFrom) return false;
     return this.#lastWithOperations === null || this.#lastWithOperations < sequence;
   }
@@ -178,25 +182,25 @@ export class LedgerWatch {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      // Nobody here reads a feed: others look for those they read.
+      // This process reads no feed: the others look for those that they read.
       if (this.#listeners.size === 0) await this.#pause(this.#options.mostMs);
       else {
-        const hadAnnounced = this.#announced;
-        await this.#pause(this.#clock.wait(performance.now()));
-        if (signal.aborted) return;
-        await this.#turn(this.#announced > hadAnnounced);
+        // What came in during the last turn woke nobody: it must not wait for the ledger after it.
+        if (!this.#hasNews()) await this.#pause(this.#clock.wait(performance.now(), this.#isScarce()));
+        if (!signal.aborted) await this.#turn();
       }
     }
   }
 
-  async #turn(isAnnounced: boolean): Promise<void> {
+  async #turn(): Promise<void> {
     const { looks } = this.#options;
-    if (isAnnounced) {
-      if (performance.now() - this.#lookedAt < OWN_LOOK_EVERY_MS) return this.#ring();
+    if (this.#hasNews()) {
+      if (performance.now() - this.#lookedAt < OWN_LOOK_EVERY_MS) return this.#call(this.#announced);
+      // Not believed without a look, and not asked about twice.
+      this.#calledFor = this.#announced;
     } else if (!(await looks.claim(LOOK_MS))) {
-      // Another process looks, and will announce what it finds.
-      this.#clock.missed(performance.now());
-      return;
+      // Another process looks, and will announce what it finds. It is no look: the clock learns nothing from it.
+      return this.#hasNews() ? undefined : this.#pause(this.#clock.soon);
     }
     try {
       await this.#lookOnce(this.#stopping.signal);
@@ -206,6 +210,16 @@ export class LedgerWatch {
       await this.#standBack(error);
     }
     looks.release();
+  }
+
+  /** Whether another process has announced a ledger that the listeners were not called for. */
+  #hasNews(): boolean {
+    return this.#announced > this.#calledFor;
+  }
+
+  /** Whether looks are fewer than they could be, so that they leave room for the pages of the ledgers that they find. */
+  #isScarce(): boolean {
+    return this.#options.client.isScarce;
   }
 
   /** One look at a time, however many ask. */
@@ -242,7 +256,7 @@ export class LedgerWatch {
     looks.announce(newest.sequence);
     if (this.condition.set("ok"))
       this.#options.logger.info({ ledger: newest.sequence }, "Horizon serves new ledgers again");
-    this.#ring();
+    this.#call(newest.sequence);
   }
 
   #learn(before: LedgerHead | null, heads: readonly LedgerHead[], newest: LedgerHead): void {
@@ -294,7 +308,8 @@ export class LedgerWatch {
     await sleep(error instanceof HorizonError ? (error.retryAfterMs ?? 0) : this.#options.mostMs, signal);
   }
 
-  #ring(): void {
+  #call(ledger: number): void {
+    this.#calledFor = ledger;
     for (const listener of [...this.#listeners]) listener();
   }
 

@@ -3,7 +3,7 @@ import type { OperationId } from "../stellar/operation-id.js";
 import type { HorizonClient } from "./client.js";
 import { completeMerge, type Decoded, decodeRecord } from "./decode.js";
 import { decodePlaced, endOfPage, placeRecords } from "./decode-page.js";
-import { HorizonError } from "./errors.js";
+import { isNotFound } from "./errors.js";
 import { Turns } from "./turns.js";
 
 /** What a page of the feed means for an account. */
@@ -29,8 +29,7 @@ export async function readPage(
 ): Promise<ReadPage> {
   const page = await client.accountPayments(account, after, signal, { limit }).catch((error: unknown) => {
     // The account does not exist yet: nothing has happened to it, and it is watched until something does.
-    if (error instanceof HorizonError && error.kind === "not_found")
-      return { records: [], isWhole: true, bytes: 0 };
+    if (isNotFound(error)) return { records: [], isWhole: true, bytes: 0 };
     throw error;
   });
   const placed = placeRecords(page.records, after);

@@ -1,7 +1,7 @@
 import type { AccountId } from "../stellar/credit.js";
 import type { LedgerSequence } from "../stellar/operation-id.js";
 import type { HorizonClient } from "./client.js";
-import { HorizonError } from "./errors.js";
+import { HorizonError, isNotFound } from "./errors.js";
 
 /** The account that spends a sequence number, in the ledger that the answer names; null where it names none. */
 export type SourceAnswer =
@@ -27,7 +27,7 @@ export async function readSource(
     }
     return { kind: "exists", sequence: BigInt(sequence), latestLedger };
   } catch (error) {
-    if (!(error instanceof HorizonError) || error.kind !== "not_found") throw error;
+    if (!isNotFound(error)) throw error;
     return { kind: "gone", latestLedger: error.latestLedger };
   }
 }

@@ -2,7 +2,7 @@ import type { AccountId, Movement, TransactionHash } from "../stellar/credit.js"
 import { BEFORE_ALL, type LedgerSequence } from "../stellar/operation-id.js";
 import type { HorizonClient } from "./client.js";
 import { decodePage } from "./decode-page.js";
-import { HorizonError } from "./errors.js";
+import { HorizonError, isNotFound } from "./errors.js";
 import { completed } from "./read-page.js";
 import { isSpent, resultCodeOf } from "./result-code.js";
 
@@ -52,7 +52,7 @@ export async function readTransaction(
   try {
     found = await client.transaction(hash, signal);
   } catch (error) {
-    if (!(error instanceof HorizonError) || error.kind !== "not_found") throw error;
+    if (!isNotFound(error)) throw error;
     return { kind: "absent", latestLedger: error.latestLedger };
   }
   const { ledger, successful } = found;

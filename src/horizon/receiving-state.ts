@@ -3,7 +3,7 @@ import type { AccountId } from "../stellar/credit.js";
 import type { ReceivingState, Trustline } from "../stellar/payable.js";
 import { MAX_STROOPS, parseStroops, type Stroops, toStroops } from "../stellar/stroops.js";
 import type { HorizonClient } from "./client.js";
-import { HorizonError } from "./errors.js";
+import { HorizonError, isNotFound } from "./errors.js";
 import { type Fields, isFields } from "./fields.js";
 
 /** SEP-29: the data entry by which an account asks for memos, and its value, `1` in base64. */
@@ -21,7 +21,7 @@ export async function readReceivingState(
   try {
     return receivingState((await client.account(account, signal)).fields);
   } catch (error) {
-    if (error instanceof HorizonError && error.kind === "not_found") return { kind: "missing" };
+    if (isNotFound(error)) return { kind: "missing" };
     throw error;
   }
 }

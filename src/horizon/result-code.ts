@@ -39,7 +39,8 @@ function operationCode({ type, tr }: Operation): string {
   if (tr === undefined) return snake(type);
   const own: unknown = Object.values(tr).find((value) => typeof value === "object" && value !== null);
   const code = typeof own === "object" && own !== null && "type" in own ? String(own.type) : type;
-  return snake(`op${code.startsWith(tr.type) ? code.slice(tr.type.length) : code}`);
+  // A passive offer has the results of an ordinary one, by whose name its codes begin.
+  return snake(`op${code.startsWith(tr.type) ? code.slice(tr.type.length) : `_${code}`}`);
 }
 
 function snake(name: string): string {

@@ -38,7 +38,7 @@ export type AppSources = StatusSources & {
   readonly adminKey: string | undefined;
   readonly networkPassphrase: string;
   readonly limits: RateLimits;
-  /** Who signs the checkout page's SEP-7 requests; null: nobody. */
+  /** Signs the SEP-7 requests of the checkout page; null where they are not signed. */
   readonly sep7Signer: Sep7Signer | null;
   /** By the provider's name: what this installation charges through. */
   readonly acceptors: ReadonlyMap<string, Acceptor>;

@@ -81,7 +81,7 @@ function requireType(context: Context, types: string[], detail: string): void {
 /** @throws Problem where the sender says that its text is in something else */
 function requireUtf8({ request }: Context): void {
   const charset = request.charset.toLowerCase();
-  // What is all ASCII is the same in UTF-8, and what is not fails as it is read.
+  // ASCII is the same in UTF-8; any other byte fails when it is read.
   if (["", "utf-8", "utf8", "us-ascii", "ascii"].includes(charset)) return;
   throw new Problem("unsupported-media-type", `Send the body as UTF-8, not as ${charset}.`);
 }

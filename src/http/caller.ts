@@ -5,7 +5,7 @@ import type { KeyMode } from "../entities/api-key.js";
 import { PUBLIC_NETWORK } from "../stellar/network.js";
 import { Problem } from "./problem.js";
 
-/** Who asks. */
+/** The caller of a request. */
 export type Caller =
   | { readonly kind: "public" }
   | { readonly kind: "admin" }

@@ -21,8 +21,8 @@ export function describeApi(routes: readonly Route[], publicUrl: string): Return
     servers: [{ url: publicUrl }],
     components: {
       securitySchemes: {
-        merchant: { type: "http", scheme: "bearer", description: "A merchant's API key." },
-        admin: { type: "http", scheme: "bearer", description: "The admin key of this installation." },
+        merchant_key: { type: "http", scheme: "bearer", description: "A merchant's API key." },
+        admin_key: { type: "http", scheme: "bearer", description: "The admin key of this installation." },
       },
     },
     paths,
@@ -44,7 +44,8 @@ function describe(route: Route): ZodOpenApiOperationObject {
     summary: route.summary,
     ...(route.description === undefined ? {} : { description: route.description }),
     tags: [route.tag],
-    security: route.access === "public" ? [] : [{ [route.access]: [] }],
+    // Not the bare word: generators make a type of each scheme and of each schema, and there is a schema Merchant.
+    security: route.access === "public" ? [] : [{ [`${route.access}_key`]: [] }],
     requestParams: {
       ...(params === undefined ? {} : { path: params }),
       ...(query === undefined ? {} : { query }),

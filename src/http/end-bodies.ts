@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Context, Next } from "koa";
 import { hasBody } from "./read-bytes.js";
 
-/** What is still read of a body that nobody wants: most senders look for an answer only after they have sent it all. */
+/** So much of an unwanted body is still read: most senders look for an answer only after they have sent all of it. */
 const REST_BYTES = 8 * 1024 * 1024;
 const REST_MS = 1_000;
 const LINGER_MS = 1_000;

@@ -7,7 +7,7 @@ import { Problem } from "./problem.js";
 /** A request that takes longer is cut off; the database gives up long before. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
-/** Who opens a connection and says nothing must not hold it. */
+/** A client that opens a connection and says nothing must not hold it. */
 const HEADERS_TIMEOUT_MS = 10_000;
 
 /** Longer than the usual load balancer's own: it must be the one that hangs up, or it sends into a closed door. */

@@ -11,7 +11,7 @@ const IN_FLIGHT_AFTER_MS = 250;
 /** lock_not_available: the first request's transaction has not ended. */
 const LOCK_NOT_AVAILABLE = "55P03";
 
-/** Who used which key for what. */
+/** A key, the caller who used it, and the request that it was used for. */
 export type IdempotentRequest = {
   /** The merchant, or the nil UUID for the admin. */
   readonly owner: string;

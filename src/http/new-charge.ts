@@ -37,8 +37,8 @@ export async function newCharge(
 }
 
 /**
- * What is refused here may have been charged before. A client that lost its key, and asks again when its transaction
- * has run out, would else be told to have another one signed.
+ * An order that is refused here may have been charged before. A client that lost its key, and asks again when its
+ * transaction has run out, would else be told to have another one signed.
  */
 async function accept(
   runner: QueryRunner,

@@ -57,7 +57,7 @@ export function presentAttempt(attempt: StoredAttempt): z.output<typeof ChargeAt
   };
 }
 
-/** Whoever holds a signed transaction can send it: a list of charges, or a log of one, must not give it away. */
+/** A reader of a signed transaction can send it: a list of charges, or a log of one, must not give it away. */
 function presentPayload({ payload, transactionHash }: ChargeRecord): Record<string, unknown> {
   return transactionHash === null ? { ...payload } : { transaction_hash: transactionHash };
 }

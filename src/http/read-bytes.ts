@@ -48,7 +48,7 @@ export async function readBytes(context: Context, limit: number, unfit: () => Pr
   }
 }
 
-/** What was not read when it rejects stays where it is: `endBodies` sees to the rest. */
+/** Bytes that were not read when it rejects stay in the socket: `endBodies` sees to them. */
 function bytesOf(request: IncomingMessage, limit: number, unfit: () => Problem): Promise<Buffer> {
   if (Number(request.headers["content-length"] ?? 0) > limit) return Promise.reject(tooLarge(limit));
   return new Promise((resolve, reject) => {

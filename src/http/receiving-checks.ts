@@ -34,7 +34,7 @@ const MOST_HELD = 5_000;
 /** @param state null: Horizon gave no answer */
 type Held = { readonly state: ReceivingState | null; readonly askedAt: number };
 
-/** What is in the way of a payment. */
+/** The obstacle for a payment, where there is one. */
 export type Check = {
   /** Null when it would arrive; `not_checked` when Horizon gave no answer. */
   readonly obstacle: Obstacle | "not_checked" | null;
@@ -53,7 +53,7 @@ const REGISTERED = `
 export class ReceivingChecks {
   readonly #options: ReceivingChecksOptions;
   readonly #held = new Map<AccountId, Held>();
-  /** Whoever wants to know what is being asked for waits for that answer. */
+  /** Questions under way: a second one about the same account waits for the same answer. */
   readonly #asking = new Map<AccountId, Promise<ReceivingState | null>>();
   /** By merchant and asset: the account that was meant last where a session names none. */
   readonly #meant = new Map<string, AccountId>();

@@ -46,7 +46,7 @@ export class SessionWatch {
 
   async #look(): Promise<void> {
     this.#isLooking = true;
-    // Who comes during the query is told by the next one: this one may be older than what they know.
+    // A watcher that comes during the query is told by the next one: this one may be older than what it knows.
     const asked = [...this.#watchers].map(([id, watchers]) => [id, [...watchers]] as const);
     try {
       const sessions = await readSessions(

@@ -21,7 +21,7 @@ const ASK_WITHIN_MS = 5_000;
 
 const AGAIN_AFTER_MS = 240_000;
 
-/** What is in somebody's way is looked at again so much sooner: it was red for the operator, too. */
+/** An account that can't be paid is asked about so many times more often: the operator's status is red meanwhile. */
 const SOONER = 4;
 
 /**

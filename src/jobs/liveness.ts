@@ -17,7 +17,7 @@ export type ScheduledRuns = {
   readonly every: number;
 };
 
-/** What is looked at: the queues of this process. */
+/** The queues of this process. */
 export type Watched = {
   readonly scheduled: readonly ScheduledRuns[];
   standsBecause(withinMs: number): Promise<string | null>;
@@ -32,7 +32,7 @@ export type LivenessOptions = {
   readonly now?: () => number;
 };
 
-/** What is read of Redis in one go: how often each job has run, and which queues an operator has paused. */
+/** One answer of Redis: how often each job has run, and which queues an operator has paused. */
 type Runs = { readonly counts: Readonly<Record<string, string>>; readonly paused: ReadonlySet<string> };
 
 /**

@@ -28,7 +28,7 @@ export class QueueWorker<Data> {
   readonly #worker: BullWorker<Data, unknown, string>;
   readonly #context: QueueContext;
   #hasEnded = false;
-  /** What was enqueued here since a moment ago: without it each look would write all again. */
+  /** The jobs that were enqueued here a moment ago: without this each look would write all of them again. */
   readonly #enqueued = new Set<string>();
   #trustedUntil = 0;
   #silentUntil = 0;

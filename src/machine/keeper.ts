@@ -12,7 +12,7 @@ import { spawn } from "node:child_process";
 import { openSync, rmSync } from "node:fs";
 
 export interface KeeperOrder {
-  /** Who decides about this server. On the command line it tells a later start whether that one still lives. */
+  /** The process that decides about this server. On the command line it tells a later start whether that one still lives. */
   readonly supervisor: number;
   readonly command: string;
   readonly args: readonly string[];

@@ -25,7 +25,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   // Loopback only, with a password: a socket file would be a second door, and its path has a length limit.
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
-  // What is committed has happened: durability is the product. Tests that kill no machine may switch it off.
+  // A committed transaction must survive: durability is the product. Tests that kill no machine may switch it off.
   fsync: "on",
   synchronous_commit: "on",
   // Settlements at the same time must not take each other for a conflict. Postgres remembers what a serializable transaction

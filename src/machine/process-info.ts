@@ -74,7 +74,7 @@ async function keeperOf(pid: number): Promise<ProcessInfo | undefined> {
 }
 
 /**
- * Who a process is; undefined when there is none, or only a dead one that its parent has not looked at yet.
+ * The identity of a process; undefined when there is none, or only a dead one that its parent has not collected yet.
  * From /proc, since a slim Linux has no `ps`; from `ps` where there is no /proc (macOS).
  */
 export async function processInfo(pid: number): Promise<ProcessInfo | undefined> {

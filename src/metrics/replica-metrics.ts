@@ -1,6 +1,6 @@
 import { Gauge, type Registry } from "prom-client";
 
-/** What is asked when somebody scrapes. */
+/** Read at each scrape. */
 type Replica = { readonly isUsed: boolean; readonly lagMs: number | null };
 
 /** Only where a replica is configured: an absent series is not a replica that is away. */

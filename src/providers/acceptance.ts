@@ -12,7 +12,7 @@ export type ChargeRequest = Pick<
   readonly payload: Readonly<Record<string, unknown>>;
 };
 
-/** What is kept of a charge that can be tried. */
+/** The stored part of a charge that can be tried. */
 export type Acceptance = {
   /** Normalised: what `charge` needs and nothing else. */
   readonly payload: Readonly<Record<string, unknown>>;

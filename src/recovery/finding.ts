@@ -5,7 +5,7 @@
  */
 import type { SessionId } from "../entities/checkout-session.js";
 
-/** What was found. */
+/** The kinds of findings. */
 export type FindingKind =
   | "processing_too_long"
   | "paid_without_payment"
@@ -21,7 +21,7 @@ export type FindingKind =
   | "worker_standing"
   | "charge_contradicted";
 
-/** What was done about it; `needs_person`: nothing, since only a person can decide. */
+/** The action that was taken; `needs_person`: none, since only a person can decide. */
 export type FindingAction =
   | "settled"
   | "rolled_back"

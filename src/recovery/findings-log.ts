@@ -22,7 +22,7 @@ const CLOSE_REPAIRED = `
   UPDATE recovery_findings SET closed_at = now() WHERE kind = $1 AND subject = $2 AND closed_at IS NULL`;
 
 /** `known`: it waits for a person already; `closed`: a person has closed just this. */
-export type Novelty = "new" | "known" | "closed";
+export type FindingStatus = "new" | "known" | "closed";
 
 /**
  * Writes a finding, in the transaction of the repair that it tells of: neither is ever there without the other.
@@ -32,7 +32,7 @@ export async function recordFinding(
   runner: { query(statement: string, values: unknown[]): Promise<unknown> },
   runId: string | null,
   finding: Finding,
-): Promise<Novelty> {
+): Promise<FindingStatus> {
   const { kind, subject, sessionId, action, detail, evidence, before, after } = finding;
   if (action !== "needs_person") await runner.query(CLOSE_REPAIRED, [kind, subject]);
   const json = [evidence, before, after].map((facts) => JSON.stringify(facts));
@@ -58,7 +58,7 @@ const FORGET_SEARCHES = `
   WHERE s.id = r.session_id AND NOT (s.status = 'processing' OR (s.status = 'paid' AND NOT s.has_payment))`;
 
 /**
- * Whoever wrote with the triggers off has made the note about a payment wrong, and hidden the contradiction. An audit
+ * A write with the triggers switched off leaves the note about a payment wrong, which hides the contradiction. An audit
  * looks at the payments themselves.
  */
 const NOTE_AGAIN = `

@@ -5,7 +5,7 @@ import type { HorizonClient } from "../horizon/client.js";
 import type { Lockable, SessionLocks } from "../locks/session-locks.js";
 import type { RedisClient } from "../redis/client.js";
 import type { Finding } from "./finding.js";
-import { type Novelty, recordFinding } from "./findings-log.js";
+import { type FindingStatus, recordFinding } from "./findings-log.js";
 
 export type RecoveryParts = {
   readonly dataSource: DataSource;
@@ -62,11 +62,11 @@ export async function repair(
     const finding = await work(runner);
     if (run.dryRun) throw new RehearsedError(finding);
     if (finding === null) return null;
-    return { finding, novelty: await recordFinding(runner, run.id, finding) };
+    return { finding, status: await recordFinding(runner, run.id, finding) };
   };
   try {
     const done = await inSerializableTransaction(run.dataSource, attempt, { signal });
-    return done && note(run, done.finding, done.novelty);
+    return done && note(run, done.finding, done.status);
   } catch (error) {
     if (error instanceof RehearsedError) return error.finding && note(run, error.finding, "new");
     throw error;
@@ -74,16 +74,16 @@ export async function repair(
 }
 
 /** Adds a finding to what the run has found, and tells of it where it is news. */
-export function note(run: Run, finding: Finding, novelty: Novelty): Finding | null {
+export function note(run: Run, finding: Finding, status: FindingStatus): Finding | null {
   // A person has dealt with just this, and said so.
-  if (novelty === "closed") return null;
+  if (status === "closed") return null;
   run.findings.push(finding);
   const { kind, subject, action, detail } = finding;
   const isForPerson = action === "needs_person";
-  const level = novelty === "known" ? "debug" : isForPerson ? "error" : "warn";
+  const level = status === "known" ? "debug" : isForPerson ? "error" : "warn";
   const facts = { kind, subject, action, dryRun: run.dryRun, ...(isForPerson && { alarm: true }) };
   run.logger[level](facts, `recovery: ${detail}`);
-  if (!run.dryRun && novelty === "new") run.onFinding?.(finding);
+  if (!run.dryRun && status === "new") run.onFinding?.(finding);
   return finding;
 }
 

@@ -1,5 +1,5 @@
 import { Asset as SdkAsset } from "@stellar/stellar-sdk";
-import { type Asset, NATIVE, parseAsset } from "../stellar/asset.js";
+import { type Asset, codeOf, issuerOf, NATIVE, parseAsset } from "../stellar/asset.js";
 
 /** Canonical text of an SDK asset. */
 export function canonical(asset: SdkAsset): Asset {
@@ -8,18 +8,13 @@ export function canonical(asset: SdkAsset): Asset {
 
 /** The SDK's object for canonical text. */
 export function sdkAsset(asset: Asset): SdkAsset {
-  const { code, issuer } = splitAsset(asset);
-  return issuer === null ? SdkAsset.native() : new SdkAsset(code, issuer);
-}
-
-export function splitAsset(asset: Asset): { code: string; issuer: string | null } {
-  const at = asset.indexOf(":");
-  return at < 0 ? { code: asset, issuer: null } : { code: asset.slice(0, at), issuer: asset.slice(at + 1) };
+  const issuer = issuerOf(asset);
+  return issuer === null ? SdkAsset.native() : new SdkAsset(codeOf(asset), issuer);
 }
 
 /** The fields by which Horizon names an asset; `prefix` is `source_` for what a path payment sent. */
 export function assetFields(asset: Asset, prefix = ""): Record<string, string> {
-  const { code, issuer } = splitAsset(asset);
+  const [code, issuer] = [codeOf(asset), issuerOf(asset)];
   if (issuer === null) return { [`${prefix}asset_type`]: "native" };
   return {
     [`${prefix}asset_type`]: code.length <= 4 ? "credit_alphanum4" : "credit_alphanum12",

@@ -32,7 +32,7 @@ export function minimumFee(envelope: Envelope): bigint {
   return BASE_FEE * BigInt(envelope.transaction.operations.length + (envelope.isFeeBump ? 1 : 0));
 }
 
-/** What is bid for a place in the ledger. */
+/** The bid for a place in the ledger, in stroops. */
 function bidOf({ maxFee, resourceFee }: Envelope): bigint {
   return maxFee - resourceFee;
 }

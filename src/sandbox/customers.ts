@@ -37,7 +37,7 @@ export type CustomerPayment = {
   readonly muxedId?: string;
   /** Which customer pays, from 0; the next in turn when left out. */
   readonly customer?: number;
-  /** Who pays instead of a customer: an account that exists. */
+  /** An account that exists and pays instead of a customer. */
   readonly payer?: Keypair;
 };
 

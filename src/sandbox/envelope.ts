@@ -10,7 +10,7 @@ export type Envelope = {
   readonly hash: string;
   readonly hashBytes: Uint8Array;
   readonly innerHashBytes: Uint8Array | null;
-  /** Whoever pays the fee: an address, possibly muxed. */
+  /** The address that pays the fee, possibly muxed. */
   readonly feeSource: string;
   /** Most that the fee source pays, in stroops. */
   readonly maxFee: bigint;

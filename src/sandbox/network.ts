@@ -165,9 +165,12 @@ export class SandboxNetwork {
     return entry === undefined ? null : this.#queue.sequenceOf(entry);
   }
 
-  /** Closes a ledger over what is queued. */
-  closeLedger(): HistoryLedger {
-    const closeTime = this.#nextCloseTime();
+  /**
+   * Closes a ledger over what is queued.
+   * @param later seconds by which it closes later than it would: those after it stand still until the clock is there
+   */
+  closeLedger(later = 0): HistoryLedger {
+    const closeTime = this.#nextCloseTime() + later;
     const taken = this.#queue.take();
     const included = this.#include(this.#last.sequence + 1, closeTime, taken, true);
     const entries = included.map(({ envelope, injection }) =>

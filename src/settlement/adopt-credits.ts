@@ -28,8 +28,8 @@ export type Adoption =
   | { readonly kind: "taken"; readonly exceptions: readonly string[]; readonly sessionId: SessionId | null };
 
 /**
- * Whoever settles or decides about one of these writes what is read here, or reads what is written here: Postgres lets
- * only one of the two commit, and the other one runs again.
+ * A settlement or a decision about one of these writes what this reads, or reads what this writes: Postgres lets only one
+ * of the two commit, and the other one runs again.
  */
 const BROUGHT = `
   SELECT c.operation_id::text AS operation_id, c.move_index, c.asset, c.amount, c.muxed_key, c.memo_key,

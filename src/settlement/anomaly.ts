@@ -1,7 +1,7 @@
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { Stroops } from "../stellar/stroops.js";
 
-/** What is odd about a session's money, beside its status. */
+/** The kinds of unexpected money of a session, beside its status. */
 export const ANOMALIES = ["underpaid", "overpaid", "late", "duplicate", "wrong_asset"] as const;
 
 export type Anomaly = (typeof ANOMALIES)[number];
@@ -23,5 +23,5 @@ const PRECEDENCE = [
 export function anomalyOf(surplus: Stroops | null, openReasons: readonly ExceptionReason[]): Anomaly | null {
   const asking = PRECEDENCE.find((reason) => openReasons.includes(reason));
   if (asking !== undefined) return asking;
-  return surplus !== null && surplus > 0n ? "overpaid" : null;
+  return (surplus ?? 0n) > 0n ? "overpaid" : null;
 }

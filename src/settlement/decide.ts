@@ -69,8 +69,9 @@ export function decide(
     return exception("no_memo", null, `the payment carries no memo and no muxed id${purpose}`);
   }
   // A session is only ever paid on its own receiving account and under its own reference, whatever the caller looked up.
-  const isNamed = session?.account === credit.account && referenceOfKey(session.memoKey) === reference;
-  if (session === null || !isNamed) {
+  const isNamed =
+    session !== null && session.account === credit.account && referenceOfKey(session.memoKey) === reference;
+  if (!isNamed) {
     return exception(
       "unmatched",
       null,

@@ -5,7 +5,7 @@ import { toStroops } from "../stellar/stroops.js";
 import { chargeFailed, chargeSucceeded, type ToldCharge } from "./charge-events.js";
 import { tell } from "./tell.js";
 
-/** Who says so. */
+/** The source of the outcome. */
 export type Heard =
   /** The holder of this lease: what only it can know. */
   | { readonly lease: number }

@@ -16,7 +16,7 @@ export type SessionEnd =
  */
 const LOCK = `SELECT status FROM checkout_sessions WHERE id = $1 AND merchant_id = $2 FOR NO KEY UPDATE`;
 
-/** What is in flight for it is not sent any more. What was sent can still apply: its money is judged like all other. */
+/** Its submissions are not sent any more. One that was sent can still apply: its money is judged like any other. */
 const FORGET = `
   UPDATE submissions SET ended_at = now(), leased_since = NULL WHERE session_id = $1 AND ended_at IS NULL`;
 

@@ -27,7 +27,7 @@ const MARK = `
   SET status = 'paid', paid_at = $2, processing_since = NULL, submitted_max_time = NULL, has_payment = true
   WHERE id = $1`;
 
-/** Whoever switched the triggers off has made the note about the payment wrong: only this puts it right. */
+/** A write with the triggers switched off leaves the note about the payment wrong: only this statement corrects it. */
 const NOTE = `
   UPDATE checkout_sessions s SET has_payment = NOT has_payment
   WHERE id = $1 AND has_payment <> EXISTS (SELECT FROM payments_by_session p WHERE p.session_id = s.id)`;

@@ -13,7 +13,7 @@ type Submission = "submittedMaxTime" | "processingSince" | "lastResultCode" | "p
 
 /** A session on both axes. */
 export type SessionWithAnomaly = Omit<CheckoutSession, Submission> & {
-  /** What is odd about its money; null where nothing is. */
+  /** The unexpected thing about its money; null where there is none. */
   readonly anomaly: Anomaly | null;
 };
 
@@ -45,7 +45,7 @@ const BY_IDS = withAnomaly(`SELECT * FROM checkout_sessions WHERE id = ANY ($1::
 
 /**
  * Times are compared as they are shown, in milliseconds: whoever asks from the last one it saw gets no repetition.
- * Whoever looks for metadata looks among the sessions that have any: the index holds no others.
+ * A search by metadata looks among the sessions that have any: the index holds no others.
  */
 const CONDITIONS = `
       ($2::uuid IS NULL OR s.id < $2)

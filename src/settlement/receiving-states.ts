@@ -37,7 +37,7 @@ export async function recordReceivingState(
   return obstacles.filter((obstacle) => obstacle !== null);
 }
 
-/** What was kept of an account and an asset; null where it was never asked for. */
+/** The stored answer for an account and an asset; null where the network was never asked. */
 export type KeptState = { readonly obstacle: Obstacle | null; readonly room: Stroops };
 
 /**

@@ -16,7 +16,7 @@ export async function setArchivedAside(
   const { archived = [], others = [] } = Object.groupBy(movements, ({ operationId }) =>
     operationId < end ? "archived" : "others",
   );
-  // Whoever hears of it forgets the movement: the archive's end may be on the primary alone.
+  // The caller deletes the entry after this: the end of the archive must have reached the standby.
   if (archived.length > 0) await onStandby(manager);
   return { archived, others };
 }

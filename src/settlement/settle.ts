@@ -227,8 +227,8 @@ async function withRedeliveries(
       throw new Error(`credit ${creditKeyText(movement)} is neither new nor recorded`);
     settlements.push({ kind: "redelivered", movement, recorded: outcome });
   }
-  // Whoever hears "redelivered" forgets the movement. If the primary alone has it, the standby that takes over would
-  // never get it. A transaction that recorded something has waited for the standby already, with all that it has found.
+  // The caller deletes the entry when it gets `redelivered`. So first make sure that the row has reached the standby.
+  // A transaction that recorded something has waited for the standby already, with all that it has found.
   if (decided.length === 0) await onStandby(dataSource.manager);
   return settlements;
 }

@@ -25,7 +25,7 @@ const LOCK = `
          EXISTS (SELECT FROM payments_by_session p WHERE p.session_id = s.id) AS has_payment
   FROM checkout_sessions s WHERE id = $1 FOR NO KEY UPDATE OF s`;
 
-/** Whoever switched the triggers off has made the note about the payment wrong: only this puts it right. */
+/** A write with the triggers switched off leaves the note about the payment wrong: only this statement corrects it. */
 const NOTE = `UPDATE checkout_sessions SET has_payment = true WHERE id = $1 AND NOT has_payment`;
 
 /** Likewise: which payment a session has is kept by a trigger. The session has none. */

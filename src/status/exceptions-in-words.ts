@@ -1,4 +1,4 @@
-import { NATIVE } from "../stellar/asset.js";
+import { type Asset, codeOf, issuerOf } from "../stellar/asset.js";
 import { duration } from "./duration.js";
 import type { OpenExceptions, RefundsOwed } from "./status.js";
 
@@ -41,8 +41,7 @@ export function refundsInWords({ refunds, by_asset: byAsset, more_assets: more }
 }
 
 /** With the issuer: anybody can issue an asset of the same code. */
-function assetInWords(asset: string): string {
-  if (asset === NATIVE) return "XLM";
-  const [code = "", issuer = ""] = asset.split(":");
-  return `${code}:${issuer.slice(0, 4)}…${issuer.slice(-4)}`;
+function assetInWords(asset: Asset): string {
+  const issuer = issuerOf(asset);
+  return issuer === null ? codeOf(asset) : `${codeOf(asset)}:${issuer.slice(0, 4)}…${issuer.slice(-4)}`;
 }

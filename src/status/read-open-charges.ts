@@ -12,7 +12,7 @@ const OLDEST_UNKNOWN = `
   LEFT JOIN submissions s ON s.charge_id = c.id
   WHERE c.status = 'unknown' AND (a.outcome IS DISTINCT FROM 'in_progress' OR s.max_time < now())`;
 
-/** What is leased stands in `charges_leased`, all other open ones in `charges_due`. */
+/** Leased charges stand in `charges_leased`, all other open ones in `charges_due`. */
 const CHARGES = `
   SELECT sum(pending) AS pending, sum(processing) AS processing, sum(unknown) AS unknown, max(due) AS due,
          (${OLDEST_UNKNOWN}) AS oldest_unknown

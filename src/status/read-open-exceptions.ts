@@ -1,5 +1,6 @@
 import type { EntityManager } from "typeorm";
 import { EXCEPTION_REASONS, type ExceptionReason } from "../entities/payment-exception.js";
+import type { Asset } from "../stellar/asset.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
 import type { OpenExceptions, RefundsOwed } from "./status.js";
 
@@ -20,7 +21,7 @@ export const OWED = `
 
 type OpenRow = { reason: ExceptionReason; open: number; oldest: string };
 
-type OwedRow = { asset: string; refunds: number; amount: string; all_refunds: number; all_assets: number };
+type OwedRow = { asset: Asset; refunds: number; amount: string; all_refunds: number; all_assets: number };
 
 /** Counts the exceptions that wait for a verdict, every merchant's. */
 export async function readOpenExceptions(manager: EntityManager): Promise<OpenExceptions> {

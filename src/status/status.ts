@@ -3,10 +3,12 @@
  * Shown by `paidonce status`, `GET /v1/status`, `/ops` and `/metrics`. Reads only; the one thing written here
  * are the roles' heartbeats.
  */
+
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { ConditionName } from "../horizon/condition.js";
 import type { Purpose } from "../horizon/governor.js";
 import type { LockMode } from "../locks/session-locks.js";
+import type { Asset } from "../stellar/asset.js";
 import type { Obstacle } from "../stellar/payable.js";
 import type { Heartbeat } from "./heartbeat.js";
 
@@ -95,7 +97,7 @@ export type RefundsOwed = {
   readonly refunds: number;
   /** Those with the most refunds, 20 at the most. */
   readonly by_asset: readonly {
-    readonly asset: string;
+    readonly asset: Asset;
     readonly refunds: number;
     /** The sum, in decimal text with 7 decimals; it may be more than one payment can carry. */
     readonly amount: string;
@@ -196,7 +198,7 @@ export type Unpayable = {
 
 export type Status = {
   readonly healthy: boolean;
-  /** What is wrong and what to do about it, most urgent first. */
+  /** The problems and what to do about each, most urgent first. */
   readonly problems: readonly string[];
   readonly at: string;
   readonly limits: StatusLimits;

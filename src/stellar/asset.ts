@@ -24,6 +24,11 @@ export function parseAsset(text: unknown): Asset {
   throw new InvalidAssetError(`an asset is "native" or "CODE:ISSUER", got ${preview(text)}`);
 }
 
+/** How people call an asset: its code, and `XLM` for lumens. Two issuers may have the same code. */
+export function codeOf(asset: Asset): string {
+  return asset === NATIVE ? "XLM" : asset.slice(0, asset.indexOf(":"));
+}
+
 /** The account that issues an asset; null for lumens. */
 export function issuerOf(asset: Asset): AccountId | null {
   return asset === NATIVE ? null : (asset.slice(asset.indexOf(":") + 1) as AccountId);

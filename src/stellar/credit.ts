@@ -23,7 +23,7 @@ export type Credit = CreditKey & {
   readonly transactionHash: TransactionHash;
   /** Of a fee bump the transaction inside, which is what was handed in: anybody may bump it anew (CAP-15). */
   readonly innerHash: TransactionHash | null;
-  /** Who sent it: an account or a contract (`C…`); null where the network names nobody (mint). */
+  /** The sender: an account or a contract (`C…`); null where the network names none (mint). */
   readonly from: string | null;
   readonly asset: Asset;
   /** What arrived, greater than 0. */

@@ -73,7 +73,7 @@ export function roomFor(account: AccountId, asset: Asset, state: ReceivingState)
 }
 
 /**
- * What is in the way and what to do about it, in sentences for the account's owner. Pure.
+ * The obstacle and what to do about it, in sentences for the account's owner. Pure.
  * @param issuer as `obstacleFor` takes it
  */
 export function remedyFor(

@@ -18,7 +18,7 @@ export type IntentEvent =
   | "payment_intent.processing"
   | "payment_intent.canceled";
 
-/** What is said of an intent that is no more one's own to change. */
+/** The answer for an intent that can no longer be changed. */
 const MISSING_METHOD =
   "You cannot confirm this PaymentIntent because it's missing a payment method. Update the PaymentIntent with a payment method, or attach one while confirming.";
 
@@ -133,7 +133,7 @@ export class Bank {
     }
   }
 
-  /** What was in `processing` is decided. @throws StripeProblem where it is not in processing */
+  /** Decides an intent that is in `processing`. @throws StripeProblem where it is not in processing */
   finish(id: string, succeeds: boolean): PaymentIntent {
     const intent = this.retrieve(id);
     if (intent.status !== "processing") throw unexpectedState(`It is ${intent.status}.`, intent);
@@ -171,7 +171,7 @@ export class Bank {
     return [...this.#intents.values()].reverse();
   }
 
-  /** What was taken for a charge of ours: more than one is the failure that everything here is about. */
+  /** The payments that were taken for a charge of ours: more than one is a double charge. */
   taken(chargeId: string): readonly Taking[] {
     return this.#takings.get(chargeId) ?? [];
   }

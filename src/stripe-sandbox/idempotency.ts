@@ -1,6 +1,6 @@
 import { inFlight, StripeProblem } from "./errors.js";
 
-/** What was answered, as bytes of an answer are: a later change of the intent does not change it. */
+/** An answer as it was given: a later change of the intent does not change it. */
 export type Answer = {
   readonly status: number;
   readonly body: string;

@@ -4,7 +4,7 @@ import { balancesByAsset } from "../horizon/receiving-state.js";
 import { type Asset, NATIVE } from "../stellar/asset.js";
 import { parseStroops } from "../stellar/stroops.js";
 
-/** Who can sign for an account, and how much their word counts. */
+/** A key that can sign for an account, and its weight. */
 export type Signer = { readonly key: string; readonly type: string; readonly weight: number };
 
 /** What an account can do in the next ledger. */

@@ -1,6 +1,6 @@
 import { FeeBumpTransaction, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
 import type { HorizonClient } from "../horizon/client.js";
-import { HorizonError } from "../horizon/errors.js";
+import { isNotFound } from "../horizon/errors.js";
 import { type Asset, issuerOf, NATIVE } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
@@ -45,7 +45,7 @@ async function readAccount(
   try {
     return accountState((await horizon.account(id, signal)).fields);
   } catch (error) {
-    if (error instanceof HorizonError && error.kind === "not_found") return null;
+    if (isNotFound(error)) return null;
     throw error;
   }
 }
@@ -58,7 +58,7 @@ async function hasApplied(
   try {
     return (await horizon.transaction(hash, signal)).successful === true;
   } catch (error) {
-    if (error instanceof HorizonError && error.kind === "not_found") return false;
+    if (isNotFound(error)) return false;
     throw error;
   }
 }
@@ -186,7 +186,7 @@ function expectFunds(
     spent.set(brings.asset, (spent.get(brings.asset) ?? 0n) + brings.amount);
   }
   for (const [asset, amount] of spent) {
-    // Who issues an asset has as much of it as they like.
+    // The issuer of an asset has any amount of it.
     if (issuerOf(asset) === payer) continue;
     const forTheFee = asset === NATIVE && payer === feeSource ? LEAST_FEE * BigInt(operations.length) : 0n;
     const has = (state.spendable.get(asset) ?? 0n) - forTheFee;

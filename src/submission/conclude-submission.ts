@@ -34,7 +34,7 @@ export async function concludeApplied(
   const settlements = await settle(dataSource, movements, { signal });
   return inSerializableTransaction(dataSource, async (runner): Promise<Conclusion> => {
     const [session]: { status: string }[] = await runner.query(STATUS, [sessionId]);
-    // Nobody can tell whether it has paid: recovery finds the session, and asks a person.
+    // It is not known whether it has paid: recovery finds the session, and asks a person.
     if (session?.status === "processing" && settlements.some(isUnreadable)) return "unreadable";
     await rollBackSession(runner, sessionId, hash, "tx_success");
     await runner.query(END, [hash]);

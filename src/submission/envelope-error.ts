@@ -1,4 +1,4 @@
-/** What is wrong with a transaction that was handed in: stable, for programs. */
+/** The faults of a transaction that was handed in: stable, for programs. */
 export type EnvelopeFault =
   | "too_large"
   | "not_base64"

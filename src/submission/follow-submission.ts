@@ -78,7 +78,7 @@ export async function followSubmission(
 
 async function attempt(parts: Following, claim: ClaimedSubmission, signal: AbortSignal): Promise<Followed> {
   const { dataSource, root, logger } = parts;
-  // Nobody can have sent it before the first attempt, but a payer who has it too, and ingest sees that.
+  // Only a payer who has it too can have sent it before the first attempt, and ingest sees that.
   const judgement = claim.attempt === 1 ? null : await judge(parts, claim, signal);
   switch (judgement?.kind) {
     case "settle": {

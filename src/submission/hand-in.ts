@@ -24,7 +24,7 @@ export type HandedIn =
   /** The transaction has applied already, and paid something else. */
   | { readonly kind: "applied" };
 
-/** Who settles, cancels, expires or hands in for this session holds the same lock: the second sees what is true. */
+/** Settling, cancelling, expiring and handing in hold the same lock on the session: the second one sees what the first wrote. */
 const LOCK = `SELECT FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
 
 /** By either hash: a fee bump goes by its own, and whoever bumps it anew changes that one. */

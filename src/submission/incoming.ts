@@ -16,7 +16,7 @@ export type Incoming = { readonly asset: Asset; readonly amount: Stroops; readon
  * Trades count as nothing here: an offer that stands on the account can be met by anybody at any time, in any
  * transaction, and is no payment on the network either.
  *
- * What is not here is refused, also what the network learns one day: `invoke_host_function` can move anything,
+ * A type that is not here is refused, also one that the network adds later: `invoke_host_function` can move anything,
  * `inflation` paid whom the votes named.
  */
 const KNOWN = new Set([

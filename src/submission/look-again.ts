@@ -55,7 +55,7 @@ export function lookAgainAfter(waiting: Waiting): number {
   const { maxTime, now, askedMs, random } = waiting;
   const rhythm = Math.round(usualDelay(waiting) * (1 + JITTER * random));
   const decided = maxTime.getTime() + LEDGER_MS - now.getTime();
-  // Whoever waits at the page hears at once that it is over, and can pay again.
+  // A payer who waits at the page is told at once that it is over, and can pay again.
   const delay = decided > 0 ? Math.min(rhythm, decided) : rhythm;
   return Math.max(delay, askedMs ?? 0);
 }

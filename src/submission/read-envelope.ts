@@ -14,7 +14,7 @@ export type ReadEnvelope = {
   /** Of the fee bump; null of any other. */
   readonly outerHash: TransactionHash | null;
   readonly source: AccountId;
-  /** Who pays the fee of a fee bump; null of any other. */
+  /** The account that pays the fee of a fee bump; null of any other. */
   readonly feeSource: AccountId | null;
   readonly memo: MemoKey | null;
   /** It can be in no ledger that closes earlier; null where it has no such bound (CAP-21). */
@@ -123,7 +123,7 @@ function expectSigned(
     throw new EnvelopeError("unsigned", "the fee bump is not signed: its fee source must sign it");
   }
   const { source, feeSource, operations } = read;
-  // Whoever must sign comes first: the verifications are bounded.
+  // The accounts that must sign come first: the number of verifications is bounded.
   const acting = new Set([source, ...operations.map((one) => one.source)]);
   const paid = operations.map((one) => one.destination).filter((one) => one !== null);
   const signed = verifier.check(inner.hash(), inner.signatures, new Set([...acting, ...paid]));

@@ -11,7 +11,7 @@ export type ReadOperation = {
   readonly type: string;
   /** The account it acts for: its own source or the transaction's. */
   readonly source: AccountId;
-  /** Who is paid, by every type that pays somebody it names. */
+  /** The account that is paid, by every type that names one. */
   readonly destination: AccountId | null;
   /** The id in the `M…` address that is paid. */
   readonly muxed: MemoKey | null;

@@ -6,7 +6,7 @@ import { type ReadEnvelope, readEnvelope } from "./read-envelope.js";
 
 const KEPT = `SELECT envelope, account, last_answer FROM submissions WHERE hash = $1 AND ended_at IS NULL FOR NO KEY UPDATE`;
 
-/** Whoever holds the one before may go on with it; but only a new lease says when to look again. */
+/** The holder of the one before may go on with it; but only a new lease says when to look again. */
 const REPLACE = `
   UPDATE submissions
   SET envelope = $2, outer_hash = $3, attempts = attempts + 1, leased_since = NULL, next_attempt_at = now(),

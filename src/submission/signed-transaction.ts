@@ -23,7 +23,7 @@ export type SignedTransaction = {
   readonly references: readonly (Reference | null)[];
 };
 
-/** What is kept of an envelope that was checked. */
+/** The stored part of an envelope that was checked. */
 export function signedTransaction(
   { hash, outerHash, envelope, memo }: ReadEnvelope,
   checked: { readonly account: AccountId; readonly maxTime: Date; readonly incoming: readonly Incoming[] },

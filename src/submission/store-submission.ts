@@ -35,7 +35,7 @@ const STORE = `
  * See holdBackAcceptance in settle.ts, its other side.
  */
 export async function holdBackSettlement(runner: QueryRunner): Promise<void> {
-  // Whoever waits for this lock makes all others wait behind it: not for long where a backup reads the table.
+  // A transaction that waits for this lock makes all others wait behind it: keep it short while a backup reads the table.
   await runner.query("SET LOCAL lock_timeout = '300ms'");
   await runner.query("LOCK TABLE submissions IN ACCESS EXCLUSIVE MODE");
   await runner.query("SET LOCAL lock_timeout = 0");

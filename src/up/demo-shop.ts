@@ -3,13 +3,14 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
 import type { Config } from "../config.js";
+import { sdkAsset } from "../sandbox/asset-fields.js";
 import type { Customers } from "../sandbox/customers.js";
 import { createSession } from "../settlement/create-session.js";
 import { NATIVE } from "../stellar/asset.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../stellar/memo.js";
 import { formatStroops, type Stroops, toStroops } from "../stellar/stroops.js";
 import { type DemoMerchant, demoCustomers, seedDemoMerchant } from "./demo-merchant.js";
-import { sdkAsset, sdkMemoOf } from "./pay-session.js";
+import { sdkMemoOf } from "./pay-session.js";
 
 export type DemoShopOptions = {
   readonly dataSource: DataSource;

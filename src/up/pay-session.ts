@@ -1,7 +1,8 @@
 import { setTimeout } from "node:timers/promises";
-import { Memo, Asset as SdkAsset } from "@stellar/stellar-sdk";
+import { Memo } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
 import { CheckoutSession, type SessionId } from "../entities/checkout-session.js";
+import { sdkAsset } from "../sandbox/asset-fields.js";
 import type { CustomerPaid } from "../sandbox/customers.js";
 import type { MemoKey } from "../stellar/memo.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
@@ -67,12 +68,6 @@ export async function whatBecameOf(
     await setTimeout(100);
   }
   return null;
-}
-
-/** The SDK's asset for ours. */
-export function sdkAsset(asset: string): SdkAsset {
-  const [code, issuer] = asset.split(":");
-  return code === undefined || issuer === undefined ? SdkAsset.native() : new SdkAsset(code, issuer);
 }
 
 /** What a customer attaches so that the payment is known to be for the session. */

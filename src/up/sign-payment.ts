@@ -1,17 +1,17 @@
 import { BASE_FEE, Keypair, type Memo, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
+import { sdkAsset } from "../sandbox/asset-fields.js";
 import { CustomerServers } from "../sandbox/customer-servers.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
 import { demoCustomers } from "./demo-merchant.js";
-import { sdkAsset } from "./pay-session.js";
 
 export type PaymentToSign = {
   readonly to: AccountId;
   readonly amount: Stroops;
   readonly asset: Asset;
   readonly memo: Memo | null;
-  /** Who pays: an account that exists. Somebody new, with 10,000 XLM from friendbot, when null. */
+  /** The secret of the payer, an account that exists; null for a new account with 10,000 XLM from friendbot. */
   readonly secret: string | null;
 };
 

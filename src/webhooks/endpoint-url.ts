@@ -10,7 +10,7 @@ export type UrlPolicy = {
 const MAX_LENGTH = 2_048;
 
 /**
- * What is wrong with a URL as a webhook's, as far as the URL itself can tell. Where its name leads is checked on each
+ * The fault of a URL as a webhook's, as far as the URL itself can tell. The addresses of its name are checked on each
  * connection, by `guardedAgent`.
  * @returns words for the merchant, or null when it is fine
  */

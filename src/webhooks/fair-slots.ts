@@ -52,8 +52,8 @@ type Pool = { readonly size: number; used: number; readonly byMerchant: Map<stri
  * within a second whatever receivers do. Its endpoint gets few slots, of that other kind, until it answers in time again.
  * Without this a dozen receivers that never ended their answers kept every other merchant's events waiting.
  *
- * Nobody waits in here: whoever is refused is told of by `onRoom` once there is room, the merchant that holds the least
- * first.
+ * No caller waits in here: `onRoom` is called for a refused one once there is room, for the merchant that holds the least
+ * slots first.
  */
 export class FairSlots {
   readonly #limits: SlotLimits;

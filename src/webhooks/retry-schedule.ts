@@ -90,9 +90,14 @@ export function retryAfterMs(header: string | null, now: Date): number | null {
   const ms = /^\d{1,10}$/.test(text)
     ? Number(text) * SECOND
     : /^[A-Z][a-z]{2},? /.test(text)
-      ? Date.parse(text) - now.getTime()
+      ? httpDateMs(text) - now.getTime()
       : Number.NaN;
   return Number.isNaN(ms) ? null : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
+}
+
+/** The oldest form of an HTTP date, `Sat Nov 21 13:00:00 2026`, names no zone: Date.parse would take it for local time. */
+function httpDateMs(text: string): number {
+  return Date.parse(text.endsWith(" GMT") ? text : `${text} GMT`);
 }
 
 function slowDown(failures: number): number {

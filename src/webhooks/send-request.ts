@@ -6,7 +6,7 @@ import type { Answer } from "./retry-schedule.js";
 /** From the first look-up to the status line. */
 const TIMEOUT_MS = 15_000;
 
-/** What is kept of an answer, in bytes, and how long it may take to come. Then the connection is closed. */
+/** So many bytes of an answer are kept, and so long they may take to come. Then the connection is closed. */
 const KEPT_BYTES = 1_024;
 const BODY_WITHIN_MS = 1_000;
 

@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { type AuditReport, auditAccount } from "../../src/audit/audit-account.js";
 import { lastCleanEnd } from "../../src/audit/audit-log.js";
 import { auditNew } from "../../src/audit/audit-new.js";
-import { HistoryMissingError } from "../../src/audit/network-credits.js";
+import { HistoryMissingError } from "../../src/audit/proven-page.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { detachPartitions } from "../../src/history/detach-partitions.js";
 import { preparePartitions } from "../../src/history/prepare-partitions.js";

@@ -74,6 +74,32 @@ describe("the budget of requests", () => {
     expect(feed).to.be.greaterThan(submission);
   });
 
+  it("feeds that take all that comes in keep nothing else out for ever", async () => {
+    const patienceMs = { submission: 500, feed: 500, check: 600, audit: 900 };
+    const by = () =>
+      sharedGovernor({ redis: server.client, url: URL, perHour: 36_000, logger: silent, patienceMs });
+    await admitted("feed", 60, by());
+    const stop = new AbortController();
+    const feeds = Array.from({ length: 3 }, async () => {
+      const feed = by();
+      while (!stop.signal.aborted) await feed.admit("feed", stop.signal).catch(() => undefined);
+    });
+    try {
+      await Promise.all([by().admit("check", signal), by().admit("audit", signal)]);
+    } finally {
+      stop.abort(new Error("enough"));
+      await Promise.all(feeds);
+    }
+  });
+
+  it("is scarce as soon as feeds have taken what checks must leave, and plenty before", async () => {
+    const by = governor();
+    await by.admit("feed", signal);
+    expect(by.isScarce).to.equal(false);
+    await admitted("feed", 60, by);
+    expect(by.isScarce).to.equal(true);
+  });
+
   it("who came first of a purpose is served first", async () => {
     const by = governor(36_000);
     await admitted("feed", 60, by);

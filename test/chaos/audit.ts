@@ -30,7 +30,7 @@ export type Audited = {
 };
 
 /** What is audited, and what is known to differ. */
-type Audits = Pick<Scene, "databaseUrl" | "redis" | "sandbox"> & {
+type Audits = Pick<Scene, "databaseUrl" | "redis" | "horizonUrl"> & {
   readonly street: { readonly shops: readonly Pick<Shop, "account">[] };
   readonly ledger: Pick<DriverLedger, "poison">;
 };
@@ -41,14 +41,14 @@ type Audits = Pick<Scene, "databaseUrl" | "redis" | "sandbox"> & {
  * @throws Error when it could not finish
  */
 export async function auditAll(
-  { databaseUrl, redis, sandbox, street, ledger }: Audits,
+  { databaseUrl, redis, horizonUrl, street, ledger }: Audits,
   to: LedgerSequence,
 ): Promise<Audited[]> {
   const env = {
     PATH: process.env.PATH ?? "",
     DATABASE_URL: databaseUrl,
     ...environmentOf(redis),
-    HORIZON_URL: sandbox.url,
+    HORIZON_URL: horizonUrl,
     // By default it would spend what a public server gives, and take minutes.
     HORIZON_REQUESTS_PER_HOUR: String(paceOf(LEDGER_MS).requestsPerHour),
     NETWORK_PASSPHRASE: SANDBOX_PASSPHRASE,

@@ -7,6 +7,7 @@ import { FigureReader } from "./figures.js";
 import { Load } from "./load.js";
 import { finding, prove } from "./prove.js";
 import { type Report, tooManyFailed } from "./report.js";
+import { UNTIL_NOTHING_IS_IN_FLIGHT_S } from "./submitted.js";
 import { openWorld, type ServerKinds, type World } from "./world.js";
 
 export type ChaosOptions = CourseOptions & {
@@ -18,6 +19,9 @@ export type ChaosOptions = CourseOptions & {
   /** A folder for the newest lines of every role. */
   readonly logs?: string;
 };
+
+/** Newest lines of each process that a red report shows. */
+const TROUBLE_LINES = 5;
 
 /** Of the merchants' receivers. */
 const MANNERS = { refuses: 0.01, dawdles: 0.01, saysNothing: 0.001 };
@@ -55,6 +59,7 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
   await endAllFaults(world);
   await load.stop();
   await world.sandbox.closeLedger();
+  await world.sandbox.closeLedger(UNTIL_NOTHING_IS_IN_FLIGHT_S);
   if (load.failure !== null) throw load.failure;
   const { credits, books, audits, findings, repairs } = await prove(world);
   await figures.stop();
@@ -88,7 +93,10 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
       ),
       ...finding("the driver could not do its faults", tooManyFailed(rows) ? course.failures() : []),
     ],
-    notes: course.failures().map((failure) => `could not be done: ${failure}`),
+    notes: [
+      ...course.failures().map((failure) => `could not be done: ${failure}`),
+      ...(findings.length > 0 ? world.fleet.trouble(TROUBLE_LINES) : []),
+    ],
   };
 }
 

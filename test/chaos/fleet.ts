@@ -227,7 +227,21 @@ export class Fleet {
     await Promise.all(this.members.map((member) => member.start()));
   }
 
+  /** The newest lines of each process that say what was not as it should be; most of it was tried again. */
+  trouble(linesOfEach: number): string[] {
+    return this.members.flatMap(({ spec, lines }) =>
+      lines
+        .filter(isTrouble)
+        .slice(-linesOfEach)
+        .map((line) => `${spec.title}: ${line}`),
+    );
+  }
+
   async end(): Promise<void> {
     await Promise.all(this.members.map((member) => member.end()));
   }
+}
+
+function isTrouble(line: string): boolean {
+  return !line.startsWith("{") || /"level":[456]0/.test(line);
 }

@@ -3,30 +3,34 @@ import { Link, type LinkState, OPEN } from "./link.js";
 export const TARGETS = ["postgres", "redis", "horizon"] as const;
 export type Target = (typeof TARGETS)[number];
 
-/** One process's own links. */
+/** The links of one process. */
 export type OwnLinks = Readonly<Record<Target, Link>>;
 
-/** Every link of a run: each process has its own to each server; the lock servers have one each, for all. */
+/**
+ * Every link of a run: each process has its own to Postgres and to Redis. The lock servers and Horizon have one each, for
+ * all: by Horizon's address the processes know which budget of requests they share.
+ */
 export class Links {
   readonly #own = new Map<string, OwnLinks>();
 
   private constructor(
     readonly urls: Readonly<Record<Target, string>>,
     readonly locks: readonly Link[],
+    readonly horizon: Link,
   ) {}
 
   static async open(urls: Readonly<Record<Target, string>>, lockUrls: readonly string[]): Promise<Links> {
-    return new Links(urls, await Promise.all(lockUrls.map((url) => Link.open(url))));
+    const [horizon, ...locks] = await Promise.all([
+      Link.open(urls.horizon),
+      ...lockUrls.map((url) => Link.open(url)),
+    ]);
+    return new Links(urls, locks, horizon);
   }
 
   /** The links of a process that is about to be started. */
   async join(title: string): Promise<OwnLinks> {
-    const [postgres, redis, horizon] = await Promise.all([
-      Link.open(this.urls.postgres),
-      Link.open(this.urls.redis),
-      Link.open(this.urls.horizon),
-    ]);
-    const own = { postgres, redis, horizon };
+    const [postgres, redis] = await Promise.all([Link.open(this.urls.postgres), Link.open(this.urls.redis)]);
+    const own = { postgres, redis, horizon: this.horizon };
     this.#own.set(title, own);
     return own;
   }
@@ -49,6 +53,6 @@ export class Links {
   }
 
   #all(): Link[] {
-    return [...this.locks, ...[...this.#own.values()].flatMap((own) => Object.values(own))];
+    return [this.horizon, ...this.locks, ...[...this.#own.values()].flatMap((own) => Object.values(own))];
   }
 }

@@ -47,7 +47,7 @@ export function tooManyFailed(rows: readonly FaultRow[]): boolean {
   return failed >= 3 && failed > 0.2 * (total(rows) + failed);
 }
 
-/** The report as Markdown, as docs/reliability.md shows it; its last line is the verdict. */
+/** The report as Markdown, as bench/results/chaos.md shows it; its last line is the verdict. */
 export function toMarkdown(report: Report): string {
   const rows = [...report.faults].sort((a, b) => b.times - a.times || a.fault.localeCompare(b.fault));
   const table = rows.map(({ fault, times, failed, seen, recoveredIn }) => {

@@ -46,7 +46,7 @@ const program = new Command("./dev chaos")
       .default("single"),
   )
   .option("--json <file>", "write all figures there")
-  .option("--markdown <file>", "write the table there, as docs/reliability.md has it")
+  .option("--markdown <file>", "write the table there, as bench/results/chaos.md has it")
   .option("--logs <folder>", "write the newest log lines of every role there")
   .option("--quiet", "no line per fault")
   .showHelpAfterError()

@@ -51,8 +51,9 @@ export class SandboxClient {
     await this.#post("/sandbox/faults", { action: "clear" });
   }
 
-  async closeLedger(): Promise<void> {
-    await this.#post("/sandbox/ledgers", {});
+  /** @param laterSeconds by which the network's time goes on, however long it takes */
+  async closeLedger(laterSeconds = 0): Promise<void> {
+    await this.#post("/sandbox/ledgers", { later_seconds: laterSeconds });
   }
 
   /** Everything that an account was ever credited, in the network's order. */

@@ -13,6 +13,8 @@ export type Scene = {
   /** Streams and jobs. */
   readonly redis: ChaosRedis;
   readonly sandbox: SandboxClient;
+  /** The network as the roles are told of it: by this address all that ask share one budget of requests. */
+  readonly horizonUrl: string;
   readonly street: Street;
   readonly ledger: DriverLedger;
   readonly ear: Ear;

@@ -1,3 +1,4 @@
+import { UNSAID_LAG_MS } from "../../src/horizon/reach.js";
 import type { MemoKey } from "../../src/stellar/memo.js";
 import type { AskedSession } from "./ledger.js";
 import type { Load } from "./load.js";
@@ -7,6 +8,12 @@ import type { World } from "./world.js";
 
 /** An envelope that was kept back can apply for no longer than this, and recovery waits as long. */
 const VALID_S = 20;
+
+/**
+ * Of the network's time: after so much of it recovery knows of each transaction that never came that it never will, since
+ * no server can be so far behind. Waiting for it would take most of a short run.
+ */
+export const UNTIL_NOTHING_IS_IN_FLIGHT_S = VALID_S + UNSAID_LAG_MS / 1000 + 10;
 
 /**
  * A session whose transaction goes through us: `processing` from before it is submitted until recovery, or its own

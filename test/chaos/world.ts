@@ -38,7 +38,7 @@ export const LEDGER_MS = 1_000;
 export const IMPATIENT: Readonly<Record<string, string>> = {
   CLAIM_IDLE_MS: "2000",
   LOCK_LEASE_MS: "3000",
-  INGEST_POLL_MS: "500",
+  INGEST_POLL_MS: "2000",
   // Faults every few seconds hit the same entry more often than the five times that the default allows, and an
   // entry in the dead letters waits for a person.
   MAX_DELIVERIES: "100",
@@ -125,7 +125,17 @@ export async function openWorld(
   const payer = new Payer(sandbox.url, SANDBOX_PASSPHRASE, street.customers, ledger);
   const apiUrl = `http://127.0.0.1:${apiPort}`;
   const { postgres, redis } = servers;
-  const scene: Scene = { databaseUrl: postgres.url, dataSource, redis, sandbox, street, ledger, ear };
+  const horizonUrl = links.horizon.url;
+  const scene: Scene = {
+    databaseUrl: postgres.url,
+    dataSource,
+    redis,
+    sandbox,
+    horizonUrl,
+    street,
+    ledger,
+    ear,
+  };
   return { ...scene, servers, links, fleet, payer, apiUrl, release };
 }
 

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { type Heard, isFault, judgeAttempt } from "../../src/charges/judge-attempt.js";
-import { ASK_DELAYS_MS, askDelay, MAX_SENDS, refusedDelay } from "../../src/charges/schedule.js";
+import { ASK_DELAYS_MS, askDelay, MAX_SENDS } from "../../src/charges/schedule.js";
 
 const REFUSED: Heard = { kind: "refused", detail: "busy" };
 const processing = { status: "processing", sends: 1, asks: 0, random: 0 } as const;
@@ -91,25 +91,5 @@ describe("what an attempt at a charge means", () => {
     for (const kind of ["in_progress", "absent"] as const) {
       expect(isFault({ kind, detail: "" }, false)).to.equal(false);
     }
-  });
-
-  it("questions slow down from seconds to hours, and never stop", () => {
-    const delays = Array.from({ length: 30 }, (_, asks) => askDelay(asks, 0));
-    expect(delays).to.deep.equal(delays.toSorted((a, b) => a - b));
-    expect(delays[0]).to.equal(2_000);
-    expect(delays.at(-1)).to.equal(6 * 3_600_000);
-    expect(askDelay(1_000_000, 0)).to.equal(ASK_DELAYS_MS.at(-1));
-  });
-
-  it("refusals have jitter, and what the provider asks for is the least", () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 4 }), random, fc.nat(3_600_000), (sends, chance, wait) => {
-        const delay = refusedDelay(sends, chance, wait) ?? 0;
-        expect(delay).to.be.at.least(Math.max(wait, refusedDelay(sends, 0) ?? 0));
-      }),
-    );
-    expect(refusedDelay(1, 0)).to.not.equal(refusedDelay(1, 0.5));
-    // Nobody may ask to be left alone for a week.
-    expect(refusedDelay(1, 0, 7 * 86_400_000)).to.equal(3_600_000);
   });
 });

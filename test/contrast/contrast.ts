@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
-import type { PostgresServer } from "../../src/machine/postgres.js";
+import type { SharedPostgres } from "../support/database.js";
 import { buy } from "./customer.js";
 import { openNaive, type ShopSettings } from "./naive.js";
 import { openOurs } from "./ours.js";
@@ -28,7 +28,7 @@ export type Contrast = {
  * @param say told about progress
  */
 export async function contrast(
-  postgres: PostgresServer,
+  postgres: SharedPostgres,
   { seed, perScenario }: { readonly seed: number; readonly perScenario: number },
   say: (line: string) => void,
 ): Promise<Contrast> {
@@ -39,7 +39,7 @@ export async function contrast(
 }
 
 async function sell(
-  postgres: PostgresServer,
+  postgres: SharedPostgres,
   orders: readonly Order[],
   open: (settings: ShopSettings) => Promise<Shop>,
   say: (line: string) => void,
@@ -108,7 +108,7 @@ async function inParallel<T>(
   await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
-async function emptyDatabase(postgres: PostgresServer, name: string): Promise<string> {
+async function emptyDatabase(postgres: SharedPostgres, name: string): Promise<string> {
   const client = new pg.Client({ connectionString: postgres.url });
   await client.connect();
   try {

@@ -15,16 +15,15 @@ const HEAD = `# Configuration
 
 <!-- Made from the schema in src/config.ts by \`npm run docs\`; a test compares the two. Don't edit by hand. -->
 
-Every process reads the same environment variables, once, at start. An empty variable counts as not set. When one is
-wrong the process ends with exit code 2 and says so in one line for each, naming the variable, what it got and what it
-wants; a URL is never shown with its password:
+Every process reads these environment variables once, at start. An empty one counts as not set. A variable without a
+default is not set. Units are in the names. With a wrong one
+the process ends with exit code 2 and one line for each; passwords are never shown:
 
 \`\`\`text
 %EXAMPLE%
 \`\`\`
 
-\`paidonce up\` with none of the three servers set starts its own; the other commands, run in the same folder meanwhile,
-find them by themselves.
+\`paidonce up\` starts its own servers where none of the three is set; commands in the same folder find them.
 `;
 
 /** The page as `src/config.ts` has it now. */
@@ -32,16 +31,16 @@ export function configurationPage(): string {
   const example = problems({ ...REQUIRED, REDIS_URL: "http://:pass@127.0.0.1:6379", CONSUMER_BATCH: "many" });
   const sections = Object.entries(environment.shape).map(
     ([name, { description = "" }]) =>
-      `## ${name}\n\n${description}\n\n- default: ${defaultOf(name)}\n- accepts: ${acceptedBy(name)}\n`,
+      `## ${name}\n\n${description}\n\n${defaultLine(name)}- accepts: ${acceptedBy(name)}\n`,
   );
   return [HEAD.replace("%EXAMPLE%", example.join("\n")), ...sections].join("\n");
 }
 
-/** What a process with only the servers set works with. */
-function defaultOf(name: string): string {
-  if (name in REQUIRED) return "none, it must be set";
+/** What a process with only the servers set works with. A variable that is not set has no line. */
+function defaultLine(name: string): string {
+  if (name in REQUIRED) return "- must be set\n";
   const value = Object.entries(readConfig(REQUIRED)).find(([key]) => key === name)?.[1];
-  return value === undefined ? "not set" : `\`${String(value)}\``;
+  return value === undefined ? "" : `- default: \`${String(value)}\`\n`;
 }
 
 /** Each variable that does not take any text refuses one of these. */

@@ -6,25 +6,44 @@ import { PROBLEMS } from "../../src/http/problem.js";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 
-const PAGES = [
-  ...readdirSync(ROOT).filter((name) => name.endsWith(".md")),
-  ...readdirSync(join(ROOT, "docs"))
+/** Folders whose pages are read; "." is the root. */
+const FOLDERS = [".", "docs", "deploy", "bench/results"];
+
+const PAGES = FOLDERS.flatMap((folder) =>
+  readdirSync(join(ROOT, folder))
     .filter((name) => name.endsWith(".md"))
-    .map((name) => `docs/${name}`),
-  "deploy/README.md",
-];
+    .map((name) => join(folder, name)),
+);
 
 const read = (page: string) => readFileSync(join(ROOT, page), "utf8");
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(page: string): readonly string[] {
+  return [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
 
 describe("documentation", () => {
   for (const page of PAGES) {
     it(`${page} links only to what is there`, () => {
-      for (const [, target = ""] of read(page).matchAll(/\]\(([^)#]+)[^)]*\)/g)) {
+      for (const [, target = "", anchor] of read(page).matchAll(/\]\(([^)#]*)(?:#([^)]*))?\)/g)) {
         if (/^https?:/.test(target)) continue;
-        expect(existsSync(join(ROOT, dirname(page), target)), target).to.equal(true);
+        const linked = target === "" ? page : join(dirname(page), target);
+        expect(existsSync(join(ROOT, linked)), target).to.equal(true);
+        if (anchor !== undefined) expect(anchorsOf(linked), `${target}#${anchor}`).to.include(anchor);
       }
     });
   }
+
+  it("every runbook of an alert is a section that is there", () => {
+    const runbooks = [...read("ops/alert-rules.yml").matchAll(/runbook: ([^#\s]+)#(\S+)/g)];
+    expect(runbooks).to.have.length.above(20);
+    for (const [, page = "", anchor] of runbooks) expect(anchorsOf(page)).to.include(anchor);
+  });
 
   it("docs/architecture.md names only constraints that the schema has", () => {
     const folder = "src/entities/migrations";

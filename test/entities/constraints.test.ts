@@ -125,6 +125,10 @@ const chargePayment = (to: string, surplus = 0, sessionId = "NULL") =>
 const anAudit = (of: string, from: number, checked: number, to: number, finished = "NULL") =>
   `INSERT INTO audits (id, account, from_cursor, checked_through, to_cursor, finished_at)
    VALUES ('${OTHER}', '${of}', ${from}, ${checked}, ${to}, ${finished})`;
+const balanceCheck = (of: string, ledger = "NULL", balances = "NULL") =>
+  `INSERT INTO balance_checks (account, ledger, balances, read_through) VALUES ('${of}', ${ledger}, ${balances}, 0)`;
+const outsidePayment = (of: string, amount: number) =>
+  `INSERT INTO outside_payments (account, operation_id, asset, type, amount) VALUES ('${of}', 1, 'native', 'trade', ${amount})`;
 const finding = (run: string, action: string, of = "NULL") =>
   `INSERT INTO recovery_findings (id, run_id, kind, subject, session_id, action, detail, evidence, before, after)
    VALUES (gen_random_uuid(), ${run}, 'k', 's', ${of}, '${action}', '', '{}', '{}', '{}')`;
@@ -325,6 +329,15 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
   ["audits_account_is_watched", "an audit of what nobody watches", anAudit(UNWATCHED, 1, 1, 2)],
   ["audits_range_in_order", "an audit that went past its end", anAudit(ACCOUNT, 1, 3, 2)],
   ["audits_finished_at_the_end", "an audit that ended half way", anAudit(ACCOUNT, 1, 1, 2, "now()")],
+  ["balance_checks_account_is_watched", "balances of what nobody watches", balanceCheck(UNWATCHED)],
+  ["balance_checks_ledger_with_balances", "a ledger whose balances nobody knows", balanceCheck(ACCOUNT, "7")],
+  ["outside_payments_account_is_watched", "value of what nobody watches", outsidePayment(UNWATCHED, 1)],
+  ["outside_payments_moved", "value that did not move", outsidePayment(ACCOUNT, 0)],
+  [
+    "outside_payments_told_once",
+    "one move twice, with two amounts",
+    `${outsidePayment(ACCOUNT, 1)}; ${outsidePayment(ACCOUNT, -2)}`,
+  ],
   ["differences_audit_exists", "a finding of no audit", difference(MERCHANT)],
   [
     "differences_told_once",
@@ -863,6 +876,7 @@ const KEYS: Readonly<Record<string, string>> = {
   idempotency_claimed_once: "owner, endpoint, key",
   keys_prefix_unique: "prefix",
   keys_secret_unique: "secret_hash",
+  outside_payments_told_once: "account, operation_id, asset, type",
   outbox_one_of_a_type_per_subject: "subject, type",
   outbox_position_unique: '"position" WHERE "position" IS NOT NULL',
   paid_listed_once: "merchant_id, session_id",
@@ -879,6 +893,8 @@ const KEYS: Readonly<Record<string, string>> = {
 
 /** Of the tables that SETUP leaves empty. */
 const A_ROW_OF_EACH = `
+  ${balanceCheck(ACCOUNT)};
+  ${outsidePayment(ACCOUNT, 1)};
   ${verdict(3, "dismiss", "no_memo", "NULL")}; ${exception(3, "no_memo")}; ${secret(ENDPOINT, `whsec_${"a".repeat(44)}`)};
   ${quarantined()}; ${FEED}; ${hole(1, 2, "r")}; ${anAudit(ACCOUNT, 1, 1, 2)}; ${difference(OTHER)};
   INSERT INTO recovery_runs (id) VALUES ('${OTHER}'); ${finding(`'${OTHER}'`, "needs_person")};

@@ -9,7 +9,7 @@ import { connect, createTestDatabase, migratedDatabase, type TestDatabase } from
 import { onServer } from "../support/on-server.js";
 import { eventually } from "../support/stream.js";
 
-describe("src/entities/heard-client.ts and data-source.ts: a connection that is read-only", () => {
+describe("src/entities/strict-client.ts and data-source.ts: a connection that is read-only", () => {
   let database: TestDatabase;
   let redis: RedisServer;
   const open: (DataSource | TestApi)[] = [];

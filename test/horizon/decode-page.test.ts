@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { UNKEYED_INDEX } from "../../src/horizon/decode.js";
-import { decodePage, type PageItem } from "../../src/horizon/decode-page.js";
+import { decodePage, endOfPage, type PageItem, placeRecords } from "../../src/horizon/decode-page.js";
+import { HorizonError } from "../../src/horizon/errors.js";
 import { type CreditKey, compareKeys, creditKeyText } from "../../src/stellar/credit.js";
 import { BEFORE_ALL, type OperationId, toOperationId } from "../../src/stellar/operation-id.js";
 import * as r from "./records.js";
@@ -68,6 +69,35 @@ describe("a page", () => {
 
   it("an empty page is an empty list", () => {
     expect(decodePage([], r.US, 5n as OperationId)).to.deep.equal([]);
+  });
+});
+
+describe("the end of a page", () => {
+  const end = (records: readonly unknown[], limit: number, isWhole = true) =>
+    endOfPage({ records, isWhole, bytes: 0 }, placeRecords(records, id(0)), id(0), limit);
+  const broken = (work: () => unknown, why: RegExp) =>
+    expect(work).to.throw(HorizonError, why).with.property("kind", "broken_body");
+
+  it("is at its last record, and it is the last page where it is not full", () => {
+    expect(end([pay(1), pay(2)], 2)).to.deep.equal({ cursor: id(2), isLast: false });
+    expect(end([pay(1), pay(2)], 3)).to.deep.equal({ cursor: id(2), isLast: true });
+    expect(end([pay(2), pay(1)], 3), "out of order").to.deep.equal({ cursor: id(2), isLast: true });
+    expect(end([], 3)).to.deep.equal({ cursor: id(0), isLast: true });
+  });
+
+  it("leads nowhere where a full page has no id that can be read: going on would skip it", () => {
+    broken(() => end([POISON, POISON], 2), /leads nowhere/);
+    expect(end([POISON], 2), "all there is").to.deep.equal({ cursor: id(0), isLast: true });
+  });
+
+  it("of a page that broke off is at the last record that came, and never the last page", () => {
+    expect(end([pay(1), POISON, pay(1), pay(2)], 200, false)).to.deep.equal({ cursor: id(2), isLast: false });
+    broken(() => end([], 200, false), /leads nowhere/);
+  });
+
+  it("can't be told of a page that broke off out of order: what is missing could lie before what came", () => {
+    broken(() => end([pay(1), pay(3), pay(2)], 200, false), /broke off/);
+    broken(() => end([pay(2), pay(1)], 200, false), /broke off/);
   });
 });
 

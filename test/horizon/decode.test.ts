@@ -1,7 +1,10 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { type Decoded, decodeRecord } from "../../src/horizon/decode.js";
+import { type Decoded, decodeRecord, UNKEYED_INDEX } from "../../src/horizon/decode.js";
+import { FieldError } from "../../src/horizon/fields.js";
+import { recordText } from "../../src/horizon/record-text.js";
 import type { Movement } from "../../src/stellar/credit.js";
+import { BEFORE_ALL } from "../../src/stellar/operation-id.js";
 import * as r from "./records.js";
 
 describe("decode", () => {
@@ -104,6 +107,99 @@ describe("decode", () => {
         expect(() => JSON.parse(found[0]?.record ?? "")).to.not.throw();
       });
     }
+  });
+
+  describe("says what it could not read", () => {
+    const muxed = (to_muxed: unknown) => r.payment({ to_muxed });
+    const OTHERS_ADDRESS = r.muxedAddress(r.PAYER, 7n);
+    const WHY: [string, r.Json, RegExp][] = [
+      ["no joined transaction", r.payment({ transaction: undefined }), /missing \(join=transactions\)/],
+      ["an operation type that is not known", r.operation("teleport", {}), /"teleport" is not known/],
+      ["a muxed address that is a number", muxed(7), /to_muxed is no M… address: 7/],
+      ["a muxed address that is a plain one", muxed(r.US), /to_muxed is no M… address: "G/],
+      ["a muxed address of another account", muxed(OTHERS_ADDRESS), /an address of another account/],
+      ["a record that was too large for its page", r.payment({ oversized: true }), /too large to be read/],
+      ["a record over 64 KiB", r.payment({ note: "x".repeat(70_000) }), /^the record is too large$/],
+    ];
+    for (const [name, record, why] of WHY) {
+      it(name, () => {
+        const [movement] = movementsOf(decodeRecord(record, r.US));
+        expect(movement).to.have.property("why").that.matches(why);
+      });
+    }
+
+    it("in 500 characters at most, whatever was thrown", () => {
+      const throwing = (thrown: unknown) => ({
+        paging_token: `${r.ID}`,
+        get transaction_successful(): boolean {
+          throw thrown;
+        },
+      });
+      const why = (thrown: unknown) => movementsOf(decodeRecord(throwing(thrown), r.US))[0];
+      expect(why(new Error("x".repeat(501)))).to.have.property("why", "x".repeat(500));
+      expect(why("no error")).to.have.property("why", "no error");
+    });
+  });
+
+  it("what was too large and failed brought nothing; only `true` says that it was too large", () => {
+    const failed = r.payment({ oversized: true, transaction_successful: false });
+    expect(movementsOf(decodeRecord(failed, r.US))).to.deep.equal([]);
+    const [credit] = movementsOf(decodeRecord(r.payment({ oversized: 1 }), r.US));
+    expect(credit).to.include({ kind: "credit" });
+  });
+
+  it("the paging token serves alone, where the record has no id", () => {
+    const [credit] = movementsOf(decodeRecord(r.payment({ id: undefined }), r.US));
+    expect(credit).to.include({ kind: "credit", operationId: r.ID });
+  });
+
+  it("a record without a readable id goes by the key that it is given, else before everything", () => {
+    const nameless = r.payment({ id: 7, paging_token: null });
+    expect(movementsOf(decodeRecord(nameless, r.US))).to.deep.include.members([
+      {
+        kind: "unreadable",
+        operationId: BEFORE_ALL,
+        moveIndex: UNKEYED_INDEX,
+        account: r.US,
+        record: recordText(nameless).text,
+        transactionHash: r.HASH,
+        why: "no readable id or paging_token",
+      },
+    ]);
+    const [keyed] = movementsOf(decodeRecord(nameless, r.US, { operationId: r.ID, moveIndex: 9 }));
+    expect(keyed).to.include({ operationId: r.ID, moveIndex: 9 });
+  });
+
+  it("create_account pays no muxed address", () => {
+    const [credit] = movementsOf(decodeRecord(r.createAccount(), r.US));
+    expect(credit).to.have.property("muxed", null);
+  });
+
+  for (const created_at of ["2026-08-01T10:00:00.5Z", "2026-08-01T10:00:00.500000000Z"]) {
+    it(`a close time of ${created_at} is read`, () => {
+      const [credit] = movementsOf(decodeRecord(r.payment({ created_at }), r.US));
+      expect(credit).to.have.property("closedAt").that.deep.equals(new Date("2026-08-01T10:00:00.500Z"));
+    });
+  }
+
+  const BAD_TEXT: [string, r.Json][] = [
+    ["a time in a list", { created_at: ["2026-08-01T10:00:00Z"] }],
+    ["a time with a remark after it", { created_at: "2026-08-01T10:00:00Z (x)" }],
+    ["a time with a remark before it", { created_at: "(x) 2026-08-01T10:00:00Z" }],
+    ["a hash in a list", { transaction_hash: [r.HASH] }],
+    ["a hash that goes on", { transaction_hash: `${r.HASH}ab` }],
+    ["a hash that begins earlier", { transaction_hash: `ab${r.HASH}` }],
+  ];
+  for (const [name, fields] of BAD_TEXT) {
+    it(`${name} is unreadable, though it holds what is looked for`, () => {
+      const hash = "transaction_hash" in fields ? fields.transaction_hash : r.HASH;
+      const record = r.payment({ transaction: r.transaction({ hash }), ...fields });
+      expect(movementsOf(decodeRecord(record, r.US))[0]).to.include({ kind: "unreadable" });
+    });
+  }
+
+  it("a field's error is told apart by its name", () => {
+    expect(new FieldError("")).to.include({ name: "FieldError" });
   });
 
   it("an unreadable movement still names its transaction where that can be read", () => {

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { findHistoryHole } from "../../src/horizon/history-hole.js";
+import { describeHole, findHistoryHole, mayBeForgottenSince } from "../../src/horizon/history-hole.js";
 import {
   BEFORE_ALL,
   endOfLedger,
@@ -47,5 +47,38 @@ describe("a hole in the server's history", () => {
         expect(hole(cursor, elder) !== null).to.equal(cursor < lastGone);
       }),
     );
+  });
+});
+
+describe("what a server may have forgotten since it was asked", () => {
+  const ledger = (n: number) => n as LedgerSequence;
+  const may = (elder: number, newest: number, cursor: number, reached = cursor) =>
+    mayBeForgottenSince(
+      { historyElderLedger: ledger(elder), historyLatestLedger: ledger(newest) },
+      toOperationId(cursor, 1, 1),
+      toOperationId(reached, 1, 1),
+    );
+
+  it("is a day's ledgers at its old end, of a long history", () => {
+    expect(may(1_000, 1_000_000, 20_999)).to.equal(true);
+    expect(may(1_000, 1_000_000, 21_000)).to.equal(false);
+  });
+
+  it("is three quarters of a short history, both ends counted", () => {
+    expect([may(1_001, 2_000, 1_750), may(1_001, 2_000, 1_751)]).to.deep.equal([true, false]);
+    expect([may(2, 5, 4), may(2, 5, 5)], "four ledgers").to.deep.equal([true, false]);
+  });
+
+  it("counts ledgers that came after the root was read", () => {
+    expect(may(1_001, 2_000, 1_751, 3_000)).to.equal(true);
+    expect(may(1_001, 3_000, 1_751, 2_000)).to.equal(true);
+  });
+
+  it("is told with the ledgers and both ways on", () => {
+    const told = describeHole({ missingFrom: ledger(7), missingTo: ledger(9) });
+    expect(told).to.match(
+      /^the server no longer has ledgers 7 to 9, .* skipped in silence\. Set HORIZON_URL /,
+    );
+    expect(told).to.match(/or accept the hole on the record: paidonce accept-hole$/);
   });
 });

@@ -68,6 +68,24 @@ describe("a host function's moves", () => {
     it(`${name} is unreadable`, () => expect(keysOf(decode([change]))).to.deep.equal(["unreadable 0"]));
   }
 
+  it("says of each what is wrong with it", () => {
+    const WHY: [unknown, RegExp][] = [
+      [r.change("conjure"), /"conjure" is not known/],
+      [null, /holds no object/],
+      [r.change("transfer", { from: undefined }), /from is no address/],
+      [r.change("mint", { from: "nobody" }), /from is no address/],
+      [
+        r.change("transfer", { destination_muxed_id: "7", destination_muxed_id_type: "text" }),
+        /destination_muxed_id_type "text" is not known/,
+      ],
+    ];
+    for (const [change, why] of WHY)
+      expect(decode([change])[0])
+        .to.have.property("why")
+        .that.matches(why);
+    expect(decodeAll(r.hostFunction(null))[0]).to.have.property("why", "asset_balance_changes is missing");
+  });
+
   it("a list that is missing is unreadable: what moved can't be known", () => {
     for (const changes of [undefined, null, {}, "[]"]) {
       expect(keysOf(decodeAll(r.hostFunction(changes)))).to.deep.equal(["unreadable 0"]);

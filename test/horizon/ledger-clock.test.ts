@@ -5,12 +5,12 @@ import { LedgerClock } from "../../src/horizon/ledger-clock.js";
  * Plays a network whose ledgers come in at the given times, and looks when the clock says so.
  * @returns how many looks were made, and how late each ledger was found
  */
-function play(comesAt: readonly number[], until: number, mostMs = 10_000) {
+function play(comesAt: readonly number[], until: number, mostMs = 10_000, isScarce = false) {
   const clock = new LedgerClock({ mostMs });
   let [now, looks, known] = [0, 0, 0];
   const late: number[] = [];
   while (now < until) {
-    now += clock.wait(now);
+    now += clock.wait(now, isScarce);
     looks++;
     const there = comesAt.filter((at) => at <= now).length;
     if (there > known) {
@@ -47,6 +47,13 @@ describe("the rhythm of the ledgers", () => {
     expect(looks / late.length).to.be.below(2.5);
   });
 
+  it("while requests are scarce, takes fewer than two looks for a ledger", () => {
+    const jitter = (n: number) => ((n * 7919) % 13) * 50 - 300;
+    const { late, looks } = play(regular(200, 5_000, jitter), 200 * 5_000, 10_000, true);
+    expect(looks / late.length).to.be.below(1.7);
+    expect(Math.max(...late.slice(20))).to.be.below(3_000);
+  });
+
   it("a network that stands still is looked at ever more seldom, and as soon as it goes on in step again", () => {
     const before = regular(30, 5_000);
     const pause = 3_600_000;
@@ -63,6 +70,8 @@ describe("the rhythm of the ledgers", () => {
     expect(clock.wait(1)).to.be.at.most(50);
     for (let n = 0; n < 2_000; n++) clock.missed(n);
     expect(clock.wait(2_000)).to.equal(50);
+    // Fifty milliseconds would be a hundred looks for a ledger.
+    expect(clock.wait(2_000, true)).to.equal(clock.ledgerMs);
   });
 
   it("a ledger that never was, said by somebody else, is forgotten with the next true one", () => {

@@ -189,6 +189,54 @@ describe("LedgerWatch", () => {
     expect(watches.filter((watch) => watch.newest()?.sequence === 101).length).to.be.at.least(1);
   });
 
+  /** Looks whose claims a test refuses, and whose announcements it makes. */
+  function othersLook() {
+    const listeners: ((sequence: number) => void)[] = [];
+    const others = { claims: 0, duringClaim: () => undefined as unknown };
+    const looks: SharedLooks = {
+      ...LOOKS_ALONE,
+      claim: async () => {
+        others.claims++;
+        others.duringClaim();
+        return false;
+      },
+      onAnnounced: (listener) => void listeners.push(listener),
+    };
+    const announce = (sequence: number) => {
+      for (const listener of listeners) listener(sequence);
+    };
+    return { others, looks, announce };
+  }
+
+  it("a ledger that is announced while this process asks whether to look itself is read at once", async () => {
+    const { others, looks, announce } = othersLook();
+    const watch = watchOf(looks);
+    let calls = 0;
+    watch.onLedger(() => calls++);
+    await watch.first(signal);
+    const before = calls;
+    let announced = 100;
+    others.duringClaim = () => announce(++announced);
+    watch.start();
+    await eventually(async () => announced >= 110);
+    // Each of them, none with the one after it.
+    expect(calls - before).to.be.at.least(announced - 101);
+  });
+
+  it("a ledger that was only announced counts as one with operations", async () => {
+    const { looks, announce } = othersLook();
+    const watch = watchOf(looks);
+    watch.onLedger(() => undefined);
+    await watch.first(signal);
+    ledgers.operations.set(101, 0).set(102, 0);
+    ledgers.latest = 101;
+    watch.start();
+    await eventually(async () => watch.newest()?.sequence === 100);
+    const head = { ...(watch.newest() as NonNullable<ReturnType<LedgerWatch["newest"]>>) };
+    announce(102);
+    expect(watch.isQuietSince({ ...head, sequence: 101 as LedgerSequence })).to.equal(false);
+  });
+
   it("G4: announcements that are forged move nothing that counts", async () => {
     const listeners = new Set<(sequence: number) => void>();
     const hostile: SharedLooks = {

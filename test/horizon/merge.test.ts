@@ -34,6 +34,13 @@ describe("account merge", () => {
     });
   });
 
+  it("says how many effects were found where it is not the one", () => {
+    const whyOf = (...effects: unknown[]) => completeMerge(pendingOf(), effects)[0];
+    const why = (count: number) => `${count} account_credited effects of this merge, not 1`;
+    expect(whyOf()).to.have.property("why", why(0));
+    expect(whyOf(r.credited(), r.credited({ amount: "1.0000000" }))).to.have.property("why", why(2));
+  });
+
   it("is credited once when the server repeats the effect", () => {
     const [credit, ...rest] = completeMerge(pendingOf(), [r.credited(), r.credited(), r.credited()]);
     expect(rest).to.deep.equal([]);
@@ -63,6 +70,10 @@ describe("account merge", () => {
     ["one effect told with two amounts", [r.credited(), r.credited({ amount: "1.0000000" })]],
     ["another operation's effect", [r.credited({ paging_token: "12884905985-1" })]],
     ["an operation's whose id only begins like ours", [r.credited({ paging_token: `${r.ID}0-1` })]],
+    ["an effect that only has the number of one", [r.credited({ type: "account_debited" })]],
+    ["an effect that only has the name of one", [r.credited({ type_i: 3 })]],
+    ["another account's effect", [r.credited({ account: r.PAYER })]],
+    ["an effect whose place is no text", [r.credited({ paging_token: 7 })]],
     ["another asset", [r.credited({ asset_type: "credit_alphanum4" })]],
     ["an unreadable amount", [r.credited({ amount: 355.29 })]],
   ];

@@ -1,23 +1,14 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
-import { settle } from "../../src/settlement/settle.js";
-import { creditKeyText } from "../../src/stellar/credit.js";
-import { toStroops } from "../../src/stellar/stroops.js";
-import { Stage } from "../sandbox/stage.js";
-import { TEST_ACCEPTORS } from "../support/acceptor.js";
-import { ADMIN_KEY, aMerchant, type Json, startApi, type TestApi } from "../support/api.js";
+import { ADMIN_KEY, type Json, type TestApi } from "../support/api.js";
 import { ApiDocument, type Operation } from "../support/api-document.js";
-import { createTestDatabase, type TestDatabase } from "../support/database.js";
-import { creditOf, receivingAccount } from "../support/merchants.js";
+import { FilledApi } from "../support/filled-api.js";
 
 /** Asks for more than this are cut off: what counts is that the seed says which. */
 const SECONDS = 15;
 
 describe("the API under whatever its document allows, and more", () => {
-  let database: TestDatabase;
-  let redisServer: RedisServer;
-  let stage: Stage;
+  let filled: FilledApi;
   let api: TestApi;
   let document: ApiDocument;
   let key: string;
@@ -25,51 +16,12 @@ describe("the API under whatever its document allows, and more", () => {
   let known: string[];
 
   before(async () => {
-    [database, redisServer, stage] = await Promise.all([
-      createTestDatabase(),
-      startRedis({ appendonly: false }),
-      Stage.open(),
-    ]);
-    api = await startApi(database.dataSource, redisServer.url, {
-      horizonUrl: stage.sandbox.url,
-      acceptors: TEST_ACCEPTORS,
-    });
+    filled = await FilledApi.start();
+    ({ api, key } = filled);
+    known = Object.values(filled.known);
     document = new ApiDocument((await api.ask("GET", "/v1/openapi.json")).body);
-    const merchant = await aMerchant(api);
-    key = merchant.key;
-    const account = await receivingAccount(database.dataSource, merchant.merchantId);
-    const post = (path: string, body: object) => api.ask("POST", path, { key, body });
-    const { body: session } = await post("/v1/checkout/sessions", { amount: "1", asset: "native" });
-    const credits = [creditOf(session, { amount: toStroops(1n) }), creditOf(session)];
-    await settle(database.dataSource, credits);
-    const { body: charge } = await post("/v1/charges", {
-      amount: "1",
-      currency: "EUR",
-      reference: "order-1000",
-      provider: "test",
-      payload: { token: "t" },
-    });
-    const { body: hook } = await post("/v1/webhooks/endpoints", { url: "https://shop.example.com/" });
-    const { body: events } = await api.ask("GET", "/v1/events", { key });
-    known = [
-      merchant.merchantId,
-      account,
-      session.id,
-      ...credits.map(creditKeyText),
-      hook.id,
-      charge.id,
-      "test",
-      events.data[0].id,
-      events.next_cursor,
-      "native",
-    ];
   });
-  after(async () => {
-    await api.stop();
-    await stage[Symbol.asyncDispose]();
-    await redisServer.stop();
-    await database.close();
-  });
+  after(() => filled[Symbol.asyncDispose]());
 
   const WEIRD = [
     "",

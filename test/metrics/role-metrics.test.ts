@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
+import { readBudget } from "../../src/budget/read-budget.js";
 import { freePort } from "../../src/machine/free-port.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { readHeartbeats } from "../../src/status/heartbeat.js";
@@ -86,6 +87,23 @@ describe("a role's own metrics", () => {
     });
     role.send("SIGTERM");
     expect((await role.ended).code).to.equal(0);
+  });
+
+  it("say that ingest asks for the feed alone: what waits behind checks would hold up every account", async () => {
+    await using spine = await Spine.open("off");
+    const { url } = spine.stage.sandbox;
+    await startRole("ingest", {
+      DATABASE_URL: spine.database.url,
+      ...spine.server.env,
+      HORIZON_URL: url,
+      HORIZON_REQUESTS_PER_HOUR: "36000",
+    });
+    await eventually(async () => {
+      spine.stage.network.closeLedger();
+      return (await readBudget(spine.redis, url, 36_000)).usedLastHour > 10;
+    });
+    const { used } = await readBudget(spine.redis, url, 36_000);
+    expect(used).to.deep.include({ submission: 0, check: 0, audit: 0 });
   });
 
   it("are off by default, and a port that is taken keeps no role from its work", async () => {

@@ -22,6 +22,7 @@ const CONSTRAINTS = "test/entities/constraints.test.ts";
 const KEY = "test/http/idempotency-claim.test.ts";
 const FACTS = "test/audit/each-fact.test.ts";
 const LATER = "test/audit/later-run.test.ts";
+const BALANCES = "test/audit/balances.test.ts";
 const DELIVERY = "test/webhooks/delivery-states.test.ts";
 
 const ENDS_ELSEWHERE =
@@ -300,6 +301,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
 
   {
+    file: "src/http/describe-api.ts",
+    find: 'if (io === "output" && jsonSchema',
+    replace: 'if (io === "input" && jsonSchema',
+    test: "test/clients/clients.test.ts",
+    what: "answers are described as having no other field, ever",
+  },
+  {
     file: "src/http/idempotency.ts",
     find: "JSON.stringify([path, query, sorted(body)])",
     replace: "JSON.stringify([query, sorted(body)])",
@@ -436,6 +444,34 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "e.deleted_at IS NULL",
     test: DELIVERY,
     what: "an endpoint that is paused gets its deliveries",
+  },
+  {
+    file: "src/audit/effects.ts",
+    find: 'types.has("account_debited") ? [] :',
+    replace: 'types.has("none") ? [] :',
+    test: "test/audit/effects.test.ts",
+    what: "the trades on the way of a path payment count beside what it cost",
+  },
+  {
+    file: "src/audit/check-balances.ts",
+    find: " || sequence !== now.sequence",
+    replace: "",
+    test: BALANCES,
+    what: "what came and left again between two checks is not seen",
+  },
+  {
+    file: "src/audit/check-balances.ts",
+    find: "const kept = this.#heldAt ?? check;",
+    replace: "const kept = check;",
+    test: "test/audit/recorded-balances.test.ts",
+    what: "a credit that the books lack is told of once, and never again",
+  },
+  {
+    file: "src/audit/read-stretch.ts",
+    find: " && transactionId > after",
+    replace: "",
+    test: BALANCES,
+    what: "the fee of a transaction that two stretches share counts twice",
   },
 
   {

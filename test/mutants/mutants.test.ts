@@ -1,5 +1,7 @@
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { expect } from "chai";
+import { CORES } from "./cores.js";
 import { MUTANTS, type Mutant } from "./list.js";
 import { NotTriedError, PlantedBuild, withFault } from "./planted-build.js";
 
@@ -49,5 +51,34 @@ describe("planted faults", () => {
       expect(error).to.be.instanceOf(NotTriedError);
     }
     expect(await build.isGreen(harmless.test), "the fault is out again").to.equal(true);
+  });
+});
+
+describe("every fault of the pure cores", () => {
+  const mutate = (...words: string[]) => {
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ["dist/test/mutants/run.js", "cores", ...words],
+      { encoding: "utf8", timeout: 240_000 },
+    );
+    return { status, printed: stdout + stderr };
+  };
+
+  it("stands in a source that is there once, with tests that are there", () => {
+    const sources = CORES.flatMap((core) => core.sources);
+    expect(new Set(sources).size).to.equal(sources.length);
+    for (const file of CORES.flatMap((core) => [...core.sources, ...core.tests])) {
+      expect(existsSync(file), file).to.equal(true);
+    }
+  });
+
+  it("is found by the tests of its own area: one of the cores", () => {
+    const { status, printed } = mutate("anomaly");
+    expect(printed).to.match(/100\.0 % {2}of 1\d faults in the pure cores found/);
+    expect(status).to.equal(0);
+  });
+
+  it("no core is no proof", () => {
+    expect(mutate("there is no such core").status).to.equal(1);
   });
 });

@@ -15,7 +15,7 @@ import { stripTypeScriptTypes } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Report } from "../reporter.js";
+import type { Counts } from "../reporter.js";
 import type { Mutant } from "./list.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -71,7 +71,7 @@ export class PlantedBuild implements Disposable {
     return passed > 0 && failed === 0;
   }
 
-  async #run(test: string): Promise<Report> {
+  async #run(test: string): Promise<Counts> {
     const file = `dist/${test.replace(/\.ts$/, ".js")}`;
     const log = join(this.#folder, "mocha.log");
     const output = openSync(log, "w");
@@ -86,9 +86,9 @@ export class PlantedBuild implements Disposable {
           timeout: FILE_TIMEOUT_MS,
         },
       );
-      let report: Report | null = null;
+      let report: Counts | null = null;
       mocha.once("message", (message) => {
-        report = message as Report;
+        report = message as Counts;
         // What a test has left running keeps nobody waiting: its servers end with it.
         setTimeout(() => mocha.kill("SIGTERM"), 5_000).unref();
       });

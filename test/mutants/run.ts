@@ -3,13 +3,19 @@
  * The exit code is 0 only if every fault was found.
  *
  * Arguments choose: each is a part of a mutant's file or test, such as `src/consumers`; without any, all of the list.
+ * `cores`, alone or before parts of a core's name or files, is for the pure cores: there a tool plants what it can.
  */
 import { MUTANTS, type Mutant } from "./list.js";
 import { NotTriedError, type Outcome, PlantedBuild } from "./planted-build.js";
+import { runCores } from "./run-cores.js";
 
 let isStopped = false;
 
 async function main(words: readonly string[]): Promise<void> {
+  if (words[0] === "cores") {
+    process.exitCode = (await runCores(words.slice(1), () => isStopped)) ? 0 : 1;
+    return;
+  }
   const chosen = MUTANTS.filter(
     ({ file, test }) => words.length === 0 || words.some((word) => `${file} ${test}`.includes(word)),
   );

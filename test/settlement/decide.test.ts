@@ -175,6 +175,22 @@ describe("decide", () => {
     expect(reason(cancelled, creditFor(cancelled))).to.equal("late");
   });
 
+  it("says what the credit named, and of a charge's credit what it was handed in for", () => {
+    const detailOf = (credit: Credit, charge: ReturnType<typeof aHandedIn>["charge"] | null = null) => {
+      const outcome = decide(null, credit, charge);
+      return outcome.kind === "exception" ? outcome.detail : expect.fail("no exception");
+    };
+    const nameless = creditFor(pending, { memo: null, muxed: null });
+    const numbered = creditFor(pending, { memo: idMemo("7"), muxed: null });
+    expect(detailOf(nameless)).to.equal("the payment carries no memo and no muxed id");
+    expect(detailOf(numbered)).to.equal("no session of this account has id:7");
+    expect(detailOf({ ...numbered, muxed: muxedId("8") })).to.equal("no session of this account has muxed:8");
+    const { charge } = aHandedIn(owner, { status: "cancelled" });
+    expect(detailOf(nameless, charge)).to.equal(
+      `the payment carries no memo and no muxed id; its transaction was handed in for charge ${charge.id}`,
+    );
+  });
+
   it("no memo is told apart from an unknown one", () => {
     expect(reason(null, creditFor(pending, { memo: null, muxed: null }))).to.equal("no_memo");
     expect(reason(null, creditFor(pending))).to.equal("unmatched");

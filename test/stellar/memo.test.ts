@@ -7,6 +7,7 @@ import {
   idMemo,
   type MemoFields,
   memoOfTransaction,
+  memoParts,
   muxedId,
   parseMemoKey,
   textMemo,
@@ -97,6 +98,10 @@ describe("memo", () => {
       "id:007",
       "id:",
       "id:18446744073709551616",
+      "muxed:18446744073709551616",
+      "id:184467440737095516150",
+      "xid:7",
+      "id:7 ",
       "text:A0",
       "text:0",
       "hash:00",
@@ -112,6 +117,29 @@ describe("memo", () => {
     expect(describeMemo(textMemo(Buffer.from("order 7")))).to.equal('text:"order 7"');
     expect(describeMemo(textMemo(Uint8Array.of(0xff)))).to.equal("text:ff");
     expect(describeMemo(idMemo("7"))).to.equal("id:7");
+  });
+
+  it("a payer is told each kind of memo as wallets name it, and the bytes where text loses some", () => {
+    const hash = Buffer.alloc(32, 7);
+    const hex = hash.toString("hex");
+    const of = (type: string, value: string) => ({ memo: { type, value }, muxedId: null });
+    expect(memoParts(textMemo(Buffer.from("né: 7")))).to.deep.equal(of("text", "né: 7"));
+    expect(memoParts(textMemo(Buffer.alloc(0)))).to.deep.equal(of("text", ""));
+    expect(memoParts(idMemo("7"))).to.deep.equal(of("id", "7"));
+    expect(memoParts(hashMemo("hash", hash))).to.deep.equal(of("hash", hex));
+    expect(memoParts(hashMemo("return", hash))).to.deep.equal(of("return", hex));
+    expect(memoParts(muxedId("7"))).to.deep.equal({ memo: null, muxedId: "7" });
+    expect(memoParts(textMemo(Uint8Array.of(0x61, 0xff)))).to.deep.equal({
+      memo: { type: "text", value: "a\uFFFD", base64: "Yf8=" },
+      muxedId: null,
+    });
+  });
+
+  it("a text memo may have 28 bytes, and none more", () => {
+    expect(textMemo(Buffer.alloc(28, "x"))).to.equal(`text:${"78".repeat(28)}`);
+    expect(() => textMemo(Buffer.alloc(29)))
+      .to.throw(InvalidMemoError)
+      .with.property("name", "InvalidMemoError");
   });
 });
 

@@ -68,9 +68,15 @@ describe("operation id", () => {
     1n,
   ]) {
     it(`${typeof text} ${String(text)} is no id`, () => {
-      expect(() => parseOperationId(text)).to.throw(InvalidOperationIdError);
+      expect(() => parseOperationId(text))
+        .to.throw(InvalidOperationIdError)
+        .with.property("name", "InvalidOperationIdError");
     });
   }
+
+  it("the greatest is the greatest int64", () => {
+    expect(parseOperationId("9223372036854775807")).to.equal(2n ** 63n - 1n);
+  });
 
   it("moves of one operation are told apart and ordered by index", () => {
     const key = (moveIndex: number): Pick<Movement, "operationId" | "moveIndex"> => ({

@@ -9,7 +9,7 @@ import {
   remedyFor,
   roomFor,
 } from "../../src/stellar/payable.js";
-import { parseStroops } from "../../src/stellar/stroops.js";
+import { parseStroops, toStroops } from "../../src/stellar/stroops.js";
 
 const SHOP = "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA" as AccountId;
 const ISSUER = "GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN";
@@ -105,6 +105,14 @@ describe("whether an account can be paid", () => {
     expect(room(NATIVE, stateWith([]))).to.equal(2n ** 63n - 1n - parseStroops("10"));
   });
 
+  it("takes lumens up to the last stroop that fits", () => {
+    const state = stateWith([]);
+    const room = roomFor(SHOP, NATIVE, state);
+    expect(obstacleFor({ account: SHOP, asset: NATIVE, amount: room }, state)).to.equal(null);
+    const over = toStroops(room + 1n);
+    expect(obstacleFor({ account: SHOP, asset: NATIVE, amount: over }, state)).to.equal("limit_reached");
+  });
+
   it("says what to do about each, and that an issuer must consent", () => {
     const payee = { account: SHOP, asset: USDC, amount: parseStroops("12.5") };
     const words: Readonly<Record<Obstacle, RegExp>> = {
@@ -118,6 +126,7 @@ describe("whether an account can be paid", () => {
     for (const [obstacle, expected] of Object.entries(words) as [Obstacle, RegExp][]) {
       expect(remedyFor(obstacle, payee)).to.match(expected);
     }
+    expect(remedyFor("no_trustline", payee)).to.match(/operation\.$/);
     expect(remedyFor("no_trustline", payee, AUTHORISING)).to.match(/AUTH_REQUIRED.*ask the issuer/);
     expect(remedyFor("no_trustline", payee, stateWith([]))).to.not.include("AUTH_REQUIRED");
   });

@@ -11,7 +11,6 @@ import type { Credit } from "../../src/stellar/credit.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { referenceOf, referenceOfKey } from "../../src/stellar/reference.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
-import { createTestDatabase } from "../support/database.js";
 
 const text = (value: string) => textMemo(Buffer.from(value));
 const uint64 = fc.bigInt(0n, 2n ** 64n - 1n);
@@ -59,6 +58,7 @@ describe("what a credit names", () => {
     ]) {
       expect(referenceOfKey(text(value)), JSON.stringify(value)).to.equal(text(value));
     }
+    expect(referenceOfKey("context:37" as MemoKey), "no memo key at all").to.equal("context:37");
     expect(referenceOfKey(text("0"))).to.equal("id:0");
     expect(referenceOfKey(text("18446744073709551615"))).to.equal("id:18446744073709551615");
   });
@@ -70,30 +70,6 @@ describe("what a credit names", () => {
       }),
     );
     expect(referenceOf({ muxed: null, memo: null })).to.equal(null);
-  });
-
-  it("is the same to Postgres", async () => {
-    const database = await createTestDatabase();
-    try {
-      const random = fc.sample(
-        fc.oneof(
-          keys,
-          uint64.map((id) => idMemo(id)),
-          uint64.map((id) => text(`${id}`)),
-          fc.stringMatching(/^\d{1,22}$/).map(text),
-          fc.uint8Array({ maxLength: 28 }).map((bytes) => textMemo(bytes)),
-        ),
-        3_000,
-      );
-      const rows: { key: MemoKey; reference: string }[] = await database.dataSource.query(
-        "SELECT key, payment_reference(key) AS reference FROM unnest($1::text[]) AS key",
-        [random],
-      );
-      expect(rows).to.have.length(random.length);
-      for (const { key, reference } of rows) expect(reference, key).to.equal(referenceOfKey(key));
-    } finally {
-      await database.close();
-    }
   });
 
   it("two credits that name one session are in one stream, of an account's shards and of the network's", () => {

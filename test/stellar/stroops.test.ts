@@ -6,6 +6,7 @@ import {
   MAX_STROOPS,
   parseStroops,
   toStroops,
+  trimmedAmount,
 } from "../../src/stellar/stroops.js";
 
 describe("stroops", () => {
@@ -28,6 +29,13 @@ describe("stroops", () => {
     expect(parseStroops("0.0000001")).to.equal(1n);
   });
 
+  it("people see no zeros that say nothing, and all others", () => {
+    const trimmed = ["10.5000000", "100.0000000", "0.0000001", "1.0500000", "0.0000000"].map((text) =>
+      trimmedAmount(parseStroops(text)),
+    );
+    expect(trimmed).to.deep.equal(["10.5", "100", "0.0000001", "1.05", "0"]);
+  });
+
   it("a number is refused, whatever its value: it has been a float", () => {
     fc.assert(fc.property(fc.double(), (value) => refused(value)));
     refused(1n);
@@ -48,5 +56,7 @@ describe("stroops", () => {
 });
 
 function refused(text: unknown): void {
-  expect(() => parseStroops(text)).to.throw(InvalidAmountError);
+  expect(() => parseStroops(text))
+    .to.throw(InvalidAmountError)
+    .with.property("name", "InvalidAmountError");
 }

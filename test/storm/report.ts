@@ -27,7 +27,7 @@ export function isGreen({ findings }: StormReport): boolean {
   return findings.length === 0;
 }
 
-/** The report as Markdown, as docs/reliability.md shows it; its last line is the verdict. */
+/** The report as Markdown, as bench/results/storm.md shows it; its last line is the verdict. */
 export function toMarkdown(report: StormReport): string {
   const { figures, orders, faults, findings, notes } = report;
   const byName = [...faults].sort((a, b) => b.times - a.times || a.fault.localeCompare(b.fault));

@@ -32,7 +32,7 @@ const program = new Command("./dev storm")
   .addOption(new Option("--provider <name>", "through whom").choices([...PROVIDERS, "both"]).default("both"))
   .option("--rate <n>", "charges per second, at the most", positive, RATE)
   .option("--json <file>", "write all figures there")
-  .option("--markdown <file>", "write the tables there, as docs/reliability.md has them")
+  .option("--markdown <file>", "write the tables there, as bench/results/storm.md has them")
   .showHelpAfterError()
   .action(main);
 

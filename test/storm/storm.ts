@@ -90,7 +90,7 @@ async function prove(world: StormWorld, load: StormLoad, left: readonly string[]
     {
       databaseUrl: servers.postgres.url,
       redis: servers.redis,
-      sandbox,
+      horizonUrl: sandbox.url,
       street: { shops },
       ledger: { poison: new Map() },
     },

@@ -36,7 +36,7 @@ export class ApiDocument {
         parameters: operation.parameters ?? [],
         body: operation.requestBody?.content["application/json"].schema,
         isPublic: operation.security.length === 0,
-        isAdmins: operation.security.some((each: Json) => "admin" in each),
+        isAdmins: operation.security.some((each: Json) => "admin_key" in each),
       })),
     );
   }

@@ -3,26 +3,41 @@ import { createDataSource } from "../../src/entities/data-source.js";
 import type { PostgresServer } from "../../src/machine/postgres.js";
 import { postgresKind, startTestPostgres } from "./backends/postgres.js";
 import { useTestKey } from "./entry-key.js";
+import { atEnd } from "./environment.js";
 import { databaseUrl, onServer } from "./on-server.js";
 
-/** One real server for the whole run, started by the first test that needs it. */
+/** Where all files run side by side, the server and the template that they share: see test/run.ts. */
+export const SHARED_POSTGRES = "TEST_SHARED_POSTGRES";
+
+/** One real server for all test files, with a database that is migrated. */
+export type SharedPostgres = { readonly url: string };
+
 let server: Promise<PostgresServer> | null = null;
 let databases = 0;
 
-// Loaded while mocha is at the root suite: ends the server after the last test of the run.
-after(async () => {
-  await (await server)?.stop();
-});
+/** The server of the run; where there is none, one that the first test that needs it starts. */
+export async function sharedPostgres(): Promise<SharedPostgres> {
+  const { [SHARED_POSTGRES]: url } = process.env;
+  if (url !== undefined) return { url };
+  if (server === null) {
+    server = startSharedPostgres();
+    atEnd(async () => {
+      await (await server)?.stop();
+      server = null;
+      template = null;
+    });
+  }
+  return server;
+}
 
-export async function sharedPostgres(): Promise<PostgresServer> {
-  // Not durable on purpose: what a test asserts after a crash of Postgres uses a server of its own.
-  server ??= startTestPostgres({
+/** Not durable on purpose: what a test asserts after a crash of Postgres uses a server of its own. */
+export async function startSharedPostgres(): Promise<PostgresServer> {
+  return startTestPostgres({
     fsync: "off",
     // Where there is a standby, whatever is committed shall wait for it.
     ...(postgresKind() !== "standby" && { synchronous_commit: "off" }),
-    max_connections: "200",
+    max_connections: "400",
   });
-  return server;
 }
 
 export type TestDatabase = {
@@ -34,10 +49,11 @@ export type TestDatabase = {
 };
 
 /** Migrated once; every test's database is a copy of it, which takes a quarter of the time of migrating anew. */
-const TEMPLATE = `template_${process.pid}`;
+const TEMPLATE = "template_migrated";
 let template: Promise<void> | null = null;
 
-async function makeTemplate(url: string): Promise<void> {
+/** Makes what `createTestDatabase` copies. */
+export async function makeTemplate(url: string): Promise<void> {
   await onServer(url, `CREATE DATABASE ${TEMPLATE}`);
   const dataSource = await connect(databaseUrl(url, TEMPLATE));
   await dataSource.runMigrations();
@@ -62,8 +78,10 @@ export async function migratedDatabase(url: string): Promise<TestDatabase> {
 /** A fresh, migrated database on the shared server. Close it when done. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const { url } = await sharedPostgres();
-  template ??= makeTemplate(url);
-  await template;
+  if (process.env[SHARED_POSTGRES] === undefined) {
+    template ??= makeTemplate(url);
+    await template;
+  }
   const name = `test_${process.pid}_${++databases}`;
   await onServer(url, `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE} STRATEGY FILE_COPY`);
   const own = databaseUrl(url, name);

@@ -1,2 +1,72 @@
-// Loaded by mocha before any test: this process and those it starts may use checkpoints.
+/**
+ * Loaded by mocha before any test, in each of its processes. What test files share in a process is started by the first
+ * that needs it, and ended by `atEnd`: after the file where files run side by side, else after the last of them.
+ */
+import { appendFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+// This process and those it starts may use checkpoints.
 process.env.PAIDONCE_TEST = "1";
+
+/** Of a run of all files: where each says how long it took. */
+export const SECONDS_FILE = "TEST_SECONDS_FILE";
+
+/** What a test has left open may take this long to end by itself, on a busy machine too. */
+const ENDS_WITHIN_MS = 60_000;
+
+/** What no test file may leave behind: a child process, a server that listens. */
+const LEFT_RUNNING = new Set(["ProcessWrap", "TCPServerWrap", "PipeServerWrap"]);
+
+const endings: (() => Promise<void>)[] = [];
+let startedAt = 0;
+let heldBefore = 0;
+
+/** Does so once the test file is over. */
+export function atEnd(end: () => Promise<void>): void {
+  endings.push(end);
+}
+
+export const mochaHooks: Mocha.RootHookObject = {
+  beforeAll() {
+    startedAt = performance.now();
+    heldBefore = held().length;
+  },
+
+  async afterAll(this: Mocha.Context) {
+    this.timeout(3 * ENDS_WITHIN_MS);
+    for (const end of endings.splice(0).reverse()) await end();
+    const { [SECONDS_FILE]: secondsFile } = process.env;
+    const file = this.test?.parent?.suites.find((suite) => suite.file !== undefined)?.file;
+    if (secondsFile !== undefined && file !== undefined) {
+      appendFileSync(secondsFile, `${JSON.stringify([file, (performance.now() - startedAt) / 1000])}\n`);
+    }
+    const deadline = performance.now() + ENDS_WITHIN_MS;
+    while (held().length > heldBefore) {
+      if (performance.now() > deadline)
+        throw new Error(`${file ?? "a test"} has left running: ${held().join(", ")}`);
+      await sleep(50);
+    }
+  },
+};
+
+/** What this process holds open of that kind, with process ids and ports where the report knows them. */
+function held(): string[] {
+  const names = process.getActiveResourcesInfo().filter((name) => LEFT_RUNNING.has(name));
+  if (names.length <= heldBefore) return names;
+  const { libuv } = process.report.getReport() as { readonly libuv: readonly Handle[] };
+  const told = libuv
+    .filter(({ is_active, is_referenced }) => is_active && is_referenced)
+    .filter(({ type, remoteEndpoint }) => type === "process" || (type === "tcp" && !remoteEndpoint))
+    .map(({ type, pid, localEndpoint }) => `${type} ${pid ?? localEndpoint?.port ?? ""}`);
+  return [...told, ...names].slice(0, names.length);
+}
+
+/** Of Node's report: https://nodejs.org/api/report.html */
+type Handle = {
+  readonly type: string;
+  readonly is_active: boolean;
+  readonly is_referenced: boolean;
+  readonly pid?: number;
+  readonly localEndpoint?: { readonly port: number } | null;
+  readonly remoteEndpoint?: object | null;
+};

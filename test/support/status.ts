@@ -8,6 +8,7 @@ import type {
   StreamStatus,
   Unpayable,
 } from "../../src/status/status.js";
+import { NATIVE } from "../../src/stellar/asset.js";
 import { OBSTACLES } from "../../src/stellar/payable.js";
 import { REQUIRED } from "../docs/configuration-page.js";
 
@@ -115,7 +116,7 @@ export const WELL: Omit<Status, "healthy" | "problems"> = {
   exceptions: openExceptions({ late: [3, 86_400], no_memo: [1, 60] }),
   refunds_owed: {
     refunds: 1,
-    by_asset: [{ asset: "native", refunds: 1, amount: "12.5000000" }],
+    by_asset: [{ asset: NATIVE, refunds: 1, amount: "12.5000000" }],
     more_assets: 0,
   },
   outbox_unrelayed: 9,

@@ -3,11 +3,11 @@
  * the history of this repository; where that is not there, these tests are skipped, and say so.
  */
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { readFile, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { bring } from "../support/bring.js";
 import { PREVIOUS_VERSION } from "./previous-version.js";
 
 const run = promisify(execFile);
@@ -39,24 +39,18 @@ export async function whyNoPrevious(): Promise<string | null> {
 export async function bringPrevious(): Promise<string> {
   const needsOwn = await needsOwnPackages();
   const folder = join(VERSIONS, `${PREVIOUS_VERSION}${needsOwn ? "-own-packages" : ""}`);
-  if (existsSync(folder)) return folder;
-  // Apart, and moved when it is whole: another test may do the same at this moment, or die in the middle.
-  const making = `${folder}.${process.pid}`;
-  await rm(making, { recursive: true, force: true });
-  await mkdir(making, { recursive: true });
-  const archive = join(making, "archive.tar");
-  await git("archive", `--output=${archive}`, PREVIOUS_VERSION, ...PARTS);
-  await run("tar", ["-xf", archive, "-C", making]);
-  await rm(archive);
-  if (needsOwn) await run("npm", ["ci", "--omit=dev", "--no-audit", "--no-fund"], { cwd: making });
-  else await symlink(join(ROOT, "node_modules"), join(making, "node_modules"));
-  // Its types were checked when it was written, and the packages that hold them may be others now.
-  await run(process.execPath, [COMPILER, "-p", ".", "--noCheck", "--incremental", "false"], { cwd: making });
-  await rename(making, folder).catch(async (error: unknown) => {
-    await rm(making, { recursive: true, force: true });
-    if (!existsSync(folder)) throw error;
+  return bring(folder, async (making) => {
+    const archive = join(making, "archive.tar");
+    await git("archive", `--output=${archive}`, PREVIOUS_VERSION, ...PARTS);
+    await run("tar", ["-xf", archive, "-C", making]);
+    await rm(archive);
+    if (needsOwn) await run("npm", ["ci", "--omit=dev", "--no-audit", "--no-fund"], { cwd: making });
+    else await symlink(join(ROOT, "node_modules"), join(making, "node_modules"));
+    // Its types were checked when it was written, and the packages that hold them may be others now.
+    await run(process.execPath, [COMPILER, "-p", ".", "--noCheck", "--incremental", "false"], {
+      cwd: making,
+    });
   });
-  return folder;
 }
 
 /** Whether it runs on other packages than this checkout does. */

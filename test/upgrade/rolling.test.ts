@@ -4,6 +4,7 @@ import type { RoleName } from "../chaos/fleet.js";
 import { Load } from "../chaos/load.js";
 import { finding, prove } from "../chaos/prove.js";
 import { PRESENT, type Release } from "../chaos/release.js";
+import { UNTIL_NOTHING_IS_IN_FLIGHT_S } from "../chaos/submitted.js";
 import { openWorld } from "../chaos/world.js";
 import { inWords, type Seen, untilLoadHasFlown } from "./flow.js";
 import { type Previous, previousOrSkip } from "./previous.js";
@@ -61,6 +62,7 @@ describe("upgrade, one process at a time, under load, and back", function () {
     }
     await load.stop();
     await world.sandbox.closeLedger();
+    await world.sandbox.closeLedger(UNTIL_NOTHING_IS_IN_FLIGHT_S);
     if (load.failure !== null) throw load.failure;
     // With the eyes of the version that runs now: those of the driver know the tables as they were.
     const eyes = { url: world.databaseUrl, applicationName: "verdict", statementTimeoutMs: 60_000 };
@@ -87,16 +89,8 @@ describe("upgrade, one process at a time, under load, and back", function () {
       ),
       ...finding("a credit was recorded twice", witness.toldTwice),
     ];
-    const logs = members.flatMap(({ spec, lines }) =>
-      lines.filter(isTrouble).map((line) => `${spec.title}: ${line}`),
-    );
-    expect(wrong, [...story, ...logs.slice(-50)].join("\n")).to.deep.equal([]);
+    expect(wrong, [...story, ...world.fleet.trouble(5)].join("\n")).to.deep.equal([]);
     expect(members.every(({ cli }) => cli === PRESENT.cli)).to.equal(true);
     console.log(story.join("\n"));
   });
 });
-
-/** What a process says when something was not as it should be; most of it is tried again. */
-function isTrouble(line: string): boolean {
-  return !line.startsWith("{") || /"level":[456]0/.test(line);
-}

@@ -19,7 +19,7 @@ describe("what an answer to a webhook means", () => {
     });
   }
 
-  for (const status of [null, 199, 301, 302, 307, 308, 400, 401, 404, 409, 422, 500, 503]) {
+  for (const status of [null, 0, 199, 300, 301, 302, 307, 308, 400, 401, 404, 409, 422, 500, 503]) {
     it(`${status ?? "no answer"} is tried again`, () => {
       expect(judge(answer(status), at(1))).to.deep.equal({
         state: "pending",
@@ -74,8 +74,26 @@ describe("what an answer to a webhook means", () => {
     expect(delay("99999999", 10)).to.include({ state: "dead" });
   });
 
+  it("each form of a Retry-After means the same wherever the service runs: an HTTP date is in GMT", () => {
+    const zone = process.env.TZ;
+    process.env.TZ = "Asia/Tokyo";
+    try {
+      for (const header of [" 3600\t", "Sat, 21 Nov 2026 13:00:00 GMT", "Sat Nov 21 13:00:00 2026"]) {
+        expect(retryAfterMs(header, NOW), header).to.equal(HOUR);
+      }
+    } finally {
+      if (zone === undefined) delete process.env.TZ;
+      else process.env.TZ = zone;
+    }
+  });
+
   it("a Retry-After that says nothing is nothing", () => {
-    for (const header of ["", "soon", "-1", "1.5", "1e3", "Sat", "99999999999999"]) {
+    const dates = [
+      "(x) Sat, 21 Nov 2026 13:00:00 GMT",
+      "2026-11-21T13:00:00Z",
+      "Sat, 99 Nov 2026 13:00:00 GMT",
+    ];
+    for (const header of ["", "soon", "-1", "1.5", "1e3", "Sat", "99999999999999", ...dates]) {
       expect(retryAfterMs(header, NOW), header).to.equal(null);
     }
     expect(retryAfterMs(null, NOW)).to.equal(null);

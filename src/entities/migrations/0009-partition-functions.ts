@@ -7,7 +7,7 @@
  * detached with its references whole, adding a partition proves nothing anew, and a payment looks for its credit in one place.
  */
 
-/** What was detached, and what must be known of it for ever. */
+/** The partitions that were detached, and what must be known of them for ever. */
 export const ARCHIVE = `
   CREATE TABLE archived_partitions (
     -- As the partitions end: credits_p115 is archive.credits_p115, of the name p115.

@@ -1,11 +1,12 @@
 import { Keypair } from "@stellar/stellar-sdk";
 import type { CheckoutSession } from "../../entities/checkout-session.js";
 import { muxedAddress } from "../../stellar/account.js";
+import { codeOf, issuerOf } from "../../stellar/asset.js";
 import { type MemoKey, memoParts } from "../../stellar/memo.js";
 import { PUBLIC_NETWORK } from "../../stellar/network.js";
 import { trimmedAmount } from "../../stellar/stroops.js";
 
-/** Who vouches for the requests: the domain whose stellar.toml has the secret's public key. */
+/** The domain that vouches for the requests: its stellar.toml has the secret's public key. */
 export type Sep7Signer = { readonly secret: string; readonly originDomain: string };
 
 export type Sep7Options = {
@@ -25,11 +26,11 @@ export function payRequest(
   session: Pick<CheckoutSession, "account" | "memoKey" | "asset" | "amount">,
   { networkPassphrase, message, callback, signer }: Sep7Options,
 ): string {
-  const [code = "", issuer] = session.asset.split(":");
+  const issuer = issuerOf(session.asset);
   const uri = payUri({
     destination: payAddress(session),
     amount: trimmedAmount(session.amount),
-    ...(issuer === undefined ? {} : { asset_code: code, asset_issuer: issuer }),
+    ...(issuer !== null && { asset_code: codeOf(session.asset), asset_issuer: issuer }),
     ...memoFields(session.memoKey),
     callback: `url:${callback}`,
     // By code points: half of a surrogate pair can't be encoded.

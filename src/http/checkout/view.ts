@@ -2,7 +2,7 @@ import type { SessionStatus } from "../../entities/checkout-session.js";
 import type { ExceptionReason } from "../../entities/payment-exception.js";
 import type { VerdictWord } from "../../settlement/credit-facts.js";
 import type { SessionWithAnomaly } from "../../settlement/read-sessions.js";
-import type { Asset } from "../../stellar/asset.js";
+import { type Asset, codeOf, issuerOf } from "../../stellar/asset.js";
 import { type Memo, memoParts } from "../../stellar/memo.js";
 import { PUBLIC_NETWORK } from "../../stellar/network.js";
 import type { Obstacle } from "../../stellar/payable.js";
@@ -90,11 +90,11 @@ export type ViewOptions = {
 /** Decides what a customer sees of a session. Pure. */
 export function viewOf(checkout: Checkout, options: ViewOptions): CheckoutView {
   const { session, shop } = checkout;
-  const [code, issuer = null] = session.asset === "native" ? ["XLM"] : session.asset.split(":");
+  const [code, issuer] = [codeOf(session.asset), issuerOf(session.asset)];
   const msLeft = session.expiresAt.getTime() - options.now.getTime();
   const phase = phaseOf(session.status);
   const isOffered = canBePaid(checkout, options.now);
-  // What is asked for must be able to arrive: the network would refuse the payment, for a fee.
+  // The payment must be able to arrive: the network would refuse it, for a fee.
   const canPay = isOffered && checkout.obstacle === null;
   const isAlone = checkout.arrived.every(({ reason }) => reason === null);
   const stray = checkout.odd.filter(({ reason }) => reason === "wrong_asset");
@@ -169,7 +169,7 @@ function listed(credits: readonly OddCredit[]): string {
 
 function priced(amount: Stroops, asset: Asset): string {
   // A no-break space: an amount is one word.
-  return `${trimmedAmount(amount)}\u00a0${asset === "native" ? "XLM" : asset.split(":")[0]}`;
+  return `${trimmedAmount(amount)}\u00a0${codeOf(asset)}`;
 }
 
 /** A link of the merchant's that may stand on the page: one with `javascript:` would be ours to answer for. */

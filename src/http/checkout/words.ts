@@ -117,7 +117,7 @@ function whileOnItsWay({ delayed, cannotArrive }: Facts): Words {
   };
 }
 
-/** Whoever knows a session's address can hand in a transaction for it: the customer must still see how to pay. */
+/** Anybody who knows the address of a session can hand in a transaction for it: the customer must still see how to pay. */
 const OR_PAY = " If you have not paid yet, you still can.";
 
 function oncePaid({ anomaly, shop, amount, odd, hasOtherCredits }: Facts): Words {

@@ -1,6 +1,6 @@
 import { type Config, ConfigError } from "../../config.js";
 
-/** Who may see /ops, as configured. */
+/** The people who may see /ops, as configured. */
 export type OpsAccess = {
   /** In development no login is needed, on this machine, to look and not to act. */
   readonly isOpen: boolean;

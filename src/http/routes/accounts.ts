@@ -116,10 +116,8 @@ export function accountRoutes(
           throw new Problem("not-found", `The merchant has no account ${params.account}.`);
         const warnings = warnOfAccount(params.account, checks as Checks);
         account.assets = [...new Set(body.assets)];
+        account.askedAt = null;
         await manager.save(account);
-        await manager.query("UPDATE receiving_accounts SET asked_at = NULL WHERE account = $1", [
-          params.account,
-        ]);
         return { body: { ...present(account), warnings } };
       },
     }),

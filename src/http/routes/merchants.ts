@@ -3,14 +3,15 @@ import { z } from "zod";
 import { Merchant } from "../../entities/merchant.js";
 import { Problem } from "../problem.js";
 import { type Route, read, write } from "../route.js";
-import { Id, Time } from "../schemas/values.js";
+import { Id, NOT_BLANK, Time } from "../schemas/values.js";
 
 const Origin = z
   .string()
   .refine(
     (text) => URL.canParse(text) && new URL(text).origin === text && /^https?:/.test(text),
     "an origin is scheme, host and port, such as https://shop.example.com",
-  );
+  )
+  .meta({ override: { pattern: "^https?://[^/?#@\\\\\\sA-Z]+$" }, example: "https://shop.example.com" });
 
 const MerchantBody = z
   .object({ id: Id, name: z.string(), allowed_origins: z.array(z.string()), created_at: Time })
@@ -20,7 +21,8 @@ const Name = z
   .string()
   .trim()
   .min(1, "a name has 1 to 200 characters")
-  .max(200, "a name has 1 to 200 characters");
+  .max(200, "a name has 1 to 200 characters")
+  .meta({ override: NOT_BLANK });
 const Origins = z.array(Origin).max(50, "at most 50 origins");
 
 /** Merchants, created by the admin. */

@@ -13,7 +13,7 @@ import { noSession, OneSession } from "./sessions.js";
 /** More credits than this for one session are an attack or a mistake; the lists show them page by page. */
 const CREDITS_OF_A_SESSION = 500;
 
-/** What was paid. */
+/** The routes of payments. */
 export function paymentRoutes(): Route[] {
   return [
     read({

@@ -6,9 +6,12 @@ import { HandedInSession } from "../schemas/session.js";
 import { type HandInSources, readSigned, takeTransaction } from "../take-transaction.js";
 import { OneSession } from "./sessions.js";
 
+/** Padded, and with no bit in the last digit that nothing is made of: one envelope has one text. */
+const BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
+
 const SignedTransaction = z.strictObject({
   transaction: z.string("base64 of a signed TransactionEnvelope").meta({
-    override: { minLength: 4, maxLength: BODY_LIMIT_BYTES, pattern: "^[A-Za-z0-9+/]+={0,2}$" },
+    override: { minLength: 4, maxLength: BODY_LIMIT_BYTES, pattern: BASE64 },
     description: "Base64 of the signed TransactionEnvelope, a fee bump too, with an upper time bound.",
   }),
 });

@@ -37,9 +37,9 @@ const RedeliverSince = z.strictObject({
   }),
 });
 
-/** What was sent to a merchant's endpoints, and what is to be sent again. */
+/** The routes of deliveries, and of sending them again. */
 export function deliveryRoutes({ dataSource }: { readonly dataSource: DataSource }): Route[] {
-  // What was committed a moment ago can be asked for as well.
+  // An event that was committed a moment ago can be asked for as well.
   const prepare = () => numberEvents(dataSource);
 
   return [

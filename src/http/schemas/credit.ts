@@ -5,7 +5,7 @@ import { CREDIT_KEY_FORM, type CreditKey, parseCreditKey } from "../../stellar/c
 import { Amount } from "./amount.js";
 import { MemoBody } from "./memo.js";
 import { Paging } from "./paging.js";
-import { Account, AssetText, Id, Moment, Time } from "./values.js";
+import { Account, AssetText, Id, Moment, NOT_BLANK, Time } from "./values.js";
 
 const CreditKeyText = z
   .string()
@@ -109,5 +109,5 @@ export const VerdictRequest = z.strictObject({
     .trim()
     .min(1, "say why, in 1 to 1000 characters")
     .max(1000, "say why, in 1 to 1000 characters")
-    .meta({ description: "Why. Kept with the verdict." }),
+    .meta({ override: NOT_BLANK, description: "Why. Kept with the verdict." }),
 });

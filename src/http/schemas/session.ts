@@ -92,7 +92,7 @@ export const SessionRequest = z
       description: "What the customer attaches. Without it and without `muxed_id` we choose an id memo.",
     }),
     muxed_id: MuxedIdRequest.optional(),
-    // What is out of bounds is refused where the time is known: a repetition must get the stored answer.
+    // A time out of bounds is refused where the clock is known: a repetition must get the stored answer.
     expires_in_seconds: z
       .int("a whole number of seconds")
       .optional()

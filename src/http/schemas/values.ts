@@ -32,9 +32,15 @@ export const Moment = z
 
 function isInYears(text: string): boolean {
   const time = Date.parse(text);
-  // What is no time at all was said so already.
+  // Text that is no time at all was refused already.
   return Number.isNaN(time) || (time >= YEARS.from && time <= YEARS.to);
 }
+
+/** As far as a pattern can tell. The second letter holds bits of the version, which is the same in all. */
+const ACCOUNT = "G[A-D][A-Z2-7]{54}";
+
+/** What is left when blanks at the ends are taken off must be something. */
+export const NOT_BLANK = { pattern: "\\S" };
 
 /** Checked with its checksum: a mistyped account is money lost. */
 export const Account = z
@@ -42,7 +48,7 @@ export const Account = z
   .refine(isAccountId, "an account is a G… address; check for a mistyped letter")
   .transform((text) => text as AccountId)
   .meta({
-    override: { type: "string", pattern: "^G[A-Z2-7]{55}$" },
+    override: { type: "string", pattern: `^${ACCOUNT}$` },
     example: "GAYOLLLUIZE4DZMBB2ZBKGBUBZLIOYU6XFLW37GBP2VZD3ABNXCW4BVA",
   });
 
@@ -52,7 +58,7 @@ export const AssetText = z
   .refine(isAsset, 'an asset is "native" or "CODE:ISSUER", the issuer a G… address')
   .transform((text) => parseAsset(text))
   .meta({
-    override: { type: "string", pattern: "^(native|[a-zA-Z0-9]{1,12}:G[A-Z2-7]{55})$" },
+    override: { type: "string", pattern: `^(native|[a-zA-Z0-9]{1,12}:${ACCOUNT})$` },
     example: "native",
   });
 

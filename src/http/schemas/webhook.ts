@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { EVENT_TYPES } from "../../entities/outbox-event.js";
 import { DELIVERY_STATES } from "../../webhooks/list-deliveries.js";
-import { Id, Time } from "./values.js";
+import { Id, NOT_BLANK, Time } from "./values.js";
 
 /** A test event goes to the endpoint it is for, whatever that endpoint's filter. */
 export const FILTERABLE = EVENT_TYPES.filter((type) => type !== "webhook.test");
@@ -30,7 +30,7 @@ export const EndpointRequest = z.strictObject({
     .string("a URL")
     .max(2048, "a URL has at most 2048 characters")
     .meta({
-      override: { pattern: "^https?://" },
+      override: { pattern: "^https?://[^\\s/?#]" },
       example: "https://shop.example.com/hooks/paidonce",
     }),
   description: z.string().max(500, "a description has at most 500 characters").default(""),
@@ -50,7 +50,12 @@ export const EndpointChanges = z.strictObject({
 
 /** The operator's reason, which the merchant reads. */
 export const Disabling = z.strictObject({
-  because: z.string().trim().min(1, "why, in 1 to 500 characters").max(500, "why, in 1 to 500 characters"),
+  because: z
+    .string()
+    .trim()
+    .min(1, "why, in 1 to 500 characters")
+    .max(500, "why, in 1 to 500 characters")
+    .meta({ override: NOT_BLANK }),
 });
 
 export const SecretRotation = z.strictObject({

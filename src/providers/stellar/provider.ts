@@ -138,8 +138,8 @@ export class StellarProvider implements Provider {
 const NOTHING_KEPT = { kind: "unknown", detail: "no transaction was kept for this charge" } as const;
 
 /**
- * Whoever ran out of time does not know, nor does one whose server did not answer; one that has not got there yet is
- * `in_progress`. What no rule is for is thrown, and counts as unknown.
+ * An attempt that ran out of time, or whose server did not answer, is unknown. One that is still under way is
+ * `in_progress`. An error that has no rule here is thrown, and counts as unknown.
  */
 async function answered<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T | Unanswered> {
   try {

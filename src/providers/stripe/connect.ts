@@ -95,7 +95,7 @@ class OneTryClient extends Stripe.HttpClient {
           const open = () => {
             mayHaveLeft = true;
           };
-          // What is written before that waits in this process: refused, unknown host, bad certificate, nobody heard it.
+          // Bytes that are written before that wait in this process: after a refusal or a bad certificate none was sent.
           if (request.reusedSocket || !socket.connecting) open();
           else socket.once(socket instanceof TLSSocket ? "secureConnect" : "connect", open);
         });

@@ -50,7 +50,7 @@ export class StripeProvider implements Provider {
       payment_method,
       ...(customer === undefined ? {} : { customer }),
       capture_method: "automatic",
-      // Nobody is there to be sent to another page.
+      // No customer is present who could be sent to another page.
       automatic_payment_methods: { enabled: true, allow_redirects: "never" },
       metadata: { charge_id: order.id, merchant_id: order.merchantId, reference: order.reference },
     };

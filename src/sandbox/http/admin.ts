@@ -3,6 +3,7 @@ import { appendPaymentsUnchecked } from "../bulk.js";
 import { faultSchema } from "../faults.js";
 import type { JsonObject } from "../json.js";
 import type { Injection } from "../operations/injected.js";
+import { OUTSIDE_TYPES } from "../operations/outside-payment.js";
 import { type Answer, type Context, document } from "./context.js";
 import { badRequest } from "./problem.js";
 import { jsonBody } from "./resources.js";
@@ -43,9 +44,15 @@ export function credits({ network, url }: Context): Answer {
   return document({ account, latest_ledger: network.latest.sequence, credits: network.credits.of(account) });
 }
 
-/** `POST /sandbox/ledgers`: closes a ledger now. */
-export function closeLedger({ network }: Context): Answer {
-  const { sequence, hash, successful, failed } = network.closeLedger();
+/** A day of the network's time at once is more than anything waits for. */
+const MOST_LATER_S = 86_400;
+
+const ledgerAsked = z.object({ later_seconds: z.number().int().min(0).max(MOST_LATER_S).default(0) });
+
+/** `POST /sandbox/ledgers`: closes a ledger now, by the network's time so many seconds later. */
+export async function closeLedger(context: Context): Promise<Answer> {
+  const { later_seconds } = parse(ledgerAsked, await jsonBody(context, "{}"));
+  const { sequence, hash, successful, failed } = context.network.closeLedger(later_seconds);
   return document({ sequence, hash, successful, failed }, 201);
 }
 
@@ -60,6 +67,12 @@ const change = z.object({
 
 const injection = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("host_function"), changes: z.array(change).min(1) }),
+  z.object({
+    kind: z.literal("outside"),
+    type: z.enum(Object.keys(OUTSIDE_TYPES) as [keyof typeof OUTSIDE_TYPES]),
+    account: z.string(),
+    changes: z.array(z.object({ asset: z.string(), amount: z.string() })).min(1),
+  }),
   z.object({
     kind: z.literal("record"),
     accounts: z.array(z.string()).min(1),

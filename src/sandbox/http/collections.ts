@@ -21,19 +21,19 @@ export function feed(kind: Kind): (context: Context) => Answer {
   return (context) => listing(context, kind, context.network.history.all, flag(context, "include_failed"));
 }
 
-/**
- * What an account took part in, sent as well as received.
- * @throws Problem 404 for an account that never was
- */
+/** What an account took part in, sent as well as received. @throws Problem as accountFeeds */
 export function accountFeed(kind: Kind): (context: Context) => Answer {
-  return (context) => {
-    const [id = ""] = context.params;
-    const { accounts, history } = context.network;
-    const feeds = history.account(accountParam(id));
-    if (feeds === undefined && !accounts.has(id)) throw notFound();
-    // Only the root account exists before it took part in anything; a stream of it must see its first.
-    return listing(context, kind, feeds ?? history.feeds(id), flag(context, "include_failed"));
-  };
+  return (context) => listing(context, kind, accountFeeds(context), flag(context, "include_failed"));
+}
+
+/** The feeds of the account that the path names. @throws Problem 404 for an account that never was */
+export function accountFeeds({ params, network }: Context): AccountFeeds {
+  const [id = ""] = params;
+  const { accounts, history } = network;
+  const feeds = history.account(accountParam(id));
+  if (feeds === undefined && !accounts.has(id)) throw notFound();
+  // Only the root account exists before it took part in anything; a stream of it must see its first.
+  return feeds ?? history.feeds(id);
 }
 
 /** Of one ledger. @throws Problem 404 for a ledger not closed yet, 410 before retention */

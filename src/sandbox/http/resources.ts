@@ -2,13 +2,12 @@ import { ledgerOfToid } from "../history.js";
 import { isJsonObject } from "../json.js";
 import { BASE_FEE } from "../ledger-state.js";
 import { accountRecord } from "../records/account-record.js";
-import { effectRecord } from "../records/effect-record.js";
 import { ledgerRecord, PROTOCOL_VERSION } from "../records/ledger-record.js";
 import { operationRecord } from "../records/operation-record.js";
 import { timeText } from "../records/times.js";
 import { transactionRecord } from "../records/transaction-record.js";
 import { accountParam, joinsTransactions, ledgerParam, visibleTransaction } from "./collections.js";
-import { type Answer, type Context, collection, document } from "./context.js";
+import { type Answer, type Context, document } from "./context.js";
 import { badRequest, beforeHistory, notFound } from "./problem.js";
 
 /** `GET /`: how far this server was a moment ago, its history and its core, and which network it serves. */
@@ -89,44 +88,8 @@ export function operation(context: Context): Answer {
   return document(operationRecord(visibleOperation(context), context.records, joinsTransactions(context)));
 }
 
-/** Effects of one operation; their cursors are `<operation id>-<order>`. */
-export function operationEffects(context: Context): Answer {
-  return effectsOf(context, [visibleOperation(context)]);
-}
-
-export function transactionEffects(context: Context): Answer {
-  return effectsOf(context, visibleTransaction(context).operations);
-}
-
-/** Orders fill the low 32 bits, so that one number compares as the pair does. */
-const ORDER_BITS = 32n;
-
-function effectsOf(context: Context, operations: readonly ReturnType<typeof visibleOperation>[]): Answer {
-  const all = operations.flatMap((found) =>
-    found.effects.map((effect, i) => ({
-      id: (found.id << ORDER_BITS) + BigInt(i + 1),
-      token: `${found.id}-${i + 1}`,
-      record: () => effectRecord(found, effect, i + 1, context.base),
-    })),
-  );
-  return collection(
-    ({ cursor, order, limit }) => {
-      const inOrder = order === "asc" ? all : all.toReversed();
-      return inOrder
-        .filter(({ id }) => (order === "asc" ? id > cursor : cursor === ALL || id < cursor))
-        .slice(0, limit);
-    },
-    (text) => {
-      const [, toid, order = "0"] = /^(\d{1,19})(?:-(\d{1,10}))?$/.exec(text) ?? [];
-      return toid === undefined ? null : (BigInt(toid) << ORDER_BITS) + BigInt(order);
-    },
-  );
-}
-
-/** The cursor of a descending query that names none. */
-const ALL = 2n ** 63n - 1n;
-
-function visibleOperation({ params, network, view }: Context) {
+/** The operation that the path names, if this server has ingested it. @throws Problem 400, 404 or 410 */
+export function visibleOperation({ params, network, view }: Context) {
   const [text = ""] = params;
   if (!/^\d{1,19}$/.test(text)) throw badRequest("id", "unparseable value");
   const sequence = ledgerOfToid(BigInt(text));
@@ -136,11 +99,15 @@ function visibleOperation({ params, network, view }: Context) {
   return found;
 }
 
-/** What a JSON body holds. @throws Problem 400 */
-export async function jsonBody(context: Context): Promise<Record<string, unknown>> {
+/**
+ * What a JSON body holds.
+ * @param whereEmpty the JSON that no body at all stands for
+ * @throws Problem 400
+ */
+export async function jsonBody(context: Context, whereEmpty = ""): Promise<Record<string, unknown>> {
   let value: unknown;
   try {
-    value = JSON.parse(await context.body());
+    value = JSON.parse((await context.body()) || whereEmpty);
   } catch {
     value = null;
   }

@@ -1,6 +1,7 @@
 import * as admin from "./admin.js";
 import { accountFeed, claimableBalances, feed, ledgerFeed, ledgers, transactionFeed } from "./collections.js";
 import type { Handler } from "./context.js";
+import * as effects from "./effects.js";
 import * as resource from "./resources.js";
 import { friendbot, submit, submitAsync } from "./submission.js";
 
@@ -17,16 +18,17 @@ const ROUTES: readonly Route[] = [
   get("/accounts/:id/payments", accountFeed("payments")),
   get("/accounts/:id/operations", accountFeed("operations")),
   get("/accounts/:id/transactions", accountFeed("transactions")),
+  get("/accounts/:id/effects", effects.accountEffects),
   get("/claimable_balances", claimableBalances),
   get("/payments", feed("payments")),
   get("/operations", feed("operations")),
   get("/operations/:id", resource.operation),
-  get("/operations/:id/effects", resource.operationEffects),
+  get("/operations/:id/effects", effects.operationEffects),
   get("/transactions", feed("transactions")),
   get("/transactions/:hash", resource.transaction),
   get("/transactions/:hash/payments", transactionFeed("payments")),
   get("/transactions/:hash/operations", transactionFeed("operations")),
-  get("/transactions/:hash/effects", resource.transactionEffects),
+  get("/transactions/:hash/effects", effects.transactionEffects),
   get("/ledgers", ledgers),
   get("/ledgers/:sequence", resource.ledger),
   get("/ledgers/:sequence/payments", ledgerFeed("payments")),

@@ -27,7 +27,7 @@ export type Delivery = {
   readonly gzip: boolean;
   /** The body breaks off after so many bytes of its text (half of it where they are left out). */
   readonly cut?: { readonly bytes?: number | undefined } | undefined;
-  /** What is cut off does not end: the connection stays open and silent for so long. */
+  /** An answer that is cut off does not end: the connection stays open and silent for so long. */
   readonly stallMs?: number;
 };
 

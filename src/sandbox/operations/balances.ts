@@ -1,6 +1,5 @@
-import { type Asset, NATIVE } from "../../stellar/asset.js";
+import { type Asset, issuerOf, NATIVE } from "../../stellar/asset.js";
 import { MAX_STROOPS, parseStroops } from "../../stellar/stroops.js";
-import { splitAsset } from "../asset-fields.js";
 import { type AccountEntry, type Draft, isAuthorized } from "../ledger-state.js";
 
 /** Stroops of an SDK amount; XDR can hold negative ones, which the rules then call malformed. */
@@ -20,7 +19,7 @@ export function credit(
     entry.balance += amount;
     return null;
   }
-  if (splitAsset(asset).issuer === entry.id) return null;
+  if (issuerOf(asset) === entry.id) return null;
   const line = entry.trustlines.get(asset);
   if (line === undefined) return "op_no_trust";
   if (!isAuthorized(line)) return "op_not_authorized";
@@ -42,7 +41,7 @@ export function debit(
     entry.balance -= amount;
     return null;
   }
-  if (splitAsset(asset).issuer === entry.id) return null;
+  if (issuerOf(asset) === entry.id) return null;
   const line = entry.trustlines.get(asset);
   if (line === undefined) return "op_src_no_trust";
   if (!isAuthorized(line)) return "op_src_not_authorized";

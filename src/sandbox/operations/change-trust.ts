@@ -1,6 +1,7 @@
 import { type Operation, Asset as SdkAsset } from "@stellar/stellar-sdk";
+import { issuerOf } from "../../stellar/asset.js";
 import { addressFields, baseAccount } from "../address.js";
-import { assetFields, canonical, splitAsset } from "../asset-fields.js";
+import { assetFields, canonical } from "../asset-fields.js";
 import { ACCOUNT_FLAGS, type AccountEntry, TRUSTLINE_FLAGS } from "../ledger-state.js";
 import { amountOf } from "./balances.js";
 import { decimal, effect } from "./move-effects.js";
@@ -21,7 +22,7 @@ export const changeTrust: Rule<Operation.ChangeTrust> = {
     return {
       ...assetFields(canonical(line)),
       limit: decimal(amountOf(limit)),
-      trustee: splitAsset(canonical(line)).issuer,
+      trustee: issuerOf(canonical(line)),
       ...addressFields("trustor", source),
     };
   },

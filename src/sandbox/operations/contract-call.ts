@@ -1,8 +1,8 @@
 import { Address, type Operation, scValToNative, xdr } from "@stellar/stellar-sdk";
-import { type Asset, NATIVE } from "../../stellar/asset.js";
+import { type Asset, issuerOf, NATIVE } from "../../stellar/asset.js";
 import { MAX_STROOPS } from "../../stellar/stroops.js";
 import { baseAccount, splitAddress } from "../address.js";
-import { sdkAsset, splitAsset } from "../asset-fields.js";
+import { sdkAsset } from "../asset-fields.js";
 import type { JsonObject } from "../json.js";
 import { applyChanges, type BalanceChange, changeRecord } from "./balance-changes.js";
 import { decimal } from "./move-effects.js";
@@ -99,7 +99,7 @@ function assetOf(call: TokenCall, passphrase: string, { draft }: ApplyContext): 
 function changeOf(call: TokenCall, asset: Asset, source: string): BalanceChange | null {
   const { name, amount } = call;
   if (amount < 0n || amount > MAX_STROOPS) return null;
-  const { issuer } = splitAsset(asset);
+  const issuer = issuerOf(asset);
   const caller = baseAccount(source);
   const asker = name === "mint" || name === "clawback" ? issuer : call.from;
   if (asker !== caller) return null;

@@ -2,25 +2,37 @@ import { baseAccount } from "../address.js";
 import type { JsonObject } from "../json.js";
 import { applyChanges, type BalanceChange, changeRecord } from "./balance-changes.js";
 import { type BoundOperation, bound } from "./dispatch.js";
+import { type OutsidePayment, outsidePayment, sourceOf } from "./outside-payment.js";
 import type { Rule } from "./rule.js";
 
 /** What an operator can put into a ledger that no envelope of the sandbox's operations could. */
 export type Injection =
   /** A contract call that moves value, as an ordinary citizen: balances, effects and credits follow. */
   | { readonly kind: "host_function"; readonly changes: readonly BalanceChange[] }
+  /** An operation by which value moves outside /payments: balances and effects follow, no credit. */
+  | ({ readonly kind: "outside" } & OutsidePayment)
   /** A record that reads as `record` says, over the usual fields, in the feeds of `accounts`. Moves nothing. */
   | { readonly kind: "record"; readonly accounts: readonly string[]; readonly record: JsonObject };
 
 export function bindInjection(injection: Injection, source: string, parameters: JsonObject): BoundOperation {
-  return injection.kind === "host_function"
-    ? bound(hostFunction(parameters), injection.changes, source)
-    : bound(rawRecord, injection, source);
+  switch (injection.kind) {
+    case "host_function":
+      return bound(hostFunction(parameters), injection.changes, source);
+    case "outside":
+      return bound(outsidePayment, injection, sourceOf(injection));
+    case "record":
+      return bound(rawRecord, injection, source);
+  }
 }
 
 /** @throws Error where applying would: an injection must not fail in the middle of a ledger */
 export function checkInjection(injection: Injection): void {
   if (injection.kind === "record") {
     for (const account of injection.accounts) baseAccount(account);
+    return;
+  }
+  if (injection.kind === "outside") {
+    sourceOf(injection);
     return;
   }
   for (const change of injection.changes) changeRecord(change);

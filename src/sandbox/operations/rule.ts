@@ -36,9 +36,14 @@ export const EFFECT_TYPES = {
   trustline_removed: 21,
   trustline_updated: 22,
   trustline_flags_updated: 26,
+  trade: 33,
   data_created: 40,
   data_removed: 41,
   data_updated: 42,
+  claimable_balance_created: 50,
+  claimable_balance_claimed: 52,
+  liquidity_pool_deposited: 90,
+  liquidity_pool_withdrew: 91,
   contract_credited: 96,
   contract_debited: 97,
 } as const;
@@ -66,7 +71,7 @@ export type Rule<Op> = {
   readonly typeI: number;
   /** Whether Horizon lists it under /payments. */
   readonly pays: boolean;
-  /** What is wrong with the operation before any ledger is looked at; null when nothing is. */
+  /** The fault of the operation that no ledger is needed to see; null when there is none. */
   check(operation: Op, source: string): OperationCode | null;
   apply(operation: Op, context: ApplyContext): Applied;
   /** The record's own fields, also for failed operations (`applied` null or failed). */

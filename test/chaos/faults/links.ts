@@ -1,15 +1,10 @@
 import type { Dice } from "../dice.js";
-import type { Member, RoleName } from "../fleet.js";
 import { type LinkState, OPEN } from "../link.js";
 import { TARGETS, type Target } from "../links.js";
 import { isAlone } from "../redis-side.js";
-import type { World } from "../world.js";
 import { type Fault, wait } from "./fault.js";
 
 const NAMES: Readonly<Record<Target, string>> = { postgres: "Postgres", redis: "Redis", horizon: "Horizon" };
-
-/** Consumers have nothing to ask of Horizon: a broken link would hurt nobody. */
-const ASK_HORIZON: readonly RoleName[] = ["ingest", "work", "api"];
 
 const KINDS: readonly { readonly word: string; readonly seen: string; state(dice: Dice): LinkState }[] = [
   {
@@ -35,8 +30,9 @@ export const LINK_FAULTS: readonly Fault[] = [
         // A cluster's client goes to the nodes by the addresses that they say: no link is in between.
         ...(target === "redis" && { on: isAlone }),
         run: async (world, dice, signal) => {
-          // One process, or all of them at once.
-          const title = dice.chance(0.6) ? dice.pick(talkersTo(target, world)).spec.title : null;
+          // One process, or all of them at once; to Horizon they have one link.
+          const isOne = target !== "horizon" && dice.chance(0.6);
+          const title = isOne ? dice.pick(world.fleet.members).spec.title : null;
           world.links.set(target, title, state(dice));
           await wait(dice.between(1_000, 5_000), signal);
           world.links.set(target, title, OPEN);
@@ -70,7 +66,3 @@ export const LINK_FAULTS: readonly Fault[] = [
     },
   },
 ];
-
-function talkersTo(target: Target, { fleet }: World): readonly Member[] {
-  return target === "horizon" ? ASK_HORIZON.flatMap((role) => fleet.of(role)) : fleet.members;
-}

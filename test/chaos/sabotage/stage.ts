@@ -70,7 +70,16 @@ export class SabotageStage {
     const ear = await Ear.open(dataSource, new Dice(1));
     const street = await openStreet(dataSource, sandbox, 1, (id) => (listens ? `${ear.url}/${id}` : null));
     const ledger = new DriverLedger();
-    const scene: Scene = { databaseUrl, dataSource, redis, sandbox, street, ledger, ear };
+    const scene: Scene = {
+      databaseUrl,
+      dataSource,
+      redis,
+      sandbox,
+      horizonUrl: sandbox.url,
+      street,
+      ledger,
+      ear,
+    };
     const link = await Link.open(databaseUrl);
     link.set({ kind: "slow", ms: SLOW_MS });
     return new SabotageStage(scene, database, link);

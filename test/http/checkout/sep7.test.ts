@@ -127,10 +127,12 @@ describe("SEP-7 requests", () => {
   });
 
   it("keep a text memo's bytes where they are no UTF-8", () => {
+    expect(uriOf(textMemo(Buffer.from("Tee"))), "and are text where they are").to.include("&memo=Tee&");
     expect(uriOf(textMemo(Uint8Array.of(0x61, 0xff, 0x0a)))).to.include("&memo=%61%FF%0A&");
   });
 
   it("hold whatever a merchant is called, cut to 300 characters", () => {
+    expect(fieldsOf(uriOf(idMemo("7"), { message: "x".repeat(301) })).msg).to.equal("x".repeat(300));
     fc.assert(
       fc.property(fc.string({ unit: "grapheme", maxLength: 400 }), (message) => {
         const { msg } = fieldsOf(uriOf(idMemo("7"), { message }));

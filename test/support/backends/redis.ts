@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
 import { isCluster, type RedisClient, type RedisTarget } from "../../../src/redis/client.js";
 import { connectRedis } from "../../../src/redis/connect.js";
+import { atEnd } from "../environment.js";
 import { silent } from "../stream.js";
 import { redisBackend } from "./redis-backend.js";
 import { RedisCluster } from "./redis-cluster.js";
@@ -28,15 +29,9 @@ export type TestRedis = AsyncDisposable & {
   stop(): Promise<void>;
 };
 
-/** Clusters and sentinels take seconds to start: one serves all tests of a run, each of which finds it empty. */
+/** Clusters and sentinels take seconds to start: one serves all tests of a file, each of which finds it empty. */
 let cluster: Promise<RedisCluster> | null = null;
 let sentinel: Promise<SentinelRedis> | null = null;
-
-// Loaded while mocha is at the root suite: ends them after the last test of the run.
-after(async () => {
-  await (await cluster)?.[Symbol.asyncDispose]();
-  await (await sentinel)?.[Symbol.asyncDispose]();
-});
 
 /** @param backend by default what TEST_REDIS says */
 export async function openTestRedis(
@@ -46,10 +41,22 @@ export async function openTestRedis(
     case "single":
       return single(await startRedis({ appendonly: false }));
     case "cluster":
-      cluster ??= RedisCluster.start();
+      if (cluster === null) {
+        cluster = RedisCluster.start();
+        atEnd(async () => {
+          await (await cluster)?.[Symbol.asyncDispose]();
+          cluster = null;
+        });
+      }
       return ofCluster(await cluster);
     case "sentinel":
-      sentinel ??= SentinelRedis.start();
+      if (sentinel === null) {
+        sentinel = SentinelRedis.start();
+        atEnd(async () => {
+          await (await sentinel)?.[Symbol.asyncDispose]();
+          sentinel = null;
+        });
+      }
       return behindSentinels(await sentinel);
   }
 }

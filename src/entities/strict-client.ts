@@ -9,8 +9,8 @@ const NO_ANSWER = "Query read timeout";
 /** read_only_sql_transaction: this connection's server, or its database, takes no writes. */
 const READ_ONLY = "25006";
 
-/** A connection to Postgres that ends rather than say what is not so, or refuse every write from now on. */
-export class HeardClient extends pg.Client {
+/** A pg client that closes the connection when a COMMIT did not wait for the standby, when a query timed out, or when it can only read. */
+export class StrictClient extends pg.Client {
   constructor(config?: pg.ClientConfig) {
     super(config);
     // Always somebody who listens. The pool takes its own listener off a connection that it hands out, and TypeORM puts

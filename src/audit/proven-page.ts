@@ -1,0 +1,74 @@
+import type { HorizonRoot } from "../horizon/client.js";
+import { HorizonError } from "../horizon/errors.js";
+import { findHistoryHole, mayBeForgottenSince } from "../horizon/history-hole.js";
+import type { NetworkView } from "../horizon/network-view.js";
+import type { RecordPage } from "../horizon/read-records.js";
+import { ledgerOf, type OperationId } from "../stellar/operation-id.js";
+
+/** Horizon's own maximum. */
+export const PAGE = 200;
+
+export class HistoryMissingError extends Error {
+  override readonly name = "HistoryMissingError";
+}
+
+type Read = {
+  /** Nothing up to here is missing. */
+  readonly cursor: OperationId;
+  /** The feed has no more. */
+  readonly isLast: boolean;
+};
+
+/**
+ * Reads one page of an account's history and tells up to where it proves that there is nothing else.
+ * @param after what the page comes after
+ * @param through the last operation that is asked for
+ * @throws HistoryMissingError where the server has forgotten a part of it: the rest would look like the whole
+ * @throws HorizonError
+ */
+export async function provenPage<T extends Read>(
+  network: NetworkView,
+  after: OperationId,
+  through: OperationId,
+  read: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T & { readonly end: OperationId }> {
+  // Before the page: a short one proves that there is no more only if the server has got that far.
+  const before = await reaching(network, through, signal);
+  const page = await read();
+  // After the page: what it lacks for being forgotten was forgotten before.
+  const mayBe = mayBeForgottenSince(before, after, page.cursor);
+  const hole = findHistoryHole(after, mayBe ? await network.refresh(signal) : before);
+  if (hole !== null) {
+    throw new HistoryMissingError(
+      `the server no longer has ledgers ${hole.missingFrom} to ${hole.missingTo} of the range: audit from ledger ${hole.missingTo + 1} with --from, or ask a server with more history`,
+    );
+  }
+  return { ...page, end: page.isLast || page.cursor > through ? through : page.cursor };
+}
+
+/** A page of an account; an empty one of an account that never existed, to which nothing has happened. */
+export async function pageOrNone(asked: Promise<RecordPage>): Promise<RecordPage> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof HorizonError && error.kind === "not_found")
+      return { records: [], isWhole: true, bytes: 0 };
+    throw error;
+  }
+}
+
+/** The server's root once it has the range's last ledger. @throws HorizonError `behind` where it has not */
+async function reaching(
+  network: NetworkView,
+  through: OperationId,
+  signal: AbortSignal,
+): Promise<HorizonRoot> {
+  const known = await network.current(signal);
+  if (known.historyLatestLedger >= ledgerOf(through)) return known;
+  const root = await network.refresh(signal);
+  const { historyLatestLedger: latestLedger } = root;
+  if (latestLedger >= ledgerOf(through)) return root;
+  const told = `the server is at ledger ${latestLedger}, the range ends at ${ledgerOf(through)}`;
+  throw new HorizonError("behind", told, { latestLedger });
+}
