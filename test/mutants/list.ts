@@ -1,3 +1,5 @@
+import { ONE_BAD_ROW } from "./one-bad-row.js";
+
 /** One small fault, as somebody could make it, and the test file of its own area that must go red. */
 export type Mutant = {
   /** From the root of the checkout. */
@@ -471,4 +473,20 @@ export const MUTANTS: readonly Mutant[] = [
     test: BALANCES,
     what: "the fee of a transaction that two stretches share counts twice",
   },
+
+  {
+    file: "src/horizon/receiving-state.ts",
+    find: "isAuthorized: balance.is_authorized !== false",
+    replace: "isAuthorized: true",
+    test: "test/http/payable.test.ts",
+    what: "a trustline that its issuer has not authorised can be paid",
+  },
+  {
+    file: "src/providers/stellar/accept.ts",
+    find: "return references.length === 1 && references[0] === referenceOfKey(memoKey);",
+    replace: "return true;",
+    test: "test/processes/stranger.test.ts",
+    what: "an order is paid by an envelope that names another, or none",
+  },
+  ...ONE_BAD_ROW,
 ];
