@@ -22,8 +22,11 @@ const SLOWEST = 15;
 /** Tests mostly wait, for processes to start, leases to end, browsers to draw. */
 const FILES_AT_ONCE = 4;
 
-/** The longest, so that none of them is left to run alone at the end. A file that is missing here is run all the same. */
-const FIRST = [
+/**
+ * The longest: none of them shall be left to run alone at the end, nor all of them run at once. A file that is missing here
+ * is run all the same.
+ */
+const LONG = [
   "chaos/short",
   "interleavings/pairs",
   "upgrade/rolling",
@@ -31,13 +34,20 @@ const FIRST = [
   "bench/tiny",
   "chaos/sabotage",
   "storm/short",
+  "contrast/contrast",
   "consumers/network",
-  "processes/",
-  "interleavings/",
-  "contrast/",
-  "up/",
-  "cli/",
+  "up/up",
+  "processes/fail-over-redis",
+  "processes/kill-ingest",
+  "processes/charges-stellar",
+  "processes/charges-stripe",
+  "processes/requirements",
+  "processes/redelivery",
+  "cli/printing",
 ];
+
+/** After so much of the run the last of the long ones begins. */
+const LONG_BEGUN_AFTER = 0.6;
 
 /** Each story is told with locks and without; on a cluster once, with the locks in it. */
 const WITHOUT_LOCKS_OFF = ["--grep", "LOCKS=off|locks off", "--invert"];
@@ -63,7 +73,7 @@ async function check(output: number | "inherit" = "inherit"): Promise<Counts> {
  * until then: mixed, none could be read.
  */
 async function runAll(): Promise<Counts[]> {
-  const files = longestFirst(globSync(configuration().spec).sort());
+  const files = spread(globSync(configuration().spec).sort());
   const folder = mkdtempSync(join(tmpdir(), "paidonce-report-"));
   const seconds = join(folder, "seconds.jsonl");
   const held = ["lint.txt", "cluster.txt"].map((name) => join(folder, name));
@@ -96,12 +106,12 @@ async function runAll(): Promise<Counts[]> {
   }
 }
 
-function longestFirst(files: readonly string[]): string[] {
-  const rank = (file: string) => {
-    const index = FIRST.findIndex((start) => nameOf(file).startsWith(start));
-    return index < 0 ? FIRST.length : index;
-  };
-  return files.toSorted((a, b) => rank(a) - rank(b));
+/** The order to begin the files in: a long one now and then, the longest first. */
+function spread(files: readonly string[]): string[] {
+  const long = LONG.flatMap((name) => files.filter((file) => nameOf(file) === name));
+  const others = files.filter((file) => !long.includes(file));
+  const every = Math.floor((others.length * LONG_BEGUN_AFTER) / long.length);
+  return long.flatMap((file, n) => [file, ...others.splice(0, n < long.length - 1 ? every : others.length)]);
 }
 
 /** From dist/test/http/fuzz.test.js it is http/fuzz. */
