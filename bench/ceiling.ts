@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import type { DataSource, QueryRunner } from "typeorm";
-import { paymentConfirmed } from "../src/settlement/events.js";
+import { paymentConfirmed } from "../src/outbox/events.js";
 import { nameSessions } from "../src/settlement/find-sessions.js";
 import { type DecidedMovement, recordOutcomes } from "../src/settlement/record-outcomes.js";
 import { settle } from "../src/settlement/settle.js";

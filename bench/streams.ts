@@ -1,10 +1,10 @@
 import type { Redis } from "ioredis";
 import type { DataSource } from "typeorm";
-import { appendEntries, NO_TAIL } from "../src/consumers/append-entries.js";
-import { ensureGroup } from "../src/consumers/consumer-group.js";
-import { entryKeyring } from "../src/consumers/entry-keys.js";
-import { GROUP, streamKey } from "../src/consumers/stream-keys.js";
 import type { AccountId, Credit } from "../src/stellar/credit.js";
+import { appendEntries, NO_TAIL } from "../src/stream/append-entries.js";
+import { ensureGroup } from "../src/stream/consumer-group.js";
+import { entryKeyring } from "../src/stream/entry-keys.js";
+import { GROUP, streamKey } from "../src/stream/stream-keys.js";
 
 const APPEND_AT_ONCE = 200;
 

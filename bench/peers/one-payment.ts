@@ -1,9 +1,9 @@
 import type { DataSource, EntityManager } from "typeorm";
 import { v4 as uuidv4 } from "uuid";
 import { CheckoutSession } from "../../src/entities/checkout-session.js";
-import { databaseFault } from "../../src/entities/database-errors.js";
 import { OutboxEvent } from "../../src/entities/outbox-event.js";
 import { RecordedCredit } from "../../src/entities/recorded-credit.js";
+import { databaseFault } from "../../src/postgres/database-errors.js";
 import type { AccountId, TransactionHash } from "../../src/stellar/credit.js";
 import type { MemoKey } from "../../src/stellar/memo.js";
 import type { OperationId } from "../../src/stellar/operation-id.js";

@@ -1,9 +1,3 @@
-/**
- * src/audit: the proof of G1 to G3, and of G6 as far as the network tells. Reads the network and the books and compares
- * them, from nothing but the network's records and the tables: it shares no code with ingest or settlement beyond the
- * decoding of records, so that a mistake there can't hide itself here. Reads the books only; writes what it found beside them.
- */
-
 /** Everything that an audit can find, and what a person does about it. */
 export const REMEDIES = {
   missing:

@@ -1,10 +1,3 @@
-/**
- * src/budget: how often Horizon is asked. A server allows an address so many requests an hour, and all processes of an
- * installation ask from one: they share one budget, kept in Redis. Nothing about money depends on it: a forged, lost or
- * flushed budget makes ingest slower or meet 429, and changes no row.
- *
- * Called by src/cli, which gives the governor to HorizonClient, and by src/status, which reads what is left.
- */
 import { createHash } from "node:crypto";
 import { PURPOSES, type Purpose } from "../horizon/governor.js";
 

@@ -1,7 +1,11 @@
 import type { QueryRunner } from "typeorm";
-import type { ChargeId } from "../entities/charge.js";
-import { violatedConstraint } from "../entities/database-errors.js";
+import type { ChargeId, ChargeStatus } from "../entities/charge.js";
+import { chargeCancelled } from "../outbox/charge-events.js";
+import { tell } from "../outbox/tell.js";
+import { violatedConstraint } from "../postgres/database-errors.js";
+import type { ChargeOrder, Provider } from "../providers/provider.js";
 import { type ChargeEnding, endCharge, type LockedCharge, lockCharge } from "../settlement/end-charge.js";
+import { callProvider } from "./call-provider.js";
 
 /** What a person found out about a charge of which nobody else knows. */
 export type Closing = {
@@ -80,4 +84,47 @@ async function endingOf(runner: QueryRunner, charge: LockedCharge, closing: Clos
     throw new ChargeNotClosedError(`it is ${charge.providerId} at ${charge.provider}, and nothing else`);
   }
   return { kind: "succeeded", providerId };
+}
+
+/**
+ * Before a person calls a charge failed, its provider is told that nothing may be charged under it any more: a request
+ * of ours that is still on some wire would make it succeed after everybody was told that it never will. A provider that
+ * can't be told so has no such requests.
+ * @throws ChargeNotClosedError where the provider says anything else than that nothing was charged
+ */
+export async function giveUpFirst(provider: Provider, charge: ChargeOrder, timeoutMs: number): Promise<void> {
+  const giveUp = provider.giveUp?.bind(provider);
+  if (giveUp === undefined) return;
+  const said = await callProvider(timeoutMs, (signal) => giveUp(charge, signal));
+  if (said.kind === "declined") return;
+  const told = "detail" in said ? said.detail : `it has charged, as ${said.providerId}`;
+  throw new ChargeNotClosedError(`${provider.name} does not say that nothing was charged: ${told}`);
+}
+
+/** What a merchant's wish to cancel a charge found. */
+export type Cancellation =
+  /** Done now, or by an earlier request. */
+  | { readonly kind: "cancelled" }
+  /** A worker was first: it may have charged. */
+  | { readonly kind: "refused"; readonly status: ChargeStatus }
+  | { readonly kind: "no_such_charge" };
+
+const CANCEL = `UPDATE charges SET status = 'cancelled', ended_at = now() WHERE id = $1`;
+
+/**
+ * `pending` → `cancelled`, with its event. Inside a serializable transaction; safe to repeat. A worker that claims the
+ * charge at the same moment waits for the same row: whoever comes second finds it claimed, or cancelled.
+ */
+export async function cancelCharge(
+  runner: QueryRunner,
+  merchantId: string,
+  id: ChargeId,
+): Promise<Cancellation> {
+  const charge = await lockCharge(runner, id);
+  if (charge === null || charge.merchantId !== merchantId) return { kind: "no_such_charge" };
+  if (charge.status === "cancelled") return { kind: "cancelled" };
+  if (charge.status !== "pending") return { kind: "refused", status: charge.status };
+  await runner.query(CANCEL, [id]);
+  await tell(runner, { chargeId: id }, chargeCancelled(charge));
+  return { kind: "cancelled" };
 }

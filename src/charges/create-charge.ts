@@ -1,16 +1,12 @@
-/**
- * src/charges: the life of a charge, from the merchant's wish to its end. Statements and decisions about one charge;
- * routes, jobs and the CLI call it, providers are called by it.
- */
 import type { QueryRunner } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
-import { violatedConstraint } from "../entities/database-errors.js";
+import { chargeCreated } from "../outbox/charge-events.js";
+import { tell } from "../outbox/tell.js";
+import { violatedConstraint } from "../postgres/database-errors.js";
 import { type Acceptance, ChargeRefusedError, type ChargeRequest } from "../providers/acceptance.js";
 import { adoptCredits, type PaidBefore } from "../settlement/adopt-credits.js";
-import { chargeCreated } from "../settlement/charge-events.js";
-import { tell } from "../settlement/tell.js";
 import type { SignedTransaction } from "../submission/signed-transaction.js";
 import { storeSubmission } from "../submission/store-submission.js";
 import {

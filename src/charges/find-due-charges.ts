@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
 import type { ChargeId } from "../entities/charge.js";
-import { runPrepared } from "../entities/prepared.js";
+import { runPrepared } from "../postgres/strict-client.js";
 import type { TraceParent } from "../tracing.js";
 
 /** Charges of one merchant that are worked on at once, at the most: a thousand that are due delay nobody else's. */

@@ -1,10 +1,10 @@
 import type { DataSource, QueryRunner } from "typeorm";
 import type { ChargeStatus } from "../entities/charge.js";
-import { violatedConstraint } from "../entities/database-errors.js";
-import { inSerializableTransaction } from "../entities/serializable.js";
-import { chargeUnknown } from "../settlement/charge-events.js";
+import { chargeUnknown } from "../outbox/charge-events.js";
+import { tell } from "../outbox/tell.js";
+import { violatedConstraint } from "../postgres/database-errors.js";
+import { inSerializableTransaction } from "../postgres/serializable.js";
 import { endCharge, isHeld, type LockedCharge, lockCharge } from "../settlement/end-charge.js";
-import { tell } from "../settlement/tell.js";
 import type { ChargeClaim } from "./claim-charge.js";
 import type { ChargeVerdict, Heard } from "./judge-attempt.js";
 import { ASK_DELAYS_MS } from "./schedule.js";

@@ -1,18 +1,12 @@
-/**
- * src/charges: what becomes of a charge after it was accepted. One attempt is claimed, committed, made and recorded
- * here; queues call it, and nothing here knows of them. Money is moved by src/providers, and what it moved is made
- * true by src/settlement.
- */
 import type { DataSource } from "typeorm";
 import { backoffDelay, sleep } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
 import type { ChargeId } from "../entities/charge.js";
-import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
+import { databaseFault, violatedConstraint } from "../postgres/database-errors.js";
 import type { Provider } from "../providers/provider.js";
 import { settle } from "../settlement/settle.js";
 import { callProvider } from "./call-provider.js";
-import { type ChargeClaim, claimCharge } from "./claim-charge.js";
-import { commitName, commitSend, readName } from "./commit-before-sending.js";
+import { type ChargeClaim, claimCharge, commitName, commitSend, readName } from "./claim-charge.js";
 import { type ChargeVerdict, type Heard, isFault, judgeAttempt } from "./judge-attempt.js";
 import { readLastAnswer } from "./read-attempts.js";
 import { type Recorded, recordAttempt } from "./record-attempt.js";

@@ -2,10 +2,10 @@ import type { DataSource, QueryRunner } from "typeorm";
 import { NIL } from "uuid";
 import { byHalves, type Refused, throwRefused } from "../entities/by-halves.js";
 import type { ChargeId, ChargeStatus } from "../entities/charge.js";
-import { inSerializableTransaction } from "../entities/serializable.js";
-import { chargeUnknown } from "../settlement/charge-events.js";
+import { chargeUnknown } from "../outbox/charge-events.js";
+import { tell } from "../outbox/tell.js";
+import { inSerializableTransaction } from "../postgres/serializable.js";
 import { lockCharge } from "../settlement/end-charge.js";
-import { tell } from "../settlement/tell.js";
 
 /** Leases taken back in one transaction, at the most: locks stay short. */
 const BATCH = 100;

@@ -6,23 +6,21 @@ import type { Logger } from "pino";
 import type { Config } from "../config.js";
 import { createApp } from "../http/app.js";
 import type { Sep7Signer } from "../http/checkout/sep7.js";
-import { createHttpServer } from "../http/http-server.js";
 import { readOpsAccess } from "../http/ops/ops-access.js";
+import { createHttpServer } from "../http/server/http-server.js";
 import { createLogger } from "../logging.js";
 import { horizonMetrics } from "../metrics/horizon-metrics.js";
-import { createRegistry } from "../metrics/registry.js";
-import { replicaMetrics } from "../metrics/replica-metrics.js";
+import { createRegistry, replicaMetrics } from "../metrics/registry.js";
 import { startHeartbeat } from "../status/heartbeat.js";
 import { SharedStatus } from "../status/shared-status.js";
 import { checkRedis } from "./check-redis.js";
 import { readEnvironment } from "./environment.js";
+import { openAcceptors } from "./open-charge-providers.js";
+import { openReplica } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
-import { openAcceptors } from "./open-providers.js";
-import { openReplica } from "./open-replica.js";
 import { secretKeysOf } from "./open-secret-keys.js";
 import { openStatusSources } from "./open-status-sources.js";
-import { type Actor, runRole } from "./run-role.js";
-import { startTracing } from "./start-tracing.js";
+import { type Actor, runRole, startTracing } from "./run-role.js";
 
 /** Requests under way have so long to end before connections are cut. */
 const DRAIN_MS = 5_000;

@@ -25,8 +25,8 @@ import {
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openHorizon } from "./open-horizon.js";
+import { redisTarget } from "./open-locks.js";
 import { print } from "./print.js";
-import { redisTarget } from "./redis-target.js";
 import { refuseOtherNetwork } from "./refuse-other-network.js";
 
 /** The check of all paid sessions follows the history where no range is given. */

@@ -1,20 +1,20 @@
 import { userInfo } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { DataSource } from "typeorm";
-import { ChargeNotClosedError, closeCharge } from "../charges/close-charge.js";
-import { giveUpFirst } from "../charges/give-up-first.js";
+import { ChargeNotClosedError, closeCharge, giveUpFirst } from "../charges/close-charge.js";
 import { type ChargeAttempt, listAttempts } from "../charges/read-attempts.js";
-import { type ChargeRecord, readCharge } from "../charges/read-charges.js";
 import {
+  type ChargeRecord,
   listNewestCharges,
   listOpenCharges,
   OPEN_STATUSES,
   type OpenStatus,
-} from "../charges/watch-charges.js";
+  readCharge,
+} from "../charges/read-charges.js";
 import type { Config } from "../config.js";
 import type { ChargeId } from "../entities/charge.js";
-import { inSerializableTransaction } from "../entities/serializable.js";
 import { createLogger } from "../logging.js";
+import { inSerializableTransaction } from "../postgres/serializable.js";
 import { trimmedAmount } from "../stellar/stroops.js";
 import { chargeAsJson } from "./charge-as-json.js";
 import { readEnvironment } from "./environment.js";

@@ -9,14 +9,9 @@ import { createRegistry } from "../metrics/registry.js";
 import { connectRedis } from "../redis/connect.js";
 import { checkRedis } from "./check-redis.js";
 import { readEnvironment } from "./environment.js";
-import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
-import { openLocks } from "./open-locks.js";
-import { BLOCK_MS, openReader } from "./open-reader.js";
-import { openRoleServer } from "./open-role-server.js";
-import { redisTarget } from "./redis-target.js";
-import { runRole } from "./run-role.js";
-import { startTracing } from "./start-tracing.js";
+import { BLOCK_MS, openLocks, openReader, redisTarget } from "./open-locks.js";
+import { observeRole, openRoleServer, runRole, startTracing } from "./run-role.js";
 
 export function addConsumeCommand(program: Command): void {
   program

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { exhume } from "../consumers/dead-letters.js";
+import { removeDeadLetter } from "../consumers/dead-letters.js";
 import { readOperation } from "../horizon/read-page.js";
 import { createLogger } from "../logging.js";
 import { connectRedis } from "../redis/connect.js";
@@ -12,8 +12,8 @@ import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
+import { redisTarget } from "./open-locks.js";
 import { print } from "./print.js";
-import { redisTarget } from "./redis-target.js";
 
 export function addDeadLettersCommand(program: Command): void {
   const command = program
@@ -86,7 +86,7 @@ async function replayOne(
     const outcome = settlement.kind === "recorded" ? settlement.outcome : settlement.recorded;
     await print(`${creditKeyText(settlement.movement)}: ${describeOutcome(outcome)}`);
     if (outcome.kind === "exception" && outcome.reason === "unreadable") isRead = false;
-    else await exhume(redis, letter.account, letter.key);
+    else await removeDeadLetter(redis, letter.account, letter.key);
   }
   return isRead;
 }

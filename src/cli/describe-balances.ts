@@ -6,7 +6,7 @@ import { ledgerOf } from "../stellar/operation-id.js";
 /** The newest of what moved outside /payments, and how much there is. */
 export type Outside = { readonly newest: readonly OutsidePayment[]; readonly total: number };
 
-/** An account with thousands of trades would bury its differences. */
+/** An account with thousands of trades would hide its differences. */
 export const MOST_LISTED = 1_000;
 
 /** How the balances became what they are, in lines. */

@@ -1,4 +1,3 @@
-import { NETWORK } from "../consumers/stream-keys.js";
 import { auditInWords, duration, recoveryInWords, seconds } from "../status/duration.js";
 import { exceptionsInWords, refundsInWords } from "../status/exceptions-in-words.js";
 import type {
@@ -9,6 +8,7 @@ import type {
   Status,
   WaitingEntry,
 } from "../status/status.js";
+import { NETWORK } from "../stream/stream-keys.js";
 import { visibleText } from "../visible-text.js";
 
 /** The status for a terminal. */

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { listEntryKeys, retireOlderKeys, rotateEntryKey } from "../consumers/entry-keys.js";
+import { listEntryKeys, retireOlderKeys, rotateEntryKey } from "../stream/entry-keys.js";
 import { readEnvironment } from "./environment.js";
 import { openDatabaseNow } from "./open-database.js";
 import { print } from "./print.js";

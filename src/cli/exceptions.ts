@@ -1,8 +1,8 @@
 import { userInfo } from "node:os";
 import type { Command } from "commander";
 import type { DataSource } from "typeorm";
-import { inSerializableTransaction } from "../entities/serializable.js";
-import type { VerdictWord } from "../settlement/credit-facts.js";
+import type { VerdictWord } from "../entities/credit-facts.js";
+import { inSerializableTransaction } from "../postgres/serializable.js";
 import { giveVerdict, VerdictRefusedError } from "../settlement/give-verdict.js";
 import { type ExceptionRecord, listExceptions } from "../settlement/read-exceptions.js";
 import { creditKeyText, parseCreditKey } from "../stellar/credit.js";

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { DataSource } from "typeorm";
-import { closeFinding, type RecordedFinding, readFindings } from "../recovery/findings-log.js";
+import { closeFinding, type RecordedFinding, readFindings } from "../findings/findings-log.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";

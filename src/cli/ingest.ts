@@ -1,10 +1,10 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { sharedLooks } from "../budget/shared-looks.js";
-import { Ingest } from "../consumers/ingest.js";
 import { ServerCondition } from "../horizon/condition.js";
 import { LedgerWatch } from "../horizon/ledger-watch.js";
 import { NetworkView } from "../horizon/network-view.js";
+import { Ingest } from "../ingest/ingest.js";
 import { createLogger } from "../logging.js";
 import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { ingestMetrics } from "../metrics/ingest-metrics.js";
@@ -12,13 +12,10 @@ import { createRegistry } from "../metrics/registry.js";
 import { connectRedis } from "../redis/connect.js";
 import { checkRedis } from "./check-redis.js";
 import { readEnvironment } from "./environment.js";
-import { observeRole } from "./observe-role.js";
 import { openDatabase } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
-import { openRoleServer } from "./open-role-server.js";
-import { redisTarget } from "./redis-target.js";
-import { runRole } from "./run-role.js";
-import { startTracing } from "./start-tracing.js";
+import { redisTarget } from "./open-locks.js";
+import { observeRole, openRoleServer, runRole, startTracing } from "./run-role.js";
 
 export function addIngestCommand(program: Command): void {
   program

@@ -3,9 +3,10 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { type Config, ConfigError, redactUrl } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
-import { databaseFault } from "../entities/database-errors.js";
-import { SettingsLostError } from "../entities/session-settings.js";
-import { assertWritable } from "../entities/writable.js";
+import { Replica } from "../entities/replica.js";
+import { databaseFault } from "../postgres/database-errors.js";
+import { SettingsLostError } from "../postgres/session-settings.js";
+import { assertWritable } from "../postgres/writable.js";
 import { refuseUnfitPostgres } from "./check-postgres.js";
 import { refuseOtherNetwork } from "./refuse-other-network.js";
 
@@ -104,4 +105,15 @@ async function refuseUnfit(
 function reasonOf(error: unknown): string {
   const { message, code } = error as { message?: string; code?: string };
   return message || code || "no answer";
+}
+
+/** The replica that lists are read from, not started yet; null where none is configured. */
+export function openReplica(config: Config, primary: DataSource, logger: Logger): Replica | null {
+  if (config.DATABASE_REPLICA_URL === undefined) return null;
+  const replica = createDataSource({
+    url: config.DATABASE_REPLICA_URL,
+    applicationName: "paidonce-api-lists",
+    isStandby: true,
+  });
+  return new Replica({ replica, primary, logger, maxLagMs: 1000 * config.DATABASE_REPLICA_MAX_LAG_SECONDS });
 }

@@ -1,9 +1,9 @@
 import type { Logger } from "pino";
 import type { Config } from "../config.js";
+import { ClusterReader, OneServerReader, type StreamReader } from "../consumers/stream-reader.js";
 import { SessionLocks, type SessionLocksOptions } from "../locks/session-locks.js";
-import type { RedisClient } from "../redis/client.js";
-import { connectLockServer } from "../redis/connect.js";
-import { redisTarget } from "./redis-target.js";
+import type { RedisClient, RedisTarget } from "../redis/client.js";
+import { connectBlockingRedis, connectLockServer } from "../redis/connect.js";
 
 /** A server that says neither yes nor no, such as one that loads its data, holds up nothing for longer. */
 const KNOWN_WITHIN_MS = 2_000;
@@ -51,4 +51,39 @@ function untilKnown(server: RedisClient): Promise<void> {
     if (server.status === "ready") return known();
     for (const event of ["ready", "error", "close"]) server.once(event, known);
   });
+}
+
+/** How long a read waits for new entries, in milliseconds; also how long a stop can take at rest. */
+export const BLOCK_MS = 2_000;
+
+const CONNECTION = "paidonce-consume-read";
+
+/** Reads the streams in the consumer's name, on connections of its own: one in all, or of a cluster one for each stream. */
+export function openReader(
+  target: RedisTarget,
+  consumer: string,
+  logger: Logger,
+  blockMs = BLOCK_MS,
+): { reader: StreamReader; close: () => void } {
+  const connect = () => connectBlockingRedis(target, CONNECTION, logger, blockMs);
+  if (typeof target !== "string" && target.topology === "cluster") {
+    // Its connections end with its last read.
+    return { reader: new ClusterReader(connect, consumer, blockMs), close: () => undefined };
+  }
+  const redis = connect();
+  return { reader: new OneServerReader(redis, consumer), close: () => redis.disconnect() };
+}
+
+type RedisConfig = Pick<Config, "REDIS_URL" | "REDIS_TOPOLOGY" | "REDIS_SENTINEL_MASTER">;
+
+/** The Redis that holds streams and queues, as configured; the configuration has seen to it that all fits together. */
+export function redisTarget({ REDIS_URL, REDIS_TOPOLOGY, REDIS_SENTINEL_MASTER }: RedisConfig): RedisTarget {
+  switch (REDIS_TOPOLOGY) {
+    case "single":
+      return REDIS_URL[0] ?? "";
+    case "cluster":
+      return { topology: "cluster", urls: REDIS_URL };
+    case "sentinel":
+      return { topology: "sentinel", urls: REDIS_URL, master: REDIS_SENTINEL_MASTER ?? "" };
+  }
 }

@@ -8,8 +8,7 @@ import type { StatusSources } from "../status/collect-status.js";
 import { statusLimits } from "../status/limits.js";
 import { refuseUnfitPostgres } from "./check-postgres.js";
 import { EXIT } from "./exit-codes.js";
-import { openLockServers } from "./open-locks.js";
-import { redisTarget } from "./redis-target.js";
+import { openLockServers, redisTarget } from "./open-locks.js";
 import { refuseOtherNetwork } from "./refuse-other-network.js";
 
 /** Connections for reading the status. What can't be reached is left so: that is what the status says. */

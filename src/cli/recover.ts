@@ -6,9 +6,8 @@ import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
-import { openLocks } from "./open-locks.js";
+import { openLocks, redisTarget } from "./open-locks.js";
 import { print } from "./print.js";
-import { redisTarget } from "./redis-target.js";
 
 export function addRecoverCommand(program: Command): void {
   program

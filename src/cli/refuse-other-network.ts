@@ -1,7 +1,7 @@
 import type { DataSource } from "typeorm";
 import { type Config, ConfigError } from "../config.js";
 import { claimNetwork, readNetwork } from "../entities/installation.js";
-import { modeOf } from "../http/caller.js";
+import { modeOf } from "../http/server/caller.js";
 
 /** Modes of keys that were issued here: what is left of a network that was never written down. */
 const MODES = "SELECT DISTINCT mode FROM api_keys";

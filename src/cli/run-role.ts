@@ -1,4 +1,10 @@
+import type { Telemetry } from "bullmq";
 import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import type { Config } from "../config.js";
+import { type RoleServer, serveRole } from "../metrics/role-server.js";
+import type { RedisClient } from "../redis/client.js";
+import { startHeartbeat } from "../status/heartbeat.js";
 import { watchEventLoop } from "./watch-event-loop.js";
 
 /** Something that runs until it is stopped. */
@@ -68,4 +74,73 @@ export async function runRole(
     );
     process.exit();
   }, LINGER_MS).unref();
+}
+
+export type ObservedRole = {
+  readonly logger: Logger;
+  readonly redis: RedisClient;
+  readonly role: string;
+  readonly name: string;
+  /** Opened before anything else; null where nobody wants one. */
+  readonly server: RoleServer | null;
+  readonly figures?: () => Readonly<Record<string, string | number>>;
+};
+
+/**
+ * Lets others see a role whose database is there: its heartbeat, and its readiness as soon as Redis has answered once.
+ * Never keeps it from working.
+ */
+export function observeRole(observed: ObservedRole): { stop(): Promise<void> } {
+  const { redis, server } = observed;
+  const heartbeat = startHeartbeat(observed);
+  const becameReady = () => server?.becameReady();
+  if (redis.status === "ready") becameReady();
+  else redis.once("ready", becameReady);
+  return {
+    stop: async () => {
+      await heartbeat.stop();
+      server?.close();
+    },
+  };
+}
+
+/**
+ * Serves a role's metrics and probes where METRICS_PORT says so. First of all that a role opens: one that waits for its
+ * database is alive, and must be able to say so.
+ * @returns null where it can't or is not wanted: that keeps no role from its work
+ */
+export async function openRoleServer(
+  config: Config,
+  logger: Logger,
+  registry: Registry,
+): Promise<RoleServer | null> {
+  const { METRICS_PORT: port, METRICS_HOST: host } = config;
+  if (port === undefined) return null;
+  try {
+    const server = await serveRole(registry, port, host);
+    logger.info({ port: server.port }, `metrics on http://${host}:${server.port}/metrics`);
+    return server;
+  } catch (error) {
+    logger.error({ err: error }, "no metrics: METRICS_PORT can't be listened on; going on without");
+    return null;
+  }
+}
+
+export type Tracing = {
+  /** For BullMQ, which brings the trace from the queue to the worker. */
+  readonly telemetry: Telemetry | undefined;
+  /** Sends what is left. */
+  stop(): Promise<void>;
+};
+
+/** Traces, where OTEL_EXPORTER_OTLP_ENDPOINT says so; loaded only then. */
+export async function startTracing(config: Config, role: string): Promise<Tracing> {
+  const endpoint = config.OTEL_EXPORTER_OTLP_ENDPOINT;
+  if (endpoint === undefined) return { telemetry: undefined, stop: async () => {} };
+  const [{ startOtlpTracing }, { BullMQOtel }] = await Promise.all([
+    import("../tracing-otlp.js"),
+    import("bullmq-otel"),
+  ]);
+  const { stop } = startOtlpTracing(endpoint, role);
+  return { telemetry: new BullMQOtel({ tracerName: "paidonce" }), stop };
 }

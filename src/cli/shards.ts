@@ -1,6 +1,6 @@
 import { Argument, type Command, InvalidArgumentError } from "commander";
-import { changeShards, MOST_SHARDS } from "../consumers/change-shards.js";
-import { readCursor } from "../consumers/watermark.js";
+import { changeShards, MOST_SHARDS } from "../ingest/change-shards.js";
+import { readCursor } from "../ingest/watermark.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
 import { readEnvironment } from "./environment.js";

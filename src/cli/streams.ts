@@ -1,15 +1,15 @@
 import type { Command } from "commander";
 import type { Cluster, Redis } from "ioredis";
-import { isNoStreamError } from "../consumers/consumer-group.js";
-import { feedOf, isNetworkStream } from "../consumers/network-streams.js";
-import { leaderKey, type StreamName, streamKey, versionKey } from "../consumers/stream-keys.js";
 import { createLogger } from "../logging.js";
 import { isCluster, type RedisClient } from "../redis/client.js";
 import { connectRedis } from "../redis/connect.js";
+import { isNoStreamError } from "../stream/consumer-group.js";
+import { feedOf, isNetworkStream } from "../stream/network-streams.js";
+import { leaderKey, type StreamName, streamKey, versionKey } from "../stream/stream-keys.js";
 import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
+import { redisTarget } from "./open-locks.js";
 import { print, printError } from "./print.js";
-import { redisTarget } from "./redis-target.js";
 
 /** Keys that Redis looks through in one step. */
 const SCAN_COUNT = 1_000;

@@ -3,23 +3,17 @@ import type { Command } from "commander";
 import { PREFIX } from "../jobs/queues.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
-import { chargeMetrics } from "../metrics/charge-metrics.js";
 import { horizonMetrics } from "../metrics/horizon-metrics.js";
-import { recoveryMetrics } from "../metrics/recovery-metrics.js";
-import { createRegistry } from "../metrics/registry.js";
+import { chargeMetrics, createRegistry, recoveryMetrics } from "../metrics/registry.js";
 import { connectJobsRedis, connectRedis } from "../redis/connect.js";
 import { checkRedis } from "./check-redis.js";
 import { readEnvironment } from "./environment.js";
-import { observeRole } from "./observe-role.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabase } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
-import { openLocks } from "./open-locks.js";
-import { openRoleServer } from "./open-role-server.js";
+import { openLocks, redisTarget } from "./open-locks.js";
 import { requireSecretKeys, secretKeysOf } from "./open-secret-keys.js";
-import { redisTarget } from "./redis-target.js";
-import { runRole } from "./run-role.js";
-import { startTracing } from "./start-tracing.js";
+import { observeRole, openRoleServer, runRole, startTracing } from "./run-role.js";
 
 export function addWorkCommand(program: Command): void {
   program

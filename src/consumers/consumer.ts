@@ -1,17 +1,23 @@
 import { sleep, within } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
-import { databaseFault } from "../entities/database-errors.js";
 import { LockLostError, LockUnavailableError } from "../locks/errors.js";
+import { databaseFault } from "../postgres/database-errors.js";
+import {
+  type Delivery,
+  holdOn,
+  isNoGroupError,
+  isNoStreamError,
+  removeConsumer,
+} from "../stream/consumer-group.js";
+import type { StreamName } from "../stream/stream-keys.js";
+import { watchedStreams } from "../stream/watched-streams.js";
 import { BlockedDeliveries, type BlockedFigures } from "./blocked-deliveries.js";
-import { type Delivery, holdOn, isNoGroupError, isNoStreamError, removeConsumer } from "./consumer-group.js";
 import { ReadableStreams } from "./readable-streams.js";
 import { settleAroundLocks } from "./settle-around-locks.js";
 import type { SettlingParts } from "./settle-deliveries.js";
-import type { StreamName } from "./stream-keys.js";
 import type { StreamReader } from "./stream-reader.js";
 import { sweepIfPossible } from "./sweep.js";
 import { takeBatch } from "./take-batch.js";
-import { watchedStreams } from "./watched-streams.js";
 
 export type ConsumerOptions = SettlingParts & {
   /** Reads under `name`. */

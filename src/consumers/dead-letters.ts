@@ -4,10 +4,10 @@ import type { RedisClient } from "../redis/client.js";
 import { settle } from "../settlement/settle.js";
 import type { AccountId } from "../stellar/credit.js";
 import { parseOperationId } from "../stellar/operation-id.js";
-import { acknowledge, type ClaimedDelivery, type Delivery } from "./consumer-group.js";
-import { parseEntryId, type RawEntry } from "./entry.js";
-import { isNetworkStream, ownerOf } from "./network-streams.js";
-import { deadLetterKey } from "./stream-keys.js";
+import { acknowledge, type ClaimedDelivery, type Delivery } from "../stream/consumer-group.js";
+import { parseEntryId, type RawEntry } from "../stream/entry.js";
+import { isNetworkStream, ownerOf } from "../stream/network-streams.js";
+import { deadLetterKey } from "../stream/stream-keys.js";
 
 /** How much of an entry is kept with its exception. */
 const KEPT_CHARS = 64 * 1024;
@@ -20,18 +20,18 @@ const KEPT_CHARS = 64 * 1024;
  * The entry is not parsed: parsing it may be what kills consumers.
  * @returns false if it turned out to be settled long ago, and was only never acknowledged
  */
-export async function bury(
+export async function moveToDeadLetters(
   redis: RedisClient,
   dataSource: DataSource,
   delivery: ClaimedDelivery,
-): Promise<{ buried: boolean; why: string }> {
+): Promise<{ moved: boolean; why: string }> {
   const { entry, deliveries } = delivery;
   const [id, fields] = entry;
   const why = `delivered ${deliveries} times and never settled`;
   const account = ownerOf(delivery);
   if (account === null) {
-    await layDown(redis, delivery, why);
-    return { buried: true, why };
+    await addDeadLetter(redis, delivery, why);
+    return { moved: true, why };
   }
   const [settlement] = await settle(dataSource, [
     {
@@ -43,33 +43,30 @@ export async function bury(
       record: keptRecord(entry),
     },
   ]);
-  const buried = settlement?.kind === "recorded";
-  if (buried) {
+  const moved = settlement?.kind === "recorded";
+  if (moved) {
     await redis.xadd(deadLetterKey(account), "*", "entry", id, "why", why, ...(fields ?? []));
   }
   await acknowledge(redis, [delivery]);
-  return { buried, why };
+  return { moved, why };
 }
 
 /**
  * Takes entries out of the way that name no account: an exception needs one, so they are kept under their stream, and
  * the status stays red while one of them is there. A crash in between keeps one twice.
  */
-export async function setApart(
+export async function deadLetterUnnamed(
   { redis, logger }: { readonly redis: RedisClient; readonly logger: Logger },
   deliveries: readonly Delivery[],
 ): Promise<void> {
   for (const delivery of deliveries) {
     const { stream, entry } = delivery;
-    logger.error(
-      { alarm: true, stream, entry: entry[0] },
-      "an entry names no account: set apart for a person",
-    );
-    await layDown(redis, delivery, "names no account");
+    logger.error({ alarm: true, stream, entry: entry[0] }, "an entry names no account: kept for a person");
+    await addDeadLetter(redis, delivery, "names no account");
   }
 }
 
-async function layDown(redis: RedisClient, delivery: Delivery, why: string): Promise<void> {
+async function addDeadLetter(redis: RedisClient, delivery: Delivery, why: string): Promise<void> {
   const { stream, entry } = delivery;
   if (!isNetworkStream(stream)) throw new Error(`${stream} names its account`);
   await redis.xadd(deadLetterKey(stream), "*", "entry", entry[0], "why", why, ...(entry[1] ?? []));
@@ -83,7 +80,7 @@ function keptRecord([, fields]: RawEntry): string {
 }
 
 /** Removes an entry from the dead letters: it was replayed, and Postgres has the rest. */
-export async function exhume(redis: RedisClient, account: AccountId, id: string): Promise<void> {
+export async function removeDeadLetter(redis: RedisClient, account: AccountId, id: string): Promise<void> {
   parseOperationId(id.split("-")[0]);
   const key = deadLetterKey(account);
   const entries = await redis.xrange(key, "-", "+");

@@ -2,9 +2,9 @@ import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import { nameSessions } from "../settlement/find-sessions.js";
-import type { Delivery } from "./consumer-group.js";
-import { decodeEntry } from "./entry.js";
-import { ownerOf } from "./network-streams.js";
+import type { Delivery } from "../stream/consumer-group.js";
+import { decodeEntry } from "../stream/entry.js";
+import { ownerOf } from "../stream/network-streams.js";
 
 /** Takes what is free and lets go of it at once: whoever is left out is locked by somebody. */
 const FREE = "SELECT id FROM checkout_sessions WHERE id = ANY ($1::uuid[]) FOR NO KEY UPDATE SKIP LOCKED";

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { RedisClient } from "../redis/client.js";
-import { ensureGroup, isNoStreamError } from "./consumer-group.js";
-import type { StreamName } from "./stream-keys.js";
+import { ensureGroup, isNoStreamError } from "../stream/consumer-group.js";
+import type { StreamName } from "../stream/stream-keys.js";
 
 /**
  * Leaves out streams whose key holds something else, whoever wrote it: Redis answers no command that names such a key among

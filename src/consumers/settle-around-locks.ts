@@ -1,8 +1,8 @@
-import { isOutwaited } from "../entities/database-errors.js";
+import { isOutwaited } from "../postgres/database-errors.js";
 import type { Settlement } from "../settlement/settle.js";
-import type { Delivery } from "./consumer-group.js";
+import type { Delivery } from "../stream/consumer-group.js";
+import { separateForged } from "../stream/forged-entries.js";
 import { findBlocked } from "./find-blocked.js";
-import { separateForged } from "./forged-entries.js";
 import { type SettlingParts, settleDeliveries } from "./settle-deliveries.js";
 
 export type SettledAround = {

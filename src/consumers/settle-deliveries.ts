@@ -2,19 +2,19 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
 import type { SessionLocks } from "../locks/session-locks.js";
+import { ringOutbox } from "../outbox/outbox-bell.js";
 import type { RedisClient } from "../redis/client.js";
 import { nameSessions } from "../settlement/find-sessions.js";
 import { type Settlement, type SettleOptions, settle } from "../settlement/settle.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
+import { acknowledge, type Delivery } from "../stream/consumer-group.js";
+import { decodeEntry, traceOf } from "../stream/entry.js";
+import { refuseForged, separateForged } from "../stream/forged-entries.js";
+import { ownerOf } from "../stream/network-streams.js";
 import { inSpan, type TraceParent } from "../tracing.js";
-import { ringOutbox } from "../webhooks/outbox-bell.js";
-import { acknowledge, type Delivery } from "./consumer-group.js";
-import { setApart } from "./dead-letters.js";
-import { decodeEntry, traceOf } from "./entry.js";
-import { refuseForged, separateForged } from "./forged-entries.js";
-import { ownerOf } from "./network-streams.js";
-import type { SettlementObserver } from "./observers.js";
+import { deadLetterUnnamed } from "./dead-letters.js";
 import { logSettlement } from "./settlement-log.js";
+import type { SettlementObserver } from "./settlement-observer.js";
 
 export type SettlingParts = {
   readonly redis: RedisClient;
@@ -67,7 +67,7 @@ async function settleBatch(
     return account === null ? [] : [{ delivery, movement: decodeEntry(account, delivery.entry) }];
   });
   if (decoded.length < deliveries.length) {
-    await setApart(
+    await deadLetterUnnamed(
       parts,
       deliveries.filter((delivery) => ownerOf(delivery) === null),
     );

@@ -1,7 +1,7 @@
 import { within } from "../backoff.js";
 import type { RedisClient } from "../redis/client.js";
-import { type Delivery, readNew } from "./consumer-group.js";
-import type { StreamName } from "./stream-keys.js";
+import { type Delivery, readNew } from "../stream/consumer-group.js";
+import type { StreamName } from "../stream/stream-keys.js";
 
 /** Waits for entries that nobody in the group has read yet. */
 export interface StreamReader {

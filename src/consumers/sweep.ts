@@ -1,4 +1,4 @@
-import { isDatabaseAway, sqlState } from "../entities/database-errors.js";
+import { isDatabaseAway, sqlState } from "../postgres/database-errors.js";
 import {
   type ClaimedDelivery,
   claimIdle,
@@ -7,11 +7,11 @@ import {
   isNoStreamError,
   recoverOrphan,
   removeConsumer,
-} from "./consumer-group.js";
-import { bury } from "./dead-letters.js";
-import { refuseForged, separateForged } from "./forged-entries.js";
+} from "../stream/consumer-group.js";
+import { refuseForged, separateForged } from "../stream/forged-entries.js";
+import type { StreamName } from "../stream/stream-keys.js";
+import { moveToDeadLetters } from "./dead-letters.js";
 import type { SettlingParts } from "./settle-deliveries.js";
-import type { StreamName } from "./stream-keys.js";
 
 export type SweepOptions = {
   readonly consumer: string;
@@ -87,7 +87,7 @@ function isOfRow(error: unknown): boolean {
 }
 
 /**
- * One that can't be buried keeps no other from being taken over: those have been claimed together with it, and each claim
+ * One that can't be moved to the dead letters keeps no other from being taken over: those have been claimed together with it, and each claim
  * brings them nearer to the dead letters themselves.
  */
 async function buryOne(
@@ -96,13 +96,13 @@ async function buryOne(
 ): Promise<void> {
   const { stream, entry } = delivery;
   try {
-    const { buried, why } = await bury(redis, dataSource, delivery);
-    if (buried) logger.error({ stream, entry: entry[0], why }, "entry moved to the dead letters");
+    const { moved, why } = await moveToDeadLetters(redis, dataSource, delivery);
+    if (moved) logger.error({ stream, entry: entry[0], why }, "entry moved to the dead letters");
   } catch (error) {
     if (!isOfRow(error)) throw error;
     logger.error(
       { err: error, alarm: true, stream, entry: entry[0] },
-      "an entry can't be buried; it stays pending",
+      "an entry can't be moved to the dead letters; it stays pending",
     );
   }
 }

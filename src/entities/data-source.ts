@@ -1,6 +1,8 @@
 import "reflect-metadata";
 import type pg from "pg";
 import { DataSource } from "typeorm";
+import { applySettings, type SessionSettings } from "../postgres/session-settings.js";
+import { StrictClient } from "../postgres/strict-client.js";
 import { ApiKey } from "./api-key.js";
 import { Charge } from "./charge.js";
 import { CheckoutSession } from "./checkout-session.js";
@@ -29,9 +31,7 @@ import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
 import { ReceivingAccount } from "./receiving-account.js";
 import { RecordedCredit } from "./recorded-credit.js";
-import { applySettings, type SessionSettings } from "./session-settings.js";
 import { StreamCursor } from "./stream-cursor.js";
-import { StrictClient } from "./strict-client.js";
 import { WebhookEndpoint } from "./webhook-endpoint.js";
 
 export type DatabaseSettings = {

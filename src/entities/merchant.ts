@@ -1,7 +1,3 @@
-/**
- * src/entities: the tables, their migrations, and the one transaction helper. What is true lives here, in
- * constraints; no decision about money does. Used by every role; imports only src/stellar.
- */
 import { Column, Entity, PrimaryColumn } from "typeorm";
 
 /** A shop that is paid: the owner of checkout sessions. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type DataSource, MigrationExecutor } from "typeorm";
+import { databaseFault } from "../postgres/database-errors.js";
 import { createDataSource } from "./data-source.js";
-import { databaseFault } from "./database-errors.js";
 
 /** Any number that no other program uses: taken while migrating, so that two replicas don't do it at once. */
 const MIGRATION_LOCK = 7_361_029_541;

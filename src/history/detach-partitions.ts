@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager, QueryRunner } from "typeorm";
-import { databaseFault } from "../entities/database-errors.js";
+import { databaseFault } from "../postgres/database-errors.js";
 import { HISTORY_TABLES, type Partition } from "./partitions.js";
 import {
   type Before,

@@ -1,8 +1,3 @@
-/**
- * src/history: the tables that only grow (credits, payments, exceptions, verdicts) in partitions by range of operation
- * id. Makes them ahead of time, lists them, and takes old ones out into the archive. Migration 0009 made the first, and
- * has the functions in the database that this calls. Jobs, the status and the CLI call it; it decides nothing about money.
- */
 import type { EntityManager } from "typeorm";
 import { type OperationId, parseOperationId, toOperationId } from "../stellar/operation-id.js";
 

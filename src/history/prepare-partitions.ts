@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { databaseFault, isDatabaseAway } from "../entities/database-errors.js";
+import { databaseFault, isDatabaseAway } from "../postgres/database-errors.js";
 import { parseOperationId } from "../stellar/operation-id.js";
 import { partitionNumber } from "./partitions.js";
 

@@ -1,19 +1,7 @@
-/**
- * src/horizon: how the project reads Horizon. Requests with a rule for every failure (client, http, errors), pages that
- * are read while they come (read-records), and pure functions that turn what came into credits (decode, decode-page,
- * history-hole). What it knows about Horizon's
- * behaviour stands here and nowhere else; nothing here knows Redis, Postgres or sessions.
- *
- * Requests go through fetch, not through the SDK's Horizon.Server: its call builders take no AbortSignal, drop
- * status and headers (Latest-Ledger, X-Ratelimit-Remaining, Retry-After) from what they return and throw, and rewrite records in
- * place (links become functions, one of them over the joined `transaction`), where the auditor wants them as served.
- */
-
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
-import { expectFields, ledgerField, textField, timeOrNull } from "./answer-fields.js";
 import { HorizonError, isNotFound, WrongNetworkError } from "./errors.js";
-import { type Fields, isFields } from "./fields.js";
+import { expectFields, type Fields, isFields, ledgerField, textField, timeOrNull } from "./fields.js";
 import { type Governor, type Purpose, UNLIMITED } from "./governor.js";
 import {
   type FormAnswer,

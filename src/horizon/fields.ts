@@ -1,8 +1,9 @@
 import { StrKey } from "@stellar/stellar-sdk";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type MemoKey, memoOfTransaction, muxedId } from "../stellar/memo.js";
-import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
+import { type LedgerSequence, type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import { preview } from "../stellar/preview.js";
+import { HorizonError } from "./errors.js";
 
 /** A JSON object of which nothing is known yet. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -126,6 +127,33 @@ export function muxedOf(record: Fields, name: string, account: AccountId): MemoK
 function operationId(text: unknown): OperationId | null {
   try {
     return parseOperationId(text);
+  } catch {
+    return null;
+  }
+}
+
+// Fields without which an answer is none: where one is missing, the server is as good as away (`broken_body`).
+
+export function expectFields(body: unknown, where: string): Fields {
+  if (isFields(body)) return body;
+  throw new HorizonError("broken_body", `${where}: the body is no object`, { status: 200 });
+}
+
+export function textField(fields: Fields, name: string): string {
+  const value = fields[name];
+  if (typeof value === "string") return value;
+  throw new HorizonError("broken_body", `${name} is missing`, { status: 200 });
+}
+
+export function ledgerField(fields: Fields, name: string): LedgerSequence {
+  const value = fields[name];
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value as LedgerSequence;
+  throw new HorizonError("broken_body", `${name} is no ledger`, { status: 200 });
+}
+
+export function timeOrNull(text: unknown): Date | null {
+  try {
+    return closedAtOf({ created_at: text });
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 import type { LedgerSequence } from "../stellar/operation-id.js";
-import { expectFields, ledgerField, timeOrNull } from "./answer-fields.js";
 import { HorizonError } from "./errors.js";
+import { expectFields, ledgerField, timeOrNull } from "./fields.js";
 
 /** A closed ledger, as a server that has ingested it says. */
 export type LedgerHead = {

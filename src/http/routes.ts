@@ -1,20 +1,20 @@
 import type { AppSources } from "./app.js";
-import { ReceivingChecks } from "./receiving-checks.js";
-import type { Route } from "./route.js";
-import { accountRoutes } from "./routes/accounts.js";
-import { chargeRoutes } from "./routes/charges.js";
-import { eventRoutes } from "./routes/events.js";
-import { exceptionRoutes } from "./routes/exceptions.js";
-import { exportRoutes } from "./routes/exports.js";
-import { keyRoutes } from "./routes/keys.js";
-import { merchantEndpointRoutes } from "./routes/merchant-endpoints.js";
-import { merchantRoutes } from "./routes/merchants.js";
-import { paymentRoutes } from "./routes/payments.js";
-import { sessionEventRoutes } from "./routes/session-events.js";
-import { sessionTransactionRoutes } from "./routes/session-transactions.js";
-import { sessionRoutes } from "./routes/sessions.js";
-import { deliveryRoutes } from "./routes/webhook-deliveries.js";
-import { endpointRoutes } from "./routes/webhook-endpoints.js";
+import { chargeRoutes } from "./charges/charges.js";
+import { exceptionRoutes } from "./credits/exceptions.js";
+import { exportRoutes } from "./credits/exports.js";
+import { paymentRoutes } from "./credits/payments.js";
+import { accountRoutes } from "./merchants/accounts.js";
+import { keyRoutes } from "./merchants/keys.js";
+import { merchantRoutes } from "./merchants/merchants.js";
+import { ReceivingChecks } from "./merchants/receiving-checks.js";
+import type { Route } from "./server/route.js";
+import { sessionEventRoutes } from "./sessions/session-events.js";
+import { sessionTransactionRoutes } from "./sessions/session-transactions.js";
+import { sessionRoutes } from "./sessions/sessions.js";
+import { eventRoutes } from "./webhooks/events.js";
+import { merchantEndpointRoutes } from "./webhooks/merchant-endpoints.js";
+import { deliveryRoutes } from "./webhooks/webhook-deliveries.js";
+import { endpointRoutes } from "./webhooks/webhook-endpoints.js";
 
 /**
  * Every route of the versioned API, in the order of its description.

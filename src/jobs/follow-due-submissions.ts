@@ -1,5 +1,5 @@
 import type { HorizonRoot } from "../horizon/client.js";
-import { findDueSubmissions } from "../submission/find-due-submissions.js";
+import { findDueSubmissions } from "../submission/claim-submission.js";
 import { type Followed, type Following, followSubmission } from "../submission/follow-submission.js";
 
 export type FollowingParts = Omit<Following, "root"> & {

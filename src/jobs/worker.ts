@@ -1,11 +1,6 @@
-/**
- * src/jobs: work in the background, on BullMQ. A job may run twice at once or not at all for a while (a stalled
- * worker, a flushed Redis): each must be safe to repeat, and nothing may depend on a job's data being kept.
- */
-
 import { sleep, within } from "../backoff.js";
-import type { Finding } from "../recovery/finding.js";
-import { recordFinding } from "../recovery/findings-log.js";
+import type { Finding } from "../findings/finding.js";
+import { recordFinding } from "../findings/findings-log.js";
 import type { RedisClient } from "../redis/client.js";
 import { type EngineOptions, JobEngine } from "./engine.js";
 import { Liveness, nextRestart, type Restarts } from "./liveness.js";

@@ -1,9 +1,3 @@
-/**
- * src/locks: Redlock on session ids. A lock makes settlement fast by keeping replicas out of each other's
- * way; it never makes it true (guarantee G4): every caller must be right without it. Only
- * `redlock-adapter.ts` knows the package.
- */
-
 /** Some of the resources are held by somebody else: an ordinary answer, try again in a moment. */
 export class LockContendedError extends Error {
   override readonly name = "LockContendedError";

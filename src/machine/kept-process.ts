@@ -1,8 +1,3 @@
-/**
- * src/machine: real servers on this machine, for `up` and for the tests. Each runs under a keeper (keeper.ts)
- * and is gone when this process is. Called by src/up and tests; no role of the service imports from here,
- * since a role gets its servers' addresses from the environment.
- */
 import { type ChildProcess, fork } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,10 +1,10 @@
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { ReadingChoice } from "../consumers/network-mode.js";
-import type { IngestObserver } from "../consumers/observers.js";
-import type { FeedName } from "../consumers/stream-keys.js";
 import type { Condition } from "../horizon/condition.js";
 import type { LedgerHead } from "../horizon/ledger-head.js";
+import type { IngestObserver } from "../ingest/ingest-observer.js";
+import type { ReadingChoice } from "../ingest/network-mode.js";
 import { ledgerOf } from "../stellar/operation-id.js";
+import type { FeedName } from "../stream/stream-keys.js";
 
 export type IngestMetrics = IngestObserver & {
   /** For the heartbeat: Horizon's newest ledger and condition, how accounts are read, and how far the last of them. */

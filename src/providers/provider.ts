@@ -1,7 +1,3 @@
-/**
- * src/providers: who moves the money of a charge. A provider is one folder: it knows how to charge and how to find out
- * what became of a charge, and nothing of our database, queues or retries.
- */
 import type { Charge, FailureCode } from "../entities/charge.js";
 import type { Movement } from "../stellar/credit.js";
 

@@ -1,8 +1,8 @@
+import { aboutSession } from "../findings/finding.js";
 import type { Lockable } from "../locks/session-locks.js";
 import { announcePaid } from "../settlement/mark-paid.js";
 import { creditKeyText } from "../stellar/credit.js";
 import { eachOf } from "./each-of.js";
-import { aboutSession } from "./finding.js";
 import { type Run, repairSession } from "./repair.js";
 
 /** What the audits of the last day found: as many rows as there are differences. */

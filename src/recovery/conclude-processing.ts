@@ -1,12 +1,12 @@
 import type { QueryRunner } from "typeorm";
+import { aboutSession, type Facts, type Finding } from "../findings/finding.js";
+import { recordFinding } from "../findings/findings-log.js";
 import { decide, type Outcome } from "../settlement/decide.js";
+import { rollBackSession } from "../settlement/end-session.js";
 import { findCharges } from "../settlement/find-charges.js";
-import { rollBackSession } from "../settlement/roll-back-session.js";
 import { type Settlement, settle } from "../settlement/settle.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
 import type { BrokenSession } from "./broken-sessions.js";
-import { aboutSession, type Facts, type Finding } from "./finding.js";
-import { recordFinding } from "./findings-log.js";
 import { note, type Run, repair } from "./repair.js";
 
 /** A session that is looked at, with what the network has said about it, under its lock. */

@@ -1,8 +1,8 @@
-import { isDatabaseAway, isOutwaited } from "../entities/database-errors.js";
 import type { HorizonClient } from "../horizon/client.js";
 import { HorizonError, type HorizonErrorKind } from "../horizon/errors.js";
 import { whyAway } from "../horizon/why-away.js";
 import { LockUnavailableError } from "../locks/errors.js";
+import { isDatabaseAway, isOutwaited } from "../postgres/database-errors.js";
 
 /** Horizon as a whole, perhaps: the next question would fare no better. */
 const AWAY: readonly HorizonErrorKind[] = ["rate_limited", "unavailable", "timeout", "network"];

@@ -1,8 +1,8 @@
+import { aboutSession } from "../findings/finding.js";
 import { markPaid } from "../settlement/mark-paid.js";
 import { creditKeyText } from "../stellar/credit.js";
 import { PAYMENT_WITHOUT_PAID, readBroken } from "./broken-sessions.js";
 import { eachOf } from "./each-of.js";
-import { aboutSession } from "./finding.js";
 import { type Run, repairSession } from "./repair.js";
 
 /**

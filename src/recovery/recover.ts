@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from "uuid";
+import type { Finding } from "../findings/finding.js";
+import { tidyUp } from "../findings/findings-log.js";
 import { announceSessions } from "./announce-sessions.js";
-import type { Finding } from "./finding.js";
-import { tidyUp } from "./findings-log.js";
 import { markPaidSessions } from "./mark-paid-sessions.js";
 import type { RecoveryParts, Run } from "./repair.js";
 import { settleProcessing } from "./settle-processing.js";

@@ -1,11 +1,11 @@
 import type { Logger } from "pino";
 import type { DataSource, QueryRunner } from "typeorm";
-import { inSerializableTransaction } from "../entities/serializable.js";
+import type { Finding } from "../findings/finding.js";
+import { type FindingStatus, recordFinding } from "../findings/findings-log.js";
 import type { HorizonClient } from "../horizon/client.js";
 import type { Lockable, SessionLocks } from "../locks/session-locks.js";
+import { inSerializableTransaction } from "../postgres/serializable.js";
 import type { RedisClient } from "../redis/client.js";
-import type { Finding } from "./finding.js";
-import { type FindingStatus, recordFinding } from "./findings-log.js";
 
 export type RecoveryParts = {
   readonly dataSource: DataSource;
@@ -18,7 +18,7 @@ export type RecoveryParts = {
   readonly signal: AbortSignal;
   /** How long something may stand before it is looked at, in seconds; 300 by default. */
   readonly afterSeconds?: number;
-  /** Entries delivered more often are left to the consumers, who bury them; 5 by default. */
+  /** Entries delivered more often are left to the consumers, who move them to the dead letters; 5 by default. */
   readonly maxDeliveries?: number;
   /** Pages of Horizon read for one account's searches in one run, at the most; 200 by default. */
   readonly pages?: number;

@@ -1,8 +1,8 @@
 import type { HorizonRoot } from "../horizon/client.js";
-import { judgeSubmission } from "../horizon/judge-submission.js";
 import { reachesPast } from "../horizon/reach.js";
 import { readSubmitted } from "../horizon/read-transaction.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import { judgeSubmission } from "../submission/judge-submission.js";
 import { type BrokenSession, byAccount, PROCESSING_TOO_LONG, readBroken } from "./broken-sessions.js";
 import { askPerson, rollBack, settleCredits } from "./conclude-processing.js";
 import { eachOf } from "./each-of.js";

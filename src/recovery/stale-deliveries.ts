@@ -1,5 +1,5 @@
+import { numberEvents } from "../outbox/number-events.js";
 import { TAKEN_OVER_AFTER_S } from "../webhooks/claim-delivery.js";
-import { numberEvents } from "../webhooks/number-events.js";
 import { type Run, repair } from "./repair.js";
 
 const UNRELAYED = `

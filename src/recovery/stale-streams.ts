@@ -1,3 +1,6 @@
+import { settleAroundLocks } from "../consumers/settle-around-locks.js";
+import { accountsByThemselves } from "../entities/watched-accounts.js";
+import { advanceUnled } from "../ingest/watermark.js";
 import {
   idleConsumers,
   isNoGroupError,
@@ -5,12 +8,9 @@ import {
   recoverOrphan,
   removeConsumer,
   takeOver,
-} from "../consumers/consumer-group.js";
-import { settleAroundLocks } from "../consumers/settle-around-locks.js";
-import { leaderKey, type StreamName } from "../consumers/stream-keys.js";
-import { watchedStreams } from "../consumers/watched-streams.js";
-import { advanceUnled } from "../consumers/watermark.js";
-import { accountsByThemselves } from "../entities/watched-accounts.js";
+} from "../stream/consumer-group.js";
+import { leaderKey, type StreamName } from "../stream/stream-keys.js";
+import { watchedStreams } from "../stream/watched-streams.js";
 import { eachOf } from "./each-of.js";
 import { type Run, repair } from "./repair.js";
 

@@ -1,8 +1,8 @@
+import { aboutSession, type Facts, type Finding } from "../findings/finding.js";
 import { lockPaidWithoutPayment, supplyPayment } from "../settlement/supply-payment.js";
 import { creditKeyText } from "../stellar/credit.js";
 import { type BrokenSession, byAccount, PAID_WITHOUT_PAYMENT, readBroken } from "./broken-sessions.js";
 import { eachOf } from "./each-of.js";
-import { aboutSession, type Facts, type Finding } from "./finding.js";
 import { type Run, repair, withSession } from "./repair.js";
 import { type Found, saveProgress, searchAccount } from "./search-account.js";
 

@@ -1,7 +1,3 @@
-/**
- * src/redis: how servers of Redis are reached, one, a cluster of them, or one behind sentinels. Nobody else knows which
- * it is: every command names keys of one hash tag, which a cluster keeps in one slot.
- */
 import { Cluster, type Redis } from "ioredis";
 
 /** A connection for commands, to one server or to a whole cluster. */

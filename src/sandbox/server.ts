@@ -1,10 +1,3 @@
-/**
- * src/sandbox: a local Stellar network that speaks Horizon, for `up` and for tests, driven through the real
- * SDK. The state machine (ledger-state, check-transaction, apply-transaction, operations/) is pure; history
- * and journal keep what it did; records/ shapes it as Horizon does; http/ serves it. Nothing of the payment
- * service may import from here but the demo and tests: the sandbox is the network, not part of the service.
- */
-
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { FaultBook } from "./faults.js";

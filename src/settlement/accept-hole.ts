@@ -1,7 +1,7 @@
 import type { DataSource } from "typeorm";
 import { HistoryHole } from "../entities/history-hole.js";
-import { inSerializableTransaction } from "../entities/serializable.js";
 import { StreamCursor } from "../entities/stream-cursor.js";
+import { inSerializableTransaction } from "../postgres/serializable.js";
 import type { AccountId } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, type OperationId } from "../stellar/operation-id.js";
 

@@ -1,7 +1,7 @@
 import type { EntityManager } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { CheckoutSession, type SessionId } from "../entities/checkout-session.js";
-import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
+import { databaseFault, violatedConstraint } from "../postgres/database-errors.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";

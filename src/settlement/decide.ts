@@ -1,7 +1,3 @@
-/**
- * src/settlement: what a credit means, and the one transaction that makes it true. Nothing here knows about
- * Redis, streams or Horizon's wire format. Called by consumers and jobs.
- */
 import type { Charge, ChargeId } from "../entities/charge.js";
 import type { CheckoutSession, SessionId } from "../entities/checkout-session.js";
 import type { ExceptionReason } from "../entities/payment-exception.js";

@@ -1,9 +1,9 @@
 import type { QueryRunner } from "typeorm";
 import type { Charge, ChargeId, ChargeStatus, FailureCode } from "../entities/charge.js";
+import { chargeFailed, chargeSucceeded, type ToldCharge } from "../outbox/charge-events.js";
+import { tell } from "../outbox/tell.js";
 import type { Asset } from "../stellar/asset.js";
 import { toStroops } from "../stellar/stroops.js";
-import { chargeFailed, chargeSucceeded, type ToldCharge } from "./charge-events.js";
-import { tell } from "./tell.js";
 
 /** The source of the outcome. */
 export type Heard =

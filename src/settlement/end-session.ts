@@ -1,7 +1,8 @@
 import type { QueryRunner } from "typeorm";
 import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
-import { type Event, sessionCancelled, sessionExpired } from "./events.js";
-import { tell } from "./tell.js";
+import { type Event, sessionCancelled, sessionExpired } from "../outbox/events.js";
+import { tell } from "../outbox/tell.js";
+import type { TransactionHash } from "../stellar/credit.js";
 
 /** What a merchant's wish to end a session found. */
 export type SessionEnd =
@@ -76,4 +77,73 @@ async function endSession(
   if (session.status === "processing") await runner.query(FORGET, [id]);
   await tell(runner, { sessionId: id, account: null }, await change());
   return { kind: "ended" };
+}
+
+/** A signed transaction that is about to be submitted for a session. */
+export type Submission = {
+  /** Of a fee bump the inner one: bumped again it has another outer hash. */
+  readonly hash: TransactionHash;
+  /** The upper time bound of its envelope (CAP-21, timeBounds.maxTime). One without could apply at any time. */
+  readonly maxTime: Date;
+};
+
+const BEGIN = `
+  UPDATE checkout_sessions
+  SET status = 'processing', processing_since = coalesce(processing_since, now()), submitted_hash = $2, submitted_max_time = $3,
+      -- Of the one before: said of this one it would be untrue.
+      last_result_code = NULL
+  WHERE id = $1 AND status IN ('pending', 'processing')
+  RETURNING id`;
+
+/**
+ * `pending` → `processing`, inside a transaction that is committed **before** the envelope is submitted: whatever
+ * happens then, the hash is known, and recovery can ask the network what became of it. A session that is `processing`
+ * has the newest one as its own from now on; the others are kept in `submissions`.
+ * @returns false where the session is neither: then nothing may be submitted for it
+ */
+export async function beginProcessing(
+  runner: QueryRunner,
+  id: SessionId,
+  { hash, maxTime }: Submission,
+): Promise<boolean> {
+  const [rows]: [unknown[], number] = await runner.query(BEGIN, [id, hash, maxTime.toISOString()]);
+  return rows.length > 0;
+}
+
+const END = `
+  UPDATE submissions SET ended_at = now(), leased_since = NULL
+  WHERE hash = $2 AND session_id = $1 AND ended_at IS NULL`;
+
+/**
+ * The hash as the caller knew it: a session whose newest transaction is another one is left alone. Where others are still
+ * in flight, the session goes on with one of them.
+ */
+const ROLL_BACK = `
+  UPDATE checkout_sessions s
+  SET status = CASE WHEN other.hash IS NULL THEN 'pending' ELSE 'processing' END,
+      processing_since = CASE WHEN other.hash IS NULL THEN NULL ELSE s.processing_since END,
+      submitted_hash = other.hash, submitted_max_time = other.max_time,
+      last_result_code = CASE WHEN other.hash IS NULL THEN coalesce($3, s.last_result_code) END
+  FROM (SELECT) AS one LEFT JOIN LATERAL (
+    SELECT hash, max_time FROM submissions
+    WHERE session_id = $1 AND ended_at IS NULL AND hash IS DISTINCT FROM $2
+    ORDER BY max_time DESC, hash LIMIT 1) AS other ON true
+  WHERE s.id = $1 AND s.status = 'processing' AND s.submitted_hash IS NOT DISTINCT FROM $2 AND NOT s.has_payment
+  RETURNING s.status`;
+
+/**
+ * `processing` → `pending`, inside a serializable transaction. Only for a transaction that can't pay any more: it
+ * failed, or it applied and paid something else, or its time is over.
+ * @param resultCode what the network said to it, kept with the session; null where it never got there
+ * @returns false where the session is not processing that transaction any more, or has another one in flight
+ */
+export async function rollBackSession(
+  runner: QueryRunner,
+  id: SessionId,
+  hash: TransactionHash | null,
+  resultCode: string | null,
+): Promise<boolean> {
+  if (hash !== null) await runner.query(END, [id, hash]);
+  const [[row]]: [{ status: string }[], number] = await runner.query(ROLL_BACK, [id, hash, resultCode]);
+  return row?.status === "pending";
 }

@@ -2,9 +2,9 @@ import type { DataSource, QueryRunner } from "typeorm";
 import { NIL } from "uuid";
 import { byHalves, type Refused, throwRefused } from "../entities/by-halves.js";
 import type { CheckoutSession, SessionId } from "../entities/checkout-session.js";
-import { inSerializableTransaction } from "../entities/serializable.js";
-import { ofSession } from "./event-body.js";
-import { sessionExpired } from "./events.js";
+import { ofSession } from "../outbox/event-body.js";
+import { sessionExpired } from "../outbox/events.js";
+import { inSerializableTransaction } from "../postgres/serializable.js";
 
 /** Sessions expired in one transaction, at the most: locks stay short, and a backlog is worked off in steps. */
 const BATCH = 500;

@@ -1,6 +1,6 @@
 import type { EntityManager } from "typeorm";
 import type { Charge, ChargeId, ChargeStatus } from "../entities/charge.js";
-import { runPrepared } from "../entities/prepared.js";
+import { runPrepared } from "../postgres/strict-client.js";
 import type { AccountId, Credit, Movement, TransactionHash } from "../stellar/credit.js";
 import type { DecidableCharge } from "./decide.js";
 

@@ -1,7 +1,6 @@
 import type { EntityManager } from "typeorm";
 import type { CheckoutSession, SessionId, SessionStatus } from "../entities/checkout-session.js";
-import { type PreparedStatement, runPrepared } from "../entities/prepared.js";
-import { textArray } from "../entities/text-array.js";
+import { type PreparedStatement, runPrepared, textArray } from "../postgres/strict-client.js";
 import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId, Credit, Movement } from "../stellar/credit.js";
 import { type Reference, referenceOf, referenceOfKey } from "../stellar/reference.js";

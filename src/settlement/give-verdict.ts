@@ -1,13 +1,13 @@
 import type { QueryRunner } from "typeorm";
 import type { SessionStatus } from "../entities/checkout-session.js";
-import { violatedConstraint } from "../entities/database-errors.js";
+import type { VerdictWord } from "../entities/credit-facts.js";
+import { exceptionDecided } from "../outbox/events.js";
+import { tell } from "../outbox/tell.js";
+import { violatedConstraint } from "../postgres/database-errors.js";
 import { type CreditKey, creditKeyText } from "../stellar/credit.js";
 import { type Stroops, toStroops } from "../stellar/stroops.js";
-import type { VerdictWord } from "./credit-facts.js";
-import { exceptionDecided } from "./events.js";
+import { turnIntoPayment } from "./mark-paid.js";
 import { type ExceptionRecord, readException } from "./read-exceptions.js";
-import { tell } from "./tell.js";
-import { turnIntoPayment } from "./turn-into-payment.js";
 
 export type VerdictRequest = {
   readonly key: CreditKey;

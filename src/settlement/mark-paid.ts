@@ -1,11 +1,12 @@
 import type { QueryRunner } from "typeorm";
 import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
-import { toStroops } from "../stellar/stroops.js";
-import { FACT_COLUMNS, type FactRow, factsOf } from "./credit-facts.js";
-import { paymentConfirmed } from "./events.js";
+import { type CreditFacts, FACT_COLUMNS, type FactRow, factsOf } from "../entities/credit-facts.js";
+import { paymentConfirmed } from "../outbox/events.js";
+import { tell } from "../outbox/tell.js";
+import type { Asset } from "../stellar/asset.js";
+import type { TransactionHash } from "../stellar/credit.js";
+import { type Stroops, toStroops } from "../stellar/stroops.js";
 import { nameSessions } from "./find-sessions.js";
-import { tell } from "./tell.js";
-import type { ReadCredit } from "./turn-into-payment.js";
 
 /** Whether a session that has a payment is paid now. */
 export type Marking =
@@ -97,3 +98,36 @@ function readCreditOf(payment: PaymentRow, id: SessionId): ReadCredit {
 }
 
 type SessionRow = { status: SessionStatus; asset: string };
+
+/** In this order: a credit may not be a payment while an exception refers to it. */
+const WITHDRAW = `DELETE FROM payment_exceptions WHERE operation_id = $1 AND move_index = $2`;
+const CHANGE_OUTCOME = `UPDATE credits SET outcome = 'payment' WHERE operation_id = $1 AND move_index = $2`;
+const PAY = `INSERT INTO payments (operation_id, move_index, session_id, surplus) VALUES ($1, $2, $3, $4)`;
+const SETTLE = `UPDATE checkout_sessions SET status = 'paid', paid_at = $2 WHERE id = $1`;
+
+/** A credit that can pay: everything about it was read. */
+export type ReadCredit = CreditFacts & {
+  readonly transactionHash: TransactionHash;
+  readonly asset: Asset;
+  readonly amount: Stroops;
+  readonly closedAt: Date;
+};
+
+/**
+ * Makes a recorded credit the payment of a session that the caller has locked, and tells its merchant. The credit
+ * has exactly one place all the time (G1), and `payments_one_per_session` refuses a second one (G2).
+ * @throws the database's error; by its constraint's name where one refused
+ */
+export async function turnIntoPayment(
+  runner: QueryRunner,
+  credit: ReadCredit,
+  sessionId: SessionId,
+  surplus: Stroops,
+): Promise<void> {
+  const key = [credit.operationId.toString(), credit.moveIndex];
+  await runner.query(WITHDRAW, key);
+  await runner.query(CHANGE_OUTCOME, key);
+  await runner.query(PAY, [...key, sessionId, surplus.toString()]);
+  await runner.query(SETTLE, [sessionId, credit.closedAt.toISOString()]);
+  await tell(runner, { sessionId, account: credit.account }, paymentConfirmed(credit, sessionId, surplus));
+}

@@ -1,7 +1,5 @@
 import type { EntityManager } from "typeorm";
 import type { SessionId } from "../entities/checkout-session.js";
-import type { ExceptionReason } from "../entities/payment-exception.js";
-import type { CreditKey } from "../stellar/credit.js";
 import {
   CREDIT_CONDITIONS,
   type CreditFacts,
@@ -14,7 +12,9 @@ import {
   type Verdict,
   type VerdictRow,
   verdictOf,
-} from "./credit-facts.js";
+} from "../entities/credit-facts.js";
+import type { ExceptionReason } from "../entities/payment-exception.js";
+import type { CreditKey } from "../stellar/credit.js";
 
 export type ExceptionRecord = CreditFacts & {
   readonly reason: ExceptionReason;

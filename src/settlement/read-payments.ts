@@ -1,8 +1,6 @@
 import type { EntityManager } from "typeorm";
 import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
-import type { CreditKey } from "../stellar/credit.js";
-import { type Stroops, toStroops } from "../stellar/stroops.js";
 import {
   CREDIT_CONDITIONS,
   type CreditFacts,
@@ -17,7 +15,9 @@ import {
   type Verdict,
   type VerdictRow,
   verdictOf,
-} from "./credit-facts.js";
+} from "../entities/credit-facts.js";
+import type { CreditKey } from "../stellar/credit.js";
+import { type Stroops, toStroops } from "../stellar/stroops.js";
 
 export type PaymentRecord = CreditFacts & {
   /** Null where it paid a charge. */

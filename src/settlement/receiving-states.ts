@@ -1,5 +1,5 @@
 import type { EntityManager } from "typeorm";
-import { textArray } from "../entities/text-array.js";
+import { textArray } from "../postgres/strict-client.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type Obstacle, obstacleFor, type ReceivingState, roomFor } from "../stellar/payable.js";

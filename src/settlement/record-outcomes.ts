@@ -1,12 +1,11 @@
 import type { QueryRunner } from "typeorm";
-import { runPrepared } from "../entities/prepared.js";
-import { textArray } from "../entities/text-array.js";
+import { ofSession } from "../outbox/event-body.js";
+import { type Event, exceptionRaised, paymentConfirmed } from "../outbox/events.js";
+import { runPrepared, textArray } from "../postgres/strict-client.js";
 import type { Credit, Movement } from "../stellar/credit.js";
 import type { TraceParent } from "../tracing.js";
 import type { Outcome } from "./decide.js";
 import { endPaidCharges } from "./end-paid-charges.js";
-import { ofSession } from "./event-body.js";
-import { type Event, exceptionRaised, paymentConfirmed } from "./events.js";
 
 export type DecidedMovement = { readonly movement: Movement; readonly outcome: Outcome };
 

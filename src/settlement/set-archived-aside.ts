@@ -1,6 +1,6 @@
 import type { EntityManager } from "typeorm";
 import { readArchivedEnd } from "../entities/archived-end.js";
-import { onStandby } from "../entities/standby.js";
+import { onStandby } from "../postgres/strict-client.js";
 import type { Movement } from "../stellar/credit.js";
 
 /**

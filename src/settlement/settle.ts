@@ -1,9 +1,9 @@
 import type { DataSource, QueryRunner } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
 import type { SessionId } from "../entities/checkout-session.js";
-import { databaseFault, violatedConstraint } from "../entities/database-errors.js";
-import { inSerializableTransaction } from "../entities/serializable.js";
-import { onStandby } from "../entities/standby.js";
+import { databaseFault, violatedConstraint } from "../postgres/database-errors.js";
+import { inSerializableTransaction } from "../postgres/serializable.js";
+import { onStandby } from "../postgres/strict-client.js";
 import {
   type Credit,
   compareKeys,
@@ -16,7 +16,7 @@ import { type DecidableCharge, type DecidableSession, decide, type Outcome } fro
 import { expireOverdue } from "./expire-sessions.js";
 import { findCharges } from "./find-charges.js";
 import { lockSessions, nameSessions } from "./find-sessions.js";
-import { forgetUnreadable } from "./forget-unreadable.js";
+import { forgetUnreadable } from "./list-unreadable.js";
 import { type RecordedOutcome, readRecorded } from "./read-recorded.js";
 import { type DecidedMovement, recordOutcomes } from "./record-outcomes.js";
 import { setArchivedAside } from "./set-archived-aside.js";

@@ -2,15 +2,15 @@ import type { QueryRunner } from "typeorm";
 import { readArchivedEnd } from "../entities/archived-end.js";
 import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
+import type { VerdictWord } from "../entities/credit-facts.js";
 import type { Credit } from "../stellar/credit.js";
 import { toStroops } from "../stellar/stroops.js";
 import { currentTrace } from "../tracing.js";
-import type { VerdictWord } from "./credit-facts.js";
 import { type DecidableSession, decide } from "./decide.js";
 import { findCharges } from "./find-charges.js";
 import { nameSessions, type SessionRow, sessionOfRow } from "./find-sessions.js";
+import { turnIntoPayment } from "./mark-paid.js";
 import { recordOutcomes } from "./record-outcomes.js";
-import { turnIntoPayment } from "./turn-into-payment.js";
 
 /** Whether a credit became the payment that a paid session lacked. */
 export type Supply =

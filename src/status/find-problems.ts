@@ -1,5 +1,5 @@
-import { NETWORK } from "../consumers/stream-keys.js";
 import type { ConditionName } from "../horizon/condition.js";
+import { NETWORK } from "../stream/stream-keys.js";
 import { duration } from "./duration.js";
 import { awaitingVerdict } from "./exceptions-in-words.js";
 import { blockedAccounts, blockedProblems } from "./read-blocked.js";

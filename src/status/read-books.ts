@@ -1,7 +1,7 @@
 import type { DataSource } from "typeorm";
-import { type NetworkCursor, readNetworkCursor } from "../consumers/network-cursor.js";
-import { isDatabaseAway } from "../entities/database-errors.js";
 import { StreamCursor } from "../entities/stream-cursor.js";
+import { type NetworkCursor, readNetworkCursor } from "../ingest/network-cursor.js";
+import { isDatabaseAway } from "../postgres/database-errors.js";
 import { readHistory } from "./read-history.js";
 import { readOpenCharges } from "./read-open-charges.js";
 import { readOpenExceptions, readRefundsOwed } from "./read-open-exceptions.js";

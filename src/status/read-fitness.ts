@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
-import { databaseFault } from "../entities/database-errors.js";
-import { assertWritable } from "../entities/writable.js";
+import { databaseFault } from "../postgres/database-errors.js";
+import { assertWritable } from "../postgres/writable.js";
 import type { RedisClient } from "../redis/client.js";
 import { whyNoWrites } from "../redis/requirements.js";
 

@@ -1,10 +1,10 @@
-import { readPosition } from "../consumers/append-entries.js";
-import { parseEntryId, type RawEntry } from "../consumers/entry.js";
-import { streamsOf } from "../consumers/shards.js";
-import { type FeedName, GROUP, leaderKey, type StreamName, streamKey } from "../consumers/stream-keys.js";
 import type { StreamCursor } from "../entities/stream-cursor.js";
 import type { RedisClient } from "../redis/client.js";
 import { compareKeys } from "../stellar/credit.js";
+import { readPosition } from "../stream/append-entries.js";
+import { parseEntryId, type RawEntry } from "../stream/entry.js";
+import { streamsOf } from "../stream/shards.js";
+import { type FeedName, GROUP, leaderKey, type StreamName, streamKey } from "../stream/stream-keys.js";
 import type { StreamStatus, WaitingEntry } from "./status.js";
 
 /** What an account's streams, their groups and its leader's lease tell. @throws when Redis can't be reached */

@@ -1,9 +1,3 @@
-/**
- * src/status: what an operator on call must know, read afresh from Postgres, Redis and the lock servers.
- * Shown by `paidonce status`, `GET /v1/status`, `/ops` and `/metrics`. Reads only; the one thing written here
- * are the roles' heartbeats.
- */
-
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { ConditionName } from "../horizon/condition.js";
 import type { Purpose } from "../horizon/governor.js";

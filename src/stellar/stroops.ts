@@ -1,9 +1,3 @@
-/**
- * src/stellar: the network's own values (amounts, assets, operation ids, memos, credits) as branded types
- * that only their parsers make. Pure functions only: no I/O, no clock. Everything may import from here;
- * nothing here imports from another folder of the project.
- */
-
 import { preview } from "./preview.js";
 
 /** An amount of any Stellar asset in its smallest unit: 1 unit = 10,000,000 stroops. An int64, never a float. */

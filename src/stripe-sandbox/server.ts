@@ -1,9 +1,3 @@
-/**
- * src/stripe-sandbox: a local server that speaks what we use of Stripe's API (PaymentIntents and their webhooks) and
- * misbehaves on demand, for `up` and for tests, driven through the real `stripe` package. Another party, like
- * src/sandbox: nothing of the payment service may import from here but the demo and tests, and it imports nothing of
- * the service.
- */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Bank } from "./bank.js";

@@ -1,13 +1,21 @@
-import { FeeBumpTransaction, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
+import { createHash } from "node:crypto";
+import {
+  FeeBumpTransaction,
+  StrKey,
+  type Transaction,
+  TransactionBuilder,
+  type xdr,
+} from "@stellar/stellar-sdk";
 import type { HorizonClient } from "../horizon/client.js";
 import { isNotFound } from "../horizon/errors.js";
+import { isAccountId } from "../stellar/account.js";
 import { type Asset, issuerOf, NATIVE } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
-import { type AccountState, accountState } from "./account-state.js";
+import { type AccountState, accountState, type Signer } from "./account-state.js";
 import { EnvelopeError } from "./envelope-error.js";
 import type { ReadEnvelope } from "./read-envelope.js";
-import { signedBy, suffices } from "./signed-by.js";
+import { SignatureVerifier } from "./verify-signatures.js";
 
 /** Accounts as they are now, by their ids; null for those that do not exist. Those that nobody asked for are absent. */
 export type Accounts = ReadonlyMap<AccountId, AccountState | null>;
@@ -200,4 +208,39 @@ function lacks(id: AccountId, asset: Asset, needs: bigint, has: bigint): Envelop
     "insufficient_funds",
     `${id} can spend ${there} ${asset}, and the transaction needs ${needed}`,
   );
+}
+
+export type Signatures = {
+  readonly hash: Uint8Array;
+  readonly signatures: readonly xdr.DecoratedSignature[];
+};
+
+/**
+ * Which of an account's signers have signed. Pure.
+ *
+ * Kinds of signers that are not known here count as having signed: only the account's owner can have set them.
+ */
+export function signedBy({ signers }: AccountState, { hash, signatures }: Signatures): readonly Signer[] {
+  const keys = new Set(signers.map(({ key }) => key).filter(isAccountId));
+  const { by } = new SignatureVerifier().check(hash, signatures, keys);
+  return signers.filter(({ key, type }) => {
+    if (type === "ed25519_public_key") return isAccountId(key) && by.has(key);
+    if (type === "preauth_tx") return isSame(StrKey.decodePreAuthTx(key), hash);
+    if (type !== "sha256_hash") return true;
+    const image = StrKey.decodeSha256Hash(key);
+    return signatures.some(({ signature }) => isSame(image, sha256(signature.toBytes())));
+  });
+}
+
+/** Whether the signers' weights suffice. Without any weight nobody has signed, whatever the threshold says. */
+export function suffices(signers: readonly Signer[], threshold: number): boolean {
+  return signers.reduce((sum, { weight }) => sum + weight, 0) >= Math.max(threshold, 1);
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return createHash("sha256").update(bytes).digest();
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.from(one).equals(other);
 }

@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
-import { inSerializableTransaction } from "../entities/serializable.js";
-import { rollBackSession } from "../settlement/roll-back-session.js";
+import { inSerializableTransaction } from "../postgres/serializable.js";
+import { rollBackSession } from "../settlement/end-session.js";
 import { type Settlement, settle } from "../settlement/settle.js";
 import type { Movement } from "../stellar/credit.js";
 import type { ClaimedSubmission } from "./claim-submission.js";

@@ -1,11 +1,11 @@
 import type { QueryRunner } from "typeorm";
 import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
-import { beginProcessing } from "../settlement/begin-processing.js";
+import { beginProcessing } from "../settlement/end-session.js";
 import { readSession, type SessionWithAnomaly } from "../settlement/read-sessions.js";
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { checkSession } from "./check-session.js";
-import { makeRoom, type Room } from "./make-room.js";
-import type { ReadEnvelope } from "./read-envelope.js";
-import { replaceEnvelope } from "./replace-envelope.js";
+import { incomingOf } from "./incoming.js";
+import { type ReadEnvelope, readEnvelope, sequenceOf } from "./read-envelope.js";
 import { storeSubmission } from "./store-submission.js";
 
 /** What became of a signed transaction that a wallet handed in for a session. */
@@ -84,4 +84,98 @@ async function isInFlight(
   if (submittedHash === hash) return true;
   const found: unknown[] = await runner.query(IN_FLIGHT, [hash, id]);
   return found.length > 0;
+}
+
+/** Transactions of one session that are followed at the same time: each costs Horizon's rate limit. */
+const MOST_IN_FLIGHT = 8;
+
+const OPEN = `
+  SELECT hash, envelope, last_answer FROM submissions
+  WHERE session_id = $1 AND ended_at IS NULL
+  ORDER BY created_at, hash`;
+
+const END = `UPDATE submissions SET ended_at = now(), leased_since = NULL WHERE hash = $1`;
+
+type Open = { hash: TransactionHash; envelope: string; last_answer: string | null };
+
+/** Whether one more transaction can be taken for a session that has some in flight. */
+export type Room =
+  | "free"
+  /** Its account has another one on its way, which could apply beside it: both would pay. */
+  | "same_account"
+  /** As many are followed as may be, and the network has refused none of them. Some will be over in seconds. */
+  | "too_many";
+
+/**
+ * Makes room for a transaction beside those that are in flight for its session, whose row is locked. A stranger's must not
+ * keep the payer's out, so that only another one of the same account does, unless at most one of the two can apply or the
+ * network has refused the earlier one. Where there are too many, the oldest that was refused is not followed any more.
+ */
+export async function makeRoom(
+  runner: QueryRunner,
+  id: SessionId,
+  envelope: string,
+  passphrase: string,
+): Promise<Room> {
+  const open: Open[] = await runner.query(OPEN, [id]);
+  const own = sequenceOf(envelope, passphrase);
+  const isInTheWay = (other: Open) => {
+    const { source, sequence } = sequenceOf(other.envelope, passphrase);
+    return other.last_answer === null && source === own.source && sequence !== own.sequence;
+  };
+  if (open.some(isInTheWay)) return "same_account";
+  if (open.length < MOST_IN_FLIGHT) return "free";
+  const refused = open.find(({ last_answer }) => last_answer !== null);
+  if (refused === undefined) return "too_many";
+  await runner.query(END, [refused.hash]);
+  return "free";
+}
+
+const KEPT = `SELECT envelope, account, last_answer FROM submissions WHERE hash = $1 AND ended_at IS NULL FOR NO KEY UPDATE`;
+
+/** The holder of the one before may go on with it; but only a new lease says when to look again. */
+const REPLACE = `
+  UPDATE submissions
+  SET envelope = $2, outer_hash = $3, attempts = attempts + 1, leased_since = NULL, next_attempt_at = now(),
+      last_answer = NULL
+  WHERE hash = $1`;
+
+/**
+ * Puts an envelope in the place of a worse signed one of the same transaction, inside the caller's transaction: a wallet
+ * of several signers hands in what each of them adds, and a bump pays the fee that the first one lacked. One that the
+ * network has refused gives way to any that is signed as well: else a bump whose payer has no funds would keep an honest
+ * one out. It is sent at once. Any other changes nothing, nor does any after the end.
+ * @throws EnvelopeError where the account that it pays is to pay the bump's fee; the database's error
+ */
+export async function replaceEnvelope(
+  runner: QueryRunner,
+  envelope: ReadEnvelope,
+  passphrase: string,
+): Promise<void> {
+  const [kept]: { envelope: string; account: AccountId; last_answer: string | null }[] = await runner.query(
+    KEPT,
+    [envelope.hash],
+  );
+  if (kept === undefined || kept.envelope === envelope.envelope) return;
+  const before = readEnvelope(kept.envelope, passphrase);
+  const isWorse = envelope.ownSigners < before.ownSigners;
+  if (!isBetterSigned(envelope, before) && (kept.last_answer === null || isWorse)) return;
+  // One hash covers all but the signatures and the bump: only who pays its fee can be new.
+  incomingOf(envelope, kept.account);
+  await runner.query(REPLACE, [envelope.hash, envelope.envelope, envelope.outerHash]);
+}
+
+/** What the signatures of an envelope are worth, as far as they can be verified here. */
+type Signatures = Pick<ReadEnvelope, "ownSigners" | "isBumpVerified">;
+
+/**
+ * Whether one envelope of a transaction is worth more than the one that is kept: more of the accounts that it acts for
+ * have signed it, or as many have and it is bumped by somebody who has signed for the fee. Pure.
+ *
+ * Equal is not better: a stranger who has seen a transaction can hand it in again with signatures of their own, and
+ * must not put it in the place of what its payer handed in.
+ */
+export function isBetterSigned(one: Signatures, kept: Signatures): boolean {
+  if (one.ownSigners !== kept.ownSigners) return one.ownSigners > kept.ownSigners;
+  return one.isBumpVerified && !kept.isBumpVerified;
 }

@@ -1,7 +1,3 @@
-/**
- * src/submission: signed transactions that payers hand in, for a charge or for a checkout session: read, checked,
- * kept before anything is sent, and sent to the network. The same envelope can apply once, whoever sends it how often.
- */
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type Reference, referenceOf } from "../stellar/reference.js";
 import type { Incoming } from "./incoming.js";

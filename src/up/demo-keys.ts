@@ -3,8 +3,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DataSource } from "typeorm";
 import { ApiKey } from "../entities/api-key.js";
-import { hashKey, modeOf } from "../http/caller.js";
-import { issueKey } from "../http/issue-key.js";
+import { issueKey } from "../http/merchants/issue-key.js";
+import { hashKey, modeOf } from "../http/server/caller.js";
 
 /** The keys of the demo: kept as they are, so that every start prints them. Never done where money is real. */
 export type DemoKeys = { readonly admin: string; readonly merchant: string };

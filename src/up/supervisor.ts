@@ -1,7 +1,3 @@
-/**
- * src/up: the whole service on one machine, as separate processes: what `paidonce up` does. Starts servers
- * (src/machine) and roles (the CLI's own commands); knows nothing of how a role works.
- */
 import { type ChildProcess, fork } from "node:child_process";
 import { createInterface } from "node:readline";
 

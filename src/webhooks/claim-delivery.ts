@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { runPrepared } from "../entities/prepared.js";
+import { runPrepared } from "../postgres/strict-client.js";
 import { SecretKeys } from "./secret-keys.js";
 import { MAX_LIVE_SECRETS } from "./secrets.js";
 

@@ -1,8 +1,10 @@
 import { type DataSource, type EntityManager, IsNull, MoreThan } from "typeorm";
-import { v7 as uuidv7 } from "uuid";
-import type { EventType } from "../entities/outbox-event.js";
+import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
+import { type EventType, OutboxEvent } from "../entities/outbox-event.js";
 import { WebhookEndpoint } from "../entities/webhook-endpoint.js";
-import { callRelay } from "../settlement/tell.js";
+import { webhookTest } from "../outbox/events.js";
+import { callRelay } from "../outbox/tell.js";
+import { currentTrace } from "../tracing.js";
 import type { SecretKeys } from "./secret-keys.js";
 import { addSecret } from "./secrets.js";
 
@@ -201,4 +203,21 @@ function reload(manager: EntityManager, { id }: WebhookEndpoint): Promise<Webhoo
 
 function columnsOf({ eventTypes, ...rest }: Partial<EndpointSettings>) {
   return { ...rest, ...(eventTypes !== undefined && { eventTypes: eventTypes && [...eventTypes] }) };
+}
+
+/**
+ * Writes a `webhook.test` event for one endpoint. It goes the way of every event: numbered, signed, retried. A
+ * disabled endpoint is not told of it, as of nothing else.
+ * @returns the event's id
+ */
+export async function sendTestEvent(manager: EntityManager, endpoint: WebhookEndpoint): Promise<string> {
+  const event = webhookTest(endpoint.id, uuidv4());
+  await manager.insert(OutboxEvent, {
+    ...event,
+    merchantId: endpoint.merchantId,
+    sessionId: null,
+    traceParent: currentTrace(),
+  });
+  callRelay(manager);
+  return event.id;
 }

@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { runPrepared } from "../entities/prepared.js";
+import { runPrepared } from "../postgres/strict-client.js";
 import type { TraceParent } from "../tracing.js";
 import { type DeliveryKey, TAKEN_OVER_AFTER_S } from "./claim-delivery.js";
 

@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { runPrepared } from "../entities/prepared.js";
+import { runPrepared } from "../postgres/strict-client.js";
 import type { Claim } from "./claim-delivery.js";
 import type { Verdict } from "./retry-schedule.js";
 import type { LoggedAnswer } from "./send-request.js";

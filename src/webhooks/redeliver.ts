@@ -1,6 +1,6 @@
 import type { EntityManager } from "typeorm";
 import type { WebhookEndpoint } from "../entities/webhook-endpoint.js";
-import { callRelay } from "../settlement/tell.js";
+import { callRelay } from "../outbox/tell.js";
 
 /** Events asked for again by one call, at the most: a statement must end in seconds. */
 const MOST = 5_000;

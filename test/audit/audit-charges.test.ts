@@ -7,11 +7,11 @@ import {
 } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import { auditAccount } from "../../src/audit/audit-account.js";
-import { decodeEntry, encodeEntry, entryId } from "../../src/consumers/entry.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { readPage } from "../../src/horizon/read-page.js";
 import type { Credit, TransactionHash } from "../../src/stellar/credit.js";
 import { BEFORE_ALL, endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
+import { decodeEntry, encodeEntry, entryId } from "../../src/stream/entry.js";
 import { memoFor } from "../support/charges.js";
 import { acceptCharge, aHandedIn, type HandedIn } from "../support/handed-in-charges.js";
 import { Spine } from "../support/spine.js";

@@ -2,7 +2,7 @@ import type { Keypair, Asset as SdkAsset } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { HorizonClient } from "../../src/horizon/client.js";
-import { modeOf } from "../../src/http/caller.js";
+import { modeOf } from "../../src/http/server/caller.js";
 import { Customers } from "../../src/sandbox/customers.js";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { type Asset, NATIVE, parseAsset } from "../../src/stellar/asset.js";

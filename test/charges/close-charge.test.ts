@@ -6,7 +6,7 @@ import type { NewCharge } from "../../src/charges/create-charge.js";
 import { listAttempts } from "../../src/charges/read-attempts.js";
 import { readCharge } from "../../src/charges/read-charges.js";
 import type { ChargeId } from "../../src/entities/charge.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import type { Acceptance } from "../../src/providers/acceptance.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId, TransactionHash } from "../../src/stellar/credit.js";

@@ -1,6 +1,5 @@
 import { expect } from "chai";
-import { type ChargeClaim, claimCharge } from "../../src/charges/claim-charge.js";
-import { commitName, commitSend } from "../../src/charges/commit-before-sending.js";
+import { type ChargeClaim, claimCharge, commitName, commitSend } from "../../src/charges/claim-charge.js";
 import { recordAttempt } from "../../src/charges/record-attempt.js";
 import type { ChargeId } from "../../src/entities/charge.js";
 import { watchAccount } from "../support/books.js";

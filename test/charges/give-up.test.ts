@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { giveUpFirst } from "../../src/charges/give-up-first.js";
+import { giveUpFirst } from "../../src/charges/close-charge.js";
 import { runCharge } from "../../src/charges/run-charge.js";
 import { MAX_SENDS } from "../../src/charges/schedule.js";
 import { openStripeStage, type StripeStage } from "../providers/stripe-stage.js";

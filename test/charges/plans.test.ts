@@ -1,7 +1,6 @@
 import { expect } from "chai";
 import type { QueryRunner } from "typeorm";
-import { type ChargeFilter, listCharges } from "../../src/charges/read-charges.js";
-import { listOpenCharges } from "../../src/charges/watch-charges.js";
+import { type ChargeFilter, listCharges, listOpenCharges } from "../../src/charges/read-charges.js";
 import { readOpenCharges } from "../../src/status/read-open-charges.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

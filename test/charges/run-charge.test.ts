@@ -4,7 +4,7 @@ import { type ChargeAttempted, runCharge } from "../../src/charges/run-charge.js
 import { sweepCharges } from "../../src/charges/sweep-charges.js";
 import { atCheckpoints, type Checkpoint } from "../../src/checkpoints.js";
 import type { ChargeId } from "../../src/entities/charge.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import type { Provider } from "../../src/providers/provider.js";
 import { endCharge } from "../../src/settlement/end-charge.js";
 import { settle } from "../../src/settlement/settle.js";

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import { readFindings } from "../../src/recovery/findings-log.js";
+import { readFindings } from "../../src/findings/findings-log.js";
 import { sharedPostgres } from "../support/database.js";
 import { paymentOf } from "../support/ingest.js";
 import { CLI, endRoles, type RoleEnvironment, roleEnvironment, startRole } from "../support/role-process.js";

@@ -4,7 +4,7 @@ import { expect } from "chai";
 import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
-import { checkCharge } from "../../src/submission/check-charge.js";
+import { checkCharge } from "../../src/submission/check-session.js";
 import { readEnvelope } from "../../src/submission/read-envelope.js";
 import { Stage } from "../sandbox/stage.js";
 import { newAccount } from "../support/books.js";

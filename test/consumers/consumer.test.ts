@@ -1,11 +1,11 @@
 import { expect } from "chai";
-import { readPosition } from "../../src/consumers/append-entries.js";
-import { claimIdle, ensureGroup, readNew, removeConsumer } from "../../src/consumers/consumer-group.js";
-import { signEntry } from "../../src/consumers/entry-mac.js";
-import { deadLetterKey, GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import type { LockMode } from "../../src/locks/session-locks.js";
 import type { RedisClient } from "../../src/redis/client.js";
 import { type Credit, compareKeys } from "../../src/stellar/credit.js";
+import { readPosition } from "../../src/stream/append-entries.js";
+import { claimIdle, ensureGroup, readNew, removeConsumer } from "../../src/stream/consumer-group.js";
+import { signEntry } from "../../src/stream/entry-mac.js";
+import { deadLetterKey, GROUP, streamKey } from "../../src/stream/stream-keys.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {
   aSession,

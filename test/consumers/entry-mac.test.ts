@@ -1,8 +1,8 @@
 import { createHmac, createSecretKey } from "node:crypto";
 import { expect } from "chai";
 import fc from "fast-check";
-import type { RawEntry } from "../../src/consumers/entry.js";
-import type { EntryKey } from "../../src/consumers/entry-keys.js";
+import type { RawEntry } from "../../src/stream/entry.js";
+import type { EntryKey } from "../../src/stream/entry-keys.js";
 import {
   idIn,
   isGenuine,
@@ -11,7 +11,7 @@ import {
   keyIdOf,
   signEntry,
   signTail,
-} from "../../src/consumers/entry-mac.js";
+} from "../../src/stream/entry-mac.js";
 import { newAccount } from "../support/books.js";
 import { TEST_KEY } from "../support/entry-key.js";
 

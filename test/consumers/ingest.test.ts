@@ -1,12 +1,12 @@
 import { Asset, Keypair, Operation } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import { streamKey } from "../../src/consumers/stream-keys.js";
 import { acceptHole } from "../../src/settlement/accept-hole.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { idMemo, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { streamKey } from "../../src/stream/stream-keys.js";
 import { aSession, openSessions, readBooks } from "../support/books.js";
 import { payAll, paymentOf } from "../support/ingest.js";
 import { Spine } from "../support/spine.js";

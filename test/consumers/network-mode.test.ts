@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { chooseReading, fitsOneByOne, NetworkSizes } from "../../src/consumers/network-mode.js";
+import { chooseReading, fitsOneByOne, NetworkSizes } from "../../src/ingest/network-mode.js";
 
 const LIMITED = { mode: "auto", requestsPerHour: 3_600 } as const;
 const UNLIMITED = { mode: "auto", requestsPerHour: 0 } as const;

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { chooseReading } from "../../src/consumers/network-mode.js";
+import { chooseReading } from "../../src/ingest/network-mode.js";
 
 describe("one account alone", () => {
   it("is read by its own pages, however few the network's payments are, and though it was read from them until now", () => {

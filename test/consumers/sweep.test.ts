@@ -1,5 +1,10 @@
 import { expect } from "chai";
-import { claimStream } from "../../src/consumers/claim-stream.js";
+import { moveToDeadLetters } from "../../src/consumers/dead-letters.js";
+import { sweep } from "../../src/consumers/sweep.js";
+import { SessionLocks } from "../../src/locks/session-locks.js";
+import type { RedisClient } from "../../src/redis/client.js";
+import type { AccountId } from "../../src/stellar/credit.js";
+import { claimStream } from "../../src/stream/claim-stream.js";
 import {
   claimIdle,
   type Delivery,
@@ -8,14 +13,9 @@ import {
   listAbandoned,
   readNew,
   removeConsumer,
-} from "../../src/consumers/consumer-group.js";
-import { bury } from "../../src/consumers/dead-letters.js";
-import { networkStreams } from "../../src/consumers/network-streams.js";
-import { deadLetterKey, GROUP, streamKey } from "../../src/consumers/stream-keys.js";
-import { sweep } from "../../src/consumers/sweep.js";
-import { SessionLocks } from "../../src/locks/session-locks.js";
-import type { RedisClient } from "../../src/redis/client.js";
-import type { AccountId } from "../../src/stellar/credit.js";
+} from "../../src/stream/consumer-group.js";
+import { networkStreams } from "../../src/stream/network-streams.js";
+import { deadLetterKey, GROUP, streamKey } from "../../src/stream/stream-keys.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import { refuseRow } from "../support/bad-rows.js";
 import { aSession, creditFor, openSessions, readBooks, watchAccount } from "../support/books.js";
@@ -94,7 +94,7 @@ describe("entries in somebody's hands", () => {
   it("leave the stream only after their exception is in Postgres", async () => {
     await database.setReadOnly(true);
     const delivery = { ...taken, deliveries: 9 };
-    const error: unknown = await bury(redis, database.dataSource, delivery).catch(
+    const error: unknown = await moveToDeadLetters(redis, database.dataSource, delivery).catch(
       (thrown: unknown) => thrown,
     );
     expect(error).to.be.instanceOf(Error);
@@ -103,12 +103,12 @@ describe("entries in somebody's hands", () => {
     expect(await deadLetters()).to.equal(0);
 
     await database.setReadOnly(false);
-    expect((await bury(redis, database.dataSource, delivery)).buried).to.equal(true);
+    expect((await moveToDeadLetters(redis, database.dataSource, delivery)).moved).to.equal(true);
     expect(await redis.xlen(streamKey(account))).to.equal(0);
     expect(await deadLetters()).to.equal(1);
   });
 
-  it("one that can't be buried keeps no other from being taken over, in its own stream or in another", async () => {
+  it("one that can't be moved to the dead letters keeps no other from being taken over, in its own stream or in another", async () => {
     const owner = await watchAccount(database.dataSource);
     account = owner.account;
     await ensureGroup(redis, account);

@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import type { Delivery } from "../../src/consumers/consumer-group.js";
 import { takeBatch } from "../../src/consumers/take-batch.js";
+import type { Delivery } from "../../src/stream/consumer-group.js";
 import { newAccount } from "../support/books.js";
 
 const [ours, other] = [newAccount(), newAccount()];

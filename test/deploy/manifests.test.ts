@@ -3,10 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { environment } from "../../src/config.js";
-import { accountOf, streamsOf } from "../../src/consumers/shards.js";
-import { type AccountStream, GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import type { AppSources } from "../../src/http/app.js";
 import { apiRoutes } from "../../src/http/routes.js";
+import { accountOf, streamsOf } from "../../src/stream/shards.js";
+import { type AccountStream, GROUP, streamKey } from "../../src/stream/stream-keys.js";
 import type { Json } from "../support/api.js";
 import { CLI } from "../support/role-process.js";
 import {

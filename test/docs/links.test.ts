@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
-import { PROBLEMS } from "../../src/http/problem.js";
+import { PROBLEMS } from "../../src/http/server/problem.js";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 

@@ -13,13 +13,8 @@ import {
   chargeFailed,
   chargeSucceeded,
   type ToldCharge,
-} from "../../src/settlement/charge-events.js";
-import {
-  exceptionRaised,
-  paymentConfirmed,
-  sessionExpired,
-  webhookTest,
-} from "../../src/settlement/events.js";
+} from "../../src/outbox/charge-events.js";
+import { exceptionRaised, paymentConfirmed, sessionExpired, webhookTest } from "../../src/outbox/events.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { guardedAgent } from "../../src/webhooks/guarded-agent.js";
 import { sendRequest } from "../../src/webhooks/send-request.js";

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { QueryRunner } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
-import { violatedConstraint } from "../../src/entities/database-errors.js";
+import { violatedConstraint } from "../../src/postgres/database-errors.js";
 import { idMemo } from "../../src/stellar/memo.js";
 import { aSession, newAccount, openSessions, watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

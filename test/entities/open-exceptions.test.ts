@@ -1,10 +1,10 @@
 import { expect } from "chai";
 import { DataSource } from "typeorm";
+import type { VerdictWord } from "../../src/entities/credit-facts.js";
 import { createDataSource } from "../../src/entities/data-source.js";
 import { migrate } from "../../src/entities/migrate.js";
 import { OpenExceptions16 } from "../../src/entities/migrations/0016-open-exceptions.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
-import type { VerdictWord } from "../../src/settlement/credit-facts.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { giveVerdict } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";
 import { idMemo } from "../../src/stellar/memo.js";

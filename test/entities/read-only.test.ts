@@ -1,15 +1,15 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { assertWritable } from "../../src/entities/writable.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { assertWritable } from "../../src/postgres/writable.js";
 import { startApi, type TestApi } from "../support/api.js";
 import { PostgresPair } from "../support/backends/postgres-pair.js";
 import { connect, createTestDatabase, migratedDatabase, type TestDatabase } from "../support/database.js";
 import { onServer } from "../support/on-server.js";
 import { eventually } from "../support/stream.js";
 
-describe("src/entities/strict-client.ts and data-source.ts: a connection that is read-only", () => {
+describe("src/postgres/strict-client.ts and data-source.ts: a connection that is read-only", () => {
   let database: TestDatabase;
   let redis: RedisServer;
   const open: (DataSource | TestApi)[] = [];

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { textArray } from "../../src/entities/text-array.js";
+import { textArray } from "../../src/postgres/strict-client.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 
 describe("texts in a binary array", () => {

@@ -4,13 +4,13 @@ import { auditAccount, RangeArchivedError } from "../../src/audit/audit-account.
 import { checkCharges } from "../../src/audit/check-charges.js";
 import { checkSessions } from "../../src/audit/check-sessions.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import { violatedConstraint } from "../../src/entities/database-errors.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import { detachPartitions } from "../../src/history/detach-partitions.js";
 import { type Before, DetachRefusedError } from "../../src/history/plan-detach.js";
 import { preparePartitions } from "../../src/history/prepare-partitions.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { readCheckout } from "../../src/http/checkout/read-checkout.js";
+import { violatedConstraint } from "../../src/postgres/database-errors.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { listPayments } from "../../src/settlement/read-payments.js";
 import { readSession } from "../../src/settlement/read-sessions.js";
 import { settle } from "../../src/settlement/settle.js";

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import { databaseFault, violatedConstraint } from "../../src/entities/database-errors.js";
 import { preparePartitions } from "../../src/history/prepare-partitions.js";
+import { databaseFault, violatedConstraint } from "../../src/postgres/database-errors.js";
 import { settle } from "../../src/settlement/settle.js";
 import { watchAccount as watch } from "../../src/settlement/watch-account.js";
 import type { LedgerSequence } from "../../src/stellar/operation-id.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { HorizonRoot } from "../../src/horizon/client.js";
-import { judgeSubmission } from "../../src/horizon/judge-submission.js";
 import { BEFORE_ALL, type LedgerSequence } from "../../src/stellar/operation-id.js";
+import { judgeSubmission } from "../../src/submission/judge-submission.js";
 
 const MAX_TIME = new Date("2026-05-04T12:00:00Z");
 

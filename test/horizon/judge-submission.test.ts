@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { HorizonRoot } from "../../src/horizon/client.js";
-import { type Judgement, judgeSubmission } from "../../src/horizon/judge-submission.js";
 import type { TransactionAnswer } from "../../src/horizon/read-transaction.js";
 import { type LedgerSequence, toOperationId } from "../../src/stellar/operation-id.js";
+import { type Judgement, judgeSubmission } from "../../src/submission/judge-submission.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
 
 const MAX_TIME = new Date("2026-05-04T12:00:00Z");

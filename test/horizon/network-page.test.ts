@@ -1,12 +1,11 @@
 import { Account, Asset, Claimant, Keypair, Memo, MuxedAccount, Operation } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import { encodeEntry, entryId } from "../../src/consumers/entry.js";
 import { HorizonClient } from "../../src/horizon/client.js";
-import { readNetworkPage } from "../../src/horizon/read-network-page.js";
-import { readPage } from "../../src/horizon/read-page.js";
+import { readNetworkPage, readPage } from "../../src/horizon/read-page.js";
 import { touchedBy } from "../../src/horizon/touched-accounts.js";
 import type { AccountId, Movement } from "../../src/stellar/credit.js";
 import { BEFORE_ALL, type OperationId } from "../../src/stellar/operation-id.js";
+import { encodeEntry, entryId } from "../../src/stream/entry.js";
 import { Stage } from "../sandbox/stage.js";
 
 const { signal } = new AbortController();

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { expect } from "chai";
-import { PROBLEMS } from "../../src/http/problem.js";
+import { PROBLEMS } from "../../src/http/server/problem.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { z } from "zod";
-import type { Route } from "../../src/http/route.js";
+import type { Route } from "../../src/http/server/route.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { settle } from "../../src/settlement/settle.js";
 import type { Credit } from "../../src/stellar/credit.js";

@@ -1,6 +1,6 @@
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
-import type { VerdictWord } from "../../src/settlement/credit-facts.js";
+import type { VerdictWord } from "../../src/entities/credit-facts.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { cancelSession, expireSessionNow } from "../../src/settlement/end-session.js";
 import { expireSessions } from "../../src/settlement/expire-sessions.js";
 import { giveVerdict, VerdictRefusedError } from "../../src/settlement/give-verdict.js";

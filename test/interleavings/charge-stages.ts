@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { type ChargeEnding, endCharge } from "../../src/settlement/end-charge.js";
 import { settle } from "../../src/settlement/settle.js";
 import { toStroops } from "../../src/stellar/stroops.js";

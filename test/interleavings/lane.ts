@@ -1,6 +1,6 @@
 import { DataSource, type DataSourceOptions } from "typeorm";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { databaseFault } from "../../src/entities/database-errors.js";
+import { databaseFault } from "../../src/postgres/database-errors.js";
 import { clientBehind, type Fate, Gate } from "./gate.js";
 
 /** One of those who run at the same time: a consumer's settlement, a job, a merchant's request. */

@@ -1,7 +1,7 @@
 import type { DataSource } from "typeorm";
 import type { Charge } from "../../src/entities/charge.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import { eventOf } from "../../src/settlement/events.js";
+import { eventOf } from "../../src/outbox/events.js";
 import { type AccountId, creditKeyText, type Movement } from "../../src/stellar/credit.js";
 import { type Books, findContradictions } from "../support/books.js";
 import type { Actor } from "./lane.js";

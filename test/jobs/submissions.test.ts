@@ -1,11 +1,11 @@
 import { Keypair, Operation, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { followDueSubmissions } from "../../src/jobs/follow-due-submissions.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import type { FaultInput } from "../../src/sandbox/faults.js";
-import { beginProcessing } from "../../src/settlement/begin-processing.js";
+import { beginProcessing } from "../../src/settlement/end-session.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import { storeSubmission } from "../../src/submission/store-submission.js";
 import { startApi, type TestApi } from "../support/api.js";

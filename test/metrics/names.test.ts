@@ -2,14 +2,16 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { ServerCondition } from "../../src/horizon/condition.js";
-import { chargeMetrics } from "../../src/metrics/charge-metrics.js";
 import { consumerMetrics } from "../../src/metrics/consumer-metrics.js";
 import { horizonMetrics } from "../../src/metrics/horizon-metrics.js";
-import { httpMetrics } from "../../src/metrics/http-metrics.js";
 import { ingestMetrics } from "../../src/metrics/ingest-metrics.js";
-import { recoveryMetrics } from "../../src/metrics/recovery-metrics.js";
-import { createRegistry } from "../../src/metrics/registry.js";
-import { replicaMetrics } from "../../src/metrics/replica-metrics.js";
+import {
+  chargeMetrics,
+  createRegistry,
+  httpMetrics,
+  recoveryMetrics,
+  replicaMetrics,
+} from "../../src/metrics/registry.js";
 import { statusMetrics } from "../../src/metrics/status-metrics.js";
 
 const OPS = new URL("../../../ops/", import.meta.url);

@@ -38,7 +38,7 @@ export const CORES: readonly Core[] = [
   },
   {
     name: "decide",
-    sources: ["src/settlement/decide.ts", "src/settlement/anomaly.ts", "src/settlement/event-id.ts"],
+    sources: ["src/settlement/decide.ts", "src/settlement/anomaly.ts", "src/outbox/event-id.ts"],
     tests: [
       "test/settlement/decide.test.ts",
       "test/settlement/anomaly.test.ts",
@@ -68,7 +68,7 @@ export const CORES: readonly Core[] = [
     sources: [
       "src/charges/judge-attempt.ts",
       "src/horizon/history-hole.ts",
-      "src/horizon/judge-submission.ts",
+      "src/submission/judge-submission.ts",
       "src/horizon/reach.ts",
       "src/horizon/result-code.ts",
       "src/providers/stellar/expiry.ts",
@@ -97,7 +97,7 @@ export const CORES: readonly Core[] = [
   {
     name: "signatures",
     sources: [
-      "src/consumers/entry-mac.ts",
+      "src/stream/entry-mac.ts",
       "src/providers/stripe/read-event.ts",
       "src/submission/verify-signatures.ts",
       "src/webhooks/sign.ts",

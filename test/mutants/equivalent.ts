@@ -53,13 +53,13 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: "GMT said twice is GMT",
   },
   {
-    file: "src/consumers/entry-mac.ts",
+    file: "src/stream/entry-mac.ts",
     find: '""',
     replace: '"Stryker was here!"',
     why: "no signature, like the empty text",
   },
   {
-    file: "src/consumers/entry-mac.ts",
+    file: "src/stream/entry-mac.ts",
     find: "mac === undefined",
     replace: "false",
     why: "for the compiler alone: where there is an id there is a signature",

@@ -50,7 +50,7 @@ export const ONE_BAD_ROW: readonly Mutant[] = [
     find: "if (!isOfRow(error)) throw error;",
     replace: "throw error;",
     test: SWEEP,
-    what: "an entry that can't be buried keeps others from being taken over",
+    what: "an entry that can't be moved to the dead letters keeps others from being taken over",
   },
   {
     file: "src/consumers/readable-streams.ts",
@@ -60,21 +60,21 @@ export const ONE_BAD_ROW: readonly Mutant[] = [
     what: "one key of the wrong type stops the reading of every stream",
   },
   {
-    file: "src/consumers/network-members.ts",
+    file: "src/ingest/network-members.ts",
     find: "FOR NO KEY UPDATE SKIP LOCKED\n  ), joined",
     replace: "FOR NO KEY UPDATE\n  ), joined",
     test: NETWORK,
     what: "one account that is locked keeps all others from joining the network's feed",
   },
   {
-    file: "src/consumers/network-members.ts",
+    file: "src/ingest/network-members.ts",
     find: '      if (row?.is_any !== false) return { kind: "held" };\n',
     replace: "",
     test: NETWORK,
     what: "the network's feed ends under an account that could not leave it",
   },
   {
-    file: "src/webhooks/together.ts",
+    file: "src/webhooks/deliver.ts",
     find: "(all: readonly Asked[]) => askByHalves(ask, all)",
     replace: "ask",
     test: DELIVER,

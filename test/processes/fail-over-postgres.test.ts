@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import { streamKey } from "../../src/consumers/stream-keys.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
+import { streamKey } from "../../src/stream/stream-keys.js";
 import { PostgresPair } from "../support/backends/postgres-pair.js";
 import { aSession } from "../support/books.js";
 import { migratedDatabase } from "../support/database.js";

@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import { streamKey } from "../../src/consumers/stream-keys.js";
 import { PREFIX } from "../../src/jobs/queues.js";
 import { lockKey } from "../../src/locks/session-locks.js";
+import { streamKey } from "../../src/stream/stream-keys.js";
 import { openTestRedis } from "../support/backends/redis.js";
 import { createTestDatabase } from "../support/database.js";
 import { payAll } from "../support/ingest.js";

@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { Checkpoint } from "../../src/checkpoints.js";
-import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import type { RedisClient } from "../../src/redis/client.js";
 import type { AccountId } from "../../src/stellar/credit.js";
+import { GROUP, streamKey } from "../../src/stream/stream-keys.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {
   aSession,

@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { Webhook } from "standardwebhooks";
 import type { Checkpoint } from "../../src/checkpoints.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
-import { ringOutbox } from "../../src/webhooks/outbox-bell.js";
+import { ringOutbox } from "../../src/outbox/outbox-bell.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { type Receiver, startReceiver } from "../support/receiver.js";

@@ -1,9 +1,9 @@
 import { expect } from "chai";
-import { encodeEntry, entryId } from "../../src/consumers/entry.js";
-import { signEntry } from "../../src/consumers/entry-mac.js";
-import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import type { RedisClient } from "../../src/redis/client.js";
 import { type AccountId, type Credit, compareKeys } from "../../src/stellar/credit.js";
+import { encodeEntry, entryId } from "../../src/stream/entry.js";
+import { signEntry } from "../../src/stream/entry-mac.js";
+import { GROUP, streamKey } from "../../src/stream/stream-keys.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {
   aSession,

@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
-import { readPosition } from "../../src/consumers/append-entries.js";
-import { ensureGroup } from "../../src/consumers/consumer-group.js";
-import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import type { RedisClient } from "../../src/redis/client.js";
+import { readPosition } from "../../src/stream/append-entries.js";
+import { ensureGroup } from "../../src/stream/consumer-group.js";
+import { GROUP, streamKey } from "../../src/stream/stream-keys.js";
 import { untilGone } from "../machine/supervise.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {

@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import { streamKey } from "../../src/consumers/stream-keys.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import { streamKey } from "../../src/stream/stream-keys.js";
 import { impatient, keepLocked, refuseRow } from "../support/bad-rows.js";
 import { aSession, openSessions } from "../support/books.js";
 import { watchOnStage } from "../support/ingest.js";

@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import { auditNew } from "../../src/audit/audit-new.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import { closeFinding, readFindings } from "../../src/findings/findings-log.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { UNSAID_LAG_MS } from "../../src/horizon/reach.js";
-import { closeFinding, readFindings } from "../../src/recovery/findings-log.js";
 import { idMemo, muxedId } from "../../src/stellar/memo.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { aSession, findContradictions, openSessions, readBooks } from "../support/books.js";

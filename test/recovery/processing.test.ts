@@ -3,7 +3,7 @@ import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { UNSAID_LAG_MS } from "../../src/horizon/reach.js";
 import type { FaultInput } from "../../src/sandbox/faults.js";
-import { beginProcessing } from "../../src/settlement/begin-processing.js";
+import { beginProcessing } from "../../src/settlement/end-session.js";
 import { settle } from "../../src/settlement/settle.js";
 import type { OperationId } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";

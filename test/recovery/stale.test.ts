@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import { v7 as uuidv7 } from "uuid";
-import { readNew } from "../../src/consumers/consumer-group.js";
-import { leaderKey, streamKey } from "../../src/consumers/stream-keys.js";
 import { toOperationId } from "../../src/stellar/operation-id.js";
+import { readNew } from "../../src/stream/consumer-group.js";
+import { leaderKey, streamKey } from "../../src/stream/stream-keys.js";
 import { creditFor } from "../support/books.js";
 import { recoverOn, told } from "../support/recovery.js";
 import { Spine } from "../support/spine.js";

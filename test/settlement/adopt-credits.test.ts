@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { DataSource } from "typeorm";
 import { checkCharges } from "../../src/audit/check-charges.js";
 import type { ChargeRecord } from "../../src/charges/read-charges.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { ChargeRefusedError } from "../../src/providers/acceptance.js";
 import { giveVerdict, VerdictRefusedError } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";

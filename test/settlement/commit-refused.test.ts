@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
-import { databaseFault } from "../../src/entities/database-errors.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { databaseFault } from "../../src/postgres/database-errors.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { settle } from "../../src/settlement/settle.js";
 import {
   aSession,

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { recordAttempt } from "../../src/charges/record-attempt.js";
 import type { ChargeId } from "../../src/entities/charge.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { type ChargeEnding, endCharge } from "../../src/settlement/end-charge.js";
 import { settle } from "../../src/settlement/settle.js";
 import { watchAccount } from "../support/books.js";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { createSession } from "../../src/settlement/create-session.js";
 import { type ChargeEnding, endCharge } from "../../src/settlement/end-charge.js";
 import { giveVerdict, VerdictRefusedError } from "../../src/settlement/give-verdict.js";

@@ -1,12 +1,15 @@
 import { expect } from "chai";
 import type { CheckoutSession, SessionStatus } from "../../src/entities/checkout-session.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
-import { beginProcessing } from "../../src/settlement/begin-processing.js";
-import type { VerdictWord } from "../../src/settlement/credit-facts.js";
-import { cancelSession, expireSessionNow } from "../../src/settlement/end-session.js";
+import type { VerdictWord } from "../../src/entities/credit-facts.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
+import {
+  beginProcessing,
+  cancelSession,
+  expireSessionNow,
+  rollBackSession,
+} from "../../src/settlement/end-session.js";
 import { expireSessions } from "../../src/settlement/expire-sessions.js";
 import { giveVerdict, VerdictRefusedError } from "../../src/settlement/give-verdict.js";
-import { rollBackSession } from "../../src/settlement/roll-back-session.js";
 import { settle } from "../../src/settlement/settle.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import type { CreditKey, Movement } from "../../src/stellar/credit.js";

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
 import type { Charge, ChargeStatus } from "../../src/entities/charge.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { endCharge } from "../../src/settlement/end-charge.js";
 import { settle } from "../../src/settlement/settle.js";
 import { supplyPayment } from "../../src/settlement/supply-payment.js";

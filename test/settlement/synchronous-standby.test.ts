@@ -1,12 +1,12 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import type { DataSource } from "typeorm";
-import { streamKey } from "../../src/consumers/stream-keys.js";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { databaseFault } from "../../src/entities/database-errors.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { databaseFault } from "../../src/postgres/database-errors.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { settle } from "../../src/settlement/settle.js";
+import { streamKey } from "../../src/stream/stream-keys.js";
 import { PostgresPair } from "../support/backends/postgres-pair.js";
 import {
   aSession,

@@ -1,9 +1,7 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { ensureGroup, readNew } from "../../src/consumers/consumer-group.js";
-import { streamKey } from "../../src/consumers/stream-keys.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
 import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { giveVerdict } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";
 import { collectStatus } from "../../src/status/collect-status.js";
@@ -12,6 +10,8 @@ import { OPEN, OWED } from "../../src/status/read-open-exceptions.js";
 import { SharedStatus } from "../../src/status/shared-status.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import { MAX_STROOPS, toStroops } from "../../src/stellar/stroops.js";
+import { ensureGroup, readNew } from "../../src/stream/consumer-group.js";
+import { streamKey } from "../../src/stream/stream-keys.js";
 import { impatient, keepLocked } from "../support/bad-rows.js";
 import {
   anUnreadable,

@@ -1,15 +1,15 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import type { Delivery } from "../../src/consumers/consumer-group.js";
-import { encodeEntry, encodeNetworkEntry, type RawEntry } from "../../src/consumers/entry.js";
-import { networkStreamFor, networkStreams } from "../../src/consumers/network-streams.js";
-import { streamFor, streamsOf } from "../../src/consumers/shards.js";
 import { takeBatch } from "../../src/consumers/take-batch.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { NamedSessions } from "../../src/settlement/find-sessions.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { referenceOf, referenceOfKey } from "../../src/stellar/reference.js";
+import type { Delivery } from "../../src/stream/consumer-group.js";
+import { encodeEntry, encodeNetworkEntry, type RawEntry } from "../../src/stream/entry.js";
+import { networkStreamFor, networkStreams } from "../../src/stream/network-streams.js";
+import { streamFor, streamsOf } from "../../src/stream/shards.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
 
 const text = (value: string) => textMemo(Buffer.from(value));

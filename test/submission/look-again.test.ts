@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { lookAgainAfter, type Waiting } from "../../src/submission/look-again.js";
+import { lookAgainAfter, type Waiting } from "../../src/submission/follow-submission.js";
 
 const NOW = new Date("2026-11-01T12:00:00Z");
 const inSeconds = (seconds: number) => new Date(NOW.getTime() + seconds * 1_000);

@@ -1,4 +1,4 @@
-import type { Route } from "../../src/http/route.js";
+import type { Route } from "../../src/http/server/route.js";
 import type { Json } from "./api.js";
 import type { ApiDocument } from "./api-document.js";
 

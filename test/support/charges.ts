@@ -4,7 +4,7 @@ import { v7 as uuidv7 } from "uuid";
 import { createCharge, type NewCharge } from "../../src/charges/create-charge.js";
 import type { ChargeRecord } from "../../src/charges/read-charges.js";
 import { Charge, type ChargeId } from "../../src/entities/charge.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import type { Acceptance } from "../../src/providers/acceptance.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
 import { chargeMemo } from "../../src/submission/charge-memo.js";

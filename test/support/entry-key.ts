@@ -1,6 +1,6 @@
 import { createSecretKey } from "node:crypto";
 import type { DataSource } from "typeorm";
-import type { EntryKey } from "../../src/consumers/entry-keys.js";
+import type { EntryKey } from "../../src/stream/entry-keys.js";
 
 /** What entries are signed with in a test's database, so that a test can append as ingest would. */
 export const TEST_KEY: EntryKey = { id: 1, secret: createSecretKey(Buffer.alloc(32, "test")) };

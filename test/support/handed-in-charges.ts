@@ -1,10 +1,10 @@
 import type { DataSource, QueryRunner } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { Charge, type ChargeId } from "../../src/entities/charge.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
-import { chargeCancelled, chargeCreated } from "../../src/settlement/charge-events.js";
+import { chargeCancelled, chargeCreated } from "../../src/outbox/charge-events.js";
+import { tell } from "../../src/outbox/tell.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { lockCharge } from "../../src/settlement/end-charge.js";
-import { tell } from "../../src/settlement/tell.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId, Credit, TransactionHash } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";

@@ -1,6 +1,6 @@
 import { Asset, Memo, Operation } from "@stellar/stellar-sdk";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { type HandedIn, handIn } from "../../src/submission/hand-in.js";
 import { readEnvelope } from "../../src/submission/read-envelope.js";
 import type { BuildOptions, Stage } from "../sandbox/stage.js";

@@ -1,11 +1,11 @@
 import { Account, type Keypair, Memo, MuxedAccount, Operation, type xdr } from "@stellar/stellar-sdk";
 import type { DataSource } from "typeorm";
-import { Ingest } from "../../src/consumers/ingest.js";
-import type { NetworkOptions } from "../../src/consumers/network-lead.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { ReceivingAccount } from "../../src/entities/receiving-account.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
+import { Ingest } from "../../src/ingest/ingest.js";
+import type { NetworkOptions } from "../../src/ingest/network-lead.js";
 import type { RedisTarget } from "../../src/redis/client.js";
 import { connectRedis } from "../../src/redis/connect.js";
 import { sdkAsset } from "../../src/sandbox/asset-fields.js";

@@ -1,11 +1,11 @@
 import type { Keypair } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import type { NetworkOptions } from "../../src/consumers/network-lead.js";
-import { leaderKey, streamKey } from "../../src/consumers/stream-keys.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
+import type { NetworkOptions } from "../../src/ingest/network-lead.js";
 import type { LockMode } from "../../src/locks/session-locks.js";
 import type { RedisClient } from "../../src/redis/client.js";
 import type { SandboxOptions } from "../../src/sandbox/server.js";
+import { leaderKey, streamKey } from "../../src/stream/stream-keys.js";
 import { Stage } from "../sandbox/stage.js";
 import { openTestRedis, type TestRedis } from "./backends/redis.js";
 import { aSession, findContradictions, openSessions, readBooks } from "./books.js";

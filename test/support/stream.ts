@@ -1,16 +1,16 @@
 import { Redis } from "ioredis";
 import { pino } from "pino";
 import type { DataSource } from "typeorm";
-import { openReader } from "../../src/cli/open-reader.js";
-import { appendEntries, readPosition } from "../../src/consumers/append-entries.js";
+import { openReader } from "../../src/cli/open-locks.js";
 import { Consumer, type ConsumerOptions } from "../../src/consumers/consumer.js";
-import { encodeEntry, entryId, parseEntryId } from "../../src/consumers/entry.js";
-import { signEntry } from "../../src/consumers/entry-mac.js";
-import { GROUP, streamKey } from "../../src/consumers/stream-keys.js";
 import { type LockMode, SessionLocks } from "../../src/locks/session-locks.js";
 import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
 import { connectLockServer, connectRedis } from "../../src/redis/connect.js";
 import { type AccountId, compareKeys, type Movement } from "../../src/stellar/credit.js";
+import { appendEntries, readPosition } from "../../src/stream/append-entries.js";
+import { encodeEntry, entryId, parseEntryId } from "../../src/stream/entry.js";
+import { signEntry } from "../../src/stream/entry-mac.js";
+import { GROUP, streamKey } from "../../src/stream/stream-keys.js";
 import { TEST_KEY } from "./entry-key.js";
 
 export const silent = pino({ level: process.env.TEST_LOG ?? "silent" });

@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from "uuid";
 import type { SessionId } from "../../src/entities/checkout-session.js";
 import { type EventType, OutboxEvent } from "../../src/entities/outbox-event.js";
 import type { WebhookEndpoint } from "../../src/entities/webhook-endpoint.js";
-import { eventOf } from "../../src/settlement/events.js";
+import { eventOf } from "../../src/outbox/events.js";
 import { createEndpoint, type EndpointSettings } from "../../src/webhooks/endpoints.js";
 import { aSession, openSessions, type watchAccount } from "./books.js";
 

@@ -1,9 +1,9 @@
 import { expect } from "chai";
-import { decodeEntry, encodeEntry, entryId, type RawEntry } from "../../src/consumers/entry.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import type { Credit, Movement, TransactionHash } from "../../src/stellar/credit.js";
 import { hashMemo, idMemo, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { MAX_STROOPS, toStroops } from "../../src/stellar/stroops.js";
+import { decodeEntry, encodeEntry, entryId, type RawEntry } from "../../src/stream/entry.js";
 import { anUnreadable, aSession, creditFor, newAccount } from "../support/books.js";
 import { type Previous, previousOrSkip } from "./previous.js";
 

@@ -5,7 +5,7 @@ import { bringPrevious, whyNoPrevious } from "./bring-previous.js";
 
 /** The previous version, as far as tests call it by themselves. */
 export type Previous = Release & {
-  readonly entry: typeof import("../../src/consumers/entry.js");
+  readonly entry: typeof import("../../src/stream/entry.js");
 };
 
 /**

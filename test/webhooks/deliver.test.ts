@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { Webhook } from "standardwebhooks";
 import type { Agent } from "undici";
 import { atCheckpoints } from "../../src/checkpoints.js";
+import { numberEvents } from "../../src/outbox/number-events.js";
 import { settle } from "../../src/settlement/settle.js";
 import { deliver, deliveryBooks } from "../../src/webhooks/deliver.js";
 import {
@@ -15,7 +16,6 @@ import {
 import { findDue } from "../../src/webhooks/find-due.js";
 import { guardedAgent } from "../../src/webhooks/guarded-agent.js";
 import { listAttempts, listDeliveries } from "../../src/webhooks/list-deliveries.js";
-import { numberEvents } from "../../src/webhooks/number-events.js";
 import { redeliverEvent, redeliverSince } from "../../src/webhooks/redeliver.js";
 import { rotateSecret } from "../../src/webhooks/secrets.js";
 import { impatient, keepLocked, refuseRow } from "../support/bad-rows.js";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { type Claim, claimDeliveries, TAKEN_OVER_AFTER_S } from "../../src/webhooks/claim-delivery.js";
 import { recordAttempts } from "../../src/webhooks/record-attempt.js";
 import { redeliverEvent } from "../../src/webhooks/redeliver.js";

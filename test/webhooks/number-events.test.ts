@@ -1,8 +1,7 @@
 import { expect } from "chai";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { pauseEndpoint, resumeEndpoint } from "../../src/webhooks/endpoints.js";
-import { numberEvents } from "../../src/webhooks/number-events.js";
-import { sendTestEvent } from "../../src/webhooks/send-test-event.js";
+import { numberEvents } from "../../src/outbox/number-events.js";
+import { pauseEndpoint, resumeEndpoint, sendTestEvent } from "../../src/webhooks/endpoints.js";
 import { watchAccount } from "../support/books.js";
 import { connect, createTestDatabase, type TestDatabase } from "../support/database.js";
 import { eventually } from "../support/stream.js";

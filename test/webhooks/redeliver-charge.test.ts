@@ -1,7 +1,7 @@
 import { expect } from "chai";
-import { cancelCharge } from "../../src/charges/cancel-charge.js";
-import { inSerializableTransaction } from "../../src/entities/serializable.js";
-import { numberEvents } from "../../src/webhooks/number-events.js";
+import { cancelCharge } from "../../src/charges/close-charge.js";
+import { numberEvents } from "../../src/outbox/number-events.js";
+import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { redeliverSince } from "../../src/webhooks/redeliver.js";
 import { watchAccount } from "../support/books.js";
 import { aCharge } from "../support/charges.js";

@@ -1,10 +1,10 @@
 import { expect } from "chai";
 import { Webhook } from "standardwebhooks";
 import type { Agent } from "undici";
+import { numberEvents } from "../../src/outbox/number-events.js";
 import { deliver, deliveryBooks } from "../../src/webhooks/deliver.js";
 import { createEndpoint } from "../../src/webhooks/endpoints.js";
 import { guardedAgent } from "../../src/webhooks/guarded-agent.js";
-import { numberEvents } from "../../src/webhooks/number-events.js";
 import { SecretKeys } from "../../src/webhooks/secret-keys.js";
 import { missingSecretKeys, resealSecrets, rotateSecret } from "../../src/webhooks/secrets.js";
 import { impatient, keepLocked } from "../support/bad-rows.js";

@@ -1,5 +1,5 @@
 import type { MigrationInterface, QueryRunner } from "typeorm";
-import { databaseFault } from "../database-errors.js";
+import { databaseFault } from "../../postgres/database-errors.js";
 import { ARCHIVE, CLAIMS, PARTITION_FUNCTIONS, PARTITION_VIEW } from "./0009-partition-functions.js";
 
 /**

@@ -1,4 +1,4 @@
-import { Html } from "../html.js";
+import { Html } from "../server/html.js";
 import type { Tone } from "./words.js";
 
 /** Beside the words, for eyes only. Without colours, so that dark and light share them. */

@@ -1,5 +1,5 @@
 import type { Memo } from "../../stellar/memo.js";
-import { type Html, html } from "../html.js";
+import { type Html, html } from "../server/html.js";
 import { qrCode } from "./qr.js";
 import type { CheckoutView, PayInstructions } from "./view.js";
 

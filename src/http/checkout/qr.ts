@@ -1,5 +1,5 @@
 import { create } from "qrcode";
-import { Html, html } from "../html.js";
+import { Html, html } from "../server/html.js";
 
 /** Light around the code, in modules; readers need it (ISO 18004). */
 const QUIET = 4;

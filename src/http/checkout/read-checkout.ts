@@ -1,6 +1,6 @@
 import type { EntityManager } from "typeorm";
+import type { VerdictWord } from "../../entities/credit-facts.js";
 import type { ExceptionReason } from "../../entities/payment-exception.js";
-import type { VerdictWord } from "../../settlement/credit-facts.js";
 import { readSession } from "../../settlement/read-sessions.js";
 import { type KeptState, keptObstacle } from "../../settlement/receiving-states.js";
 import { parseAsset } from "../../stellar/asset.js";

@@ -1,10 +1,10 @@
 import type { Context } from "koa";
-import { inSerializableTransaction } from "../../entities/serializable.js";
-import { formBody } from "../body.js";
-import { Problem } from "../problem.js";
-import type { RateLimit } from "../rate-limit.js";
-import { Id } from "../schemas/values.js";
-import { type HandInSources, readSigned, takeTransaction } from "../take-transaction.js";
+import { inSerializableTransaction } from "../../postgres/serializable.js";
+import { formBody } from "../server/body.js";
+import { Problem } from "../server/problem.js";
+import type { RateLimit } from "../server/rate-limit.js";
+import { Id } from "../server/values.js";
+import { type HandInSources, readSigned, takeTransaction } from "../sessions/take-transaction.js";
 
 export type CallbackSources = HandInSources & { readonly rateLimit: RateLimit };
 

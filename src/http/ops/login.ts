@@ -1,8 +1,8 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Context } from "koa";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
-import { countedAs } from "../client-address.js";
-import { Problem } from "../problem.js";
+import { countedAs } from "../server/client-address.js";
+import { Problem } from "../server/problem.js";
 import { isLoopback, type OpsAccess } from "./ops-access.js";
 import { isPassword } from "./password-hash.js";
 

@@ -1,5 +1,5 @@
 import type { Context, Middleware, Next } from "koa";
-import type { httpMetrics } from "../../metrics/http-metrics.js";
+import type { httpMetrics } from "../../metrics/registry.js";
 import { inSpan, parseTraceParent } from "../../tracing.js";
 
 /** Times and traces every request, under its route's template, by the status that it was answered with. */

@@ -1,7 +1,7 @@
 import { auditInWords, duration, recoveryInWords } from "../../status/duration.js";
 import type { Heartbeat } from "../../status/heartbeat.js";
 import type { AccountStatus, Status, WaitingEntry } from "../../status/status.js";
-import { type Html, html } from "../html.js";
+import { type Html, html } from "../server/html.js";
 import { number } from "./ops-tiles.js";
 
 /** Accounts, processes, and the rest that is read when something is wrong. */

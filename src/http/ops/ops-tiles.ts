@@ -1,7 +1,7 @@
 import { duration, seconds } from "../../status/duration.js";
 import { awaitingVerdict, exceptionsInWords, refundsInWords } from "../../status/exceptions-in-words.js";
 import type { Charges, Status } from "../../status/status.js";
-import { type Html, html } from "../html.js";
+import { type Html, html } from "../server/html.js";
 
 const UNKNOWN = "–";
 

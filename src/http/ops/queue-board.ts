@@ -15,7 +15,7 @@ import {
   WEBHOOK_QUEUE,
 } from "../../jobs/queues.js";
 import type { RedisClient } from "../../redis/client.js";
-import { Problem } from "../problem.js";
+import { Problem } from "../server/problem.js";
 
 const QUEUES: readonly { readonly name: string; readonly description: string }[] = [
   { name: CHARGE_QUEUE, description: "One job per charge that is due: an attempt, or a question." },

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type MemoKey, memoParts } from "../../stellar/memo.js";
 import { referenceOfKey } from "../../stellar/reference.js";
 import { chargeMemo } from "../../submission/charge-memo.js";
-import { type Charged, checkCharge } from "../../submission/check-charge.js";
+import { type Charged, checkCharge } from "../../submission/check-session.js";
 import { EnvelopeError } from "../../submission/envelope-error.js";
 import { type ReadEnvelope, readEnvelope } from "../../submission/read-envelope.js";
 import type { SignedTransaction } from "../../submission/signed-transaction.js";

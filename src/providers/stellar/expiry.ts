@@ -1,8 +1,7 @@
 import type { HorizonRoot } from "../../horizon/client.js";
 import { findHistoryHole } from "../../horizon/history-hole.js";
 import { saysItReachesPast } from "../../horizon/reach.js";
-import type { SourceAnswer } from "../../horizon/read-source.js";
-import type { TransactionAnswer } from "../../horizon/read-transaction.js";
+import type { SourceAnswer, TransactionAnswer } from "../../horizon/read-transaction.js";
 import type { Kept } from "../../submission/read-submission.js";
 
 /**

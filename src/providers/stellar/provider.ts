@@ -3,12 +3,11 @@ import type { ChargeId } from "../../entities/charge.js";
 import type { HorizonClient, HorizonRoot } from "../../horizon/client.js";
 import { HorizonError, WrongNetworkError } from "../../horizon/errors.js";
 import { describeHole, findHistoryHole } from "../../horizon/history-hole.js";
-import { readSource } from "../../horizon/read-source.js";
-import { readSubmitted, type TransactionAnswer } from "../../horizon/read-transaction.js";
+import { readSource, readSubmitted, type TransactionAnswer } from "../../horizon/read-transaction.js";
 import { isSpent } from "../../horizon/result-code.js";
 import { submitTransaction } from "../../horizon/submit.js";
+import { sequenceOf } from "../../submission/read-envelope.js";
 import type { Kept } from "../../submission/read-submission.js";
-import { sequenceOf } from "../../submission/sequence-of.js";
 import type {
   ChargeOrder,
   ChargeOutcome,

@@ -1,6 +1,6 @@
 import { existsSync, globSync } from "node:fs";
-import { changeShards } from "../../../src/consumers/change-shards.js";
-import { leaderKey } from "../../../src/consumers/stream-keys.js";
+import { changeShards } from "../../../src/ingest/change-shards.js";
+import { leaderKey } from "../../../src/stream/stream-keys.js";
 import type { Dice } from "../dice.js";
 import type { Member, RoleName } from "../fleet.js";
 import { onRedis } from "../redis-side.js";

@@ -1,6 +1,7 @@
 /** Breaks one thing: entries are acknowledged before they are committed. */
-import { acknowledge } from "../../../src/consumers/consumer-group.js";
+
 import * as original from "../../../src/consumers/settle-deliveries.js";
+import { acknowledge } from "../../../src/stream/consumer-group.js";
 import { replaceModule } from "./replace-module.js";
 
 export * from "../../../src/consumers/settle-deliveries.js";

@@ -1,10 +1,10 @@
 /** Lowers one defence: transactions are no longer serializable. */
-import * as original from "../../../src/entities/serializable.js";
+import * as original from "../../../src/postgres/serializable.js";
 import { replaceModule } from "./replace-module.js";
 
-export * from "../../../src/entities/serializable.js";
+export * from "../../../src/postgres/serializable.js";
 
-replaceModule(import.meta.resolve("../../../src/entities/serializable.js"), import.meta.url);
+replaceModule(import.meta.resolve("../../../src/postgres/serializable.js"), import.meta.url);
 
 export const inSerializableTransaction: typeof original.inSerializableTransaction = (
   dataSource,

@@ -1,5 +1,5 @@
 /** Breaks one thing: the webhook is sent inside the transaction that makes it true. */
-import { paymentConfirmed } from "../../../src/settlement/events.js";
+import { paymentConfirmed } from "../../../src/outbox/events.js";
 import * as original from "../../../src/settlement/record-outcomes.js";
 import { creditKeyText } from "../../../src/stellar/credit.js";
 import { replaceModule } from "./replace-module.js";

@@ -3,7 +3,7 @@ import { create } from "qrcode";
 import { renderCheckout, renderMessage } from "../../../src/http/checkout/page.js";
 import { qrCode } from "../../../src/http/checkout/qr.js";
 import type { Checkout, CheckoutView } from "../../../src/http/checkout/view.js";
-import { STATUSES } from "../../../src/http/schemas/session.js";
+import { STATUSES } from "../../../src/http/sessions/schema.js";
 import { SANDBOX_PASSPHRASE } from "../../../src/sandbox/network.js";
 import { ANOMALIES } from "../../../src/settlement/anomaly.js";
 import { parseAsset } from "../../../src/stellar/asset.js";

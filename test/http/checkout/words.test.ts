@@ -1,8 +1,8 @@
 import { expect } from "chai";
-import { timeLeft } from "../../../src/http/checkout/time-left.js";
+import { timeLeft } from "../../../src/http/checkout/page.js";
 import type { Facts, Words } from "../../../src/http/checkout/words.js";
 import { wordsFor } from "../../../src/http/checkout/words.js";
-import { STATUSES } from "../../../src/http/schemas/session.js";
+import { STATUSES } from "../../../src/http/sessions/schema.js";
 import { ANOMALIES } from "../../../src/settlement/anomaly.js";
 
 const wordsOf = (facts: Partial<Facts>): Words =>

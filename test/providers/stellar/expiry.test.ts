@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import type { HorizonRoot } from "../../../src/horizon/client.js";
 import { UNSAID_LAG_MS } from "../../../src/horizon/reach.js";
-import type { SourceAnswer } from "../../../src/horizon/read-source.js";
-import type { TransactionAnswer } from "../../../src/horizon/read-transaction.js";
+import type { SourceAnswer, TransactionAnswer } from "../../../src/horizon/read-transaction.js";
 import { isInNoLedger, provedBySource } from "../../../src/providers/stellar/expiry.js";
 import { type LedgerSequence, toOperationId } from "../../../src/stellar/operation-id.js";
 

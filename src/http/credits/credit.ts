@@ -1,0 +1,113 @@
+import { z } from "zod";
+import { VERDICTS } from "../../entities/credit-facts.js";
+import { EXCEPTION_REASONS } from "../../entities/payment-exception.js";
+import { CREDIT_KEY_FORM, type CreditKey, parseCreditKey } from "../../stellar/credit.js";
+import { Amount } from "../server/amount.js";
+import { MemoBody } from "../server/memo.js";
+import { Paging } from "../server/paging.js";
+import { Account, AssetText, Id, Moment, NOT_BLANK, Time } from "../server/values.js";
+
+const CreditKeyText = z
+  .string()
+  .refine(
+    (text) => parseCreditKey(text) !== null,
+    "a credit's key is its operation id and the index of the move, such as 257698037764097-0",
+  )
+  .transform((text) => parseCreditKey(text) as CreditKey)
+  .meta({ override: { type: "string", pattern: CREDIT_KEY_FORM.source }, example: "257698037764097-0" });
+
+export const OneCredit = z.object({ key: CreditKeyText });
+
+const VerdictBody = z
+  .object({
+    verdict: z.enum(VERDICTS),
+    note: z.string(),
+    decided_by: z.string().meta({ description: "The beginning of an API key, or operator:<user>." }),
+    decided_at: Time,
+  })
+  .meta({ id: "Verdict" });
+
+const facts = {
+  key: z.string().meta({ example: "257698037764097-0" }),
+  account: z.string(),
+  from: z.string().nullable().meta({ description: "Who sent it; null where the network names nobody." }),
+  memo: MemoBody.nullable(),
+  muxed_id: z.string().nullable(),
+};
+
+export const Payment = z
+  .object({
+    ...facts,
+    session_id: Id.nullable().meta({
+      description: "The session that it settled; null where it paid a charge.",
+    }),
+    charge_id: Id.nullable().meta({
+      description: "The charge that it paid; its transaction may pay in several payments.",
+    }),
+    transaction_hash: z.string(),
+    asset: z.string(),
+    amount: Amount,
+    surplus: Amount.meta({ description: "What came beyond the session's amount." }),
+    closed_at: Time.meta({ description: "Close time of the ledger." }),
+    settled_at: Time,
+    verdict: VerdictBody.nullable().meta({ description: "Set where an exception was accepted." }),
+  })
+  .meta({ id: "Payment" });
+
+export const Exception = z
+  .object({
+    ...facts,
+    reason: z.enum(EXCEPTION_REASONS),
+    detail: z.string(),
+    session_id: Id.nullable(),
+    transaction_hash: z.string().nullable(),
+    asset: z.string().nullable(),
+    amount: Amount.nullable().meta({ description: "Null where nobody could read it." }),
+    closed_at: Time.nullable(),
+    raised_at: Time,
+    open: z.boolean().meta({ description: "Whether it waits for a verdict." }),
+    verdict: VerdictBody.nullable(),
+  })
+  .meta({ id: "Exception" });
+
+export const CreditQuery = z.strictObject({
+  session_id: Id.optional(),
+  transaction_hash: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/, "a hash is 64 hex digits")
+    .transform((text) => text.toLowerCase())
+    .optional()
+    .meta({ override: { type: "string", pattern: "^[0-9a-fA-F]{64}$" } }),
+  from: z.string().max(69, "a sender is an address").optional(),
+  account: Account.optional(),
+  asset: AssetText.optional(),
+  closed_after: Moment.optional(),
+  closed_before: Moment.optional(),
+});
+
+export const PaymentQuery = CreditQuery.extend({ charge_id: Id.optional() });
+
+export const ExceptionQuery = CreditQuery.extend({
+  reason: z.enum(EXCEPTION_REASONS).optional(),
+  open: z
+    .enum(["true", "false"])
+    .transform((text) => text === "true")
+    .optional()
+    .meta({ description: "Only those that wait for a verdict, or only those that have one." }),
+});
+
+export const PaymentList = Paging.extend(PaymentQuery.shape);
+export const ExceptionList = Paging.extend(ExceptionQuery.shape);
+
+export const VerdictRequest = z.strictObject({
+  verdict: z.enum(VERDICTS).meta({
+    description:
+      "`accept`: a late or short credit pays its session. `refund`: its amount is owed to its sender. `dismiss`: nothing is to be done.",
+  }),
+  note: z
+    .string()
+    .trim()
+    .min(1, "say why, in 1 to 1000 characters")
+    .max(1000, "say why, in 1 to 1000 characters")
+    .meta({ override: NOT_BLANK, description: "Why. Kept with the verdict." }),
+});

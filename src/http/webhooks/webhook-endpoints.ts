@@ -1,0 +1,230 @@
+import type { EntityManager } from "typeorm";
+import { z } from "zod";
+import type { WebhookEndpoint } from "../../entities/webhook-endpoint.js";
+import {
+  createEndpoint,
+  DisabledByOperatorError,
+  deleteEndpoint,
+  EndpointLimitError,
+  type EndpointRules,
+  findEndpoint,
+  listEndpoints,
+  pauseEndpoint,
+  resumeEndpoint,
+  sendTestEvent,
+  updateEndpoint,
+} from "../../webhooks/endpoints.js";
+import { endpointUrlProblem, type UrlPolicy } from "../../webhooks/guarded-agent.js";
+import { rotateSecret } from "../../webhooks/secrets.js";
+import { Problem } from "../server/problem.js";
+import { type Call, merchantOf, type Route, read, write } from "../server/route.js";
+import { Id } from "../server/values.js";
+import { Endpoint, EndpointChanges, EndpointRequest, SecretRotation } from "./webhook.js";
+
+const TAG = "Webhook endpoints";
+const LIST = "/v1/webhooks/endpoints";
+const ONE = `${LIST}/:endpoint_id`;
+
+export const OneEndpoint = z.object({ endpoint_id: Id });
+
+/** Where a merchant is told of events. */
+export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy & EndpointRules }): Route[] {
+  const checkUrl = (url: string | undefined): void => {
+    const problem = url === undefined ? null : endpointUrlProblem(url, webhooks);
+    if (problem !== null) throw new Problem("endpoint-refused", `The URL ${problem}.`);
+  };
+
+  return [
+    write({
+      method: "POST",
+      path: LIST,
+      access: "merchant",
+      operationId: "createWebhookEndpoint",
+      summary: "Create a webhook endpoint; its secret is shown once",
+      description:
+        "It is told of every event from now on that its `event_types` let through. A merchant has a limited number of endpoints: past it the answer is 409 `too-many-endpoints`.",
+      tag: TAG,
+      idempotency: "required",
+      status: 201,
+      body: EndpointRequest,
+      answer: Endpoint,
+      write: async (call, { manager }) => {
+        const { url, description, event_types: eventTypes } = call.body;
+        checkUrl(url);
+        const settings = { url, description, eventTypes };
+        const { merchantId } = merchantOf(call);
+        const created = await orProblem(createEndpoint(manager, merchantId, settings, webhooks));
+        return { body: presentEndpoint(created.endpoint), once: { secret: created.secret } };
+      },
+    }),
+    read({
+      path: LIST,
+      access: "merchant",
+      operationId: "listWebhookEndpoints",
+      summary: "List the webhook endpoints",
+      tag: TAG,
+      answer: z.object({ data: z.array(Endpoint) }),
+      read: async (call, manager) => {
+        const endpoints = await listEndpoints(manager, merchantOf(call).merchantId);
+        return { body: { data: endpoints.map(presentEndpoint) } };
+      },
+    }),
+    read({
+      path: ONE,
+      access: "merchant",
+      operationId: "getWebhookEndpoint",
+      summary: "Get a webhook endpoint",
+      tag: TAG,
+      params: OneEndpoint,
+      answer: Endpoint,
+      read: async (call, manager) => ({ body: presentEndpoint(await endpointOf(call, manager)) }),
+    }),
+    write({
+      method: "PATCH",
+      path: ONE,
+      access: "merchant",
+      operationId: "updateWebhookEndpoint",
+      summary: "Change URL, description or event types; what waits goes to the new URL",
+      tag: TAG,
+      params: OneEndpoint,
+      body: EndpointChanges,
+      answer: Endpoint,
+      write: async (call, { manager }) => {
+        const endpoint = await endpointOf(call, manager);
+        const { url, description, event_types: eventTypes } = call.body;
+        checkUrl(url);
+        const changes = {
+          ...(url !== undefined && { url }),
+          ...(description !== undefined && { description }),
+          ...(eventTypes !== undefined && { eventTypes }),
+        };
+        return { body: presentEndpoint(await updateEndpoint(manager, endpoint, changes)) };
+      },
+    }),
+    write({
+      method: "DELETE",
+      path: ONE,
+      access: "merchant",
+      operationId: "deleteWebhookEndpoint",
+      summary: "Delete a webhook endpoint; what waits for it is not sent any more",
+      tag: TAG,
+      params: OneEndpoint,
+      answer: z.object({ id: Id, deleted: z.literal(true) }),
+      write: async (call, { manager }) => {
+        const endpoint = await endpointOf(call, manager);
+        await deleteEndpoint(manager, endpoint);
+        return { body: { id: endpoint.id, deleted: true } };
+      },
+    }),
+    write({
+      method: "POST",
+      path: `${ONE}/pause`,
+      access: "merchant",
+      operationId: "pauseWebhookEndpoint",
+      summary: "Pause a webhook endpoint: its events wait",
+      tag: TAG,
+      idempotency: "optional",
+      params: OneEndpoint,
+      answer: Endpoint,
+      write: async (call, { manager }) => ({
+        body: presentEndpoint(await orProblem(pauseEndpoint(manager, await endpointOf(call, manager)))),
+      }),
+    }),
+    write({
+      method: "POST",
+      path: `${ONE}/resume`,
+      access: "merchant",
+      operationId: "resumeWebhookEndpoint",
+      summary: "Resume a paused or disabled webhook endpoint: what waits is sent",
+      tag: TAG,
+      idempotency: "optional",
+      params: OneEndpoint,
+      answer: Endpoint,
+      write: async (call, { manager }) => ({
+        body: presentEndpoint(await orProblem(resumeEndpoint(manager, await endpointOf(call, manager)))),
+      }),
+    }),
+    write({
+      method: "POST",
+      path: `${ONE}/rotate-secret`,
+      access: "merchant",
+      operationId: "rotateWebhookSecret",
+      summary: "Replace the secret: the new one is shown once, both sign for a while",
+      description: "At most three secrets sign at the same time: one more ends the oldest at once.",
+      tag: TAG,
+      idempotency: "required",
+      params: OneEndpoint,
+      body: SecretRotation,
+      answer: Endpoint,
+      write: async (call, { manager }) => {
+        const endpoint = await endpointOf(call, manager);
+        const { overlap_seconds: overlap } = call.body;
+        const secret = await rotateSecret(manager, endpoint, overlap, webhooks.secretKeys);
+        return { body: presentEndpoint(endpoint), once: { secret } };
+      },
+    }),
+    write({
+      method: "POST",
+      path: `${ONE}/test`,
+      access: "merchant",
+      operationId: "testWebhookEndpoint",
+      summary: "Send a webhook.test event to this endpoint",
+      tag: TAG,
+      idempotency: "optional",
+      status: 202,
+      params: OneEndpoint,
+      answer: z.object({ event_id: Id }),
+      write: async (call, { manager }) => {
+        const endpoint = await endpointOf(call, manager);
+        if (endpoint.status === "disabled") {
+          throw new Problem("conflict", "A disabled endpoint is told of nothing: resume it first.");
+        }
+        return { body: { event_id: await sendTestEvent(manager, endpoint) } };
+      },
+    }),
+  ];
+}
+
+/** Says in the API's words why an endpoint can't be had or changed. */
+async function orProblem<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof EndpointLimitError) {
+      throw new Problem(
+        "too-many-endpoints",
+        `You have ${error.limit} webhook endpoints, which is the limit here: delete one first.`,
+      );
+    }
+    if (error instanceof DisabledByOperatorError) {
+      throw new Problem("conflict", `The operator has disabled this endpoint (${error.reason}): ask there.`);
+    }
+    throw error;
+  }
+}
+
+/** @throws Problem `not-found` */
+export async function endpointOf(
+  call: Call<z.output<typeof OneEndpoint>, unknown, unknown>,
+  manager: EntityManager,
+): Promise<WebhookEndpoint> {
+  const { endpoint_id: id } = call.params;
+  const endpoint = await findEndpoint(manager, merchantOf(call).merchantId, id);
+  if (endpoint === null) throw new Problem("not-found", `There is no webhook endpoint ${id}.`);
+  return endpoint;
+}
+
+export function presentEndpoint(endpoint: WebhookEndpoint): z.output<typeof Endpoint> {
+  return {
+    id: endpoint.id,
+    url: endpoint.url,
+    description: endpoint.description,
+    event_types: endpoint.eventTypes,
+    status: endpoint.status,
+    disabled_because: endpoint.disabledBecause,
+    disabled_by_operator: endpoint.status === "disabled" && endpoint.disabledByOperator,
+    not_before: endpoint.notBefore?.toISOString() ?? null,
+    failures: endpoint.failures,
+    created_at: endpoint.createdAt.toISOString(),
+  };
+}

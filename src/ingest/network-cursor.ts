@@ -1,0 +1,111 @@
+import type { DataSource } from "typeorm";
+import type { WatchedSet } from "../horizon/read-page.js";
+import type { RedisClient } from "../redis/client.js";
+import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
+import { readPositions } from "../stream/append-entries.js";
+import type { Tails } from "./append-page.js";
+import { provenByAll, type Scanned } from "./watermark.js";
+
+/** The network's feed as Postgres knows it. */
+export type NetworkCursor = {
+  readonly watermark: OperationId;
+  readonly readThrough: OperationId;
+  readonly settledThrough: Date | null;
+  /** Which set of accounts it is read for. */
+  readonly version: bigint;
+  readonly streams: number;
+  readonly haltedBecause: string | null;
+};
+
+const READ = `SELECT watermark, greatest(watermark, read_through) AS read_through, settled_through, set_version, streams, halted_because FROM network_feed`;
+
+type Row = {
+  watermark: string;
+  read_through: string;
+  settled_through: Date | null;
+  set_version: string;
+  streams: number;
+  halted_because: string | null;
+};
+
+type Queries = Pick<DataSource, "query">;
+
+/** @returns null where no account is read from the network's feed */
+export async function readNetworkCursor(queries: Queries): Promise<NetworkCursor | null> {
+  const [row]: Row[] = await queries.query(READ);
+  return (
+    (row && {
+      watermark: parseOperationId(row.watermark),
+      readThrough: parseOperationId(row.read_through),
+      settledThrough: row.settled_through,
+      version: BigInt(row.set_version),
+      streams: row.streams,
+      haltedBecause: row.halted_because,
+    }) ??
+    null
+  );
+}
+
+/** Of each account what is before it is committed, or is none of ours. */
+const READ_SET = `SELECT account, watermark FROM stream_cursors WHERE in_network`;
+
+/**
+ * Reads the feed's cursor and the accounts that it is read for, in one snapshot: a set that is newer than its version
+ * would be claimed under the old one, and a set that is older would leave somebody out under the new one.
+ */
+export async function readNetworkSet(
+  dataSource: DataSource,
+): Promise<{ readonly cursor: NetworkCursor; readonly watched: WatchedSet } | null> {
+  return dataSource.transaction("REPEATABLE READ", async (manager) => {
+    const cursor = await readNetworkCursor(manager);
+    if (cursor === null) return null;
+    const rows: { account: string; watermark: string }[] = await manager.query(READ_SET);
+    const watched = new Map(rows.map(({ account, watermark }) => [account, parseOperationId(watermark)]));
+    return { cursor, watched };
+  });
+}
+
+/** Only upwards, and only for the set that it was proven for. */
+const ADVANCE = `
+  WITH advanced AS (
+    UPDATE network_feed
+    SET watermark = GREATEST(watermark, $2::bigint),
+        read_through = GREATEST(read_through, $4::bigint),
+        settled_through = GREATEST(settled_through, $3::timestamptz),
+        halted_because = NULL, halted_at = NULL
+    WHERE set_version = $1::bigint
+      AND (watermark < $2::bigint OR read_through < $4::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)
+  )
+  SELECT FROM network_feed WHERE set_version = $1::bigint`;
+
+/**
+ * Moves the feed's watermark, and with it that of every account that is in it, to what all its streams prove.
+ * @param tails the caller's last appends; a stream that ends elsewhere proves nothing to it
+ * @returns false if a stream has another tail by now, or the feed is read for another set of accounts
+ */
+export async function advanceNetwork(
+  redis: RedisClient,
+  dataSource: DataSource,
+  version: bigint,
+  tails: Tails,
+  scanned: Scanned | null,
+): Promise<boolean> {
+  const positions = await readPositions(redis, [...tails.keys()]);
+  if (positions.some(({ stream, tail }) => tail !== tails.get(stream))) return false;
+  const { watermark, readThrough, settledThrough } = provenByAll(positions, scanned);
+  const values = [
+    version.toString(),
+    watermark.toString(),
+    settledThrough?.toISOString() ?? null,
+    readThrough.toString(),
+  ];
+  const rows: unknown[] = await dataSource.query(ADVANCE, values);
+  return rows.length > 0;
+}
+
+/** Records why ingest stopped the feed; the watermark's next move clears it. */
+export async function haltNetwork(queries: Queries, why: string): Promise<void> {
+  await queries.query("UPDATE network_feed SET halted_because = $1, halted_at = COALESCE(halted_at, now())", [
+    why,
+  ]);
+}

@@ -1,0 +1,160 @@
+import type { DataSource, EntityManager } from "typeorm";
+import { StreamCursor } from "../entities/stream-cursor.js";
+import type { LedgerHead } from "../horizon/ledger-head.js";
+import { UNSAID_LAG_MS } from "../horizon/reach.js";
+import type { RedisClient } from "../redis/client.js";
+import type { AccountId } from "../stellar/credit.js";
+import { endOfLedger, type OperationId } from "../stellar/operation-id.js";
+import { NO_TAIL, readPositions, type StreamPosition } from "../stream/append-entries.js";
+import { parseEntryId } from "../stream/entry.js";
+import { streamsOf } from "../stream/shards.js";
+import type { Tails } from "./append-page.js";
+import { areTailsProven } from "./prove-tail.js";
+
+/** What a last page tells, by ledgers that the server had named before it was asked. */
+export type Scanned = {
+  /** Every operation up to the end of this ledger that the server had has been fetched and appended. */
+  readonly head: LedgerHead;
+  /** A ledger so old that every server behind the address must have had it; null while none is known. See reach.ts. */
+  readonly quiet: LedgerHead | null;
+};
+
+export type Progress = {
+  readonly watermark: OperationId;
+  /** Every credit up to here is committed that the server had when it was asked; never below the watermark. */
+  readonly readThrough: OperationId;
+  /** Every credit of a ledger that closed before this moment is committed; null when not known. */
+  readonly settledThrough: Date | null;
+};
+
+/**
+ * What a stream's state proves about the credits that are committed. Entries leave a stream only after
+ * their transaction committed, and it has no gaps, so everything before its oldest entry is in Postgres;
+ * and once it is empty, everything that was ever appended or scanned is.
+ *
+ * @param position read by a leader that knows that `position.tail` is its own last append
+ */
+export function provenProgress(position: StreamPosition, scanned: Scanned | null): Progress {
+  if (position.oldest !== null) {
+    const { operationId } = parseEntryId(position.oldest[0]);
+    const before = (operationId - 1n) as OperationId;
+    return { watermark: before, readThrough: before, settledThrough: closeTime(position.oldest[1] ?? []) };
+  }
+  const tail = parseEntryId(position.tail).operationId;
+  if (scanned === null) return { watermark: tail, readThrough: tail, settledThrough: null };
+  const { head, quiet } = scanned;
+  const watermark = quiet === null ? tail : later(tail, endOfLedger(quiet.sequence));
+  return {
+    watermark,
+    readThrough: later(watermark, endOfLedger(head.sequence)),
+    // The page may have come from a server that was not so far: see UNSAID_LAG_MS.
+    settledThrough: new Date(head.closedAt.getTime() - UNSAID_LAG_MS),
+  };
+}
+
+function later(a: OperationId, b: OperationId): OperationId {
+  return a > b ? a : b;
+}
+
+/** What several streams prove together: of each account every credit is in one of them. */
+export function provenByAll(positions: readonly StreamPosition[], scanned: Scanned | null): Progress {
+  return positions
+    .map((position) => provenProgress(position, scanned))
+    .reduce((a, b) => ({
+      watermark: a.watermark < b.watermark ? a.watermark : b.watermark,
+      readThrough: a.readThrough < b.readThrough ? a.readThrough : b.readThrough,
+      settledThrough: earlier(a.settledThrough, b.settledThrough),
+    }));
+}
+
+/** What one of the two does not know is not known of both. */
+function earlier(a: Date | null, b: Date | null): Date | null {
+  return a === null || b === null ? null : a < b ? a : b;
+}
+
+function closeTime(fields: readonly string[]): Date | null {
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    if (fields[i] !== "closed_at") continue;
+    const at = new Date(fields[i + 1] ?? "");
+    return Number.isNaN(at.getTime()) ? null : at;
+  }
+  return null;
+}
+
+/** Only upwards: a leader that was paused must not take back what its successor proved. */
+const ADVANCE = `
+  WITH advanced AS (
+    UPDATE stream_cursors
+    SET watermark = GREATEST(watermark, $2::bigint),
+        read_through = GREATEST(read_through, $4::bigint),
+        settled_through = GREATEST(settled_through, $3::timestamptz),
+        halted_because = NULL, halted_at = NULL
+    WHERE account = $1
+      AND (watermark < $2::bigint OR read_through < $4::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)
+  )
+  SELECT shards FROM stream_cursors WHERE account = $1 AND NOT in_network`;
+
+/**
+ * Moves the account's watermark to what its streams prove.
+ * @param tails the caller's last appends; a stream that ends elsewhere proves nothing to it
+ * @returns false if a stream has another tail by now, or the account has another number of streams, or none of its own
+ */
+export async function advanceWatermark(
+  redis: RedisClient,
+  dataSource: DataSource,
+  account: AccountId,
+  tails: Tails,
+  scanned: Scanned | null,
+): Promise<boolean> {
+  const positions = await readPositions(redis, [...tails.keys()]);
+  if (positions.some(({ stream, tail }) => tail !== tails.get(stream))) return false;
+  const { watermark, readThrough, settledThrough } = provenByAll(positions, scanned);
+  const values = [
+    account,
+    watermark.toString(),
+    settledThrough?.toISOString() ?? null,
+    readThrough.toString(),
+  ];
+  const [row]: { shards: number }[] = await dataSource.query(ADVANCE, values);
+  return row?.shards === tails.size;
+}
+
+/** A halt stays: only a leader can know that it is over. */
+const ADVANCE_UNLED = `UPDATE stream_cursors SET watermark = GREATEST(watermark, $2::bigint) WHERE account = $1`;
+
+/**
+ * Moves the watermark of an account that nobody leads. Without a leader's knowledge of its own appends only this is
+ * proven: what lies before the oldest entry, or before the last operation of an empty stream, of which a last move may
+ * not have been appended.
+ * @returns where it was and where it is; null where it need not move
+ */
+export async function advanceUnled(
+  redis: RedisClient,
+  dataSource: DataSource,
+  account: AccountId,
+  dryRun: boolean,
+): Promise<{ from: OperationId; to: OperationId } | null> {
+  const { watermark: from, shards } = await readCursor(dataSource.manager, account);
+  const positions = await readPositions(redis, streamsOf(account, shards));
+  if (positions.some(({ tail }) => tail === NO_TAIL)) return null;
+  // A forged tail, or a forged entry in an empty stream, would move the watermark past credits that nobody has read.
+  if (!(await areTailsProven({ redis, dataSource }, positions))) return null;
+  const proven = positions.map(({ oldest, tail }) => parseEntryId(oldest?.[0] ?? tail).operationId - 1n);
+  const to = proven.reduce((a, b) => (a < b ? a : b)) as OperationId;
+  if (to <= from) return null;
+  if (!dryRun) await dataSource.query(ADVANCE_UNLED, [account, to.toString()]);
+  return { from, to };
+}
+
+/** @throws Error when the account is not watched */
+export async function readCursor(manager: EntityManager, account: AccountId): Promise<StreamCursor> {
+  return manager.findOneByOrFail(StreamCursor, { account });
+}
+
+/** Records why ingest stopped this account; the watermark's next move clears it. */
+export async function haltAccount(dataSource: DataSource, account: AccountId, why: string): Promise<void> {
+  await dataSource.query(
+    `UPDATE stream_cursors SET halted_because = $2, halted_at = COALESCE(halted_at, now()) WHERE account = $1`,
+    [account, why],
+  );
+}
