@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 import { ServerStartError } from "./errors.js";
 
@@ -31,20 +32,24 @@ export async function portNear(wanted: number): Promise<number> {
   return (await isPortFree(wanted)) ? wanted : await freePort();
 }
 
+/** Below what systems give to outgoing connections and to servers that ask for any port: one of them would take it at once. */
+const FIRST_PORT = 10_240;
+const LAST_PORT = 32_000;
+
+/** A machine on which so many ports in a row are taken has none to spare. */
+const GUESSES = 200;
+
 /**
  * A TCP port on 127.0.0.1 that nothing listens on at this moment. Between this answer and its use another
  * process can take it: see {@link onAPort}.
+ * @throws Error when none was found
  */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
+export async function freePort(): Promise<number> {
+  for (let guess = 0; guess < GUESSES; guess++) {
+    const port = randomInt(FIRST_PORT, LAST_PORT);
+    if (await isPortFree(port)) return port;
+  }
+  throw new Error(`no free port between ${FIRST_PORT} and ${LAST_PORT} on 127.0.0.1`);
 }
 
 function isPortFree(port: number): Promise<boolean> {

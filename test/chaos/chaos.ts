@@ -65,6 +65,19 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
   await figures.stop();
   if (options.logs !== undefined) await keepLogs(world, options.logs);
   const rows = course.rows();
+  const { members } = world.fleet;
+  const wrong = [
+    ...findings,
+    ...finding(
+      "a role ended by itself",
+      members.flatMap(({ crashes }) => crashes),
+    ),
+    ...finding(
+      "a role did not end cleanly on SIGTERM",
+      members.flatMap(({ unclean }) => unclean),
+    ),
+    ...finding("the driver could not do its faults", tooManyFailed(rows) ? course.failures() : []),
+  ];
   return {
     seed,
     command: options.command,
@@ -81,21 +94,10 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
     orders: Object.fromEntries([...load.counts].sort(([, a], [, b]) => b - a)),
     audits,
     repairs,
-    findings: [
-      ...findings,
-      ...finding(
-        "a role ended by itself",
-        world.fleet.members.flatMap(({ crashes }) => crashes),
-      ),
-      ...finding(
-        "a role did not end cleanly on SIGTERM",
-        world.fleet.members.flatMap(({ unclean }) => unclean),
-      ),
-      ...finding("the driver could not do its faults", tooManyFailed(rows) ? course.failures() : []),
-    ],
+    findings: wrong,
     notes: [
       ...course.failures().map((failure) => `could not be done: ${failure}`),
-      ...(findings.length > 0 ? world.fleet.trouble(TROUBLE_LINES) : []),
+      ...(wrong.length > 0 ? world.fleet.trouble(TROUBLE_LINES) : []),
     ],
   };
 }

@@ -1,6 +1,7 @@
 import { type Html, html } from "../server/html.js";
 import { stateIcon } from "./icons.js";
 import { payPart } from "./pay-part.js";
+import { timeLeft } from "./time-left.js";
 import type { CheckoutView } from "./view.js";
 
 /** Where the page finds its own files: `/pay/assets/<hash of all>`. */
@@ -100,22 +101,4 @@ function leavePart({ successUrl, cancelUrl, shop, phase, pay, inQuestion }: Chec
     phase === "over" ? html`<noscript><p><a href="">Look again for a payment</a></p></noscript>` : null;
   if (cancelUrl === null) return again;
   return html`${again}<a class="quiet" href="${cancelUrl}">Go back to ${shop}${pay === null ? "" : " without paying"}</a>`;
-}
-
-/**
- * Time for people, the two largest units: `3 d 4 h`, `2 h 05 min`, `14 min 03 s`, `9 s`. Also runs in the
- * browser, so that the countdown goes on in the words it began with.
- * @param seconds whole seconds; less than none is none
- */
-export function timeLeft(seconds: number): string {
-  const left = Math.max(0, Math.floor(seconds));
-  const [days, hours, minutes] = [Math.floor(left / 86_400), Math.floor(left / 3600), Math.floor(left / 60)];
-  if (days > 0) return `${days} d ${hours % 24} h`;
-  if (hours > 0) return `${hours} h ${twoDigits(minutes % 60)} min`;
-  if (minutes > 0) return `${minutes} min ${twoDigits(left % 60)} s`;
-  return `${left} s`;
-}
-
-function twoDigits(value: number): string {
-  return String(value).padStart(2, "0");
 }

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { timeLeft } from "../../../src/http/checkout/page.js";
+import { timeLeft } from "../../../src/http/checkout/time-left.js";
 import type { Facts, Words } from "../../../src/http/checkout/words.js";
 import { wordsFor } from "../../../src/http/checkout/words.js";
 import { STATUSES } from "../../../src/http/sessions/schema.js";
