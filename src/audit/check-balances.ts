@@ -168,7 +168,7 @@ class BalanceCheckRun {
     const opening = check.balances ?? supposedOpening(check.flows, now);
     const sheets = sheetsOf(opening, check.ledger, check.flows, now);
     const wrong = sheets.filter((sheet) => !isExplained(sheet));
-    // What is not explained stays: the next check tells of it again.
+    // A balance that is not explained stays: the next check tells of it again.
     if (wrong.length === 0) await this.#agree(now);
     this.differences.push(...wrong.map(unexplainedBalance));
     return { ...this.#found(), kind: "checked", ledger: now.ledger, sheets };
@@ -179,7 +179,7 @@ class BalanceCheckRun {
     const known = await readBalanceCheck(this.#parts.dataSource, this.#account);
     this.#saved = known?.readThrough ?? null;
     const begin = anewFrom !== null && anewFrom > from ? anewFrom : from;
-    // What was checked up to a place before that has a gap behind it, which nothing explains.
+    // A check that ended at an earlier place leaves a gap, which nothing explains.
     if (known !== null && known.readThrough >= begin) return known;
     return { ledger: null, balances: null, sequence: null, readThrough: begin, flows: new Map() };
   }

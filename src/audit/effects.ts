@@ -91,7 +91,7 @@ function changesOf(effect: Fields, types: ReadonlySet<unknown>): Change[] {
         change(effect, -1n, types.has("claimable_balance_created") ? "create_claimable_balance" : "moved"),
       ];
     case "trade":
-      // Who sends a path payment is debited what it cost: its trades on the way change no balance once more.
+      // The sender of a path payment is debited what it cost: its trades on the way change no balance once more.
       return types.has("account_debited") ? [] : [sideOf(effect, "sold", -1n), sideOf(effect, "bought", 1n)];
     case "liquidity_pool_deposited":
       return reserves(effect.reserves_deposited, -1n, "liquidity_pool_deposit");

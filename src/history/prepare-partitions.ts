@@ -39,7 +39,7 @@ export async function preparePartitions(dataSource: DataSource): Promise<{ creat
       created += 1;
       moved += credits;
     } catch (error) {
-      // Who holds the tables holds up every other month too.
+      // A lock on the tables holds up every other month too.
       if (isDatabaseAway(error) || databaseFault(error) === "conflict") throw error;
       failures.push(error);
     }

@@ -39,7 +39,7 @@ function isInYears(text: string): boolean {
 /** As far as a pattern can tell. The second letter holds bits of the version, which is the same in all. */
 const ACCOUNT = "G[A-D][A-Z2-7]{54}";
 
-/** What is left when blanks at the ends are taken off must be something. */
+/** Text that has more than blanks. */
 export const NOT_BLANK = { pattern: "\\S" };
 
 /** Checked with its checksum: a mistyped account is money lost. */

@@ -40,7 +40,7 @@ export const outsidePayment: Rule<OutsidePayment> = {
   participants: ({ account }) => [account],
 };
 
-/** Who sends it: of a clawback the issuer, else the account. @throws Error where it can't be what its type says */
+/** Its source: of a clawback the issuer, else the account. @throws Error where it can't be what its type says */
 export function sourceOf(payment: OutsidePayment): string {
   baseAccount(payment.account);
   const changes = changesOf(payment);

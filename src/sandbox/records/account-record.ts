@@ -54,7 +54,7 @@ function balances(entry: AccountEntry): Json[] {
     ...liabilities,
     last_modified_ledger: line.modifiedLedger,
     is_authorized: isAuthorized(line),
-    // Who may do more may do this too.
+    // A trustline that is authorized to more is authorized to this too.
     is_authorized_to_maintain_liabilities:
       isAuthorized(line) || (line.flags & TRUSTLINE_FLAGS.maintaining) !== 0,
     is_clawback_enabled: (line.flags & TRUSTLINE_FLAGS.clawback) !== 0,
