@@ -68,8 +68,11 @@ export type BalanceParts = {
 /** A run by hand: some thousand requests for one account. */
 const MAX_RECORDS = 400_000;
 
-/** Where another audit of the account has gone on meanwhile, this one goes on from there; not for ever. */
+/** Where another audit of the account has gone on meanwhile, or the server is behind, it is tried again; not for ever. */
 const MOST_TRIES = 5;
+
+/** How long the history may take to have a ledger of which the state is told already, five times at the most. */
+const HISTORY_FOLLOWS_MS = 1_000;
 
 /** How long the books may take to reach the ledger of the balances, before effects are read for what is only on its way. */
 const BOOKS_WITHIN_MS = 5_000;
@@ -96,11 +99,23 @@ export async function checkBalances(
       return await check.run(from, anewFrom);
     } catch (error) {
       parts.signal.throwIfAborted();
-      if (error instanceof BalanceCheckMovedError && tries < MOST_TRIES) continue;
+      if (tries < MOST_TRIES && (await mayPass(error, parts.signal))) continue;
       if (!isExpected(error)) throw error;
       return { kind: "not_checked", why: error.message, fresh, differences: check.differences };
     }
   }
+}
+
+/**
+ * Whether it is over by itself in a moment. A server says of an account's state a newer ledger than its history has for a
+ * moment after each: without the wait every first start would be an alarm.
+ */
+async function mayPass(error: unknown, signal: AbortSignal): Promise<boolean> {
+  if (error instanceof BalanceCheckMovedError) return true;
+  if (!(error instanceof HorizonError) || error.kind !== "behind") return false;
+  await sleep(HISTORY_FOLLOWS_MS, signal);
+  signal.throwIfAborted();
+  return true;
 }
 
 /** What a server, or another audit, can be the reason of. */

@@ -1,5 +1,3 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { Operation } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import { pino } from "pino";
@@ -18,9 +16,9 @@ import { toStroops } from "../../src/stellar/stroops.js";
 import { watchAccount as watchForTest } from "../support/books.js";
 import { payAll, paymentOf } from "../support/ingest.js";
 import { firstLedger } from "../support/partitions.js";
-import { CLI, roleEnvironment } from "../support/role-process.js";
 import { Spine } from "../support/spine.js";
 import { eventually, silent } from "../support/stream.js";
+import { runAudit } from "./audit-command.js";
 
 /** Paid, duplicate, underpaid, no memo, another asset: and a payment out, which is no credit. */
 const CREDITS = 8;
@@ -213,24 +211,7 @@ describe("audit", () => {
     const { account: early } = await watchForTest(spine.database.dataSource);
     await query(`UPDATE stream_cursors SET starting_cursor = 0, watermark = ${endOfLedger(newestOf(spine))}
                  WHERE account = '${early}'`);
-    const run = async (...args: string[]) => {
-      const env = roleEnvironment({
-        DATABASE_URL: spine.database.url,
-        REDIS_URL: "redis://127.0.0.1:9",
-        HORIZON_URL: spine.stage.sandbox.url,
-      });
-      const child = spawn(process.execPath, [CLI, "audit", ...args], {
-        env,
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      let output = "";
-      for (const stream of [child.stdout, child.stderr])
-        stream.on("data", (text: string) => {
-          output += text;
-        });
-      const [code] = await once(child, "close");
-      return { code, output };
-    };
+    const run = (...args: string[]) => runAudit(spine, ...args);
     const { code, output } = await run();
     expect(code).to.equal(1);
     expect(output).to.include(`${early}: NOT AUDITED; `).and.to.include(`${spine.owner.account}: balanced`);
