@@ -196,7 +196,7 @@ function earlier(a: OperationId, b: OperationId): OperationId {
  * watermark. Behind a balancer ingest may have asked a server that was not so far. What the books have after it proves that
  * ingest has passed it by: then it is missing. Pure.
  */
-export function endBeforeOnTheWay(
+function endBeforeOnTheWay(
   part: ToldPart,
   booked: readonly BookedCredit[],
   watermark: OperationId,

@@ -1,5 +1,6 @@
 import { type Asset, NATIVE } from "../stellar/asset.js";
 import type { LedgerSequence, OperationId } from "../stellar/operation-id.js";
+import { formatSum } from "../stellar/stroops.js";
 import type { Difference } from "./difference.js";
 import { type Flow, type Flows, growth, type OutsidePayment } from "./flows.js";
 import type { NetworkBalances } from "./network-balances.js";
@@ -57,12 +58,12 @@ export function unexplainedBalance(sheet: BalanceSheet): Difference {
   const by = unexplained(sheet);
   const told =
     by === 0n
-      ? `before the watch it would have been ${decimal(sheet.opening)}`
-      : `${decimal(by)} of it is explained by no effect, no fee and no credit${sheet.since === null ? "" : ` since ledger ${sheet.since}`}`;
+      ? `before the watch it would have been ${formatSum(sheet.opening)}`
+      : `${formatSum(by)} of it is explained by no effect, no fee and no credit${sheet.since === null ? "" : ` since ledger ${sheet.since}`}`;
   return {
     kind: "balance_unexplained",
     subject: sheet.asset,
-    detail: `the network's balance is ${decimal(sheet.balance)}: ${told}`,
+    detail: `the network's balance is ${formatSum(sheet.balance)}: ${told}`,
   };
 }
 
@@ -71,18 +72,12 @@ export function notInBooks(operationId: OperationId, asset: Asset, amount: bigin
   return {
     kind: "missing",
     subject: `${operationId}-0`,
-    detail: `${decimal(amount)} ${asset}, by its effect`,
+    detail: `${formatSum(amount)} ${asset}, by its effect`,
   };
 }
 
 /** What moved outside /payments, in a line. */
 export function describeOutside({ operationId, asset, type, amount }: OutsidePayment): string {
   const what = amount > 0n ? "arrived" : "left";
-  return `${what} outside payments: ${type} ${decimal(amount)} ${asset} in operation ${operationId}`;
-}
-
-/** Stroops with a sign where less than 0, as sums and differences are; they may pass int64. */
-export function decimal(stroops: bigint): string {
-  const digits = (stroops < 0n ? -stroops : stroops).toString().padStart(8, "0");
-  return `${stroops < 0n ? "-" : ""}${digits.slice(0, -7)}.${digits.slice(-7)}`;
+  return `${what} outside payments: ${type} ${formatSum(amount)} ${asset} in operation ${operationId}`;
 }

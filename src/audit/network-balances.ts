@@ -1,5 +1,5 @@
 import type { HorizonClient } from "../horizon/client.js";
-import { HorizonError } from "../horizon/errors.js";
+import { HorizonError, isNotFound } from "../horizon/errors.js";
 import type { Fields } from "../horizon/fields.js";
 import { balancesByAsset } from "../horizon/receiving-state.js";
 import { type Asset, issuerOf } from "../stellar/asset.js";
@@ -29,7 +29,7 @@ export async function readNetworkBalances(
     const { fields, latestLedger } = await client.account(account, signal);
     return { ledger: told(latestLedger), ...balancesOf(fields, account) };
   } catch (error) {
-    if (!(error instanceof HorizonError) || error.kind !== "not_found") throw error;
+    if (!isNotFound(error)) throw error;
     return { ledger: told(error.latestLedger), balances: new Map(), sequence: null };
   }
 }

@@ -1,5 +1,5 @@
 import type { HorizonRoot } from "../horizon/client.js";
-import { HorizonError } from "../horizon/errors.js";
+import { HorizonError, isNotFound } from "../horizon/errors.js";
 import { findHistoryHole, mayBeForgottenSince } from "../horizon/history-hole.js";
 import type { NetworkView } from "../horizon/network-view.js";
 import type { RecordPage } from "../horizon/read-records.js";
@@ -52,8 +52,7 @@ export async function pageOrNone(asked: Promise<RecordPage>): Promise<RecordPage
   try {
     return await asked;
   } catch (error) {
-    if (error instanceof HorizonError && error.kind === "not_found")
-      return { records: [], isWhole: true, bytes: 0 };
+    if (isNotFound(error)) return { records: [], isWhole: true, bytes: 0 };
     throw error;
   }
 }

@@ -23,7 +23,7 @@ export type ChargeFilter = {
 };
 
 /** What `chargeOf` reads, of charges `c`. */
-export const WITH_TRANSACTION = `
+const WITH_TRANSACTION = `
   SELECT c.*, s.hash AS transaction_hash
   FROM charges c LEFT JOIN submissions s ON s.charge_id = c.id`;
 

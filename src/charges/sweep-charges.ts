@@ -1,6 +1,5 @@
 import type { DataSource, QueryRunner } from "typeorm";
-import { NIL } from "uuid";
-import { byHalves, type Refused, throwRefused } from "../entities/by-halves.js";
+import { allByHalves } from "../entities/by-halves.js";
 import type { ChargeId, ChargeStatus } from "../entities/charge.js";
 import { chargeUnknown } from "../outbox/charge-events.js";
 import { tell } from "../outbox/tell.js";
@@ -61,26 +60,21 @@ export function staleAfterSeconds(timeoutMs: number): number {
  * @throws Error that tells how many could not be, once all were tried; the database's error when it can't serve
  */
 export async function sweepCharges(dataSource: DataSource, staleSeconds: number): Promise<number> {
-  let swept = 0;
-  const failed: Refused<ChargeId>[] = [];
-  for (let after: string = NIL; ; ) {
-    const stale: { id: ChargeId }[] = await dataSource.query(STALE, [staleSeconds, after]);
-    const ids = stale.map(({ id }) => id);
-    const { done, refused } = await byHalves(ids, (part) =>
-      inSerializableTransaction(dataSource, (runner) => sweepTogether(runner, staleSeconds, part)),
+  const sweep = (ids: readonly ChargeId[]) =>
+    inSerializableTransaction(dataSource, (runner) => sweepBatch(runner, staleSeconds, ids));
+  try {
+    return await allByHalves<ChargeId>(
+      (after) => dataSource.query(STALE, [staleSeconds, after]),
+      BATCH,
+      sweep,
+      "charges of dead workers could not be taken back",
     );
-    swept += done.reduce((sum, count) => sum + count, 0);
-    failed.push(...refused);
-    const last = ids.at(-1);
-    if (last !== undefined && ids.length === BATCH) after = last;
-    else break;
+  } finally {
+    await dataSource.query(LOST_OF_ENDED, [staleSeconds]);
   }
-  await dataSource.query(LOST_OF_ENDED, [staleSeconds]);
-  throwRefused(failed, "charges of dead workers could not be taken back");
-  return swept;
 }
 
-async function sweepTogether(
+async function sweepBatch(
   runner: QueryRunner,
   staleSeconds: number,
   among: readonly ChargeId[],

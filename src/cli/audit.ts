@@ -4,7 +4,6 @@ import type { AuditReport } from "../audit/audit-account.js";
 import { auditEach, type Verdict } from "../audit/audit-each.js";
 import type { AuditProgress } from "../audit/audit-log.js";
 import { outsidePayments } from "../audit/balance-log.js";
-import { decimal } from "../audit/balance-sheet.js";
 import { REMEDIES } from "../audit/difference.js";
 import { createDataSource } from "../entities/data-source.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
@@ -13,6 +12,7 @@ import { connectRedis } from "../redis/connect.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
+import { formatSum } from "../stellar/stroops.js";
 import { refuseUnfitPostgres } from "./check-postgres.js";
 import {
   balancesAsJson,
@@ -152,7 +152,7 @@ function describe(report: AuditReport): string[] {
     `${account}: ${verdict}; ${credits} credits, after ledger ${ledgerOf(from)} up to ${ledgerOf(to)}`,
   ];
   for (const [asset, sums] of totals) {
-    const [credited, payments, exceptions] = [sums.credited, sums.payments, sums.exceptions].map(decimal);
+    const [credited, payments, exceptions] = [sums.credited, sums.payments, sums.exceptions].map(formatSum);
     lines.push(`  ${asset}: credited ${credited} = payments ${payments} + exceptions ${exceptions}`);
   }
   if (balances !== null) lines.push(...describeBalances(balances));
@@ -172,7 +172,7 @@ function asJson(report: AuditReport, outside: Outside): string {
     totals: Object.fromEntries(
       [...totals].map(([asset, sums]) => [
         asset,
-        Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, decimal(sum)])),
+        Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, formatSum(sum)])),
       ]),
     ),
     differences: differences.map((difference) => ({ ...difference, remedy: REMEDIES[difference.kind] })),

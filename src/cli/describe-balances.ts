@@ -1,7 +1,8 @@
-import { type BalanceSheet, decimal, describeOutside } from "../audit/balance-sheet.js";
+import { type BalanceSheet, describeOutside } from "../audit/balance-sheet.js";
 import type { BalanceReport } from "../audit/check-balances.js";
 import type { OutsidePayment } from "../audit/flows.js";
 import { ledgerOf } from "../stellar/operation-id.js";
+import { formatSum } from "../stellar/stroops.js";
 
 /** The newest of what moved outside /payments, and how much there is. */
 export type Outside = { readonly newest: readonly OutsidePayment[]; readonly total: number };
@@ -38,7 +39,7 @@ export function balancesAsJson(balances: BalanceReport): object {
             asset,
             {
               since_ledger: since,
-              ...Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, decimal(sum)])),
+              ...Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, formatSum(sum)])),
             },
           ]),
         ),
@@ -58,7 +59,7 @@ export function outsideAsJson({ newest, total }: Outside): object {
       ledger: ledgerOf(operationId),
       type,
       asset,
-      amount: decimal(amount),
+      amount: formatSum(amount),
     })),
   };
 }
@@ -75,11 +76,11 @@ function describeSheet({
   balance,
 }: BalanceSheet): string {
   const parts = [
-    `${decimal(opening)} ${since === null ? "before" : `at ledger ${since}`}`,
-    ...(credited === 0n ? [] : [`+ credited ${decimal(credited)}`]),
-    ...(sent === 0n ? [] : [`- sent ${decimal(sent)}`]),
-    ...(outside === 0n ? [] : [`+ outside payments ${decimal(outside)}`]),
-    ...(fees === 0n ? [] : [`- fees ${decimal(fees)}`]),
+    `${formatSum(opening)} ${since === null ? "before" : `at ledger ${since}`}`,
+    ...(credited === 0n ? [] : [`+ credited ${formatSum(credited)}`]),
+    ...(sent === 0n ? [] : [`- sent ${formatSum(sent)}`]),
+    ...(outside === 0n ? [] : [`+ outside payments ${formatSum(outside)}`]),
+    ...(fees === 0n ? [] : [`- fees ${formatSum(fees)}`]),
   ];
-  return `${asset}: balance ${decimal(balance)} = ${parts.join(" ")}`;
+  return `${asset}: balance ${formatSum(balance)} = ${parts.join(" ")}`;
 }

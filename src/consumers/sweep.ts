@@ -45,7 +45,7 @@ export async function sweep(
       alive.push(delivery);
       continue;
     }
-    await buryOne(parts, delivery);
+    await moveIfPossible(parts, delivery);
   }
   if (alive.length > 0)
     logger.warn({ stream, entries: alive.length }, "took over entries of a dead consumer");
@@ -87,10 +87,10 @@ function isOfRow(error: unknown): boolean {
 }
 
 /**
- * One that can't be moved to the dead letters keeps no other from being taken over: those have been claimed together with it, and each claim
- * brings them nearer to the dead letters themselves.
+ * One that can't be moved to the dead letters keeps no other from being taken over: those have been claimed together with
+ * it, and each claim brings them nearer to the dead letters themselves.
  */
-async function buryOne(
+async function moveIfPossible(
   { redis, dataSource, logger }: SettlingParts,
   delivery: ClaimedDelivery,
 ): Promise<void> {

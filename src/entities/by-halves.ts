@@ -1,3 +1,4 @@
+import { NIL } from "uuid";
 import { isDatabaseAway, isOutwaited } from "../postgres/database-errors.js";
 
 /** An item that the work could not be done for, and why. */
@@ -38,8 +39,36 @@ export async function byHalves<T, R>(
   return { done, refused };
 }
 
+/**
+ * The same for all that a statement finds, page by page from one id to the next: what is refused does not stand in front of
+ * the others. Every item is tried once.
+ * @param pageAfter the ids after this one, in order
+ * @param most how many a page has at the most: a shorter one is the last
+ * @param work returns how many it was done for
+ * @returns how many in all
+ * @throws Error as `throwRefused`, once all were tried; as `byHalves`
+ */
+export async function allByHalves<Id extends string>(
+  pageAfter: (after: string) => Promise<readonly { readonly id: Id }[]>,
+  most: number,
+  work: (part: readonly Id[]) => Promise<number>,
+  what: string,
+): Promise<number> {
+  let count = 0;
+  const failed: Refused<Id>[] = [];
+  for (let after: string | undefined = NIL; after !== undefined; ) {
+    const ids: Id[] = (await pageAfter(after)).map(({ id }) => id);
+    const { done, refused } = await byHalves(ids, work);
+    count += done.reduce((sum, each) => sum + each, 0);
+    failed.push(...refused);
+    after = ids.length === most ? ids.at(-1) : undefined;
+  }
+  throwRefused(failed, what);
+  return count;
+}
+
 /** @throws Error that names how many of them could not be done, and why the first one could not; nothing where all were */
-export function throwRefused(refused: readonly Refused<unknown>[], what: string): void {
+function throwRefused(refused: readonly Refused<unknown>[], what: string): void {
   const [first] = refused;
   if (first === undefined) return;
   const { item, error } = first;

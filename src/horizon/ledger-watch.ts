@@ -186,7 +186,8 @@ export class LedgerWatch {
       if (this.#listeners.size === 0) await this.#pause(this.#options.mostMs);
       else {
         // What came in during the last turn woke nobody: it must not wait for the ledger after it.
-        if (!this.#hasNews()) await this.#pause(this.#clock.wait(performance.now(), this.#isScarce()));
+        if (!this.#hasNews())
+          await this.#pause(this.#clock.wait(performance.now(), this.#options.client.isScarce));
         if (!signal.aborted) await this.#turn();
       }
     }
@@ -215,11 +216,6 @@ export class LedgerWatch {
   /** Whether another process has announced a ledger that the listeners were not called for. */
   #hasNews(): boolean {
     return this.#announced > this.#calledFor;
-  }
-
-  /** Whether looks are fewer than they could be, so that they leave room for the pages of the ledgers that they find. */
-  #isScarce(): boolean {
-    return this.#options.client.isScarce;
   }
 
   /** One look at a time, however many ask. */

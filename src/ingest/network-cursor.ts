@@ -2,9 +2,8 @@ import type { DataSource } from "typeorm";
 import type { WatchedSet } from "../horizon/read-page.js";
 import type { RedisClient } from "../redis/client.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
-import { readPositions } from "../stream/append-entries.js";
 import type { Tails } from "./append-page.js";
-import { provenByAll, type Scanned } from "./watermark.js";
+import { progressValues, provenTo, type Scanned } from "./watermark.js";
 
 /** The network's feed as Postgres knows it. */
 export type NetworkCursor = {
@@ -90,16 +89,9 @@ export async function advanceNetwork(
   tails: Tails,
   scanned: Scanned | null,
 ): Promise<boolean> {
-  const positions = await readPositions(redis, [...tails.keys()]);
-  if (positions.some(({ stream, tail }) => tail !== tails.get(stream))) return false;
-  const { watermark, readThrough, settledThrough } = provenByAll(positions, scanned);
-  const values = [
-    version.toString(),
-    watermark.toString(),
-    settledThrough?.toISOString() ?? null,
-    readThrough.toString(),
-  ];
-  const rows: unknown[] = await dataSource.query(ADVANCE, values);
+  const progress = await provenTo(redis, tails, scanned);
+  if (progress === null) return false;
+  const rows: unknown[] = await dataSource.query(ADVANCE, [version.toString(), ...progressValues(progress)]);
   return rows.length > 0;
 }
 

@@ -81,6 +81,26 @@ function closeTime(fields: readonly string[]): Date | null {
   return null;
 }
 
+/**
+ * What the streams prove to a leader.
+ * @param tails the caller's last appends
+ * @returns null where a stream ends elsewhere: it proves nothing to the caller
+ */
+export async function provenTo(
+  redis: RedisClient,
+  tails: Tails,
+  scanned: Scanned | null,
+): Promise<Progress | null> {
+  const positions = await readPositions(redis, [...tails.keys()]);
+  if (positions.some(({ stream, tail }) => tail !== tails.get(stream))) return null;
+  return provenByAll(positions, scanned);
+}
+
+/** Of both kinds of cursors, as parameters after the one that names the cursor. */
+export function progressValues({ watermark, settledThrough, readThrough }: Progress): unknown[] {
+  return [watermark.toString(), settledThrough?.toISOString() ?? null, readThrough.toString()];
+}
+
 /** Only upwards: a leader that was paused must not take back what its successor proved. */
 const ADVANCE = `
   WITH advanced AS (
@@ -106,16 +126,9 @@ export async function advanceWatermark(
   tails: Tails,
   scanned: Scanned | null,
 ): Promise<boolean> {
-  const positions = await readPositions(redis, [...tails.keys()]);
-  if (positions.some(({ stream, tail }) => tail !== tails.get(stream))) return false;
-  const { watermark, readThrough, settledThrough } = provenByAll(positions, scanned);
-  const values = [
-    account,
-    watermark.toString(),
-    settledThrough?.toISOString() ?? null,
-    readThrough.toString(),
-  ];
-  const [row]: { shards: number }[] = await dataSource.query(ADVANCE, values);
+  const progress = await provenTo(redis, tails, scanned);
+  if (progress === null) return false;
+  const [row]: { shards: number }[] = await dataSource.query(ADVANCE, [account, ...progressValues(progress)]);
   return row?.shards === tails.size;
 }
 

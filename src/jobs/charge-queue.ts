@@ -165,10 +165,7 @@ function jobIdOf({ id, attempts }: Pick<DueCharge, "id" | "attempts">): string {
 }
 
 /** One line for each attempt at a charge: the first that leaves it unknown is a warning, later ones are no news. */
-export function logAttempt(
-  { claim, heard, verdict, recorded, durationMs }: ChargeAttempted,
-  logger: Logger,
-): void {
+function logAttempt({ claim, heard, verdict, recorded, durationMs }: ChargeAttempted, logger: Logger): void {
   const { id: charge, provider, attempt } = claim;
   const fields = { charge, provider, attempt, outcome: heard.kind, took: durationMs };
   const why = "detail" in heard ? heard.detail : heard.kind;
@@ -190,7 +187,7 @@ export function logAttempt(
 }
 
 /** What a person must see: our record says one thing, and the provider another. */
-export function contradicted(
+function contradicted(
   { id, provider, providerId, attempt }: ChargeAttempted["claim"],
   heard: ChargeAttempted["heard"],
   status: string,

@@ -152,7 +152,7 @@ function namesSomebody({ transaction }: Envelope): boolean {
  * node:crypto does the arithmetic: the SDK's portable verify takes two milliseconds, which would make the
  * sandbox the slowest part of every load test.
  */
-export class SignatureCheck {
+class SignatureCheck {
   readonly #used = new Set<number>();
 
   constructor(

@@ -1,6 +1,5 @@
 import type { DataSource, QueryRunner } from "typeorm";
-import { NIL } from "uuid";
-import { byHalves, type Refused, throwRefused } from "../entities/by-halves.js";
+import { allByHalves } from "../entities/by-halves.js";
 import type { CheckoutSession, SessionId } from "../entities/checkout-session.js";
 import { ofSession } from "../outbox/event-body.js";
 import { sessionExpired } from "../outbox/events.js";
@@ -43,24 +42,16 @@ const EXPIRE = `
  * @throws Error that tells how many could not be, once all were tried; the database's error when it can't serve
  */
 export async function expireSessions(dataSource: DataSource): Promise<number> {
-  let expired = 0;
-  const failed: Refused<SessionId>[] = [];
-  for (let after: string = NIL; ; ) {
-    const due: { id: SessionId }[] = await dataSource.query(DUE, [after]);
-    const ids = due.map(({ id }) => id);
-    const { done, refused } = await byHalves(ids, (part) => expireTogether(dataSource, part));
-    expired += done.reduce((sum, count) => sum + count, 0);
-    failed.push(...refused);
-    const last = ids.at(-1);
-    if (last !== undefined && ids.length === BATCH) after = last;
-    else break;
-  }
-  throwRefused(failed, "sessions could not be expired");
-  return expired;
+  return allByHalves<SessionId>(
+    (after) => dataSource.query(DUE, [after]),
+    BATCH,
+    (ids) => expireBatch(dataSource, ids),
+    "sessions could not be expired",
+  );
 }
 
 /** @returns how many of them were expired: the rest is over already, or in somebody's hands */
-async function expireTogether(dataSource: DataSource, ids: readonly SessionId[]): Promise<number> {
+async function expireBatch(dataSource: DataSource, ids: readonly SessionId[]): Promise<number> {
   return inSerializableTransaction(dataSource, async (runner) => {
     const due: { id: SessionId; expires_at: Date }[] = await runner.query(LOCK_DUE, [ids]);
     await expireOverdue(

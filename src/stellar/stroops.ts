@@ -41,8 +41,13 @@ export function toStroops(value: bigint): Stroops {
 
 /** Formats stroops as Horizon does, always with 7 decimals: `1n` is `"0.0000001"`. */
 export function formatStroops(stroops: Stroops): string {
-  const digits = stroops.toString().padStart(8, "0");
-  return `${digits.slice(0, -7)}.${digits.slice(-7)}`;
+  return formatSum(stroops);
+}
+
+/** The same for sums and differences, which may be less than 0, and more than an int64. */
+export function formatSum(stroops: bigint): string {
+  const digits = (stroops < 0n ? -stroops : stroops).toString().padStart(8, "0");
+  return `${stroops < 0n ? "-" : ""}${digits.slice(0, -7)}.${digits.slice(-7)}`;
 }
 
 /** The same for people: without zeros that say nothing, such as `12.5`. */

@@ -210,7 +210,7 @@ function lacks(id: AccountId, asset: Asset, needs: bigint, has: bigint): Envelop
   );
 }
 
-export type Signatures = {
+type Signatures = {
   readonly hash: Uint8Array;
   readonly signatures: readonly xdr.DecoratedSignature[];
 };
@@ -220,7 +220,7 @@ export type Signatures = {
  *
  * Kinds of signers that are not known here count as having signed: only the account's owner can have set them.
  */
-export function signedBy({ signers }: AccountState, { hash, signatures }: Signatures): readonly Signer[] {
+function signedBy({ signers }: AccountState, { hash, signatures }: Signatures): readonly Signer[] {
   const keys = new Set(signers.map(({ key }) => key).filter(isAccountId));
   const { by } = new SignatureVerifier().check(hash, signatures, keys);
   return signers.filter(({ key, type }) => {
@@ -233,7 +233,7 @@ export function signedBy({ signers }: AccountState, { hash, signatures }: Signat
 }
 
 /** Whether the signers' weights suffice. Without any weight nobody has signed, whatever the threshold says. */
-export function suffices(signers: readonly Signer[], threshold: number): boolean {
+function suffices(signers: readonly Signer[], threshold: number): boolean {
   return signers.reduce((sum, { weight }) => sum + weight, 0) >= Math.max(threshold, 1);
 }
 

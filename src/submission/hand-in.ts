@@ -99,7 +99,7 @@ const END = `UPDATE submissions SET ended_at = now(), leased_since = NULL WHERE 
 type Open = { hash: TransactionHash; envelope: string; last_answer: string | null };
 
 /** Whether one more transaction can be taken for a session that has some in flight. */
-export type Room =
+type Room =
   | "free"
   /** Its account has another one on its way, which could apply beside it: both would pay. */
   | "same_account"
@@ -111,7 +111,7 @@ export type Room =
  * keep the payer's out, so that only another one of the same account does, unless at most one of the two can apply or the
  * network has refused the earlier one. Where there are too many, the oldest that was refused is not followed any more.
  */
-export async function makeRoom(
+async function makeRoom(
   runner: QueryRunner,
   id: SessionId,
   envelope: string,
@@ -147,7 +147,7 @@ const REPLACE = `
  * one out. It is sent at once. Any other changes nothing, nor does any after the end.
  * @throws EnvelopeError where the account that it pays is to pay the bump's fee; the database's error
  */
-export async function replaceEnvelope(
+async function replaceEnvelope(
   runner: QueryRunner,
   envelope: ReadEnvelope,
   passphrase: string,
@@ -175,7 +175,7 @@ type Signatures = Pick<ReadEnvelope, "ownSigners" | "isBumpVerified">;
  * Equal is not better: a stranger who has seen a transaction can hand it in again with signatures of their own, and
  * must not put it in the place of what its payer handed in.
  */
-export function isBetterSigned(one: Signatures, kept: Signatures): boolean {
+function isBetterSigned(one: Signatures, kept: Signatures): boolean {
   if (one.ownSigners !== kept.ownSigners) return one.ownSigners > kept.ownSigners;
   return one.isBumpVerified && !kept.isBumpVerified;
 }

@@ -1,6 +1,5 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
-import { decimal } from "../../src/audit/balance-sheet.js";
 import { type BalanceReport, checkBalances } from "../../src/audit/check-balances.js";
 import { changesByOperation, placeEffects } from "../../src/audit/effects.js";
 import { balancesOf } from "../../src/audit/network-balances.js";
@@ -15,6 +14,7 @@ import {
   type LedgerSequence,
   type OperationId,
 } from "../../src/stellar/operation-id.js";
+import { formatSum } from "../../src/stellar/stroops.js";
 import type { Json } from "../sandbox/stage.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
@@ -111,7 +111,7 @@ describe("audit: balances of a real network", () => {
       }
       expect(report.sheets.find(({ asset }) => asset === "native")?.fees).to.equal(2_376_495n);
       expect(named(report)).to.have.members(
-        OUTSIDE.map(([name, type, code, amount]) => `${name}: ${type} ${code} ${decimal(amount)}`),
+        OUTSIDE.map(([name, type, code, amount]) => `${name}: ${type} ${code} ${formatSum(amount)}`),
       );
       // Nothing is told twice, and nothing is left to read.
       const again = await check("shop", () => []);
@@ -163,7 +163,7 @@ describe("audit: balances of a real network", () => {
       expect(differences.map(({ kind, subject }) => [kind, subject])).to.deep.equal([
         ["balance_unexplained", "native"],
       ]);
-      expect(differences[0]?.detail).to.include(` -${decimal(2_376_495n)} of it`);
+      expect(differences[0]?.detail).to.include(` -${formatSum(2_376_495n)} of it`);
     });
 
     it("a credit of /payments without a row is a fault, not value outside; each check finds it until it has one", async () => {
@@ -221,7 +221,7 @@ function movementsOf(who: string): Movement[] {
 function named({ fresh }: BalanceReport): string[] {
   return fresh.map(({ operationId, type, asset, amount }) => {
     const { case: name } = truth.find(({ operation_id: id }) => id === `${operationId}`) ?? {};
-    return `${name}: ${type} ${asset.split(":")[0]} ${decimal(amount)}`;
+    return `${name}: ${type} ${asset.split(":")[0]} ${formatSum(amount)}`;
   });
 }
 

@@ -5,9 +5,9 @@ import type { Ends } from "./ends.js";
 import { Course, type CourseOptions } from "./faults/course.js";
 import { FigureReader } from "./figures.js";
 import { Load } from "./load.js";
-import { finding, prove } from "./prove.js";
+import { finding, fleetFindings, prove } from "./prove.js";
 import { type Report, tooManyFailed } from "./report.js";
-import { UNTIL_NOTHING_IS_IN_FLIGHT_S } from "./submitted.js";
+import { endSubmissions } from "./submitted.js";
 import { openWorld, type ServerKinds, type World } from "./world.js";
 
 export type ChaosOptions = CourseOptions & {
@@ -58,24 +58,15 @@ export async function runChaos(options: ChaosOptions, ends: Ends): Promise<Repor
   say("the load stops, every fault ends; waiting until nothing is under way");
   await endAllFaults(world);
   await load.stop();
-  await world.sandbox.closeLedger();
-  await world.sandbox.closeLedger(UNTIL_NOTHING_IS_IN_FLIGHT_S);
+  await endSubmissions(world.sandbox);
   if (load.failure !== null) throw load.failure;
   const { credits, books, audits, findings, repairs } = await prove(world);
   await figures.stop();
   if (options.logs !== undefined) await keepLogs(world, options.logs);
   const rows = course.rows();
-  const { members } = world.fleet;
   const wrong = [
     ...findings,
-    ...finding(
-      "a role ended by itself",
-      members.flatMap(({ crashes }) => crashes),
-    ),
-    ...finding(
-      "a role did not end cleanly on SIGTERM",
-      members.flatMap(({ unclean }) => unclean),
-    ),
+    ...fleetFindings(world.fleet),
     ...finding("the driver could not do its faults", tooManyFailed(rows) ? course.failures() : []),
   ];
   return {

@@ -2,6 +2,7 @@ import { HorizonClient } from "../../src/horizon/client.js";
 import { type Audited, auditAll, doubtAudits } from "./audit.js";
 import { type Books, readWholeBooks } from "./books.js";
 import { comeToRest } from "./come-to-rest.js";
+import type { Fleet } from "./fleet.js";
 import type { NetworkCredit } from "./ledger.js";
 import type { Scene } from "./scene.js";
 import { type Finding, judge } from "./verdict.js";
@@ -61,6 +62,20 @@ export async function prove(scene: Scene): Promise<Proof> {
       ),
     ],
   };
+}
+
+/** What no process may do, whatever is done to it. */
+export function fleetFindings({ members }: Fleet): Finding[] {
+  return [
+    ...finding(
+      "a role ended by itself",
+      members.flatMap(({ crashes }) => crashes),
+    ),
+    ...finding(
+      "a role did not end cleanly on SIGTERM",
+      members.flatMap(({ unclean }) => unclean),
+    ),
+  ];
 }
 
 export function finding(check: string, examples: readonly string[]): Finding[] {

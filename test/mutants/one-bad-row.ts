@@ -25,8 +25,8 @@ export const ONE_BAD_ROW: readonly Mutant[] = [
     what: "a session that is locked keeps its batch from expiring",
   },
   {
-    file: "src/settlement/expire-sessions.ts",
-    find: '  throwRefused(failed, "sessions could not be expired");\n',
+    file: "src/entities/by-halves.ts",
+    find: "  throwRefused(failed, what);\n",
     replace: "",
     test: EXPIRY,
     what: "nobody hears of a session that can't be expired",

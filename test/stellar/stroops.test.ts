@@ -2,6 +2,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import {
   formatStroops,
+  formatSum,
   InvalidAmountError,
   MAX_STROOPS,
   parseStroops,
@@ -10,6 +11,16 @@ import {
 } from "../../src/stellar/stroops.js";
 
 describe("stroops", () => {
+  it("sums and differences are written with their sign, and may pass an int64", () => {
+    expect([0n, 1n, -1n, -10_000_000n, 2n ** 70n].map(formatSum)).to.deep.equal([
+      "0.0000000",
+      "0.0000001",
+      "-0.0000001",
+      "-1.0000000",
+      "118059162071741.1303424",
+    ]);
+  });
+
   it("every int64 amount survives text and back, to the stroop", () => {
     fc.assert(
       fc.property(fc.bigInt(0n, MAX_STROOPS), (value) => {

@@ -29,7 +29,7 @@ export function atEnd(end: () => Promise<void>): void {
 export const mochaHooks: Mocha.RootHookObject = {
   beforeAll() {
     startedAt = performance.now();
-    heldBefore = held().length;
+    heldBefore = held();
   },
 
   async afterAll(this: Mocha.Context) {
@@ -41,24 +41,26 @@ export const mochaHooks: Mocha.RootHookObject = {
       appendFileSync(secondsFile, `${JSON.stringify([file, (performance.now() - startedAt) / 1000])}\n`);
     }
     const deadline = performance.now() + ENDS_WITHIN_MS;
-    while (held().length > heldBefore) {
+    while (held() > heldBefore) {
       if (performance.now() > deadline)
-        throw new Error(`${file ?? "a test"} has left running: ${held().join(", ")}`);
+        throw new Error(`${file ?? "a test"} has left running: ${describeHeld().join(", ")}`);
       await sleep(50);
     }
   },
 };
 
-/** What this process holds open of that kind, with process ids and ports where the report knows them. */
-function held(): string[] {
-  const names = process.getActiveResourcesInfo().filter((name) => LEFT_RUNNING.has(name));
-  if (names.length <= heldBefore) return names;
+/** How many of them this process holds. */
+function held(): number {
+  return process.getActiveResourcesInfo().filter((name) => LEFT_RUNNING.has(name)).length;
+}
+
+/** Process ids and ports of all that it holds. Making the report takes long: only for a test that is red. */
+function describeHeld(): string[] {
   const { libuv } = process.report.getReport() as { readonly libuv: readonly Handle[] };
-  const told = libuv
+  return libuv
     .filter(({ is_active, is_referenced }) => is_active && is_referenced)
     .filter(({ type, remoteEndpoint }) => type === "process" || (type === "tcp" && !remoteEndpoint))
     .map(({ type, pid, localEndpoint }) => `${type} ${pid ?? localEndpoint?.port ?? ""}`);
-  return [...told, ...names].slice(0, names.length);
 }
 
 /** Of Node's report: https://nodejs.org/api/report.html */

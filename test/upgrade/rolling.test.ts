@@ -2,9 +2,9 @@ import { expect } from "chai";
 import { Ends } from "../chaos/ends.js";
 import type { RoleName } from "../chaos/fleet.js";
 import { Load } from "../chaos/load.js";
-import { finding, prove } from "../chaos/prove.js";
+import { finding, fleetFindings, prove } from "../chaos/prove.js";
 import { PRESENT, type Release } from "../chaos/release.js";
-import { UNTIL_NOTHING_IS_IN_FLIGHT_S } from "../chaos/submitted.js";
+import { endSubmissions } from "../chaos/submitted.js";
 import { openWorld } from "../chaos/world.js";
 import { inWords, type Seen, untilLoadHasFlown } from "./flow.js";
 import { type Previous, previousOrSkip } from "./previous.js";
@@ -61,8 +61,7 @@ describe("upgrade, one process at a time, under load, and back", function () {
       seen.push(await untilLoadHasFlown(step, { world, load, witness, releases }));
     }
     await load.stop();
-    await world.sandbox.closeLedger();
-    await world.sandbox.closeLedger(UNTIL_NOTHING_IS_IN_FLIGHT_S);
+    await endSubmissions(world.sandbox);
     if (load.failure !== null) throw load.failure;
     // With the eyes of the version that runs now: those of the driver know the tables as they were.
     const eyes = { url: world.databaseUrl, applicationName: "verdict", statementTimeoutMs: 60_000 };
@@ -79,14 +78,7 @@ describe("upgrade, one process at a time, under load, and back", function () {
     ].map((line) => `      ${line}`);
     const wrong = [
       ...findings,
-      ...finding(
-        "a role ended by itself",
-        members.flatMap(({ crashes }) => crashes),
-      ),
-      ...finding(
-        "a role did not end cleanly on SIGTERM",
-        members.flatMap(({ unclean }) => unclean),
-      ),
+      ...fleetFindings(world.fleet),
       ...finding("a credit was recorded twice", witness.toldTwice),
     ];
     expect(wrong, [...story, ...world.fleet.trouble(5)].join("\n")).to.deep.equal([]);

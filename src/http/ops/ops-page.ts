@@ -87,7 +87,7 @@ function withCode(text: string): readonly Html[] {
 }
 
 /** What recovery found lately, what it did about it, and on what evidence. @param findings null: can't be asked */
-export function renderFindings(findings: readonly RecordedFinding[] | null): Html {
+function renderFindings(findings: readonly RecordedFinding[] | null): Html {
   if (findings === null) return html`<h2>Findings of recovery</h2><p>Postgres can't be asked.</p>`;
   if (findings.length === 0) return html`<h2>Findings of recovery</h2><p>Nothing was ever left behind.</p>`;
   return html`<h2>Findings of recovery</h2>
