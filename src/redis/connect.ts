@@ -117,22 +117,40 @@ function openCluster(urls: readonly string[], settings: RedisOptions): Cluster {
   });
 }
 
-/**
- * A cluster's client keeps commands in a queue of its own while it knows no node, without an end: the time-out of each
- * connection begins when there is one. Here it begins at once.
- */
+/** A client of a cluster that gives commands a time-out from the start, and that ends when it is closed. */
 class BoundedCluster extends Cluster {
+  readonly #nodes: { host: string; port: number }[];
   readonly #withinMs: number | undefined;
 
   constructor(nodes: { host: string; port: number }[], options: ClusterOptions) {
     super(nodes, options);
+    this.#nodes = nodes;
     this.#withinMs = options.redisOptions?.commandTimeout;
   }
 
+  /**
+   * ioredis keeps commands in a queue while it knows no node, without an end: the time-out of each connection begins when
+   * there is one. Here it begins at once.
+   */
   override sendCommand(command: Command, ...rest: [stream?: never, node?: unknown]): unknown {
     // Commands of a pipeline come with their node, and are waited for together.
     if (this.#withinMs !== undefined && rest[1] === undefined) command.setTimeout(this.#withinMs);
     return super.sendCommand(command, ...rest);
+  }
+
+  /**
+   * Every refresh starts the timer of the next one when it is over. A refresh that was under way when the client was
+   * closed would do so too, for ever, and no process that holds such a client could end by itself.
+   */
+  override refreshSlotsCache(callback?: (error?: Error | null) => void): void {
+    super.refreshSlotsCache((error) => {
+      if (this.status !== "end") callback?.(error);
+    });
+  }
+
+  /** BullMQ makes its blocking connections so. */
+  override duplicate(nodes: { host: string; port: number }[] = [], options: ClusterOptions = {}): Cluster {
+    return new BoundedCluster(nodes.length > 0 ? nodes : this.#nodes, { ...this.options, ...options });
   }
 }
 
