@@ -3,7 +3,7 @@ import autocannon from "autocannon";
 import type { DataSource } from "typeorm";
 import { v4 as uuidv4 } from "uuid";
 import { issueKey } from "../src/http/merchants/issue-key.js";
-import { freePort } from "../src/machine/free-port.js";
+import { freePort } from "../stage/machine/free-port.js";
 import { watchAccount } from "../test/support/books.js";
 import { endRoles } from "../test/support/role-process.js";
 import type { Benchmark, Report, Scale } from "./benchmark.js";

@@ -1,11 +1,11 @@
 import { Account, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
 import { Redis } from "ioredis";
-import { appendPaymentsUnchecked } from "../src/sandbox/bulk.js";
-import type { SandboxNetwork } from "../src/sandbox/network.js";
-import { startSandbox } from "../src/sandbox/server.js";
 import type { AccountId } from "../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence } from "../src/stellar/operation-id.js";
 import { streamKey } from "../src/stream/stream-keys.js";
+import { appendPaymentsUnchecked } from "../stage/sandbox/bulk.js";
+import type { SandboxNetwork } from "../stage/sandbox/network.js";
+import { startSandbox } from "../stage/sandbox/server.js";
 import { checkRows } from "./check-rows.js";
 import { Role } from "./consumers.js";
 import { paceOf } from "./pace.js";

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import type { DataSource } from "typeorm";
-import { freePort } from "../src/machine/free-port.js";
 import type { AccountId } from "../src/stellar/credit.js";
 import { appendEntries, NO_TAIL } from "../src/stream/append-entries.js";
 import { entryKeyring } from "../src/stream/entry-keys.js";
+import { freePort } from "../stage/machine/free-port.js";
 import { Stage } from "../test/sandbox/stage.js";
 import { watchOnStage } from "../test/support/ingest.js";
 import { endRoles } from "../test/support/role-process.js";

@@ -1,10 +1,10 @@
 import { Account, Asset, Keypair, Memo, Operation, TransactionBuilder, type xdr } from "@stellar/stellar-sdk";
 import { JSONParser } from "@streamparser/json";
 import { HorizonClient } from "../src/horizon/client.js";
-import type { SandboxNetwork } from "../src/sandbox/network.js";
-import { startSandbox } from "../src/sandbox/server.js";
 import type { AccountId } from "../src/stellar/credit.js";
 import { BEFORE_ALL } from "../src/stellar/operation-id.js";
+import type { SandboxNetwork } from "../stage/sandbox/network.js";
+import { startSandbox } from "../stage/sandbox/server.js";
 import type { Benchmark, Report, Scale } from "./benchmark.js";
 
 type Plan = { readonly records: number; readonly runs: number };

@@ -1,8 +1,8 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { HorizonClient } from "../src/horizon/client.js";
-import type { Sandbox } from "../src/sandbox/server.js";
 import { BEFORE_ALL, parseOperationId, toOperationId } from "../src/stellar/operation-id.js";
+import type { Sandbox } from "../stage/sandbox/server.js";
 
 /** Horizon's largest page. */
 const PAGE = 200;

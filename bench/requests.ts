@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Account, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
 import { PURPOSES } from "../src/horizon/governor.js";
-import { appendPaymentsUnchecked } from "../src/sandbox/bulk.js";
-import type { SandboxNetwork } from "../src/sandbox/network.js";
-import { type Sandbox, startSandbox } from "../src/sandbox/server.js";
 import type { AccountId } from "../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf, parseOperationId } from "../src/stellar/operation-id.js";
+import { appendPaymentsUnchecked } from "../stage/sandbox/bulk.js";
+import type { SandboxNetwork } from "../stage/sandbox/network.js";
+import { type Sandbox, startSandbox } from "../stage/sandbox/server.js";
 import { plainRedis } from "../test/support/stream.js";
 import type { Benchmark, Report, Scale } from "./benchmark.js";
 import { Role } from "./consumers.js";

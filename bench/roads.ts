@@ -1,11 +1,11 @@
 import type { DataSource } from "typeorm";
 import { connectRedis } from "../src/redis/connect.js";
-import { appendPaymentsUnchecked } from "../src/sandbox/bulk.js";
-import { paceOf } from "../src/sandbox/pace.js";
 import { creditKeyText } from "../src/stellar/credit.js";
 import { formatStroops } from "../src/stellar/stroops.js";
 import { appendEntries, NO_TAIL, type Tail } from "../src/stream/append-entries.js";
 import { entryKeyring } from "../src/stream/entry-keys.js";
+import { appendPaymentsUnchecked } from "../stage/sandbox/bulk.js";
+import { paceOf } from "../stage/sandbox/pace.js";
 import { Stage } from "../test/sandbox/stage.js";
 import { watchAccount } from "../test/support/books.js";
 import { watchOnStage } from "../test/support/ingest.js";

@@ -3,8 +3,8 @@ import { promisify } from "node:util";
 import pg from "pg";
 import type { DataSource } from "typeorm";
 import { createDataSource } from "../src/entities/data-source.js";
-import { type PostgresServer, startPostgres } from "../src/machine/postgres.js";
-import { type RedisServer, startRedis } from "../src/machine/redis.js";
+import { type PostgresServer, startPostgres } from "../stage/machine/postgres.js";
+import { type RedisServer, startRedis } from "../stage/machine/redis.js";
 import { databaseUrl, onServer } from "../test/support/on-server.js";
 import type { Report } from "./benchmark.js";
 

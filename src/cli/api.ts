@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import type { Logger } from "pino";
-import type { Config } from "../config.js";
+import { type Config, readConfig } from "../config.js";
 import { createApp } from "../http/app.js";
 import type { Sep7Signer } from "../http/checkout/sep7.js";
 import { readOpsAccess } from "../http/ops/ops-access.js";
@@ -14,7 +14,6 @@ import { createRegistry, replicaMetrics } from "../metrics/registry.js";
 import { startHeartbeat } from "../status/heartbeat.js";
 import { SharedStatus } from "../status/shared-status.js";
 import { checkRedis } from "./check-redis.js";
-import { readEnvironment } from "./environment.js";
 import { openAcceptors } from "./open-charge-providers.js";
 import { openReplica } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
@@ -30,7 +29,7 @@ export function addApiCommand(program: Command): void {
     .command("api")
     .description("serve the API, its reference (/docs), the checkout page and the status on HOST and PORT")
     .action(async () => {
-      const config = await readEnvironment();
+      const config = readConfig(process.env);
       const access = readOpsAccess(config);
       const logger = createLogger(config, "api");
       const sources = await openStatusSources(config, logger, "api");

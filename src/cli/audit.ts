@@ -5,6 +5,7 @@ import { auditEach, type Verdict } from "../audit/audit-each.js";
 import type { AuditProgress } from "../audit/audit-log.js";
 import { outsidePayments } from "../audit/balance-log.js";
 import { REMEDIES } from "../audit/difference.js";
+import { readConfig } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
 import { createLogger } from "../logging.js";
@@ -22,7 +23,6 @@ import {
   type Outside,
   outsideAsJson,
 } from "./describe-balances.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openHorizon } from "./open-horizon.js";
 import { redisTarget } from "./open-locks.js";
@@ -58,7 +58,7 @@ export function addAuditCommand(program: Command): void {
     .option("--json", "one JSON object per account and line")
     .addHelpText("after", "\nInterrupted, it goes on where it was when it is called the same way again.")
     .action(async (options: Options) => {
-      const config = await readEnvironment();
+      const config = readConfig(process.env);
       const dataSource = createDataSource({
         url: config.DATABASE_URL,
         applicationName: "paidonce-audit",

@@ -11,13 +11,12 @@ import {
   type OpenStatus,
   readCharge,
 } from "../charges/read-charges.js";
-import type { Config } from "../config.js";
+import { type Config, readConfig } from "../config.js";
 import type { ChargeId } from "../entities/charge.js";
 import { createLogger } from "../logging.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import { trimmedAmount } from "../stellar/stroops.js";
 import { chargeAsJson } from "./charge-as-json.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabaseNow } from "./open-database.js";
@@ -158,7 +157,7 @@ function describeAttempt({ attempt, kind, startedAt, outcome, detail }: ChargeAt
 }
 
 async function withDatabase(work: (dataSource: DataSource, config: Config) => Promise<void>): Promise<void> {
-  const config = await readEnvironment();
+  const config = readConfig(process.env);
   const dataSource = await openDatabaseNow(config, "charges");
   try {
     await work(dataSource, config);

@@ -1,14 +1,13 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { v4 as uuidv4 } from "uuid";
-import type { Config } from "../config.js";
+import { type Config, readConfig } from "../config.js";
 import { Consumer } from "../consumers/consumer.js";
 import { createLogger } from "../logging.js";
 import { consumerMetrics } from "../metrics/consumer-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectRedis } from "../redis/connect.js";
 import { checkRedis } from "./check-redis.js";
-import { readEnvironment } from "./environment.js";
 import { openDatabase } from "./open-database.js";
 import { BLOCK_MS, openLocks, openReader, redisTarget } from "./open-locks.js";
 import { observeRole, openRoleServer, runRole, startTracing } from "./run-role.js";
@@ -17,7 +16,7 @@ export function addConsumeCommand(program: Command): void {
   program
     .command("consume")
     .description("settle credits from the streams; run as many replicas as you like")
-    .action(async () => consume(await readEnvironment()));
+    .action(async () => consume(readConfig(process.env)));
 }
 
 async function consume(config: Config): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { readConfig } from "../config.js";
 import { removeDeadLetter } from "../consumers/dead-letters.js";
 import { readOperation } from "../horizon/read-page.js";
 import { createLogger } from "../logging.js";
@@ -8,7 +9,6 @@ import { listUnreadable, type UnreadableCredit } from "../settlement/list-unread
 import type { RecordedOutcome } from "../settlement/read-recorded.js";
 import { settle } from "../settlement/settle.js";
 import { creditKeyText } from "../stellar/credit.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
@@ -105,7 +105,7 @@ function describeOutcome(outcome: Outcome | RecordedOutcome): string {
 }
 
 async function open() {
-  const config = await readEnvironment();
+  const config = readConfig(process.env);
   const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "dead-letters");
   const dataSource = await openDatabaseNow(config, "dead-letters");
   const redis = connectRedis(redisTarget(config), "paidonce-dead-letters", logger);

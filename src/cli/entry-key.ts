@@ -1,6 +1,6 @@
 import type { Command } from "commander";
+import { readConfig } from "../config.js";
 import { listEntryKeys, retireOlderKeys, rotateEntryKey } from "../stream/entry-keys.js";
-import { readEnvironment } from "./environment.js";
 import { openDatabaseNow } from "./open-database.js";
 import { print } from "./print.js";
 
@@ -38,7 +38,7 @@ async function withDatabase<T>(
   work: (manager: Opened["manager"]) => Promise<T>,
   show: (result: T) => string,
 ): Promise<void> {
-  const dataSource = await openDatabaseNow(await readEnvironment(), "entry-key");
+  const dataSource = await openDatabaseNow(readConfig(process.env), "entry-key");
   try {
     await print(show(await work(dataSource.manager)));
   } finally {

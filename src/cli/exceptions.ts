@@ -1,13 +1,13 @@
 import { userInfo } from "node:os";
 import type { Command } from "commander";
 import type { DataSource } from "typeorm";
+import { readConfig } from "../config.js";
 import type { VerdictWord } from "../entities/credit-facts.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import { giveVerdict, VerdictRefusedError } from "../settlement/give-verdict.js";
 import { type ExceptionRecord, listExceptions } from "../settlement/read-exceptions.js";
 import { creditKeyText, parseCreditKey } from "../stellar/credit.js";
 import { formatStroops } from "../stellar/stroops.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { print } from "./print.js";
@@ -99,7 +99,7 @@ async function decide(
 }
 
 async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
-  const config = await readEnvironment();
+  const config = readConfig(process.env);
   const dataSource = await openDatabaseNow(config, "exceptions");
   try {
     await work(dataSource);

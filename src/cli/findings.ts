@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { DataSource } from "typeorm";
+import { readConfig } from "../config.js";
 import { closeFinding, type RecordedFinding, readFindings } from "../findings/findings-log.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { print } from "./print.js";
@@ -41,7 +41,7 @@ export function addFindingsCommand(program: Command): void {
 }
 
 async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
-  const config = await readEnvironment();
+  const config = readConfig(process.env);
   const dataSource = await openDatabaseNow(config, "findings");
   try {
     await work(dataSource);

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { sharedLooks } from "../budget/shared-looks.js";
+import { readConfig } from "../config.js";
 import { ServerCondition } from "../horizon/condition.js";
 import { LedgerWatch } from "../horizon/ledger-watch.js";
 import { NetworkView } from "../horizon/network-view.js";
@@ -11,7 +12,6 @@ import { ingestMetrics } from "../metrics/ingest-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectRedis } from "../redis/connect.js";
 import { checkRedis } from "./check-redis.js";
-import { readEnvironment } from "./environment.js";
 import { openDatabase } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
 import { redisTarget } from "./open-locks.js";
@@ -22,7 +22,7 @@ export function addIngestCommand(program: Command): void {
     .command("ingest")
     .description("read the watched accounts' payments from Horizon into the streams; spare replicas stand by")
     .action(async () => {
-      const config = await readEnvironment();
+      const config = readConfig(process.env);
       const logger = createLogger(config, "ingest");
       const registry = createRegistry();
       const server = await openRoleServer(config, logger, registry);

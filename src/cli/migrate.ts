@@ -1,11 +1,10 @@
 import type { Command } from "commander";
 import type { DataSource } from "typeorm";
-import type { Config } from "../config.js";
+import { type Config, readConfig } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { migrate } from "../entities/migrate.js";
 import { createLogger } from "../logging.js";
 import { refuseUnfitPostgres } from "./check-postgres.js";
-import { readEnvironment } from "./environment.js";
 import { refuseOtherNetwork } from "./refuse-other-network.js";
 
 /**
@@ -38,7 +37,7 @@ export function addMigrateCommand(program: Command): void {
       "bring the database up to this program's version; safe to run again, and from several places",
     )
     .action(async () => {
-      const config = await readEnvironment();
+      const config = readConfig(process.env);
       const logger = createLogger(config, "migrate");
       // A pooler that shares sessions would give the lock of one migration to another.
       await withDatabase(config, refuseUnfitPostgres);

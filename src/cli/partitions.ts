@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { DataSource } from "typeorm";
+import { readConfig } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { describePartitions, type PartitionFacts } from "../history/describe-partitions.js";
 import { type Detached, detachPartitions } from "../history/detach-partitions.js";
@@ -8,7 +9,6 @@ import { type Before, DetachRefusedError, findObstacles, planDetach } from "../h
 import { preparePartitions } from "../history/prepare-partitions.js";
 import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
 import { refuseUnfitPostgres } from "./check-postgres.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { print, printError } from "./print.js";
 
@@ -87,7 +87,7 @@ function describeDetached({ partitions, counts, end }: Detached): string[] {
 }
 
 async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
-  const config = await readEnvironment();
+  const config = readConfig(process.env);
   const dataSource = await createDataSource({
     url: config.DATABASE_URL,
     applicationName: "paidonce-partitions",

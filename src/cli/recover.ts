@@ -1,8 +1,8 @@
 import type { Command } from "commander";
+import { readConfig } from "../config.js";
 import { createLogger } from "../logging.js";
 import { type RecoveryReport, recover } from "../recovery/recover.js";
 import { connectRedis } from "../redis/connect.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
@@ -19,7 +19,7 @@ export function addRecoverCommand(program: Command): void {
     .option("--json", "one JSON object")
     .addHelpText("after", "\n`paidonce work` does the same every five minutes. Both at once is fine.")
     .action(async ({ dryRun = false, json = false }: { dryRun?: boolean; json?: boolean }) => {
-      const config = await readEnvironment();
+      const config = readConfig(process.env);
       // The report says it all; a log between its lines would only be in the way.
       const logger = createLogger({ ...config, LOG_LEVEL: "silent" }, "recover");
       const dataSource = await openDatabaseNow(config, "recover");

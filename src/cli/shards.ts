@@ -1,9 +1,9 @@
 import { Argument, type Command, InvalidArgumentError } from "commander";
+import { readConfig } from "../config.js";
 import { changeShards, MOST_SHARDS } from "../ingest/change-shards.js";
 import { readCursor } from "../ingest/watermark.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { print } from "./print.js";
@@ -24,7 +24,7 @@ All processes must be of a version that knows this command. One stream settles t
 docs/capacity.md says when more are worth it.`,
     )
     .action(async (account: AccountId, number: number | undefined) => {
-      const dataSource = await openDatabaseNow(await readEnvironment(), "cli");
+      const dataSource = await openDatabaseNow(readConfig(process.env), "cli");
       try {
         if (number === undefined) {
           const { shards } = await readCursor(dataSource.manager, account);

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
+import { readConfig } from "../config.js";
 import { createLogger } from "../logging.js";
 import { collectStatus, isReady } from "../status/collect-status.js";
 import { describeStatus } from "./describe-status.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openStatusSources } from "./open-status-sources.js";
 import { print } from "./print.js";
@@ -14,7 +14,7 @@ export function addStatusCommand(program: Command): void {
     .option("--json", "the same as GET /v1/status")
     .option("--ready", "exit code by what a role needs to run (Postgres, Redis, migrations) and nothing else")
     .action(async (options: { json?: boolean; ready?: boolean }) => {
-      const config = await readEnvironment();
+      const config = readConfig(process.env);
       const sources = await openStatusSources(
         config,
         createLogger({ ...config, LOG_LEVEL: "silent" }, "status"),

@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import type { Cluster, Redis } from "ioredis";
+import { readConfig } from "../config.js";
 import { createLogger } from "../logging.js";
 import { isCluster, type RedisClient } from "../redis/client.js";
 import { connectRedis } from "../redis/connect.js";
 import { isNoStreamError } from "../stream/consumer-group.js";
 import { feedOf, isNetworkStream } from "../stream/network-streams.js";
 import { leaderKey, type StreamName, streamKey, versionKey } from "../stream/stream-keys.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { redisTarget } from "./open-locks.js";
 import { print, printError } from "./print.js";
@@ -37,7 +37,7 @@ this, start them. Safe at any time: what is fetched twice is recognised.`,
 
 /** @returns whether nothing stood in the way */
 async function reset(isSure: boolean): Promise<boolean> {
-  const config = await readEnvironment();
+  const config = readConfig(process.env);
   const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "streams");
   const redis = connectRedis(redisTarget(config), "paidonce-streams", logger);
   try {

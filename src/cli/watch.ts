@@ -1,12 +1,12 @@
 import { Argument, type Command } from "commander";
 import type { DataSource } from "typeorm";
+import { readConfig } from "../config.js";
 import { NetworkView } from "../horizon/network-view.js";
 import { createLogger } from "../logging.js";
 import { acceptHole, acceptNetworkHole } from "../settlement/accept-hole.js";
 import { watchAccount } from "../settlement/watch-account.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
-import { readEnvironment } from "./environment.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
 import { print } from "./print.js";
@@ -60,7 +60,7 @@ export function addWatchCommand(program: Command): void {
 async function withNetwork(
   run: (dataSource: DataSource, network: NetworkView) => Promise<void>,
 ): Promise<void> {
-  const config = await readEnvironment();
+  const config = readConfig(process.env);
   const dataSource = await openDatabaseNow(config, "cli");
   try {
     const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "cli");

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { DataSource, EntityManager } from "typeorm";
 import { validate } from "uuid";
-import type { Config } from "../config.js";
+import { type Config, readConfig } from "../config.js";
 import type { WebhookEndpoint } from "../entities/webhook-endpoint.js";
 import {
   deleteEndpoint,
@@ -11,7 +11,6 @@ import {
   resumeEndpoint,
 } from "../webhooks/endpoints.js";
 import { resealSecrets } from "../webhooks/secrets.js";
-import { readEnvironment } from "./environment.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { secretKeysOf } from "./open-secret-keys.js";
@@ -110,7 +109,7 @@ async function rotateKey(dataSource: DataSource, config: Config): Promise<void> 
 }
 
 async function withDatabase(work: (dataSource: DataSource, config: Config) => Promise<void>): Promise<void> {
-  const config = await readEnvironment();
+  const config = readConfig(process.env);
   const dataSource = await openDatabaseNow(config, "webhooks");
   try {
     await work(dataSource, config);

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
+import { readConfig } from "../config.js";
 import { PREFIX } from "../jobs/queues.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
@@ -7,7 +8,6 @@ import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { chargeMetrics, createRegistry, recoveryMetrics } from "../metrics/registry.js";
 import { connectJobsRedis, connectRedis } from "../redis/connect.js";
 import { checkRedis } from "./check-redis.js";
-import { readEnvironment } from "./environment.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabase } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";
@@ -20,7 +20,7 @@ export function addWorkCommand(program: Command): void {
     .command("work")
     .description("make charges, send webhooks and run the repeatable jobs; run as many replicas as you like")
     .action(async () => {
-      const config = await readEnvironment();
+      const config = readConfig(process.env);
       const logger = createLogger(config, "work");
       const registry = createRegistry();
       const server = await openRoleServer(config, logger, registry);

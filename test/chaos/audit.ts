@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
-import { paceOf } from "../../src/sandbox/pace.js";
 import type { LedgerSequence } from "../../src/stellar/operation-id.js";
+import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
+import { paceOf } from "../../stage/sandbox/pace.js";
 import { CLI } from "../support/role-process.js";
 import type { Books } from "./books.js";
 import type { DriverLedger, NetworkCredit } from "./ledger.js";

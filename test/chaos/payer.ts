@@ -9,11 +9,11 @@ import {
   TransactionBuilder,
   type xdr,
 } from "@stellar/stellar-sdk";
-import { CustomerServers } from "../../src/sandbox/customer-servers.js";
-import { submitUntilKnown } from "../../src/sandbox/customer-submission.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import type { MemoKey } from "../../src/stellar/memo.js";
-import { sdkMemoOf } from "../../src/up/pay-session.js";
+import { CustomerServers } from "../../stage/sandbox/customer-servers.js";
+import { submitUntilKnown } from "../../stage/sandbox/customer-submission.js";
+import { sdkMemoOf } from "../../stage/up/pay-session.js";
 import type { DriverLedger } from "./ledger.js";
 
 /** Longer than any fault: an envelope that expired is sent never again, and what became of it is on the network. */

@@ -1,4 +1,4 @@
-import type { PostgresServer } from "../../src/machine/postgres.js";
+import type { PostgresServer } from "../../stage/machine/postgres.js";
 import { type PostgresKind, startPostgresOf } from "../support/backends/postgres.js";
 import { PostgresPair } from "../support/backends/postgres-pair.js";
 

@@ -1,6 +1,6 @@
 import { Cluster, Redis } from "ioredis";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import type { RedisClient } from "../../src/redis/client.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { RedisCluster } from "../support/backends/redis-cluster.js";
 import { killQuietly } from "../support/kill.js";
 

@@ -1,7 +1,7 @@
 import { Agent, request } from "undici";
-import type { FaultInput } from "../../src/sandbox/faults.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
+import type { FaultInput } from "../../stage/sandbox/faults.js";
 import type { NetworkCredit } from "./ledger.js";
 
 export type BulkPayment = {

@@ -1,5 +1,5 @@
-import type { PostgresServer } from "../../src/machine/postgres.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { PostgresServer } from "../../stage/machine/postgres.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import type { PostgresKind } from "../support/backends/postgres.js";
 import { RedisCluster } from "../support/backends/redis-cluster.js";
 import { killQuietly } from "../support/kill.js";

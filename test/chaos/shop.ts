@@ -3,11 +3,11 @@ import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { modeOf } from "../../src/http/server/caller.js";
-import { Customers } from "../../src/sandbox/customers.js";
-import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { type Asset, NATIVE, parseAsset } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { endOfLedger, type OperationId } from "../../src/stellar/operation-id.js";
+import { Customers } from "../../stage/sandbox/customers.js";
+import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
 import { PRESENT } from "./release.js";
 import type { SandboxClient } from "./sandbox-client.js";
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { freePort } from "../../src/machine/free-port.js";
-import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
-import { paceArguments, paceOf } from "../../src/sandbox/pace.js";
+import { freePort } from "../../stage/machine/free-port.js";
+import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
+import { paceArguments, paceOf } from "../../stage/sandbox/pace.js";
 import type { PostgresKind } from "../support/backends/postgres.js";
 import { RedisCluster } from "../support/backends/redis-cluster.js";
 import { Dice } from "./dice.js";

@@ -8,9 +8,9 @@ import { StellarProvider } from "../../src/providers/stellar/provider.js";
 import { STRIPE_ACCEPTOR } from "../../src/providers/stripe/accept.js";
 import { stripeClients } from "../../src/providers/stripe/connect.js";
 import { StripeProvider } from "../../src/providers/stripe/provider.js";
-import type { FaultInput as HorizonFault } from "../../src/sandbox/faults.js";
-import type { FaultInput as StripeFault } from "../../src/stripe-sandbox/faults.js";
 import { readSubmission } from "../../src/submission/read-submission.js";
+import type { FaultInput as HorizonFault } from "../../stage/sandbox/faults.js";
+import type { FaultInput as StripeFault } from "../../stage/stripe-sandbox/faults.js";
 import {
   type OtherSide,
   openStellarSide,

@@ -5,7 +5,7 @@ import { type ChargeAttempted, runCharge } from "../../src/charges/run-charge.js
 import { sweepCharges } from "../../src/charges/sweep-charges.js";
 import { atCheckpoints, type Checkpoint } from "../../src/checkpoints.js";
 import type { ChargeId } from "../../src/entities/charge.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { aMerchant, startApi, type TestApi } from "../support/api.js";
 import { findContradictions, readBooks } from "../support/books.js";
 import type { ChargeBody, Subject } from "../support/charge-sides.js";

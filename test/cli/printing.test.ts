@@ -1,10 +1,10 @@
 import { execFile, spawn } from "node:child_process";
 import { promisify } from "node:util";
 import { expect } from "chai";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { settle } from "../../src/settlement/settle.js";
 import { textMemo } from "../../src/stellar/memo.js";
 import { visibleText } from "../../src/visible-text.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { anUnreadable, aSession, creditFor, openSessions, watchAccount } from "../support/books.js";
 import { aCharge } from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

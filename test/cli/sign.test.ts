@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect } from "chai";
-import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
 import { checkCharge } from "../../src/submission/check-session.js";
 import { readEnvelope } from "../../src/submission/read-envelope.js";
+import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
 import { Stage } from "../sandbox/stage.js";
 import { newAccount } from "../support/books.js";
 import { CLI, roleEnvironment } from "../support/role-process.js";

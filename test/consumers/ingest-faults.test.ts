@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import type { FaultInput } from "../../src/sandbox/faults.js";
 import { streamKey } from "../../src/stream/stream-keys.js";
+import type { FaultInput } from "../../stage/sandbox/faults.js";
 import { payAll } from "../support/ingest.js";
 import { Spine } from "../support/spine.js";
 import { eventually } from "../support/stream.js";

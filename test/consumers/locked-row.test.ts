@@ -2,10 +2,10 @@ import { expect } from "chai";
 import type { Redis } from "ioredis";
 import pg from "pg";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { collectStatus } from "../../src/status/collect-status.js";
 import { startHeartbeat } from "../../src/status/heartbeat.js";
 import { streamKey } from "../../src/stream/stream-keys.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import {
   aSession,
   creditFor,

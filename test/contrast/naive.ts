@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
-import { freePort } from "../../src/machine/free-port.js";
+import { freePort } from "../../stage/machine/free-port.js";
 import type { Order } from "./plan.js";
 import type { Shop } from "./shop.js";
 

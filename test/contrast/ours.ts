@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { migrate } from "../../src/entities/migrate.js";
-import { freePort } from "../../src/machine/free-port.js";
-import { startRedis } from "../../src/machine/redis.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
+import { freePort } from "../../stage/machine/free-port.js";
+import { startRedis } from "../../stage/machine/redis.js";
 import type { Json } from "../support/api.js";
 import { type RoleProcess, startRole } from "../support/role-process.js";
 import type { ShopSettings } from "./naive.js";

@@ -1,4 +1,4 @@
-import { startStripeSandbox } from "../../src/stripe-sandbox/server.js";
+import { startStripeSandbox } from "../../stage/stripe-sandbox/server.js";
 import type { Books } from "./verdict.js";
 
 /** Who takes the money, and knows best what was taken. */

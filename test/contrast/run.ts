@@ -4,7 +4,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { Command, InvalidArgumentError } from "commander";
-import { startPostgres } from "../../src/machine/postgres.js";
+import { startPostgres } from "../../stage/machine/postgres.js";
 import { contrast } from "./contrast.js";
 import { drawContrast } from "./picture.js";
 import { contrastTable } from "./table.js";

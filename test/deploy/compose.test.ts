@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { expect } from "chai";
 import pg from "pg";
 import { environment, readConfig } from "../../src/config.js";
-import { type PostgresServer, startPostgres } from "../../src/machine/postgres.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { type PostgresServer, startPostgres } from "../../stage/machine/postgres.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { CLI, endRoles, startRole } from "../support/role-process.js";
 import {
   COMPOSE_FILE,

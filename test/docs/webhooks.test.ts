@@ -7,7 +7,6 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { v7 as uuidv7 } from "uuid";
 import { EVENT_TYPES } from "../../src/entities/outbox-event.js";
-import { freePort } from "../../src/machine/free-port.js";
 import {
   chargeCreated,
   chargeFailed,
@@ -19,6 +18,7 @@ import { toStroops } from "../../src/stellar/stroops.js";
 import { guardedAgent } from "../../src/webhooks/guarded-agent.js";
 import { sendRequest } from "../../src/webhooks/send-request.js";
 import { signedHeaders } from "../../src/webhooks/sign.js";
+import { freePort } from "../../stage/machine/free-port.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
 import { eventually } from "../support/stream.js";
 

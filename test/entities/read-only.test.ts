@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { assertWritable } from "../../src/postgres/writable.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { startApi, type TestApi } from "../support/api.js";
 import { PostgresPair } from "../support/backends/postgres-pair.js";
 import { connect, createTestDatabase, migratedDatabase, type TestDatabase } from "../support/database.js";

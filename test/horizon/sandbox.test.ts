@@ -5,11 +5,11 @@ import { HorizonClient } from "../../src/horizon/client.js";
 import { completeMerge } from "../../src/horizon/decode.js";
 import { decodePage } from "../../src/horizon/decode-page.js";
 import { HorizonError } from "../../src/horizon/errors.js";
-import type { FaultInput } from "../../src/sandbox/faults.js";
 import { parseAccountId } from "../../src/stellar/account.js";
 import { type AccountId, creditKeyText, type Movement } from "../../src/stellar/credit.js";
 import { BEFORE_ALL, type OperationId } from "../../src/stellar/operation-id.js";
 import { formatStroops } from "../../src/stellar/stroops.js";
+import type { FaultInput } from "../../stage/sandbox/faults.js";
 import { type Json, Stage } from "../sandbox/stage.js";
 
 const { signal } = new AbortController();

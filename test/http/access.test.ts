@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { PUBLIC_NETWORK } from "../../src/stellar/network.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { ADMIN_KEY, aMerchant, startApi, type TestApi } from "../support/api.js";
 import { connect, createTestDatabase, sharedPostgres, type TestDatabase } from "../support/database.js";
 

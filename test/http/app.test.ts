@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { createDataSource } from "../../src/entities/data-source.js";
 import { answerProblems } from "../../src/http/server/answer-problems.js";
 import { requestId } from "../../src/http/server/request-id.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { startApi, type TestApi } from "../support/api.js";
 import { watchAccount } from "../support/books.js";
 import { connect, createTestDatabase, sharedPostgres, type TestDatabase } from "../support/database.js";

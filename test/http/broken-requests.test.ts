@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { expect } from "chai";
 import { PROBLEMS } from "../../src/http/server/problem.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 

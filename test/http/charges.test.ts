@@ -3,12 +3,12 @@ import { Memo } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { StellarAcceptor } from "../../src/providers/stellar/accept.js";
 import { settle } from "../../src/settlement/settle.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { chargeMemo } from "../../src/submission/charge-memo.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { NOW, PASSPHRASE, pay, text, transaction } from "../submission/envelopes.js";
 import { TEST_ACCEPTORS } from "../support/acceptor.js";
 import {

@@ -1,10 +1,10 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { numberEvents } from "../../src/outbox/number-events.js";
 import { settle } from "../../src/settlement/settle.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { aMerchant, type Json, startApi, type TestApi } from "../support/api.js";
 import { aSession, creditFor, openSessions } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

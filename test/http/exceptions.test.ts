@@ -1,11 +1,11 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { settle } from "../../src/settlement/settle.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import { type AccountId, type Credit, creditKeyText } from "../../src/stellar/credit.js";
 import { idMemo, textMemo } from "../../src/stellar/memo.js";
 import { formatStroops, toStroops } from "../../src/stellar/stroops.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { aMerchant, type Json, startApi, type TestApi } from "../support/api.js";
 import { anUnreadable, findContradictions, readBooks } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

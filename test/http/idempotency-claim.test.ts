@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import { v4 as uuidv4 } from "uuid";
 import { claimKey, fingerprintOf, storeAnswer } from "../../src/http/server/idempotency.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { aMerchant, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { receivingAccount } from "../support/merchants.js";

@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { AppSources } from "../../src/http/app.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { createRegistry } from "../../src/metrics/registry.js";
 import { SharedStatus } from "../../src/status/shared-status.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { type ApiAnswer, aMerchant, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { LIMITS } from "../support/status.js";

@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import { v7 as uuidv7 } from "uuid";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { settle } from "../../src/settlement/settle.js";
 import { creditKeyText } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { Stage } from "../sandbox/stage.js";
 import { TEST_ACCEPTORS } from "../support/acceptor.js";
 import { ADMIN_KEY, type ApiAnswer, type Json, startApi, type TestApi } from "../support/api.js";

@@ -2,9 +2,9 @@ import { type Keypair, Operation, Asset as SdkAsset, type xdr } from "@stellar/s
 import { expect } from "chai";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { checkReceivingAccounts, MOST_A_RUN } from "../../src/jobs/check-receiving-accounts.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { createRegistry } from "../../src/metrics/registry.js";
 import { statusMetrics } from "../../src/metrics/status-metrics.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { Stage } from "../sandbox/stage.js";
 import { ADMIN_KEY, type ApiAnswer, aMerchant, type Json, startApi, type TestApi } from "../support/api.js";
 import { refuseRow } from "../support/bad-rows.js";

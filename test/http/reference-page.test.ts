@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Browser, Page } from "playwright-core";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { startApi, type TestApi } from "../support/api.js";
 import { launchBrowser, skipWithoutChromium } from "../support/browser.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

@@ -1,12 +1,12 @@
 import { expect } from "chai";
 import type { z } from "zod";
 import type { Route } from "../../src/http/server/route.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { settle } from "../../src/settlement/settle.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { creditKeyText } from "../../src/stellar/credit.js";
 import { textMemo } from "../../src/stellar/memo.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { TEST_ACCEPTORS } from "../support/acceptor.js";
 import { ADMIN_KEY, type ApiAnswer, type Json, startApi, type TestApi } from "../support/api.js";
 import { ApiDocument } from "../support/api-document.js";

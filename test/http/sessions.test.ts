@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { settle } from "../../src/settlement/settle.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { type AskOptions, aMerchant, type Json, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { creditOf, receivingAccount } from "../support/merchants.js";

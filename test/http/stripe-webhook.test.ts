@@ -1,8 +1,8 @@
 import { expect } from "chai";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import type { ChargeOrder } from "../../src/providers/provider.js";
 import { formatStroops, parseStroops } from "../../src/stellar/stroops.js";
-import { signatureOf } from "../../src/stripe-sandbox/webhooks.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
+import { signatureOf } from "../../stage/stripe-sandbox/webhooks.js";
 import { anOrder, openStripeStage, type StripeStage } from "../providers/stripe-stage.js";
 import { aMerchant, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

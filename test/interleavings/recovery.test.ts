@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import type { Redis } from "ioredis";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { Stage } from "../sandbox/stage.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { plainRedis } from "../support/stream.js";

@@ -7,8 +7,8 @@ import { Liveness, nextRestart, type Restarts } from "../../src/jobs/liveness.js
 import { MAINTENANCE_QUEUE, PREFIX, RUNS_KEY } from "../../src/jobs/queues.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { SessionLocks } from "../../src/locks/session-locks.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { connectRedis } from "../../src/redis/connect.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { aSession, openSessions, watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { type FreezingProxy, freezingProxy } from "../support/freezing-proxy.js";

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { Worker } from "../../src/jobs/worker.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { connectRedis } from "../../src/redis/connect.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { ok, type Received, type Receiver, type Reply, startReceiver } from "../support/receiver.js";

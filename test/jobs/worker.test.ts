@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { Worker } from "../../src/jobs/worker.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { connectRedis } from "../../src/redis/connect.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { aSession, openSessions, watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { eventually, plainRedis, silent } from "../support/stream.js";

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:net";
 import { expect } from "chai";
-import { ServerStartError } from "../../src/machine/errors.js";
-import { freePort, onAPort } from "../../src/machine/free-port.js";
+import { ServerStartError } from "../../stage/machine/errors.js";
+import { freePort, onAPort } from "../../stage/machine/free-port.js";
 
 describe("a free port", () => {
   it("can be listened on", async () => {

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { expect } from "chai";
 import pg from "pg";
-import { ProgramMissingError } from "../../src/machine/errors.js";
-import { type PostgresServer, startPostgres } from "../../src/machine/postgres.js";
+import { ProgramMissingError } from "../../stage/machine/errors.js";
+import { type PostgresServer, startPostgres } from "../../stage/machine/postgres.js";
 import { PostgresPair } from "../support/backends/postgres-pair.js";
 
 /** Data on a disk of a machine that nobody switches off here. */

@@ -5,10 +5,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import pg from "pg";
-import { ServerInUseError, ServerStartError } from "../../src/machine/errors.js";
-import { startPostgres } from "../../src/machine/postgres.js";
-import { processInfo } from "../../src/machine/process-info.js";
-import { privateFolder } from "../../src/machine/server-user.js";
+import { ServerInUseError, ServerStartError } from "../../stage/machine/errors.js";
+import { startPostgres } from "../../stage/machine/postgres.js";
+import { processInfo } from "../../stage/machine/process-info.js";
+import { privateFolder } from "../../stage/machine/server-user.js";
 import { killHard, orphan, supervise, untilGone } from "./supervise.js";
 
 /** Data on a disk of a machine that nobody switches off here. */

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { Redis } from "ioredis";
-import { ProgramMissingError, ServerInUseError, ServerStartError } from "../../src/machine/errors.js";
-import { processInfo } from "../../src/machine/process-info.js";
-import { startRedis } from "../../src/machine/redis.js";
+import { ProgramMissingError, ServerInUseError, ServerStartError } from "../../stage/machine/errors.js";
+import { processInfo } from "../../stage/machine/process-info.js";
+import { startRedis } from "../../stage/machine/redis.js";
 import { killHard, orphan, type Supervisor, supervise, untilGone } from "./supervise.js";
 
 describe("a real Redis on this machine", () => {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { processInfo } from "../../src/machine/process-info.js";
+import { processInfo } from "../../stage/machine/process-info.js";
 import type { Supervised } from "./supervisor.js";
 
 export interface Supervisor {

@@ -2,8 +2,8 @@
  * A process that starts a server, tells where it is in one line of JSON, and then only lives: for tests that
  * end it in a bad way. Arguments: `redis` or `postgres`, and a folder (without one: a temporary folder).
  */
-import { startPostgres } from "../../src/machine/postgres.js";
-import { startRedis } from "../../src/machine/redis.js";
+import { startPostgres } from "../../stage/machine/postgres.js";
+import { startRedis } from "../../stage/machine/redis.js";
 
 export interface Supervised {
   readonly pid: number;

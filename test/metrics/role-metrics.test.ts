@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { readBudget } from "../../src/budget/read-budget.js";
-import { freePort } from "../../src/machine/free-port.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { readHeartbeats } from "../../src/status/heartbeat.js";
+import { freePort } from "../../stage/machine/free-port.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { aSession, creditFor, openSessions, watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { endRoles, startRole } from "../support/role-process.js";

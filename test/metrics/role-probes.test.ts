@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { expect } from "chai";
-import { freePort } from "../../src/machine/free-port.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { freePort } from "../../stage/machine/free-port.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import {
   createEmptyDatabase,
   createTestDatabase,

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import type { Checkpoint } from "../../src/checkpoints.js";
 import type { ChargeId } from "../../src/entities/charge.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { Bank, type Fault } from "../charges/bank.js";
 import { watchAccount } from "../support/books.js";
 import { abandonCharges, bankCharge, chargeEvents, chargeOutcomes, readCharge } from "../support/charges.js";

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import type { PostgresServer } from "../../src/machine/postgres.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import type { PostgresServer } from "../../stage/machine/postgres.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { startTestPostgres } from "../support/backends/postgres.js";
 import {
   aSession,

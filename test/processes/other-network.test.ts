@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect } from "chai";
-import { freePort } from "../../src/machine/free-port.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
-import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { PUBLIC_NETWORK } from "../../src/stellar/network.js";
+import { freePort } from "../../stage/machine/free-port.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
+import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
 import { watchAccount } from "../support/books.js";
 import {
   createEmptyDatabase,

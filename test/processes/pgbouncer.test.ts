@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { freePort } from "../../src/machine/free-port.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { freePort } from "../../stage/machine/free-port.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { aSession, creditFor, openSessions, readBooks, watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { type Pooler, startPgBouncer } from "../support/pgbouncer.js";

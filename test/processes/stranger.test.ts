@@ -7,7 +7,7 @@ import {
   TransactionBuilder,
 } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import { freePort } from "../../src/machine/free-port.js";
+import { freePort } from "../../stage/machine/free-port.js";
 import { ADMIN_KEY, type ApiAnswer, ask, type Json } from "../support/api.js";
 import { postXdr, signedForShown, validFor } from "../support/handed-in.js";
 import { endRoles, startRole } from "../support/role-process.js";

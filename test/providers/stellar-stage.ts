@@ -5,12 +5,12 @@ import { HorizonClient } from "../../src/horizon/client.js";
 import type { ChargeOrder } from "../../src/providers/provider.js";
 import { StellarAcceptor } from "../../src/providers/stellar/accept.js";
 import { StellarProvider } from "../../src/providers/stellar/provider.js";
-import type { FaultInput } from "../../src/sandbox/faults.js";
 import { parseAccountId } from "../../src/stellar/account.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
 import type { Kept } from "../../src/submission/read-submission.js";
+import type { FaultInput } from "../../stage/sandbox/faults.js";
 import { Stage } from "../sandbox/stage.js";
 import { memoFor } from "../support/charges.js";
 

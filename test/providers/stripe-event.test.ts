@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { BadSignatureError, readEvent, UnfitEventError } from "../../src/providers/stripe/read-event.js";
-import { signatureOf } from "../../src/stripe-sandbox/webhooks.js";
+import { signatureOf } from "../../stage/stripe-sandbox/webhooks.js";
 
 const SECRET = "whsec_of_the_tests";
 const INTENT = {

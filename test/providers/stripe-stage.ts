@@ -4,12 +4,12 @@ import type { ChargeOrder } from "../../src/providers/provider.js";
 import { stripeClients } from "../../src/providers/stripe/connect.js";
 import { StripeProvider } from "../../src/providers/stripe/provider.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
-import type { FaultInput } from "../../src/stripe-sandbox/faults.js";
+import type { FaultInput } from "../../stage/stripe-sandbox/faults.js";
 import {
   type StripeSandbox,
   type StripeSandboxOptions,
   startStripeSandbox,
-} from "../../src/stripe-sandbox/server.js";
+} from "../../stage/stripe-sandbox/server.js";
 import type { ProviderStage } from "./provider-stage.js";
 
 export const API_KEY = "sk_test_paidonce";

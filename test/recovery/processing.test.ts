@@ -2,11 +2,11 @@ import { Asset, type Keypair, Operation, type Transaction, TransactionBuilder } 
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { UNSAID_LAG_MS } from "../../src/horizon/reach.js";
-import type { FaultInput } from "../../src/sandbox/faults.js";
 import { beginProcessing } from "../../src/settlement/end-session.js";
 import { settle } from "../../src/settlement/settle.js";
 import type { OperationId } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import type { FaultInput } from "../../stage/sandbox/faults.js";
 import { anUnreadable, aSession, openSessions } from "../support/books.js";
 import { keepUnasked, validFor } from "../support/handed-in.js";
 import { paymentOf } from "../support/ingest.js";

@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { pino } from "pino";
-import { startRedis } from "../../src/machine/redis.js";
 import { connectRedis } from "../../src/redis/connect.js";
+import { startRedis } from "../../stage/machine/redis.js";
 
 /** A cluster's slots are asked for again every two seconds: by then a refresh is under way. */
 const UNTIL_A_REFRESH_MS = 2_500;

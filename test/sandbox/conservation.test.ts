@@ -1,8 +1,8 @@
 import { Asset, type Keypair, Operation, type xdr } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import fc from "fast-check";
-import { TOTAL_COINS } from "../../src/sandbox/records/ledger-record.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
+import { TOTAL_COINS } from "../../stage/sandbox/records/ledger-record.js";
 import { type Json, Stage } from "./stage.js";
 
 const WHO = fc.nat({ max: 3 });

@@ -1,6 +1,6 @@
 import { Asset } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import { Customers } from "../../src/sandbox/customers.js";
+import { Customers } from "../../stage/sandbox/customers.js";
 import { Stage } from "./stage.js";
 
 describe("sandbox: customers", () => {

@@ -1,6 +1,6 @@
 import { TransactionFailedError } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import { FaultBook, type FaultInput } from "../../src/sandbox/faults.js";
+import { FaultBook, type FaultInput } from "../../stage/sandbox/faults.js";
 import { type Json, Stage } from "./stage.js";
 
 describe("sandbox: faults", () => {

@@ -1,8 +1,8 @@
 import { Account, Asset, Keypair, Memo, MuxedAccount, Operation } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import { appendPaymentsUnchecked } from "../../src/sandbox/bulk.js";
 import { memoOfTransaction } from "../../src/stellar/memo.js";
 import { parseOperationId, toOperationId } from "../../src/stellar/operation-id.js";
+import { appendPaymentsUnchecked } from "../../stage/sandbox/bulk.js";
 import { type Json, Stage } from "./stage.js";
 
 describe("sandbox: feeds", () => {

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { RateLimit } from "../../src/sandbox/http/rate-limit.js";
+import { RateLimit } from "../../stage/sandbox/http/rate-limit.js";
 import { Stage } from "./stage.js";
 
 describe("sandbox: rate limit", () => {

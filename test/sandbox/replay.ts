@@ -6,12 +6,12 @@ import {
   TransactionBuilder,
   type xdr,
 } from "@stellar/stellar-sdk";
-import { baseAccount } from "../../src/sandbox/address.js";
-import { canonical } from "../../src/sandbox/asset-fields.js";
-import { AccountEntry, TRUSTLINE_FLAGS } from "../../src/sandbox/ledger-state.js";
-import type { Submission } from "../../src/sandbox/network.js";
-import { resultCodes } from "../../src/sandbox/result.js";
 import { NATIVE } from "../../src/stellar/asset.js";
+import { baseAccount } from "../../stage/sandbox/address.js";
+import { canonical } from "../../stage/sandbox/asset-fields.js";
+import { AccountEntry, TRUSTLINE_FLAGS } from "../../stage/sandbox/ledger-state.js";
+import type { Submission } from "../../stage/sandbox/network.js";
+import { resultCodes } from "../../stage/sandbox/result.js";
 import { readFixture } from "../support/fixtures.js";
 import { type Json, Stage } from "./stage.js";
 

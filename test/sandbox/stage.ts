@@ -10,9 +10,9 @@ import {
   TransactionBuilder,
   type xdr,
 } from "@stellar/stellar-sdk";
-import type { HistoryTransaction } from "../../src/sandbox/history.js";
-import { type ResultCodes, resultCodes } from "../../src/sandbox/result.js";
-import { type Sandbox, type SandboxOptions, startSandbox } from "../../src/sandbox/server.js";
+import type { HistoryTransaction } from "../../stage/sandbox/history.js";
+import { type ResultCodes, resultCodes } from "../../stage/sandbox/result.js";
+import { type Sandbox, type SandboxOptions, startSandbox } from "../../stage/sandbox/server.js";
 
 export type BuildOptions = {
   memo?: Memo;

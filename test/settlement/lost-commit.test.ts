@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import type { DataSource } from "typeorm";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { settle } from "../../src/settlement/settle.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import {
   aSession,
   creditFor,

@@ -2,11 +2,11 @@ import { expect } from "chai";
 import type { Redis } from "ioredis";
 import type { DataSource } from "typeorm";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { databaseFault } from "../../src/postgres/database-errors.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { settle } from "../../src/settlement/settle.js";
 import { streamKey } from "../../src/stream/stream-keys.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { PostgresPair } from "../support/backends/postgres-pair.js";
 import {
   aSession,

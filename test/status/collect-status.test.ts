@@ -1,6 +1,5 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { giveVerdict } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";
@@ -12,6 +11,7 @@ import { parseAsset } from "../../src/stellar/asset.js";
 import { MAX_STROOPS, toStroops } from "../../src/stellar/stroops.js";
 import { ensureGroup, readNew } from "../../src/stream/consumer-group.js";
 import { streamKey } from "../../src/stream/stream-keys.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { impatient, keepLocked } from "../support/bad-rows.js";
 import {
   anUnreadable,

@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { connectRedis } from "../../src/redis/connect.js";
 import { readHeartbeats, startHeartbeat } from "../../src/status/heartbeat.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { eventually, plainRedis, silent } from "../support/stream.js";
 
 describe("heartbeats", () => {

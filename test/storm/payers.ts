@@ -8,10 +8,10 @@ import {
   type Transaction,
   TransactionBuilder,
 } from "@stellar/stellar-sdk";
-import { CustomerServers } from "../../src/sandbox/customer-servers.js";
-import { submitUntilKnown } from "../../src/sandbox/customer-submission.js";
-import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
 import { formatStroops, type Stroops } from "../../src/stellar/stroops.js";
+import { CustomerServers } from "../../stage/sandbox/customer-servers.js";
+import { submitUntilKnown } from "../../stage/sandbox/customer-submission.js";
+import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
 import { lumens } from "../chaos/payer.js";
 import { memoFor } from "../support/charges.js";
 import type { Paying, StormOrder } from "./orders.js";

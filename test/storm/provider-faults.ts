@@ -1,5 +1,5 @@
-import type { FaultInput as HorizonFault } from "../../src/sandbox/faults.js";
-import type { FaultInput as StripeFault } from "../../src/stripe-sandbox/faults.js";
+import type { FaultInput as HorizonFault } from "../../stage/sandbox/faults.js";
+import type { FaultInput as StripeFault } from "../../stage/stripe-sandbox/faults.js";
 import type { StormWorld } from "./world.js";
 
 /** Longer than the deadline of a call. */

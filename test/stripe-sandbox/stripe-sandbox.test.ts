@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import Stripe from "stripe";
-import { type StripeSandbox, startStripeSandbox } from "../../src/stripe-sandbox/server.js";
+import { type StripeSandbox, startStripeSandbox } from "../../stage/stripe-sandbox/server.js";
 
 const SECRET = "whsec_test";
 

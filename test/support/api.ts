@@ -7,7 +7,7 @@ import { createHttpServer } from "../../src/http/server/http-server.js";
 import type { Route } from "../../src/http/server/route.js";
 import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
 import { connectRedis } from "../../src/redis/connect.js";
-import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
 import { LIMITS } from "./status.js";
 import { silent } from "./stream.js";
 

@@ -9,12 +9,12 @@ import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import type { ChargeId } from "../../src/entities/charge.js";
 import { ReceivingAccount } from "../../src/entities/receiving-account.js";
-import type { SandboxOptions } from "../../src/sandbox/server.js";
 import { watchAccount } from "../../src/settlement/watch-account.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import type { LedgerSequence } from "../../src/stellar/operation-id.js";
-import { type StripeSandbox, startStripeSandbox } from "../../src/stripe-sandbox/server.js";
+import type { SandboxOptions } from "../../stage/sandbox/server.js";
+import { type StripeSandbox, startStripeSandbox } from "../../stage/stripe-sandbox/server.js";
 import { Stage } from "../sandbox/stage.js";
 import { memoFor } from "./charges.js";
 import { validFor } from "./handed-in.js";
@@ -53,7 +53,7 @@ export const STRIPE_KEY = "sk_test_proof";
 
 export type StripeSide = OtherSide & { readonly sandbox: StripeSandbox };
 
-/** Stripe, as src/stripe-sandbox plays it. */
+/** Stripe, as stage/stripe-sandbox plays it. */
 export async function openStripeSide(): Promise<StripeSide> {
   const sandbox = await startStripeSandbox({ apiKey: STRIPE_KEY });
   const { bank, faults } = sandbox;
@@ -95,7 +95,7 @@ export type StellarSide = OtherSide & {
 /** Of each charge there are two payments: they are one set, or money is missing. */
 const PARTS = ["4", "6"];
 
-/** The network, as src/sandbox plays it. */
+/** The network, as stage/sandbox plays it. */
 export async function openStellarSide(options: SandboxOptions = { ledgerMs: 100 }): Promise<StellarSide> {
   const stage = await Stage.open(options);
   const { network, sandbox } = stage;

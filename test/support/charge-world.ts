@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { v4 as uuidv4 } from "uuid";
-import { freePort } from "../../src/machine/free-port.js";
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
+import { freePort } from "../../stage/machine/free-port.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { ADMIN_KEY, type ApiAnswer, aMerchant, ask, type Json } from "./api.js";
 import type { ChargeBody, OtherSide, Subject } from "./charge-sides.js";
 import { chargeEvents, skipChargeWaiting } from "./charges.js";

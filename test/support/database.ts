@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
 import { createDataSource } from "../../src/entities/data-source.js";
-import type { PostgresServer } from "../../src/machine/postgres.js";
+import type { PostgresServer } from "../../stage/machine/postgres.js";
 import { postgresKind, startTestPostgres } from "./backends/postgres.js";
 import { useTestKey } from "./entry-key.js";
 import { atEnd } from "./environment.js";

@@ -1,7 +1,7 @@
-import { type RedisServer, startRedis } from "../../src/machine/redis.js";
 import { settle } from "../../src/settlement/settle.js";
 import { creditKeyText } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
+import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { Stage } from "../sandbox/stage.js";
 import { TEST_ACCEPTORS } from "./acceptor.js";
 import { aMerchant, type Json, startApi, type TestApi } from "./api.js";

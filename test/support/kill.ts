@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import type { PostgresServer } from "../../src/machine/postgres.js";
+import type { PostgresServer } from "../../stage/machine/postgres.js";
 
 const run = promisify(execFile);
 

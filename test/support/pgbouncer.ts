@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { freePort } from "../../src/machine/free-port.js";
-import { serverUser } from "../../src/machine/server-user.js";
+import { freePort } from "../../stage/machine/free-port.js";
+import { serverUser } from "../../stage/machine/server-user.js";
 
 /** Debian puts it where only root's PATH looks. */
 const PATH = `${process.env.PATH ?? ""}${delimiter}/usr/sbin`;

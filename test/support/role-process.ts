@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
+import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
 
-export const CLI = fileURLToPath(new URL("../../src/cli.js", import.meta.url));
+export const CLI = fileURLToPath(new URL("../../stage/cli.js", import.meta.url));
 
 const run = promisify(execFile);
 

@@ -9,7 +9,7 @@ import {
   claimDataFolder,
   readAddresses,
   writeAddresses,
-} from "../../src/up/data-folder.js";
+} from "../../stage/up/data-folder.js";
 
 describe("the data folder of `up`", () => {
   let folder: string;

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
-import { freePort } from "../../src/machine/free-port.js";
-import { keepPorts, portsOfLastStart } from "../../src/up/kept-ports.js";
+import { freePort } from "../../stage/machine/free-port.js";
+import { keepPorts, portsOfLastStart } from "../../stage/up/kept-ports.js";
 
 describe("the ports that `up` keeps", () => {
   let folder: string;

@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect } from "chai";
-import { freePort } from "../../src/machine/free-port.js";
-import { startRedis } from "../../src/machine/redis.js";
-import { SANDBOX_PASSPHRASE } from "../../src/sandbox/network.js";
-import { startSandbox } from "../../src/sandbox/server.js";
+import { freePort } from "../../stage/machine/free-port.js";
+import { startRedis } from "../../stage/machine/redis.js";
+import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
+import { startSandbox } from "../../stage/sandbox/server.js";
 import { createEmptyDatabase } from "../support/database.js";
 import { CLI } from "../support/role-process.js";
 

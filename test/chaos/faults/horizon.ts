@@ -1,4 +1,4 @@
-import type { FaultInput } from "../../../src/sandbox/faults.js";
+import type { FaultInput } from "../../../stage/sandbox/faults.js";
 import type { Dice } from "../dice.js";
 import { type Fault, wait } from "./fault.js";
 import { poisonedShop } from "./redis.js";

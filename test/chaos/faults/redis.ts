@@ -2,10 +2,10 @@ import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readCursor } from "../../../src/ingest/watermark.js";
-import type { RedisServer } from "../../../src/machine/redis.js";
 import { streamsOf } from "../../../src/stream/shards.js";
 import { GROUP, streamKey } from "../../../src/stream/stream-keys.js";
 import { watchedStreams } from "../../../src/stream/watched-streams.js";
+import type { RedisServer } from "../../../stage/machine/redis.js";
 import { killQuietly } from "../../support/kill.js";
 import { aloneOf, flushRedis, isAlone, onRedis } from "../redis-side.js";
 

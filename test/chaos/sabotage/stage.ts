@@ -1,12 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { v7 as uuidv7 } from "uuid";
-import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
-import { type Sandbox, startSandbox } from "../../../src/sandbox/server.js";
 import { createSession } from "../../../src/settlement/create-session.js";
 import { NATIVE } from "../../../src/stellar/asset.js";
 import { textMemo } from "../../../src/stellar/memo.js";
 import type { Stroops } from "../../../src/stellar/stroops.js";
 import { type StreamName, streamKey } from "../../../src/stream/stream-keys.js";
+import { type RedisServer, startRedis } from "../../../stage/machine/redis.js";
+import { type Sandbox, startSandbox } from "../../../stage/sandbox/server.js";
 import { createTestDatabase, type TestDatabase } from "../../support/database.js";
 import { CLI, endRoles, type RoleProcess, startScript } from "../../support/role-process.js";
 import { eventually } from "../../support/stream.js";

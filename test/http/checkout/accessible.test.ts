@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import type { Page } from "playwright-core";
 import type { CheckoutView } from "../../../src/http/checkout/view.js";
-import { SANDBOX_PASSPHRASE } from "../../../src/sandbox/network.js";
 import { hashMemo, muxedId } from "../../../src/stellar/memo.js";
 import { MAX_STROOPS, toStroops } from "../../../src/stellar/stroops.js";
+import { SANDBOX_PASSPHRASE } from "../../../stage/sandbox/network.js";
 import { type Browser, openBrowser, showView, skipWithoutChromium } from "../../support/browser.js";
 import { aCheckout, viewIn } from "../../support/checkouts.js";
 import { faintTexts, flaws, focusStops } from "../../support/page-checks.js";

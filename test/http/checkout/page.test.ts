@@ -4,11 +4,11 @@ import { renderCheckout, renderMessage } from "../../../src/http/checkout/page.j
 import { qrCode } from "../../../src/http/checkout/qr.js";
 import type { Checkout, CheckoutView } from "../../../src/http/checkout/view.js";
 import { STATUSES } from "../../../src/http/sessions/schema.js";
-import { SANDBOX_PASSPHRASE } from "../../../src/sandbox/network.js";
 import { ANOMALIES } from "../../../src/settlement/anomaly.js";
 import { parseAsset } from "../../../src/stellar/asset.js";
 import { hashMemo, muxedId, textMemo } from "../../../src/stellar/memo.js";
 import { parseStroops } from "../../../src/stellar/stroops.js";
+import { SANDBOX_PASSPHRASE } from "../../../stage/sandbox/network.js";
 import { aCheckout, NOW, USDC, viewIn } from "../../support/checkouts.js";
 
 const pageOf = (view: CheckoutView) => renderCheckout(view, "/pay/assets/x");

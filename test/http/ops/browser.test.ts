@@ -1,9 +1,9 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import type { Browser } from "playwright-core";
-import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
 import { createRegistry } from "../../../src/metrics/registry.js";
 import { SharedStatus } from "../../../src/status/shared-status.js";
+import { type RedisServer, startRedis } from "../../../stage/machine/redis.js";
 import { startApi, type TestApi } from "../../support/api.js";
 import { watchAccount } from "../../support/books.js";
 import { launchBrowser, skipWithoutChromium } from "../../support/browser.js";

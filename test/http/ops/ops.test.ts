@@ -7,10 +7,10 @@ import { type OpsAccess, readOpsAccess } from "../../../src/http/ops/ops-access.
 import { renderTiles } from "../../../src/http/ops/ops-tiles.js";
 import { hashPassword } from "../../../src/http/ops/password-hash.js";
 import { PREFIX, WEBHOOK_QUEUE } from "../../../src/jobs/queues.js";
-import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
 import { createRegistry } from "../../../src/metrics/registry.js";
 import { SharedStatus } from "../../../src/status/shared-status.js";
 import type { StatusLimits } from "../../../src/status/status.js";
+import { type RedisServer, startRedis } from "../../../stage/machine/redis.js";
 import { REQUIRED } from "../../docs/configuration-page.js";
 import { ADMIN_KEY, startApi, type TestApi } from "../../support/api.js";
 import { watchAccount } from "../../support/books.js";

@@ -13,13 +13,13 @@ import type { ChargeId } from "../../../src/entities/charge.js";
 import { HorizonClient } from "../../../src/horizon/client.js";
 import type { ChargeOrder, ChargeOutcome, FindOutcome } from "../../../src/providers/provider.js";
 import { StellarProvider } from "../../../src/providers/stellar/provider.js";
-import type { FaultInput } from "../../../src/sandbox/faults.js";
 import { parseAccountId } from "../../../src/stellar/account.js";
 import { NATIVE } from "../../../src/stellar/asset.js";
 import type { TransactionHash } from "../../../src/stellar/credit.js";
 import { BEFORE_ALL, endOfLedger, type LedgerSequence } from "../../../src/stellar/operation-id.js";
 import { parseStroops } from "../../../src/stellar/stroops.js";
 import type { Kept } from "../../../src/submission/read-submission.js";
+import type { FaultInput } from "../../../stage/sandbox/faults.js";
 import { Stage } from "../../sandbox/stage.js";
 import { eventually } from "../../support/stream.js";
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { type PostgresServer, startPostgres } from "../../../src/machine/postgres.js";
-import { STANDBY_NAME } from "../../../src/machine/postgres-copy.js";
+import { type PostgresServer, startPostgres } from "../../../stage/machine/postgres.js";
+import { STANDBY_NAME } from "../../../stage/machine/postgres-copy.js";
 import { killWholePostgres } from "../kill.js";
 import { MovingAddress } from "./moving-address.js";
 

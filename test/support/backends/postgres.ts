@@ -4,8 +4,8 @@
 import { existsSync, globSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ProgramMissingError } from "../../../src/machine/errors.js";
-import { type PostgresServer, startPostgres } from "../../../src/machine/postgres.js";
+import { ProgramMissingError } from "../../../stage/machine/errors.js";
+import { type PostgresServer, startPostgres } from "../../../stage/machine/postgres.js";
 import { PostgresPair } from "./postgres-pair.js";
 
 /**

@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
+import { type RedisServer, startRedis } from "../../../stage/machine/redis.js";
 import { killQuietly } from "../kill.js";
 
 const MASTERS = 3;

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
+import { type RedisServer, startRedis } from "../../../stage/machine/redis.js";
 import { deafen, onNode, roleOf, until } from "./redis-cluster.js";
 
 /** The name by which the sentinels know the server. */

@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
-import { type RedisServer, startRedis } from "../../../src/machine/redis.js";
 import { isCluster, type RedisClient, type RedisTarget } from "../../../src/redis/client.js";
 import { connectRedis } from "../../../src/redis/connect.js";
+import { type RedisServer, startRedis } from "../../../stage/machine/redis.js";
 import { atEnd } from "../environment.js";
 import { silent } from "../stream.js";
 import { redisBackend } from "./redis-backend.js";

@@ -1,0 +1,58 @@
+import { Command, CommanderError } from "commander";
+import { ConfigError } from "../config.js";
+import { VERSION } from "../version.js";
+import { EXIT } from "./exit-codes.js";
+import { printError, surviveClosedPipes } from "./print.js";
+
+/**
+ * Loads what adds a command to the program. Only the command that was asked for is loaded: with the libraries of all of
+ * them a process takes twice as long to start.
+ */
+export type LoadCommand = () => Promise<(program: Command) => void>;
+
+/**
+ * Runs the command that this process was started with, and sets the exit code.
+ * @param commands by name
+ */
+export async function runProgram(commands: ReadonlyMap<string, LoadCommand>): Promise<void> {
+  surviveClosedPipes();
+  const program = new Command("paidonce")
+    .description("Payments on the Stellar network, counted exactly once.")
+    .version(VERSION)
+    .showHelpAfterError("(paidonce --help lists the commands)")
+    .exitOverride()
+    .addHelpText("after", EXAMPLES);
+  const asked = commands.get(process.argv[2] ?? "");
+  // Anything else, such as --help or a command misspelt, is answered from the list of all.
+  for (const load of asked ? [asked] : new Set(commands.values())) (await load())(program);
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    process.exitCode = await report(error);
+    // A role that is refused has connections open by then, which would keep the process for ever.
+    if (error instanceof ConfigError) process.exit();
+  }
+}
+
+const EXAMPLES = `
+Examples:
+  paidonce migrate && paidonce ingest  the roles by themselves, configured from the environment
+  paidonce consume                     one consumer; start as many as you like
+  paidonce status --json               for scripts: exit code 1 while something needs a person
+
+Exit codes: 0 well, 1 failed or needs attention, 2 wrong usage or configuration.
+Every variable is described in docs/configuration.md.`;
+
+/** Prints what went wrong in words a person can act on. @returns the exit code */
+async function report(error: unknown): Promise<number> {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof ConfigError) {
+    await printError(...error.problems);
+    return EXIT.usage;
+  }
+  await printError(`paidonce: ${error instanceof Error ? error.message : String(error)}`);
+  if (process.env.LOG_LEVEL === "debug" && error instanceof Error) {
+    await printError(...String(error.stack).split("\n"));
+  }
+  return EXIT.failed;
+}
