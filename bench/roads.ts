@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { connectRedis } from "../src/redis/connect.js";
+import { connectRedis } from "../src/redis/client.js";
 import { creditKeyText } from "../src/stellar/credit.js";
 import { formatStroops } from "../src/stellar/stroops.js";
 import { appendEntries, NO_TAIL, type Tail } from "../src/stream/append-entries.js";

@@ -4,7 +4,7 @@ import { BullMQOtel } from "bullmq-otel";
 import { expect } from "chai";
 import { Worker } from "../src/jobs/worker.js";
 import { createRegistry } from "../src/metrics/registry.js";
-import { connectRedis } from "../src/redis/connect.js";
+import { connectRedis } from "../src/redis/client.js";
 import { SharedStatus } from "../src/status/shared-status.js";
 import { readPosition } from "../src/stream/append-entries.js";
 import { decodeEntry, encodeEntry, traceOf } from "../src/stream/entry.js";

@@ -9,7 +9,7 @@ import { readConfig } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
 import { createLogger } from "../logging.js";
-import { connectRedis } from "../redis/connect.js";
+import { connectRedis } from "../redis/client.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";

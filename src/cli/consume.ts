@@ -6,7 +6,7 @@ import { Consumer } from "../consumers/consumer.js";
 import { createLogger } from "../logging.js";
 import { consumerMetrics } from "../metrics/consumer-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
-import { connectRedis } from "../redis/connect.js";
+import { connectRedis } from "../redis/client.js";
 import { checkRedis } from "./check-redis.js";
 import { openDatabase } from "./open-database.js";
 import { BLOCK_MS, openLocks, openReader, redisTarget } from "./open-locks.js";

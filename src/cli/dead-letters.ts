@@ -3,7 +3,7 @@ import { readConfig } from "../config.js";
 import { removeDeadLetter } from "../consumers/dead-letters.js";
 import { readOperation } from "../horizon/read-page.js";
 import { createLogger } from "../logging.js";
-import { connectRedis } from "../redis/connect.js";
+import { connectRedis } from "../redis/client.js";
 import type { Outcome } from "../settlement/decide.js";
 import { listUnreadable, type UnreadableCredit } from "../settlement/list-unreadable.js";
 import type { RecordedOutcome } from "../settlement/read-recorded.js";

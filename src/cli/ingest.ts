@@ -10,7 +10,7 @@ import { createLogger } from "../logging.js";
 import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { ingestMetrics } from "../metrics/ingest-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
-import { connectRedis } from "../redis/connect.js";
+import { connectRedis } from "../redis/client.js";
 import { checkRedis } from "./check-redis.js";
 import { openDatabase } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";

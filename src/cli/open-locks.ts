@@ -3,7 +3,7 @@ import type { Config } from "../config.js";
 import { ClusterReader, OneServerReader, type StreamReader } from "../consumers/stream-reader.js";
 import { SessionLocks, type SessionLocksOptions } from "../locks/session-locks.js";
 import type { RedisClient, RedisTarget } from "../redis/client.js";
-import { connectBlockingRedis, connectLockServer } from "../redis/connect.js";
+import { connectBlockingRedis, connectLockServer } from "../redis/client.js";
 
 /** A server that says neither yes nor no, such as one that loads its data, holds up nothing for longer. */
 const KNOWN_WITHIN_MS = 2_000;

@@ -3,7 +3,7 @@ import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
 import { type Config, ConfigError } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
-import { connectRedis } from "../redis/connect.js";
+import { connectRedis } from "../redis/client.js";
 import type { StatusSources } from "../status/collect-status.js";
 import { statusLimits } from "../status/limits.js";
 import { refuseUnfitPostgres } from "./check-postgres.js";

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { readConfig } from "../config.js";
 import { createLogger } from "../logging.js";
 import { type RecoveryReport, recover } from "../recovery/recover.js";
-import { connectRedis } from "../redis/connect.js";
+import { connectRedis } from "../redis/client.js";
 import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
 import { openHorizon } from "./open-horizon.js";

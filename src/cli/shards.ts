@@ -1,6 +1,6 @@
 import { Argument, type Command, InvalidArgumentError } from "commander";
 import { readConfig } from "../config.js";
-import { changeShards, MOST_SHARDS } from "../ingest/change-shards.js";
+import { changeShards, MOST_SHARDS } from "../ingest/account-feed.js";
 import { readCursor } from "../ingest/watermark.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";

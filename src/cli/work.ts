@@ -6,7 +6,7 @@ import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
 import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { chargeMetrics, createRegistry, recoveryMetrics } from "../metrics/registry.js";
-import { connectJobsRedis, connectRedis } from "../redis/connect.js";
+import { connectJobsRedis, connectRedis } from "../redis/client.js";
 import { checkRedis } from "./check-redis.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabase } from "./open-database.js";

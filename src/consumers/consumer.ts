@@ -1,6 +1,6 @@
 import { sleep, within } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
-import { LockLostError, LockUnavailableError } from "../locks/errors.js";
+import { LockLostError, LockUnavailableError } from "../locks/redlock-adapter.js";
 import { databaseFault } from "../postgres/database-errors.js";
 import {
   type Delivery,
@@ -10,12 +10,12 @@ import {
   removeConsumer,
 } from "../stream/consumer-group.js";
 import type { StreamName } from "../stream/stream-keys.js";
-import { watchedStreams } from "../stream/watched-streams.js";
-import { BlockedDeliveries, type BlockedFigures } from "./blocked-deliveries.js";
-import { ReadableStreams } from "./readable-streams.js";
+import { watchedStreams } from "../stream/streams.js";
+import { BlockedDeliveries, type BlockedFigures } from "./blocked-entries.js";
 import { settleAroundLocks } from "./settle-around-locks.js";
-import type { SettlingParts } from "./settle-deliveries.js";
+import type { SettlingParts } from "./settle-batch.js";
 import type { StreamReader } from "./stream-reader.js";
+import { ReadableStreams } from "./stream-reader.js";
 import { sweepIfPossible } from "./sweep.js";
 import { takeBatch } from "./take-batch.js";
 

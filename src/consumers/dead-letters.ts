@@ -6,8 +6,8 @@ import type { AccountId } from "../stellar/credit.js";
 import { parseOperationId } from "../stellar/operation-id.js";
 import { acknowledge, type ClaimedDelivery, type Delivery } from "../stream/consumer-group.js";
 import { parseEntryId, type RawEntry } from "../stream/entry.js";
-import { isNetworkStream, ownerOf } from "../stream/network-streams.js";
 import { deadLetterKey } from "../stream/stream-keys.js";
+import { isNetworkStream, ownerOf } from "../stream/streams.js";
 
 /** How much of an entry is kept with its exception. */
 const KEPT_CHARS = 64 * 1024;

@@ -1,9 +1,14 @@
+import type { DataSource } from "typeorm";
+import { sleep } from "../backoff.js";
+import type { SessionId } from "../entities/checkout-session.js";
 import { isOutwaited } from "../postgres/database-errors.js";
+import { nameSessions } from "../settlement/find-sessions.js";
 import type { Settlement } from "../settlement/settle.js";
 import type { Delivery } from "../stream/consumer-group.js";
+import { decodeEntry } from "../stream/entry.js";
 import { separateForged } from "../stream/forged-entries.js";
-import { findBlocked } from "./find-blocked.js";
-import { type SettlingParts, settleDeliveries } from "./settle-deliveries.js";
+import { ownerOf } from "../stream/streams.js";
+import { type SettlingParts, settleDeliveries } from "./settle-batch.js";
 
 export type SettledAround = {
   readonly settlements: Settlement[];
@@ -51,4 +56,82 @@ export async function settleAroundLocks(
     }
   }
   return result;
+}
+
+/** Takes what is free and lets go of it at once: whoever is left out is locked by somebody. */
+const FREE = "SELECT id FROM checkout_sessions WHERE id = ANY ($1::uuid[]) FOR NO KEY UPDATE SKIP LOCKED";
+
+/**
+ * Finds the deliveries whose session somebody has locked at this moment, and for how long is not known.
+ * @param deliveries genuine ones
+ * @returns each with its session's id
+ */
+export async function findBlocked(
+  dataSource: DataSource,
+  deliveries: readonly Delivery[],
+): Promise<Map<Delivery, SessionId>> {
+  const decoded = deliveries.flatMap((delivery) => {
+    const account = ownerOf(delivery);
+    return account === null ? [] : [{ delivery, movement: decodeEntry(account, delivery.entry) }];
+  });
+  const movements = decoded.map(({ movement }) => movement);
+  const sessions = await nameSessions(dataSource.manager, movements);
+  if (sessions.ids().length === 0) return new Map();
+  const free = await dataSource.transaction("READ COMMITTED", async (manager) => {
+    const rows: { id: SessionId }[] = await manager.query(FREE, [sessions.ids()]);
+    return new Set(rows.map(({ id }) => id));
+  });
+  return new Map(
+    decoded.flatMap(({ delivery, movement }) => {
+      const session = movement.kind === "credit" ? sessions.of(movement) : null;
+      return session === null || free.has(session.id) ? [] : [[delivery, session.id] as const];
+    }),
+  );
+}
+
+/** Looks within one wait for a lock. */
+const LOOKS = 10;
+const LOOK_EVERY_MS = 50;
+
+const WAIT = "SELECT FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE";
+
+/** Postgres tells nobody whom a row is locked by but whom a process waits for. */
+const BLOCKERS = `
+  SELECT a.pid, a.application_name AS name, a.state, round(extract(epoch FROM now() - a.xact_start))::integer AS seconds
+  FROM unnest(pg_blocking_pids($1)) AS b (pid) LEFT JOIN pg_stat_activity a ON a.pid = b.pid LIMIT 5`;
+
+type Blocker = { pid: number | null; name: string | null; state: string | null; seconds: number | null };
+
+/**
+ * Finds out who holds a session's row, by waiting for it for half a second.
+ * @returns in words, for the status; null where nobody holds it any more
+ */
+export async function nameBlocker(dataSource: DataSource, session: SessionId): Promise<string | null> {
+  const waiter = dataSource.createQueryRunner();
+  const over = new AbortController();
+  try {
+    await waiter.startTransaction("READ COMMITTED");
+    const [{ pid }]: [{ pid: number }] = await waiter.query("SELECT pg_backend_pid() AS pid");
+    await waiter.query(`SET LOCAL lock_timeout = ${LOOKS * LOOK_EVERY_MS}`);
+    const waiting = waiter
+      .query(WAIT, [session])
+      .catch(() => undefined)
+      .finally(() => over.abort());
+    let blockers: Blocker[] = [];
+    for (let i = 0; i < LOOKS && blockers.length === 0 && !over.signal.aborted; i++) {
+      await sleep(LOOK_EVERY_MS / 2, over.signal);
+      blockers = await dataSource.query<Blocker[]>(BLOCKERS, [pid]);
+    }
+    await waiting;
+    const known = blockers.filter((blocker) => blocker.pid !== null);
+    return known.length === 0 ? null : known.map(describe).join(", ");
+  } finally {
+    if (waiter.isTransactionActive) await waiter.rollbackTransaction().catch(() => undefined);
+    await waiter.release().catch(() => undefined);
+  }
+}
+
+function describe({ pid, name, state, seconds }: Blocker): string {
+  const facts = [name || "no name", state, seconds === null ? null : `its transaction is ${seconds} s old`];
+  return `pid ${pid} (${facts.filter((fact) => fact !== null).join(", ")})`;
 }

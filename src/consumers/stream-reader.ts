@@ -1,6 +1,7 @@
+import type { Logger } from "pino";
 import { within } from "../backoff.js";
 import type { RedisClient } from "../redis/client.js";
-import { type Delivery, readNew } from "../stream/consumer-group.js";
+import { type Delivery, ensureGroup, isNoStreamError, readNew } from "../stream/consumer-group.js";
 import type { StreamName } from "../stream/stream-keys.js";
 
 /** Waits for entries that nobody in the group has read yet. */
@@ -128,5 +129,49 @@ async function renewedIfDead<T>(redis: RedisClient, read: () => Promise<T>): Pro
   } catch (error) {
     if (error instanceof Error && error.message === "Command timed out") redis.disconnect(true);
     throw error;
+  }
+}
+
+/**
+ * Leaves out streams whose key holds something else, whoever wrote it: Redis answers no command that names such a key among
+ * others, so that nobody's credits would be read. Each is said once, and tried again with every look.
+ */
+export class ReadableStreams {
+  readonly #redis: RedisClient;
+  readonly #logger: Logger;
+  readonly #unreadable = new Set<StreamName>();
+
+  constructor({ redis, logger }: { readonly redis: RedisClient; readonly logger: Logger }) {
+    this.#redis = redis;
+    this.#logger = logger;
+  }
+
+  /**
+   * @param known their groups were made before
+   * @returns those whose group is there now
+   * @throws what Redis says otherwise
+   */
+  async among(streams: readonly StreamName[], known: ReadonlySet<StreamName>): Promise<StreamName[]> {
+    const readable: StreamName[] = [];
+    for (const stream of streams) {
+      try {
+        if (!known.has(stream)) await ensureGroup(this.#redis, stream);
+        readable.push(stream);
+        this.#unreadable.delete(stream);
+      } catch (error) {
+        if (!isNoStreamError(error)) throw error;
+        this.#say(stream);
+      }
+    }
+    return readable;
+  }
+
+  #say(stream: StreamName): void {
+    if (this.#unreadable.has(stream)) return;
+    this.#unreadable.add(stream);
+    this.#logger.error(
+      { alarm: true, stream },
+      "a stream's key holds something else: delete it, ingest writes the stream anew",
+    );
   }
 }

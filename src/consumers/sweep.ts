@@ -11,7 +11,7 @@ import {
 import { refuseForged, separateForged } from "../stream/forged-entries.js";
 import type { StreamName } from "../stream/stream-keys.js";
 import { moveToDeadLetters } from "./dead-letters.js";
-import type { SettlingParts } from "./settle-deliveries.js";
+import type { SettlingParts } from "./settle-batch.js";
 
 export type SweepOptions = {
   readonly consumer: string;

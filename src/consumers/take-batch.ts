@@ -1,6 +1,6 @@
 import type { Delivery } from "../stream/consumer-group.js";
 import { referenceOfEntry } from "../stream/entry.js";
-import { ownerOf } from "../stream/network-streams.js";
+import { ownerOf } from "../stream/streams.js";
 
 /**
  * Divides what waits into the next batch and the rest. Batches in flight at the same time share no session: the later of

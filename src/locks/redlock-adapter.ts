@@ -1,6 +1,5 @@
 import Redlock, { ExecutionError, type Lock, ResourceLockedError } from "redlock";
 import type { RedisClient } from "../redis/client.js";
-import { LockContendedError, LockUnavailableError } from "./errors.js";
 
 /**
  * How long a server may take to answer: a dead one must cost one short wait, not a lease. It bounds
@@ -126,4 +125,19 @@ async function within<T>(ms: number, work: Promise<T>, onLate?: (result: T) => u
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Some of the resources are held by somebody else: an ordinary answer, try again in a moment. */
+export class LockContendedError extends Error {
+  override readonly name = "LockContendedError";
+}
+
+/** No quorum of lock servers answered in time: an outage, not a verdict about the resources. */
+export class LockUnavailableError extends Error {
+  override readonly name = "LockUnavailableError";
+}
+
+/** The lease ran out while the work was going on: the reason that the abort signal carries. */
+export class LockLostError extends Error {
+  override readonly name = "LockLostError";
 }

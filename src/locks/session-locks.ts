@@ -2,8 +2,13 @@ import type { Logger } from "pino";
 import type { SessionId } from "../entities/checkout-session.js";
 import { isCluster, type RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
-import { LockContendedError, LockLostError, LockUnavailableError } from "./errors.js";
-import { type Lease, LeaseService } from "./redlock-adapter.js";
+import {
+  type Lease,
+  LeaseService,
+  LockContendedError,
+  LockLostError,
+  LockUnavailableError,
+} from "./redlock-adapter.js";
 
 /**
  * - `optional`: without a quorum the database alone decides, the status turns red, nothing stops

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from "prom-client";
-import type { SettlementObserver } from "../consumers/settlement-observer.js";
+import type { SettlementObserver } from "../consumers/settle-batch.js";
 import type { LockResult } from "../locks/session-locks.js";
 import type { Settlement } from "../settlement/settle.js";
 

@@ -1,7 +1,7 @@
 import type { HorizonClient } from "../horizon/client.js";
 import { HorizonError, type HorizonErrorKind } from "../horizon/errors.js";
 import { whyAway } from "../horizon/why-away.js";
-import { LockUnavailableError } from "../locks/errors.js";
+import { LockUnavailableError } from "../locks/redlock-adapter.js";
 import { isDatabaseAway, isOutwaited } from "../postgres/database-errors.js";
 
 /** Horizon as a whole, perhaps: the next question would fare no better. */

@@ -10,7 +10,7 @@ import {
   takeOver,
 } from "../stream/consumer-group.js";
 import { leaderKey, type StreamName } from "../stream/stream-keys.js";
-import { watchedStreams } from "../stream/watched-streams.js";
+import { watchedStreams } from "../stream/streams.js";
 import { eachOf } from "./each-of.js";
 import { type Run, repair } from "./repair.js";
 

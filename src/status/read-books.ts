@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
-import { type NetworkCursor, readNetworkCursor } from "../ingest/network-cursor.js";
+import { type NetworkCursor, readNetworkCursor } from "../ingest/network-feed.js";
 import { isDatabaseAway } from "../postgres/database-errors.js";
 import { readHistory } from "./read-history.js";
 import { readOpenCharges } from "./read-open-charges.js";

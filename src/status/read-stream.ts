@@ -3,8 +3,8 @@ import type { RedisClient } from "../redis/client.js";
 import { compareKeys } from "../stellar/credit.js";
 import { readPosition } from "../stream/append-entries.js";
 import { parseEntryId, type RawEntry } from "../stream/entry.js";
-import { streamsOf } from "../stream/shards.js";
 import { type FeedName, GROUP, leaderKey, type StreamName, streamKey } from "../stream/stream-keys.js";
+import { streamsOf } from "../stream/streams.js";
 import type { StreamStatus, WaitingEntry } from "./status.js";
 
 /** What an account's streams, their groups and its leader's lease tell. @throws when Redis can't be reached */

@@ -13,8 +13,8 @@ import {
 } from "./entry.js";
 import type { EntryKey } from "./entry-keys.js";
 import { signEntry, signTail } from "./entry-mac.js";
-import { isNetworkStream } from "./network-streams.js";
 import { GROUP, type StreamName, streamKey, tailProofKey, versionKey } from "./stream-keys.js";
+import { isNetworkStream } from "./streams.js";
 
 /**
  * The id of the newest entry ever added to a stream, or the mark up to which it was read; `0-0` where there is none.

@@ -1,6 +1,5 @@
 import type { RedisClient } from "../redis/client.js";
 import { TAIL_OF_STREAM, type Tail } from "./append-entries.js";
-import { isNetworkStream } from "./network-streams.js";
 import {
   GROUP,
   type NetworkStream,
@@ -9,6 +8,7 @@ import {
   tailProofKey,
   versionKey,
 } from "./stream-keys.js";
+import { isNetworkStream } from "./streams.js";
 
 /** What became of a claim. */
 export type Claim =

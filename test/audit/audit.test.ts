@@ -10,7 +10,7 @@ import { detachPartitions } from "../../src/history/detach-partitions.js";
 import { preparePartitions } from "../../src/history/prepare-partitions.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { Worker } from "../../src/jobs/worker.js";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { watchAccount as watchForTest } from "../support/books.js";

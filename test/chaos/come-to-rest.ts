@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { streamKey } from "../../src/stream/stream-keys.js";
-import { watchedStreams } from "../../src/stream/watched-streams.js";
+import { watchedStreams } from "../../src/stream/streams.js";
 import { killQuietly } from "../support/kill.js";
 import { POLITE } from "./ear.js";
 import { writable } from "./faults/postgres.js";

@@ -7,7 +7,7 @@ import { runRole } from "../../src/cli/run-role.js";
 import { createDataSource } from "../../src/entities/data-source.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { createLogger } from "../../src/logging.js";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { bankProvider } from "./bank-provider.js";
 
 const { DATABASE_URL = "", REDIS_URL = "", BANK_URL = "", PROVIDERS = "" } = process.env;

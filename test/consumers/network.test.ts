@@ -2,9 +2,8 @@ import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
-import { Bell } from "../../src/ingest/bell.js";
-import { advanceNetwork, readNetworkSet } from "../../src/ingest/network-cursor.js";
-import { ingestNetwork } from "../../src/ingest/network-ingest.js";
+import { Bell } from "../../src/ingest/lead-feed.js";
+import { advanceNetwork, ingestNetwork, readNetworkSet } from "../../src/ingest/network-feed.js";
 import type { NetworkOptions } from "../../src/ingest/network-lead.js";
 import { joinNetwork, leaveNetwork, passVersion, spreadNetwork } from "../../src/ingest/network-members.js";
 import { NetworkSizes } from "../../src/ingest/network-mode.js";
@@ -14,7 +13,6 @@ import type { Credit } from "../../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { appendEntries } from "../../src/stream/append-entries.js";
 import { claimStream } from "../../src/stream/claim-stream.js";
-import { networkStreams } from "../../src/stream/network-streams.js";
 import {
   deadLetterKey,
   leaderKey,
@@ -23,7 +21,7 @@ import {
   streamKey,
   versionKey,
 } from "../../src/stream/stream-keys.js";
-import { watchedStreams } from "../../src/stream/watched-streams.js";
+import { networkStreams, watchedStreams } from "../../src/stream/streams.js";
 import { impatient, keepLocked } from "../support/bad-rows.js";
 import { aSession, creditFor, openSessions } from "../support/books.js";
 import { TEST_KEY } from "../support/entry-key.js";

@@ -1,12 +1,12 @@
 import { Asset, Memo, Operation, type Transaction } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import { changeShards } from "../../src/ingest/change-shards.js";
+import { changeShards } from "../../src/ingest/account-feed.js";
 import { readStreams } from "../../src/status/read-stream.js";
 import { muxedAddress } from "../../src/stellar/account.js";
 import type { AccountId, Credit } from "../../src/stellar/credit.js";
 import { idMemo } from "../../src/stellar/memo.js";
-import { streamFor, streamsOf } from "../../src/stream/shards.js";
 import { GROUP, streamKey } from "../../src/stream/stream-keys.js";
+import { streamFor, streamsOf } from "../../src/stream/streams.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
 import { payAll } from "../support/ingest.js";
 import { Spine } from "../support/spine.js";

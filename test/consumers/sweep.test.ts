@@ -14,8 +14,8 @@ import {
   readNew,
   removeConsumer,
 } from "../../src/stream/consumer-group.js";
-import { networkStreams } from "../../src/stream/network-streams.js";
 import { deadLetterKey, GROUP, streamKey } from "../../src/stream/stream-keys.js";
+import { networkStreams } from "../../src/stream/streams.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import { refuseRow } from "../support/bad-rows.js";
 import { aSession, creditFor, openSessions, readBooks, watchAccount } from "../support/books.js";

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { Webhook } from "standardwebhooks";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { Worker } from "../../src/jobs/worker.js";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { ADMIN_KEY, type ApiAnswer, aMerchant, startApi, type TestApi } from "../support/api.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

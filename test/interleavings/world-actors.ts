@@ -1,10 +1,10 @@
 import type { DataSource } from "typeorm";
-import { settleDeliveries } from "../../src/consumers/settle-deliveries.js";
+import { settleDeliveries } from "../../src/consumers/settle-batch.js";
 import { sweep } from "../../src/consumers/sweep.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
-import { ingestAccount } from "../../src/ingest/account-ingest.js";
-import { Bell } from "../../src/ingest/bell.js";
+import { ingestAccount } from "../../src/ingest/account-feed.js";
+import { Bell } from "../../src/ingest/lead-feed.js";
 import { SessionLocks } from "../../src/locks/session-locks.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { recover } from "../../src/recovery/recover.js";

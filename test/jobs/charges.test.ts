@@ -9,7 +9,7 @@ import { CHARGE_QUEUE, PREFIX } from "../../src/jobs/queues.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { chargeMetrics, createRegistry } from "../../src/metrics/registry.js";
 import { ringOutbox } from "../../src/outbox/outbox-bell.js";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { Bank, type Fault } from "../charges/bank.js";
 import { bankProvider } from "../charges/bank-provider.js";

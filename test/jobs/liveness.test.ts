@@ -7,7 +7,7 @@ import { Liveness, nextRestart, type Restarts } from "../../src/jobs/liveness.js
 import { MAINTENANCE_QUEUE, PREFIX, RUNS_KEY } from "../../src/jobs/queues.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { SessionLocks } from "../../src/locks/session-locks.js";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { aSession, openSessions, watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

@@ -3,7 +3,7 @@ import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { PREFIX, WEBHOOK_QUEUE } from "../../src/jobs/queues.js";
 import { Worker } from "../../src/jobs/worker.js";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { settle } from "../../src/settlement/settle.js";
 import { pauseEndpoint, resumeEndpoint, sendTestEvent } from "../../src/webhooks/endpoints.js";
 import { redeliverEvent } from "../../src/webhooks/redeliver.js";

@@ -1,11 +1,10 @@
 import { expect } from "chai";
 import { v7 as uuidv7 } from "uuid";
 import type { SessionId } from "../../src/entities/checkout-session.js";
-import { LockUnavailableError } from "../../src/locks/errors.js";
-import { LeaseService } from "../../src/locks/redlock-adapter.js";
+import { LeaseService, LockUnavailableError } from "../../src/locks/redlock-adapter.js";
 import { type LockMode, SessionLocks } from "../../src/locks/session-locks.js";
 import type { RedisClient } from "../../src/redis/client.js";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { newAccount } from "../support/books.js";
 import { silent } from "../support/stream.js";

@@ -1,11 +1,15 @@
 import { expect } from "chai";
 import { v7 as uuidv7 } from "uuid";
 import type { SessionId } from "../../src/entities/checkout-session.js";
-import { LockContendedError, LockLostError, LockUnavailableError } from "../../src/locks/errors.js";
-import { LeaseService } from "../../src/locks/redlock-adapter.js";
+import {
+  LeaseService,
+  LockContendedError,
+  LockLostError,
+  LockUnavailableError,
+} from "../../src/locks/redlock-adapter.js";
 import { type Lockable, type LockMode, lockKey, SessionLocks } from "../../src/locks/session-locks.js";
 import type { RedisClient } from "../../src/redis/client.js";
-import { connectLockServer } from "../../src/redis/connect.js";
+import { connectLockServer } from "../../src/redis/client.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { newAccount } from "../support/books.js";
 import { eventually, silent } from "../support/stream.js";

@@ -60,14 +60,14 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a lost stream is not seen at rest, of an account or of the network's feed",
   },
   {
-    file: "src/ingest/feed-ingest.ts",
+    file: "src/ingest/lead-feed.ts",
     find: "page.isLast && head !== null ?",
     replace: "head !== null ?",
     test: AT_REST,
     what: "a page that is not the last counts as read to the newest ledger",
   },
   {
-    file: "src/ingest/feed-ingest.ts",
+    file: "src/ingest/lead-feed.ts",
     find: "if (mayBeForgottenSince(root, position, page.cursor))",
     replace: "if (false)",
     test: AT_REST,

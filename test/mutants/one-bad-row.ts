@@ -53,7 +53,7 @@ export const ONE_BAD_ROW: readonly Mutant[] = [
     what: "an entry that can't be moved to the dead letters keeps others from being taken over",
   },
   {
-    file: "src/consumers/readable-streams.ts",
+    file: "src/consumers/stream-reader.ts",
     find: "if (!isNoStreamError(error)) throw error;",
     replace: "throw error;",
     test: SWEEP,

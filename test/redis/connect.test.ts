@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { pino } from "pino";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { startRedis } from "../../stage/machine/redis.js";
 
 /** A cluster's slots are asked for again every two seconds: by then a refresh is under way. */

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { readHeartbeats, startHeartbeat } from "../../src/status/heartbeat.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { eventually, plainRedis, silent } from "../support/stream.js";

@@ -8,8 +8,7 @@ import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../../src/ste
 import { referenceOf, referenceOfKey } from "../../src/stellar/reference.js";
 import type { Delivery } from "../../src/stream/consumer-group.js";
 import { encodeEntry, encodeNetworkEntry, type RawEntry } from "../../src/stream/entry.js";
-import { networkStreamFor, networkStreams } from "../../src/stream/network-streams.js";
-import { streamFor, streamsOf } from "../../src/stream/shards.js";
+import { networkStreamFor, networkStreams, streamFor, streamsOf } from "../../src/stream/streams.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
 
 const text = (value: string) => textMemo(Buffer.from(value));

@@ -6,7 +6,7 @@ import { type AppSources, createApp } from "../../src/http/app.js";
 import { createHttpServer } from "../../src/http/server/http-server.js";
 import type { Route } from "../../src/http/server/route.js";
 import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
 import { LIMITS } from "./status.js";
 import { silent } from "./stream.js";

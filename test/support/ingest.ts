@@ -7,7 +7,7 @@ import { NetworkView } from "../../src/horizon/network-view.js";
 import { Ingest } from "../../src/ingest/ingest.js";
 import type { NetworkOptions } from "../../src/ingest/network-lead.js";
 import type { RedisTarget } from "../../src/redis/client.js";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { watchAccount } from "../../src/settlement/watch-account.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";

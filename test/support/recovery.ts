@@ -3,7 +3,7 @@ import { HorizonClient } from "../../src/horizon/client.js";
 import { SessionLocks } from "../../src/locks/session-locks.js";
 import { type RecoveryReport, recover } from "../../src/recovery/recover.js";
 import type { RecoveryParts } from "../../src/recovery/repair.js";
-import { connectLockServer, connectRedis } from "../../src/redis/connect.js";
+import { connectLockServer, connectRedis } from "../../src/redis/client.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import type { Spine } from "./spine.js";
 import { silent } from "./stream.js";

@@ -5,7 +5,7 @@ import { openReader } from "../../src/cli/open-locks.js";
 import { Consumer, type ConsumerOptions } from "../../src/consumers/consumer.js";
 import { type LockMode, SessionLocks } from "../../src/locks/session-locks.js";
 import type { RedisClient, RedisTarget } from "../../src/redis/client.js";
-import { connectLockServer, connectRedis } from "../../src/redis/connect.js";
+import { connectLockServer, connectRedis } from "../../src/redis/client.js";
 import { type AccountId, compareKeys, type Movement } from "../../src/stellar/credit.js";
 import { appendEntries, readPosition } from "../../src/stream/append-entries.js";
 import { encodeEntry, entryId, parseEntryId } from "../../src/stream/entry.js";

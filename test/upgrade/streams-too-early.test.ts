@@ -1,8 +1,7 @@
 import { expect } from "chai";
-import { changeShards } from "../../src/ingest/change-shards.js";
+import { changeShards } from "../../src/ingest/account-feed.js";
 import type { AccountId } from "../../src/stellar/credit.js";
-import { networkStreams } from "../../src/stream/network-streams.js";
-import { streamsOf } from "../../src/stream/shards.js";
+import { networkStreams, streamsOf } from "../../src/stream/streams.js";
 import { SabotageStage } from "../chaos/sabotage/stage.js";
 import { findContradictions, readBooks } from "../support/books.js";
 import { eventually } from "../support/stream.js";

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { onOutboxRing, ringOutbox } from "../../src/outbox/outbox-bell.js";
-import { connectRedis } from "../../src/redis/connect.js";
+import { connectRedis } from "../../src/redis/client.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { eventually, plainRedis, silent } from "../support/stream.js";
 

@@ -1,5 +1,5 @@
 import { existsSync, globSync } from "node:fs";
-import { changeShards } from "../../../src/ingest/change-shards.js";
+import { changeShards } from "../../../src/ingest/account-feed.js";
 import { leaderKey } from "../../../src/stream/stream-keys.js";
 import type { Dice } from "../dice.js";
 import type { Member, RoleName } from "../fleet.js";

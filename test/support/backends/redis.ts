@@ -1,6 +1,5 @@
 import type { Redis } from "ioredis";
-import { isCluster, type RedisClient, type RedisTarget } from "../../../src/redis/client.js";
-import { connectRedis } from "../../../src/redis/connect.js";
+import { connectRedis, isCluster, type RedisClient, type RedisTarget } from "../../../src/redis/client.js";
 import { type RedisServer, startRedis } from "../../../stage/machine/redis.js";
 import { atEnd } from "../environment.js";
 import { silent } from "../stream.js";

@@ -1,8 +1,47 @@
 import type { DataSource } from "typeorm";
 import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
-import { removeStreams } from "../stream/claim-stream.js";
-import { streamsOf } from "../stream/shards.js";
+import { removeStreams, keepStreams } from "../stream/claim-stream.js";
+import { streamsOf, streamFor } from "../stream/streams.js";
+import { readPage } from "../horizon/read-page.js";
+import { entryKeyring } from "../stream/entry-keys.js";
+import type { Bell } from "./lead-feed.js";
+import { type Feed, type IngestParts, ingestFeed, resumeAfter, type Standing } from "./lead-feed.js";
+import { provenTails } from "./watermark.js";
+import { advanceWatermark, haltAccount, readCursor } from "./watermark.js";
+
+/** Leads the ingest of one account, from its own feed. Returns when `signal` aborts, or it is in the network's. */
+export async function ingestAccount(
+  parts: IngestParts,
+  account: AccountId,
+  bell: Bell,
+  signal: AbortSignal,
+): Promise<void> {
+  const feed: Feed = {
+    name: account,
+    resume: () => resume(parts, account),
+    halt: (why) => haltAccount(parts.dataSource, account, why),
+  };
+  await ingestFeed(parts, feed, bell, signal);
+}
+
+async function resume(parts: IngestParts, account: AccountId): Promise<Standing | null> {
+  const { redis, dataSource, horizon } = parts;
+  const { watermark, shards, formerShards, inNetwork } = await readCursor(dataSource.manager, account);
+  if (inNetwork) return null;
+  await keepStreams(redis, streamsOf(account, shards));
+  const tails = await provenTails(parts, streamsOf(account, shards));
+  return {
+    cursor: resumeAfter(tails.values(), watermark),
+    tails,
+    lanes: { feed: account, streamOf: streamFor, marked: shards > 1, keyring: entryKeyring(dataSource) },
+    read: (after, limit, signal) => readPage(horizon, account, after, limit, signal),
+    advance: (now, scanned) => advanceWatermark(redis, dataSource, account, now, scanned),
+    caughtUp: async () => {
+      if (formerShards !== null) await removeFormer(redis, dataSource, account, formerShards);
+    },
+  };
+}
 
 /** What `cursors_shards_in_range` allows. */
 export const MOST_SHARDS = 64;

@@ -1,8 +1,8 @@
 import type { DataSource } from "typeorm";
 import type { SessionId } from "../entities/checkout-session.js";
 import type { Delivery } from "../stream/consumer-group.js";
-import { feedOf } from "../stream/network-streams.js";
-import { findBlocked, nameBlocker } from "./find-blocked.js";
+import { feedOf } from "../stream/streams.js";
+import { findBlocked, nameBlocker } from "./settle-around-locks.js";
 import { takeBatch } from "./take-batch.js";
 
 /** More than these are not kept: then they fill the consumer's room, and it reads no more until one is free. */

@@ -1,20 +1,20 @@
+import { type Settlement, type SettleOptions, settle } from "../settlement/settle.js";
 import type { Logger } from "pino";
+import { codeOf } from "../stellar/asset.js";
+import { creditKeyText, type Movement } from "../stellar/credit.js";
+import { formatStroops } from "../stellar/stroops.js";
 import type { DataSource } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
 import type { SessionLocks } from "../locks/session-locks.js";
 import { ringOutbox } from "../outbox/outbox-bell.js";
 import type { RedisClient } from "../redis/client.js";
 import { nameSessions } from "../settlement/find-sessions.js";
-import { type Settlement, type SettleOptions, settle } from "../settlement/settle.js";
-import { creditKeyText, type Movement } from "../stellar/credit.js";
 import { acknowledge, type Delivery } from "../stream/consumer-group.js";
 import { decodeEntry, traceOf } from "../stream/entry.js";
 import { refuseForged, separateForged } from "../stream/forged-entries.js";
-import { ownerOf } from "../stream/network-streams.js";
+import { ownerOf } from "../stream/streams.js";
 import { inSpan, type TraceParent } from "../tracing.js";
 import { deadLetterUnnamed } from "./dead-letters.js";
-import { logSettlement } from "./settlement-log.js";
-import type { SettlementObserver } from "./settlement-observer.js";
 
 export type SettlingParts = {
   readonly redis: RedisClient;
@@ -123,3 +123,55 @@ async function settleBatch(
     setAside: decoded.filter((entry) => !isDone(entry)).map(({ delivery }) => delivery),
   };
 }
+
+/**
+ * One plain line per credit. A duplicate warns: somebody's customer has paid twice.
+ * The line is for people; the truth is the row that it speaks of.
+ */
+export function logSettlement(logger: Logger, settlement: Settlement): void {
+  const { movement } = settlement;
+  const facts = {
+    operation: creditKeyText(movement),
+    tx: movement.transactionHash,
+    account: movement.account,
+  };
+  if (settlement.kind === "redelivered") {
+    logger.debug({ ...facts, recorded: settlement.recorded }, "redelivered: already accounted for");
+    return;
+  }
+  const { outcome } = settlement;
+  if (outcome.kind === "payment") {
+    logger.info(
+      { session: outcome.sessionId, ...facts, outcome: "payment", surplus: formatStroops(outcome.surplus) },
+      `paid ${value(movement)}  session ${outcome.sessionId}  operation ${facts.operation}`,
+    );
+    return;
+  }
+  if (outcome.kind === "charge_payment") {
+    logger.info(
+      { charge: outcome.chargeId, ...facts, outcome: "payment" },
+      `paid ${value(movement)}  charge ${outcome.chargeId}  operation ${facts.operation}`,
+    );
+    return;
+  }
+  const line = { session: outcome.sessionId, ...facts, outcome: outcome.reason, detail: outcome.detail };
+  const session = outcome.sessionId === null ? "" : `  session ${outcome.sessionId}`;
+  const text = `${outcome.reason} ${value(movement)}${session}  operation ${facts.operation}  (${outcome.detail})`;
+  if (outcome.reason === "duplicate" || outcome.reason === "unreadable") logger.warn(line, text);
+  else logger.info(line, text);
+}
+
+function value(movement: Movement): string {
+  if (movement.kind === "unreadable") return "a record that could not be read";
+  return `${formatStroops(movement.amount)} ${codeOf(movement.asset)}`;
+}
+
+/** Told of what a consumer does, for figures. Decides nothing and must not throw. */
+export type SettlementObserver = {
+  /** Entries of one transaction, before it begins. */
+  batch(entries: number): void;
+  /** After the commit. @param at this process's clock */
+  settled(settlement: Settlement, at: Date): void;
+  /** A transaction ran into another one and is tried again. */
+  conflict(): void;
+};
