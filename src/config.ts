@@ -1,7 +1,7 @@
-import { StrKey } from "@stellar/stellar-sdk";
 import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { PUBLIC_NETWORK } from "./stellar/network.js";
+import { isStrKey } from "./stellar/strkey.js";
 
 /** A server's address. Shown in logs without its password, see `redactUrl`. */
 const isUrl = (text: string, protocols: readonly string[]) =>
@@ -257,7 +257,7 @@ export const environment = z.object({
     ),
   SEP7_SIGNING_SECRET: z
     .string()
-    .refine((text) => StrKey.isValidEd25519SecretSeed(text), "a Stellar secret key that starts with S")
+    .refine((text) => isStrKey("seed", text), "a Stellar secret key that starts with S")
     .optional()
     .describe(
       "Signs the page's payment requests (SEP-7), so that wallets show their origin. Its public key is `URI_REQUEST_SIGNING_KEY` in the stellar.toml of SEP7_ORIGIN_DOMAIN. Use a key without money. Set both or none.",

@@ -125,7 +125,7 @@ async function giveUp(dataSource: DataSource, config: Config, id: ChargeId): Pro
   if (charge?.status !== "unknown" || charge.leasedSince !== null) return;
   const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "charges");
   const horizon = openHorizon(config, logger, { redis: null, purpose: "submission" });
-  const provider = openChargeProviders(config, horizon, dataSource).get(charge.provider);
+  const provider = (await openChargeProviders(config, horizon, dataSource)).get(charge.provider);
   if (provider === undefined) {
     await printError(
       `${charge.provider} is not configured here: see to it yourself that nothing is charged there any more`,

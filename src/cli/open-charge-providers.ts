@@ -7,12 +7,15 @@ import { openStellar, stellarAcceptor } from "../providers/stellar/open-stellar.
 import { openStripe, stripeAcceptor } from "../providers/stripe/open-stripe.js";
 
 /** The providers that this worker can charge through, by name; one line for each, null where it is not configured. */
-export function openChargeProviders(
+export async function openChargeProviders(
   config: Config,
   horizon: HorizonClient,
   dataSource: DataSource,
-): ReadonlyMap<string, Provider> {
-  const opened: readonly (Provider | null)[] = [openStellar(config, horizon, dataSource), openStripe(config)];
+): Promise<ReadonlyMap<string, Provider>> {
+  const opened: readonly (Provider | null)[] = [
+    openStellar(config, horizon, dataSource),
+    await openStripe(config),
+  ];
   const providers = opened.filter((provider) => provider !== null);
   return new Map(providers.map((provider) => [provider.name, provider]));
 }

@@ -50,7 +50,7 @@ export function addWorkCommand(program: Command): void {
           onFinding,
         },
         charges: {
-          providers: openChargeProviders(config, horizon.withPurpose("submission"), dataSource),
+          providers: await openChargeProviders(config, horizon.withPurpose("submission"), dataSource),
           timeoutMs: config.CHARGE_TIMEOUT_SECONDS * 1_000,
           observer: chargeMetrics(registry),
           onFinding,

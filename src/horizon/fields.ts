@@ -1,8 +1,8 @@
-import { StrKey } from "@stellar/stellar-sdk";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type MemoKey, memoOfTransaction, muxedId } from "../stellar/memo.js";
 import { type LedgerSequence, type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import { preview } from "../stellar/preview.js";
+import { decodeStrKey, encodeStrKey, isStrKey } from "../stellar/strkey.js";
 import { HorizonError } from "./errors.js";
 
 /** A JSON object of which nothing is known yet. */
@@ -28,19 +28,15 @@ export function keyOf(record: unknown): OperationId | null {
   return operationId(record.paging_token) ?? operationId(record.id);
 }
 
+const HOLDERS = ["account", "contract", "claimableBalance", "liquidityPool"] as const;
+
 /**
  * An address that can hold or send value: account, contract, claimable balance or liquidity pool (SEP-23).
  * @throws FieldError when it is missing or its checksum is wrong
  */
 export function addressOf(fields: Fields, name: string): string {
   const value = fields[name];
-  if (
-    typeof value === "string" &&
-    (StrKey.isValidEd25519PublicKey(value) ||
-      StrKey.isValidContract(value) ||
-      StrKey.isValidClaimableBalance(value) ||
-      StrKey.isValidLiquidityPool(value))
-  ) {
+  if (typeof value === "string" && HOLDERS.some((kind) => isStrKey(kind, value))) {
     return value;
   }
   throw new FieldError(`${name} is no address: ${preview(value)}`);
@@ -111,11 +107,11 @@ export function muxedOf(record: Fields, name: string, account: AccountId): MemoK
   const address = record[`${name}_muxed`];
   const told = named === undefined ? null : muxedId(named);
   if (address === undefined) return told;
-  if (typeof address !== "string" || !StrKey.isValidMed25519PublicKey(address)) {
+  const bytes = typeof address === "string" ? decodeStrKey("muxedAccount", address) : null;
+  if (bytes === null) {
     throw new FieldError(`${name}_muxed is no M… address: ${preview(address)}`);
   }
-  const bytes = Buffer.from(StrKey.decodeMed25519PublicKey(address));
-  if (StrKey.encodeEd25519PublicKey(bytes.subarray(0, 32)) !== account) {
+  if (encodeStrKey("account", bytes.subarray(0, 32)) !== account) {
     throw new FieldError(`${name}_muxed is an address of another account`);
   }
   const decoded = muxedId(bytes.readBigUInt64BE(32));

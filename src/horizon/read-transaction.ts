@@ -60,7 +60,7 @@ export async function readTransaction(
     throw new HorizonError("broken_body", `transaction ${hash}: no ledger, or nothing about its success`);
   }
   const at = ledger as LedgerSequence;
-  if (!successful) return { kind: "failed", ledger: at, resultCode: resultCodeOf(found.result_xdr) };
+  if (!successful) return { kind: "failed", ledger: at, resultCode: await resultCodeOf(found.result_xdr) };
   const records = await client.transactionPayments(hash, at, signal);
   const movements: Movement[] = [];
   for (const { operationId, decoded } of decodePage(records, account, BEFORE_ALL)) {

@@ -1,12 +1,12 @@
-import { xdr } from "@stellar/stellar-sdk";
-
 /**
  * What the network said to a transaction, as one line: `tx_too_late`, or `tx_failed (op_underfunded)` with the code
  * of each operation that has one of its own. Of a fee bump the inner transaction's, which is what was to pay.
  * @param resultXdr base64 of a TransactionResult: `result_xdr` of Horizon's transaction (Stellar-transaction.x)
  * @returns `unreadable` where it is none: the verdict is known all the same, only its reason is not
  */
-export function resultCodeOf(resultXdr: unknown): string {
+export async function resultCodeOf(resultXdr: unknown): Promise<string> {
+  // Loaded where a network has said no: what only reads from Horizon starts without the SDK, in half the time.
+  const { xdr } = await import("@stellar/stellar-sdk");
   try {
     if (typeof resultXdr !== "string") return "unreadable";
     const { result } = xdr.TransactionResult.fromXdr(resultXdr, "base64");

@@ -51,8 +51,8 @@ export async function submitTransaction(
   try {
     const form = { tx: transaction.envelope };
     const answer = await client.post("transactions_async", form, signal);
-    if (!isMissing(answer)) return readAsync(answer, transaction);
-    return readSync(await client.post("transactions", form, signal), transaction);
+    if (!isMissing(answer)) return await readAsync(answer, transaction);
+    return await readSync(await client.post("transactions", form, signal), transaction);
   } catch (error) {
     if (!(error instanceof HorizonError)) throw error;
     return { kind: "no_answer", detail: error.message };
@@ -66,7 +66,7 @@ function isMissing({ status, text }: FormAnswer): boolean {
   return MISSING.has(status) || jsonOf(text).type === "https://stellar.org/horizon-errors/not_implemented";
 }
 
-function readAsync(answer: FormAnswer, transaction: Sendable): SubmitAnswer {
+async function readAsync(answer: FormAnswer, transaction: Sendable): Promise<SubmitAnswer> {
   const body = jsonOf(answer.text);
   if (body.tx_status === undefined) return readProblem("POST /transactions_async", answer);
   // An answer about another transaction, from a cache say, would be believed about this one.
@@ -80,13 +80,13 @@ function readAsync(answer: FormAnswer, transaction: Sendable): SubmitAnswer {
     case "TRY_AGAIN_LATER":
       return { kind: "try_again_later" };
     case "ERROR":
-      return { kind: "refused", resultCode: resultCodeOf(body.error_result_xdr) };
+      return { kind: "refused", resultCode: await resultCodeOf(body.error_result_xdr) };
     default:
       return { kind: "no_answer", detail: `tx_status ${JSON.stringify(body.tx_status)?.slice(0, 50)}` };
   }
 }
 
-function readSync(answer: FormAnswer, transaction: Sendable): SubmitAnswer {
+async function readSync(answer: FormAnswer, transaction: Sendable): Promise<SubmitAnswer> {
   const body = jsonOf(answer.text);
   if (answer.status === 200) {
     if (isOf(transaction, body)) return { kind: "applied" };
@@ -95,7 +95,7 @@ function readSync(answer: FormAnswer, transaction: Sendable): SubmitAnswer {
   const problem = errorOfResponse("POST /transactions", answer.status, answer.headers, answer.text);
   if (problem.problemType === "transaction_failed") {
     const extras = isFields(body.extras) ? body.extras : {};
-    return { kind: "refused", resultCode: resultCodeOf(extras.result_xdr) };
+    return { kind: "refused", resultCode: await resultCodeOf(extras.result_xdr) };
   }
   return readProblem("POST /transactions", answer);
 }

@@ -10,7 +10,7 @@ import type { Acceptor } from "../providers/acceptance.js";
 import { isReady, type StatusSources } from "../status/collect-status.js";
 import { SharedStatus } from "../status/shared-status.js";
 import type { EndpointRules } from "../webhooks/endpoints.js";
-import type { UrlPolicy } from "../webhooks/guarded-agent.js";
+import type { UrlPolicy } from "../webhooks/public-address.js";
 import { stripeWebhook } from "./charges/stripe-webhook.js";
 import { checkoutPage } from "./checkout/checkout-page.js";
 import type { Sep7Signer } from "./checkout/sep7.js";

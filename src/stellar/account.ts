@@ -1,6 +1,6 @@
-import { encodeMuxedAccount, encodeMuxedAccountToAddress, StrKey } from "@stellar/stellar-sdk";
 import type { AccountId } from "./credit.js";
 import { preview } from "./preview.js";
+import { decodeStrKey, encodeStrKey, isStrKey } from "./strkey.js";
 
 export class InvalidAccountError extends Error {
   override readonly name = "InvalidAccountError";
@@ -17,7 +17,7 @@ export function parseAccountId(text: unknown): AccountId {
 
 /** Whether a text is a `G…` account, checksum included (SEP-23). */
 export function isAccountId(text: unknown): text is AccountId {
-  return typeof text === "string" && StrKey.isValidEd25519PublicKey(text);
+  return typeof text === "string" && isStrKey("account", text);
 }
 
 /**
@@ -25,5 +25,9 @@ export function isAccountId(text: unknown): text is AccountId {
  * @param id a decimal uint64
  */
 export function muxedAddress(account: AccountId, id: string): string {
-  return encodeMuxedAccountToAddress(encodeMuxedAccount(account, id));
+  const key = decodeStrKey("account", account);
+  if (key === null) throw new InvalidAccountError(`not a G… account: ${preview(account)}`);
+  const number = Buffer.alloc(8);
+  number.writeBigUInt64BE(BigInt(id));
+  return encodeStrKey("muxedAccount", Buffer.concat([key, number]));
 }

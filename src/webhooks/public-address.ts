@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 
 /**
@@ -19,4 +20,38 @@ export function isPublicAddress(address: string): boolean {
   const parsed = ipaddr.parse(address);
   if (parsed.range() !== "unicast" || METADATA.has(parsed.toString())) return false;
   return parsed instanceof ipaddr.IPv6 ? parsed.match(GLOBAL_UNICAST) : true;
+}
+
+/** Where webhooks may go. */
+export type UrlPolicy = {
+  /** Development: private addresses and plain http too. */
+  readonly allowPrivate: boolean;
+};
+
+const MAX_LENGTH = 2_048;
+
+/**
+ * The fault of a URL as a webhook's, as far as the URL itself can tell. The addresses of its name are checked on each
+ * connection, by `guardedAgent`.
+ * @returns words for the merchant, or null when it is fine
+ */
+export function endpointUrlProblem(text: string, { allowPrivate }: UrlPolicy): string | null {
+  if (!URL.canParse(text)) return "is not a URL";
+  if (text.length > MAX_LENGTH) return `is longer than ${MAX_LENGTH} characters`;
+  // The parser writes hosts such as 0x7f.1 or 2130706433 as the addresses that they are.
+  const url = new URL(text);
+  const isSecure = url.protocol === "https:";
+  if (!isSecure && url.protocol !== "http:") return "must start with https://";
+  if (!isSecure && !allowPrivate) return "must start with https://";
+  if (url.username !== "" || url.password !== "") return "must not hold a user name or password";
+  if (allowPrivate) return null;
+  const host = hostOf(url.hostname);
+  const isLocal =
+    isIP(host) > 0 ? !isPublicAddress(host) : /^(?:.+\.)?(?:localhost|local|internal)\.?$/.test(host);
+  return isLocal ? "must lead to a public address" : null;
+}
+
+/** The host as an address, where it is one: IPv6 without its brackets. */
+export function hostOf(hostname: string): string {
+  return hostname.replace(/^\[(.*)\]$/, "$1");
 }

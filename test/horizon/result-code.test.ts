@@ -23,14 +23,14 @@ const CREATE_PASSIVE_SELL_OFFER = 4;
 const UNDERFUNDED = -2;
 
 describe("what the network said to a transaction", () => {
-  it("is its code, in the words of Horizon", () => {
-    expect(codeOf(words(-5))).to.equal("tx_bad_seq");
-    expect(codeOf(words(-12))).to.equal("tx_not_supported");
-    expect(codeOf(words(-14))).to.equal("tx_bad_sponsorship");
-    expect(codeOf(words(0, 0))).to.equal("tx_success");
+  it("is its code, in the words of Horizon", async () => {
+    expect(await codeOf(words(-5))).to.equal("tx_bad_seq");
+    expect(await codeOf(words(-12))).to.equal("tx_not_supported");
+    expect(await codeOf(words(-14))).to.equal("tx_bad_sponsorship");
+    expect(await codeOf(words(0, 0))).to.equal("tx_success");
   });
 
-  it("has the code of each operation", () => {
+  it("has the code of each operation", async () => {
     const operations = [
       words(OP_INNER, PAYMENT, 0),
       words(OP_INNER, PAYMENT, UNDERFUNDED),
@@ -38,18 +38,18 @@ describe("what the network said to a transaction", () => {
       words(OP_INNER, CREATE_PASSIVE_SELL_OFFER, -7),
       words(OP_BAD_AUTH),
     ];
-    expect(codeOf(words(FAILED, operations.length), ...operations)).to.equal(
+    expect(await codeOf(words(FAILED, operations.length), ...operations)).to.equal(
       "tx_failed (op_success, op_underfunded, op_already_exist, op_manage_sell_offer_underfunded, op_bad_auth)",
     );
   });
 
-  it("is the inner transaction's where it was bumped: that is what was to pay", () => {
+  it("is the inner transaction's where it was bumped: that is what was to pay", async () => {
     const inner = result(words(FAILED, 1), words(OP_INNER, PAYMENT, UNDERFUNDED));
-    expect(codeOf(words(-13), Buffer.alloc(32), inner)).to.equal("tx_failed (op_underfunded)");
-    expect(codeOf(words(1), Buffer.alloc(32), result(words(0, 0)))).to.equal("tx_success");
+    expect(await codeOf(words(-13), Buffer.alloc(32), inner)).to.equal("tx_failed (op_underfunded)");
+    expect(await codeOf(words(1), Buffer.alloc(32), result(words(0, 0)))).to.equal("tx_success");
   });
 
-  it("can't be read where it is no result, which is an answer too", () => {
+  it("can't be read where it is no result, which is an answer too", async () => {
     const bytes = result(words(-5));
     for (const text of [
       undefined,
@@ -61,7 +61,7 @@ describe("what the network said to a transaction", () => {
       bytes,
       [bytes.toString("base64")],
     ]) {
-      expect(resultCodeOf(text)).to.equal("unreadable");
+      expect(await resultCodeOf(text)).to.equal("unreadable");
     }
   });
 

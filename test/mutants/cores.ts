@@ -23,6 +23,7 @@ export const CORES: readonly Core[] = [
       "src/stellar/preview.ts",
       "src/stellar/reference.ts",
       "src/stellar/stroops.ts",
+      "src/stellar/strkey.ts",
     ],
     tests: [
       "test/stellar/account.test.ts",
@@ -34,6 +35,7 @@ export const CORES: readonly Core[] = [
       "test/stellar/preview.test.ts",
       "test/stellar/reference.test.ts",
       "test/stellar/stroops.test.ts",
+      "test/stellar/strkey.test.ts",
     ],
   },
   {

@@ -19,7 +19,6 @@ import { strictRouter } from "../server/strict-router.js";
 import { opsLogin } from "./login.js";
 import type { OpsAccess } from "./ops-access.js";
 import { opsPage, renderFigures, renderState } from "./ops-page.js";
-import { queueBoard } from "./queue-board.js";
 
 export type Ops = {
   readonly status: SharedStatus;
@@ -60,7 +59,10 @@ export type OpsSources = {
  */
 export function mountOps(app: Koa, { redis, dataSource }: OpsSources, ops: Ops, limit: AddressLimit): void {
   const login = opsLogin(ops.access);
-  const board = queueBoard(redis, QUEUES, ops.access.mayAct);
+  // Bull Board and BullMQ take a third of a second to load, and most replicas are never asked for the board.
+  let board: Promise<Koa.Middleware> | undefined;
+  const loadBoard = async () =>
+    (await import("./queue-board.js")).queueBoard(redis, QUEUES, ops.access.mayAct);
   const pages = opsRoutes(ops, dataSource).routes();
   const metrics = metricsRoute(ops, limit).routes();
 
@@ -71,7 +73,10 @@ export function mountOps(app: Koa, { redis, dataSource }: OpsSources, ops: Ops, 
     // The pages can be reached through here alone: a path that the routers read otherwise ends in "not found".
     await login(context);
     context.set("Content-Security-Policy", POLICY);
-    if (path === QUEUES || path.startsWith(`${QUEUES}/`)) return board(context, nothing);
+    if (path === QUEUES || path.startsWith(`${QUEUES}/`)) {
+      board ??= loadBoard();
+      return (await board)(context, nothing);
+    }
     await pages(context as Parameters<typeof pages>[0], nothing);
   });
 }

@@ -14,7 +14,7 @@ import {
   sendTestEvent,
   updateEndpoint,
 } from "../../webhooks/endpoints.js";
-import { endpointUrlProblem, type UrlPolicy } from "../../webhooks/guarded-agent.js";
+import { endpointUrlProblem, type UrlPolicy } from "../../webhooks/public-address.js";
 import { rotateSecret } from "../../webhooks/secrets.js";
 import { Problem } from "../server/problem.js";
 import { type Call, merchantOf, type Route, read, write } from "../server/route.js";

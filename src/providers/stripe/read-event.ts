@@ -1,4 +1,3 @@
-import Stripe from "stripe";
 import { type Intent, intentSchema } from "./judge-intent.js";
 
 /** What an event of Stripe's says that concerns us. */
@@ -23,6 +22,8 @@ export class UnfitEventError extends Error {
  * @throws BadSignatureError, UnfitEventError
  */
 export async function readEvent(body: string, signature: string, secret: string): Promise<StripeEvent> {
+  // Loaded by the first event: an API that expects none starts without it.
+  const { Stripe } = await import("stripe");
   const { signature: verifier } = Stripe.webhooks;
   if (verifier === null) throw new Error("Stripe's package can't verify signatures");
   try {
