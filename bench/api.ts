@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import autocannon from "autocannon";
 import type { DataSource } from "typeorm";
 import { v4 as uuidv4 } from "uuid";
-import { issueKey } from "../src/http/merchants/issue-key.js";
+import { issueKey } from "../src/http/merchants/keys.js";
 import { freePort } from "../stage/machine/free-port.js";
 import { watchAccount } from "../test/support/books.js";
 import { endRoles } from "../test/support/role-process.js";

@@ -1,3 +1,5 @@
+import { setTimeout } from "node:timers/promises";
+
 export type BackoffOptions = {
   /** Upper bound of the first delay, in milliseconds; it doubles with each attempt. */
   readonly baseMs: number;
@@ -17,17 +19,8 @@ export function backoffDelay(attempt: number, random: number, { baseMs, maxMs }:
 }
 
 /** Waits `ms`, or until `signal` aborts, whichever comes first. Never throws: the caller asks the signal. */
-export function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, ms);
-    signal.addEventListener("abort", wake);
-    if (signal.aborted) wake();
-  });
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  await setTimeout(ms, undefined, signal && { signal }).catch(() => undefined);
 }
 
 /** What `work` comes to, or `late` if that takes longer than `ms` or `signal` aborts. `work` itself goes on. */

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { COMMANDS } from "./cli/commands.js";
-import { runProgram } from "./cli/run-program.js";
+import { COMMANDS, runProgram } from "./cli/run-program.js";
 
 await runProgram(COMMANDS);

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-import { COMMANDS } from "../src/cli/commands.js";
-import { type LoadCommand, runProgram } from "../src/cli/run-program.js";
+import { COMMANDS, type LoadCommand, runProgram } from "../src/cli/run-program.js";
 import { findRunningUp } from "./up/data-folder.js";
 
 const sandbox: LoadCommand = async () => (await import("./cli/sandbox.js")).addSandboxCommands;

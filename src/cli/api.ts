@@ -6,19 +6,17 @@ import type { Logger } from "pino";
 import { type Config, readConfig } from "../config.js";
 import { createApp } from "../http/app.js";
 import type { Sep7Signer } from "../http/checkout/sep7.js";
-import { readOpsAccess } from "../http/ops/ops-access.js";
+import { readOpsAccess } from "../http/ops/login.js";
 import { createHttpServer } from "../http/server/http-server.js";
 import { createLogger } from "../logging.js";
 import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { createRegistry, replicaMetrics } from "../metrics/registry.js";
 import { startHeartbeat } from "../status/heartbeat.js";
 import { SharedStatus } from "../status/shared-status.js";
-import { checkRedis } from "./check-redis.js";
+import { checkRedis, secretKeysOf } from "./check-servers.js";
 import { openAcceptors } from "./open-charge-providers.js";
-import { openReplica } from "./open-database.js";
-import { openHorizon } from "./open-horizon.js";
-import { secretKeysOf } from "./open-secret-keys.js";
-import { openStatusSources } from "./open-status-sources.js";
+import { openReplica, openStatusSources } from "./open-database.js";
+import { openHorizon } from "./open-servers.js";
 import { type Actor, runRole, startTracing } from "./run-role.js";
 
 /** Requests under way have so long to end before connections are cut. */

@@ -4,7 +4,10 @@ import type { AuditReport } from "../audit/audit-account.js";
 import { auditEach, type Verdict } from "../audit/audit-each.js";
 import type { AuditProgress } from "../audit/audit-log.js";
 import { outsidePayments } from "../audit/balance-log.js";
+import { type BalanceSheet, describeOutside } from "../audit/balance-sheet.js";
+import type { BalanceReport } from "../audit/check-balances.js";
 import { REMEDIES } from "../audit/difference.js";
+import type { OutsidePayment } from "../audit/flows.js";
 import { readConfig } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
@@ -14,20 +17,9 @@ import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
 import { formatSum } from "../stellar/stroops.js";
-import { refuseUnfitPostgres } from "./check-postgres.js";
-import {
-  balancesAsJson,
-  describeAllOutside,
-  describeBalances,
-  MOST_LISTED,
-  type Outside,
-  outsideAsJson,
-} from "./describe-balances.js";
-import { EXIT } from "./exit-codes.js";
-import { openHorizon } from "./open-horizon.js";
-import { redisTarget } from "./open-locks.js";
-import { print } from "./print.js";
-import { refuseOtherNetwork } from "./refuse-other-network.js";
+import { refuseOtherNetwork, refuseUnfitPostgres } from "./check-servers.js";
+import { openHorizon, redisTarget } from "./open-servers.js";
+import { EXIT, print } from "./print.js";
 
 /** The check of all paid sessions follows the history where no range is given. */
 const STATEMENT_MS = 600_000;
@@ -192,4 +184,85 @@ function account(text: string): AccountId {
 function ledger(text: string): LedgerSequence {
   if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError("It must be a ledger's number.");
   return Number(text) as LedgerSequence;
+}
+
+/** The newest of what moved outside /payments, and how much there is. */
+export type Outside = { readonly newest: readonly OutsidePayment[]; readonly total: number };
+
+/** An account with thousands of trades would hide its differences. */
+export const MOST_LISTED = 1_000;
+
+/** How the balances became what they are, in lines. */
+export function describeBalances(balances: BalanceReport): string[] {
+  switch (balances.kind) {
+    case "checked":
+      return balances.sheets.map((sheet) => `  ${describeSheet(sheet)}, at ledger ${balances.ledger}`);
+    case "unfinished":
+      return [
+        `  balances: NOT CHECKED TO THE END; explained up to ledger ${balances.explainedThrough}, after ${balances.records} effects and transactions: audit again, it goes on from there`,
+      ];
+    case "not_checked":
+      return [`  balances: NOT CHECKED; ${balances.why}`];
+  }
+}
+
+export function describeAllOutside({ newest, total }: Outside): string[] {
+  const more = total > newest.length ? [`  ~ and ${total - newest.length} older ones`] : [];
+  return [...newest.map((payment) => `  ~ ${describeOutside(payment)}`), ...more];
+}
+
+export function balancesAsJson(balances: BalanceReport): object {
+  switch (balances.kind) {
+    case "checked":
+      return {
+        ledger: balances.ledger,
+        assets: Object.fromEntries(
+          balances.sheets.map(({ asset, since, ...sums }) => [
+            asset,
+            {
+              since_ledger: since,
+              ...Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, formatSum(sum)])),
+            },
+          ]),
+        ),
+      };
+    case "unfinished":
+      return { explained_through_ledger: balances.explainedThrough, records_read: balances.records };
+    case "not_checked":
+      return { not_checked: balances.why };
+  }
+}
+
+export function outsideAsJson({ newest, total }: Outside): object {
+  return {
+    total,
+    newest: newest.map(({ operationId, asset, type, amount }) => ({
+      operation_id: `${operationId}`,
+      ledger: ledgerOf(operationId),
+      type,
+      asset,
+      amount: formatSum(amount),
+    })),
+  };
+}
+
+/** `native: 5.0000000 since ledger 7 + credited …`, without what is nothing. */
+function describeSheet({
+  asset,
+  since,
+  opening,
+  credited,
+  sent,
+  outside,
+  fees,
+  balance,
+}: BalanceSheet): string {
+  const parts = [
+    `${formatSum(opening)} ${since === null ? "before" : `at ledger ${since}`}`,
+    ...(credited === 0n ? [] : [`+ credited ${formatSum(credited)}`]),
+    ...(sent === 0n ? [] : [`- sent ${formatSum(sent)}`]),
+    ...(outside === 0n ? [] : [`+ outside payments ${formatSum(outside)}`]),
+    ...(fees === 0n ? [] : [`- fees ${formatSum(fees)}`]),
+  ];
+  return `${asset}: balance ${formatSum(balance)} = ${parts.join(" ")}`;
 }

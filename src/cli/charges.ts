@@ -17,11 +17,10 @@ import { createLogger } from "../logging.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import { trimmedAmount } from "../stellar/stroops.js";
 import { chargeAsJson } from "./charge-as-json.js";
-import { EXIT } from "./exit-codes.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabaseNow } from "./open-database.js";
-import { openHorizon } from "./open-horizon.js";
-import { print, printError } from "./print.js";
+import { openHorizon } from "./open-servers.js";
+import { EXIT, print, printError } from "./print.js";
 
 /** Newest attempts that are shown of a charge: an unknown one is asked about without end. */
 const ATTEMPTS_SHOWN = 20;

@@ -7,9 +7,9 @@ import { createLogger } from "../logging.js";
 import { consumerMetrics } from "../metrics/consumer-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectRedis } from "../redis/client.js";
-import { checkRedis } from "./check-redis.js";
+import { checkRedis } from "./check-servers.js";
 import { openDatabase } from "./open-database.js";
-import { BLOCK_MS, openLocks, openReader, redisTarget } from "./open-locks.js";
+import { BLOCK_MS, openLocks, openReader, redisTarget } from "./open-servers.js";
 import { observeRole, openRoleServer, runRole, startTracing } from "./run-role.js";
 
 export function addConsumeCommand(program: Command): void {

@@ -9,11 +9,9 @@ import { listUnreadable, type UnreadableCredit } from "../settlement/list-unread
 import type { RecordedOutcome } from "../settlement/read-recorded.js";
 import { settle } from "../settlement/settle.js";
 import { creditKeyText } from "../stellar/credit.js";
-import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
-import { openHorizon } from "./open-horizon.js";
-import { redisTarget } from "./open-locks.js";
-import { print } from "./print.js";
+import { openHorizon, redisTarget } from "./open-servers.js";
+import { EXIT, print } from "./print.js";
 
 export function addDeadLettersCommand(program: Command): void {
   const command = program

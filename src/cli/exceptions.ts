@@ -8,9 +8,8 @@ import { giveVerdict, VerdictRefusedError } from "../settlement/give-verdict.js"
 import { type ExceptionRecord, listExceptions } from "../settlement/read-exceptions.js";
 import { creditKeyText, parseCreditKey } from "../stellar/credit.js";
 import { formatStroops } from "../stellar/stroops.js";
-import { EXIT } from "./exit-codes.js";
 import { openDatabaseNow } from "./open-database.js";
-import { print } from "./print.js";
+import { EXIT, print } from "./print.js";
 
 /** Read from the database at a time. */
 const PAGE = 200;

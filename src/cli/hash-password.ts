@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import type { Command } from "commander";
-import { hashPassword } from "../http/ops/password-hash.js";
+import { hashPassword } from "../http/ops/login.js";
 import { print } from "./print.js";
 
 const SHORTEST = 12;

@@ -11,10 +11,9 @@ import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { ingestMetrics } from "../metrics/ingest-metrics.js";
 import { createRegistry } from "../metrics/registry.js";
 import { connectRedis } from "../redis/client.js";
-import { checkRedis } from "./check-redis.js";
+import { checkRedis } from "./check-servers.js";
 import { openDatabase } from "./open-database.js";
-import { openHorizon } from "./open-horizon.js";
-import { redisTarget } from "./open-locks.js";
+import { openHorizon, redisTarget } from "./open-servers.js";
 import { observeRole, openRoleServer, runRole, startTracing } from "./run-role.js";
 
 export function addIngestCommand(program: Command): void {

@@ -4,8 +4,7 @@ import { type Config, readConfig } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { migrate } from "../entities/migrate.js";
 import { createLogger } from "../logging.js";
-import { refuseUnfitPostgres } from "./check-postgres.js";
-import { refuseOtherNetwork } from "./refuse-other-network.js";
+import { refuseOtherNetwork, refuseUnfitPostgres } from "./check-servers.js";
 
 /**
  * Writes down which network the database is of. Only where somebody said so: the default is the public network, and a

@@ -8,9 +8,8 @@ import { HISTORY_TABLES } from "../history/partitions.js";
 import { type Before, DetachRefusedError, findObstacles, planDetach } from "../history/plan-detach.js";
 import { preparePartitions } from "../history/prepare-partitions.js";
 import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
-import { refuseUnfitPostgres } from "./check-postgres.js";
-import { EXIT } from "./exit-codes.js";
-import { print, printError } from "./print.js";
+import { refuseUnfitPostgres } from "./check-servers.js";
+import { EXIT, print, printError } from "./print.js";
 
 /** A large default is moved, and a year of exceptions looked through, in one statement each. */
 const STATEMENT_MS = 3_600_000;

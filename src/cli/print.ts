@@ -35,3 +35,6 @@ function write(stream: NodeJS.WriteStream, lines: readonly string[]): Promise<vo
   // A pipe that was closed is told to the stream's listener, too.
   return new Promise((resolve) => stream.write(text, () => resolve()));
 }
+
+/** For scripts: documented in `paidonce --help`. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, outside: 3 } as const;

@@ -3,8 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config.js";
 import { VERSION } from "../version.js";
-import { EXIT } from "./exit-codes.js";
-import { printError, surviveClosedPipes } from "./print.js";
+import { EXIT, printError, surviveClosedPipes } from "./print.js";
 
 /**
  * Loads what adds a command to the program. Only the command that was asked for is loaded: with the libraries of all of
@@ -66,3 +65,28 @@ async function report(error: unknown): Promise<number> {
   }
   return EXIT.failed;
 }
+
+const watch = async () => (await import("./watch.js")).addWatchCommand;
+/** What an operator runs, by name. */
+export const COMMANDS: ReadonlyMap<string, LoadCommand> = new Map<string, LoadCommand>([
+  ["migrate", async () => (await import("./migrate.js")).addMigrateCommand],
+  ["ingest", async () => (await import("./ingest.js")).addIngestCommand],
+  ["consume", async () => (await import("./consume.js")).addConsumeCommand],
+  ["work", async () => (await import("./work.js")).addWorkCommand],
+  ["api", async () => (await import("./api.js")).addApiCommand],
+  ["status", async () => (await import("./status.js")).addStatusCommand],
+  ["watch", watch],
+  ["accept-hole", watch],
+  ["shards", async () => (await import("./watch.js")).addShardsCommand],
+  ["streams", async () => (await import("./streams.js")).addStreamsCommand],
+  ["entry-key", async () => (await import("./streams.js")).addEntryKeyCommand],
+  ["dead-letters", async () => (await import("./dead-letters.js")).addDeadLettersCommand],
+  ["audit", async () => (await import("./audit.js")).addAuditCommand],
+  ["recover", async () => (await import("./recover.js")).addRecoverCommand],
+  ["findings", async () => (await import("./recover.js")).addFindingsCommand],
+  ["charges", async () => (await import("./charges.js")).addChargesCommand],
+  ["webhooks", async () => (await import("./webhooks.js")).addWebhooksCommand],
+  ["partitions", async () => (await import("./partitions.js")).addPartitionsCommand],
+  ["hash-password", async () => (await import("./hash-password.js")).addHashPasswordCommand],
+  ["exceptions", async () => (await import("./exceptions.js")).addExceptionsCommand],
+]);

@@ -11,10 +11,9 @@ import {
   resumeEndpoint,
 } from "../webhooks/endpoints.js";
 import { resealSecrets } from "../webhooks/secrets.js";
-import { EXIT } from "./exit-codes.js";
+import { secretKeysOf } from "./check-servers.js";
 import { openDatabaseNow } from "./open-database.js";
-import { secretKeysOf } from "./open-secret-keys.js";
-import { print } from "./print.js";
+import { EXIT, print } from "./print.js";
 
 /** Read from the database at a time. */
 const PAGE = 200;

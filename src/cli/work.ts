@@ -7,12 +7,10 @@ import { createLogger } from "../logging.js";
 import { horizonMetrics } from "../metrics/horizon-metrics.js";
 import { chargeMetrics, createRegistry, recoveryMetrics } from "../metrics/registry.js";
 import { connectJobsRedis, connectRedis } from "../redis/client.js";
-import { checkRedis } from "./check-redis.js";
+import { checkRedis, requireSecretKeys, secretKeysOf } from "./check-servers.js";
 import { openChargeProviders } from "./open-charge-providers.js";
 import { openDatabase } from "./open-database.js";
-import { openHorizon } from "./open-horizon.js";
-import { openLocks, redisTarget } from "./open-locks.js";
-import { requireSecretKeys, secretKeysOf } from "./open-secret-keys.js";
+import { openHorizon, openLocks, redisTarget } from "./open-servers.js";
 import { observeRole, openRoleServer, runRole, startTracing } from "./run-role.js";
 
 export function addWorkCommand(program: Command): void {

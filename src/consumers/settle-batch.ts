@@ -1,14 +1,14 @@
-import { type Settlement, type SettleOptions, settle } from "../settlement/settle.js";
 import type { Logger } from "pino";
-import { codeOf } from "../stellar/asset.js";
-import { creditKeyText, type Movement } from "../stellar/credit.js";
-import { formatStroops } from "../stellar/stroops.js";
 import type { DataSource } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
 import type { SessionLocks } from "../locks/session-locks.js";
 import { ringOutbox } from "../outbox/outbox-bell.js";
 import type { RedisClient } from "../redis/client.js";
 import { nameSessions } from "../settlement/find-sessions.js";
+import { type Settlement, type SettleOptions, settle } from "../settlement/settle.js";
+import { codeOf } from "../stellar/asset.js";
+import { creditKeyText, type Movement } from "../stellar/credit.js";
+import { formatStroops } from "../stellar/stroops.js";
 import { acknowledge, type Delivery } from "../stream/consumer-group.js";
 import { decodeEntry, traceOf } from "../stream/entry.js";
 import { refuseForged, separateForged } from "../stream/forged-entries.js";

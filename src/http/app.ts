@@ -1,6 +1,7 @@
 import cors from "@koa/cors";
 import type Router from "@koa/router";
-import Koa, { type Context, type Next } from "koa";
+import type { Context, Next } from "koa";
+import Koa from "koa";
 import helmet from "koa-helmet";
 import type { Logger } from "pino";
 import type { Replica } from "../entities/replica.js";
@@ -11,25 +12,40 @@ import { isReady, type StatusSources } from "../status/collect-status.js";
 import { SharedStatus } from "../status/shared-status.js";
 import type { EndpointRules } from "../webhooks/endpoints.js";
 import type { UrlPolicy } from "../webhooks/public-address.js";
+import { chargeRoutes } from "./charges/charges.js";
 import { stripeWebhook } from "./charges/stripe-webhook.js";
 import { checkoutPage } from "./checkout/checkout-page.js";
 import type { Sep7Signer } from "./checkout/sep7.js";
+import { exceptionRoutes, paymentRoutes } from "./credits/credits.js";
+import { exportRoutes } from "./credits/exports.js";
+import { accountRoutes } from "./merchants/accounts.js";
+import { keyRoutes } from "./merchants/keys.js";
+import { merchantRoutes } from "./merchants/merchants.js";
 import { ReceivingChecks } from "./merchants/receiving-checks.js";
 import { mountOps, type Ops } from "./ops/mount-ops.js";
-import { observeRequests } from "./ops/observe-requests.js";
-import { apiRoutes } from "./routes.js";
-import { allowedOrigin } from "./server/allowed-origin.js";
-import { answerProblems } from "./server/answer-problems.js";
-import { clientAddress, type TrustedProxies } from "./server/client-address.js";
-import { describeApi } from "./server/describe-api.js";
-import { endBodies } from "./server/end-bodies.js";
-import { type AddressLimit, addressLimit, type RateLimits, rateLimit } from "./server/rate-limit.js";
+import { allowedOrigin } from "./server/caller.js";
+import { describeApi, referencePage } from "./server/describe-api.js";
+import { observeRequests, requestId } from "./server/observe-requests.js";
+import { answerProblems } from "./server/problem.js";
+import {
+  type AddressLimit,
+  addressLimit,
+  clientAddress,
+  type RateLimits,
+  rateLimit,
+  type TrustedProxies,
+} from "./server/rate-limit.js";
+import { endBodies } from "./server/read-bytes.js";
 import { WritablePrimary } from "./server/readiness.js";
-import { referencePage } from "./server/reference-page.js";
-import { requestId } from "./server/request-id.js";
-import type { Route } from "./server/route.js";
+import { type Route, strictRouter } from "./server/route.js";
 import { serve } from "./server/serve-route.js";
-import { strictRouter } from "./server/strict-router.js";
+import { sessionEventRoutes } from "./sessions/session-events.js";
+import { sessionTransactionRoutes } from "./sessions/session-transactions.js";
+import { sessionRoutes } from "./sessions/sessions.js";
+import { eventRoutes } from "./webhooks/events.js";
+import { merchantEndpointRoutes } from "./webhooks/merchant-endpoints.js";
+import { deliveryRoutes } from "./webhooks/webhook-deliveries.js";
+import { endpointRoutes } from "./webhooks/webhook-endpoints.js";
 
 export type AppSources = StatusSources & {
   readonly horizon: HorizonClient;
@@ -164,4 +180,27 @@ function health(shared: SharedStatus, primary: WritablePrimary, limit: AddressLi
     context.body = await shared.current();
   });
   return router;
+}
+
+/**
+ * Every route of the versioned API, in the order of its description.
+ * @param receiving what is known of accounts on the network; shared with whoever else asks for them
+ */
+export function apiRoutes(sources: AppSources, receiving = new ReceivingChecks(sources)): Route[] {
+  return [
+    ...sessionRoutes(sources, receiving),
+    ...sessionEventRoutes(sources),
+    ...sessionTransactionRoutes(sources),
+    ...chargeRoutes(sources),
+    ...paymentRoutes(),
+    ...exceptionRoutes(),
+    ...exportRoutes(sources),
+    ...eventRoutes(sources),
+    ...endpointRoutes(sources),
+    ...deliveryRoutes(sources),
+    ...merchantRoutes(),
+    ...merchantEndpointRoutes(),
+    ...keyRoutes(sources),
+    ...accountRoutes(sources, receiving),
+  ];
 }

@@ -1,14 +1,13 @@
 import type { DataSource } from "typeorm";
+import { readPage } from "../horizon/read-page.js";
 import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
-import { removeStreams, keepStreams } from "../stream/claim-stream.js";
-import { streamsOf, streamFor } from "../stream/streams.js";
-import { readPage } from "../horizon/read-page.js";
+import { keepStreams, removeStreams } from "../stream/claim-stream.js";
 import { entryKeyring } from "../stream/entry-keys.js";
+import { streamFor, streamsOf } from "../stream/streams.js";
 import type { Bell } from "./lead-feed.js";
 import { type Feed, type IngestParts, ingestFeed, resumeAfter, type Standing } from "./lead-feed.js";
-import { provenTails } from "./watermark.js";
-import { advanceWatermark, haltAccount, readCursor } from "./watermark.js";
+import { advanceWatermark, haltAccount, provenTails, readCursor } from "./watermark.js";
 
 /** Leads the ingest of one account, from its own feed. Returns when `signal` aborts, or it is in the network's. */
 export async function ingestAccount(

@@ -1,18 +1,17 @@
 import type { DataSource } from "typeorm";
-import { type WatchedSet, readNetworkPage } from "../horizon/read-page.js";
+import { readNetworkPage, type WatchedSet } from "../horizon/read-page.js";
 import type { RedisClient } from "../redis/client.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
-import type { Tails } from "./append-page.js";
-import { progressValues, provenTo, type Scanned } from "./watermark.js";
 import { claimStream } from "../stream/claim-stream.js";
 import { entryKeyring } from "../stream/entry-keys.js";
-import { networkStreamFor, networkStreams } from "../stream/streams.js";
 import { NETWORK } from "../stream/stream-keys.js";
+import { networkStreamFor, networkStreams } from "../stream/streams.js";
+import type { Tails } from "./append-page.js";
 import type { Bell } from "./lead-feed.js";
 import { type Feed, type IngestParts, ingestFeed, resumeAfter, type Standing } from "./lead-feed.js";
 import { passVersion } from "./network-members.js";
 import type { NetworkSizes } from "./network-mode.js";
-import { provenTails } from "./watermark.js";
+import { progressValues, provenTails, provenTo, type Scanned } from "./watermark.js";
 
 /**
  * Leads the ingest of all accounts that are in the network's feed: the same as for one account, but that each record is

@@ -1,9 +1,16 @@
 import type { EntityManager } from "typeorm";
 import type { AccountId } from "../stellar/credit.js";
-import { type StreamName, type FeedName, NETWORK, type NetworkStream, type AccountStream, type ShardName } from "./stream-keys.js";
+import { referenceOf } from "../stellar/reference.js";
 import type { Delivery } from "./consumer-group.js";
 import { accountField, type NetworkMovement } from "./entry.js";
-import { referenceOf } from "../stellar/reference.js";
+import {
+  type AccountStream,
+  type FeedName,
+  NETWORK,
+  type NetworkStream,
+  type ShardName,
+  type StreamName,
+} from "./stream-keys.js";
 
 /**
  * The streams of an account: its own where one is enough, or so many shards. Their number is part of their names: after

@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DataSource } from "typeorm";
 import { ApiKey } from "../../src/entities/api-key.js";
-import { issueKey } from "../../src/http/merchants/issue-key.js";
+import { issueKey } from "../../src/http/merchants/keys.js";
 import { hashKey, modeOf } from "../../src/http/server/caller.js";
 
 /** The keys of the demo: kept as they are, so that every start prints them. Never done where money is real. */

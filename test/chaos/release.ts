@@ -2,7 +2,7 @@ import { createDataSource } from "../../src/entities/data-source.js";
 import { Merchant } from "../../src/entities/merchant.js";
 import { migrate } from "../../src/entities/migrate.js";
 import { ReceivingAccount } from "../../src/entities/receiving-account.js";
-import { issueKey } from "../../src/http/merchants/issue-key.js";
+import { issueKey } from "../../src/http/merchants/keys.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { createSession } from "../../src/settlement/create-session.js";
 import { beginProcessing } from "../../src/settlement/end-session.js";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { describeStatus } from "../../src/cli/describe-status.js";
+import { describeStatus } from "../../src/cli/status.js";
 import { ACCOUNT, STREAM, WELL } from "../support/status.js";
 
 describe("paidonce status", () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { environment } from "../../src/config.js";
 import type { AppSources } from "../../src/http/app.js";
-import { apiRoutes } from "../../src/http/routes.js";
+import { apiRoutes } from "../../src/http/app.js";
 import { type AccountStream, GROUP, streamKey } from "../../src/stream/stream-keys.js";
 import { accountOf, streamsOf } from "../../src/stream/streams.js";
 import type { Json } from "../support/api.js";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
-import { redisTarget } from "../../src/cli/open-locks.js";
+import { redisTarget } from "../../src/cli/open-servers.js";
 import { ConfigError, environment, readConfig, redactUrl } from "../../src/config.js";
 import { CONFIGURATION_PAGE, configurationPage, REQUIRED } from "./configuration-page.js";
 

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect } from "chai";
 import Koa from "koa";
-import { answerCsv, ROWS_AT_A_TIME } from "../../src/http/server/csv.js";
+import { answerCsv, ROWS_AT_A_TIME } from "../../src/http/credits/exports.js";
 import { settle } from "../../src/settlement/settle.js";
 import { creditKeyText } from "../../src/stellar/credit.js";
 import { textMemo } from "../../src/stellar/memo.js";

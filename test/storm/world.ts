@@ -7,7 +7,7 @@ import { Merchant } from "../../src/entities/merchant.js";
 import { migrate } from "../../src/entities/migrate.js";
 import { ReceivingAccount } from "../../src/entities/receiving-account.js";
 import { HorizonClient } from "../../src/horizon/client.js";
-import { issueKey } from "../../src/http/merchants/issue-key.js";
+import { issueKey } from "../../src/http/merchants/keys.js";
 import { modeOf } from "../../src/http/server/caller.js";
 import { watchAccount } from "../../src/settlement/watch-account.js";
 import { NATIVE } from "../../src/stellar/asset.js";

@@ -1,7 +1,7 @@
 import { Redis } from "ioredis";
 import { pino } from "pino";
 import type { DataSource } from "typeorm";
-import { openReader } from "../../src/cli/open-locks.js";
+import { openReader } from "../../src/cli/open-servers.js";
 import { Consumer, type ConsumerOptions } from "../../src/consumers/consumer.js";
 import { type LockMode, SessionLocks } from "../../src/locks/session-locks.js";
 import type { RedisClient, RedisTarget } from "../../src/redis/client.js";

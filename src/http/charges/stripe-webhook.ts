@@ -18,7 +18,7 @@ import type { RedisClient } from "../../redis/client.js";
 import { textBody } from "../server/body.js";
 import { Problem } from "../server/problem.js";
 import type { RateLimit } from "../server/rate-limit.js";
-import { strictRouter } from "../server/strict-router.js";
+import { strictRouter } from "../server/route.js";
 
 export type StripeWebhookSources = {
   readonly dataSource: DataSource;

@@ -1,20 +1,23 @@
 /** src/http/checkout: the page that a customer pays on. What it says is pure; only this file and its neighbour `read-checkout` ask. */
+
 import type Router from "@koa/router";
 import type { Context, Next } from "koa";
 import type { DataSource } from "typeorm";
 import type { HorizonClient } from "../../horizon/client.js";
 import { databaseFault } from "../../postgres/database-errors.js";
+import { inSerializableTransaction } from "../../postgres/serializable.js";
 import type { ReceivingChecks } from "../merchants/receiving-checks.js";
+import { formBody } from "../server/body.js";
 import { Problem } from "../server/problem.js";
 import type { RateLimit } from "../server/rate-limit.js";
-import { strictRouter } from "../server/strict-router.js";
+import { strictRouter } from "../server/route.js";
 import { Id } from "../server/values.js";
+import { type HandInSources, readSigned, takeTransaction } from "../sessions/session-transactions.js";
 import { ASSETS, ASSETS_HASH } from "./assets.js";
 import { renderCheckout, renderMessage } from "./page.js";
 import { readCheckout } from "./read-checkout.js";
 import type { Sep7Signer } from "./sep7.js";
 import { type Checkout, canBePaid, viewOf } from "./view.js";
-import { walletCallback } from "./wallet-callback.js";
 
 export type CheckoutSources = {
   readonly dataSource: DataSource;
@@ -120,4 +123,32 @@ function sendPage(context: Context, page: string): void {
   context.vary("Accept");
   context.type = "html";
   context.body = page;
+}
+
+export type CallbackSources = HandInSources & { readonly rateLimit: RateLimit };
+
+/**
+ * `POST /pay/:id/transaction`: where wallets send what their user has signed, as the form field `xdr` (SEP-7,
+ * `callback`). Answers programs: a problem document where it is refused.
+ */
+export function walletCallback(sources: CallbackSources) {
+  return async (context: Context): Promise<void> => {
+    await sources.rateLimit(context, { kind: "public" });
+    const id = Id.safeParse(context.params.id);
+    if (!id.success) throw new Problem("not-found", "There is no such checkout session.");
+    const { xdr } = await formBody(context);
+    if (typeof xdr !== "string") {
+      throw new Problem("invalid-request", "Send the signed transaction as the form field xdr, once.", {
+        errors: [{ in: "body", field: "xdr", detail: "base64 of a signed TransactionEnvelope" }],
+      });
+    }
+    // A wallet that does not encode its form sends + as it is, which reads as a space. Base64 has none.
+    const envelope = await readSigned(sources, id.data, xdr.replaceAll(" ", "+"));
+    const { body } = await inSerializableTransaction(sources.dataSource, (runner) =>
+      takeTransaction(runner, id.data, envelope, sources),
+    );
+    context.set("Cache-Control", "no-store");
+    context.status = 202;
+    context.body = body;
+  };
 }

@@ -13,8 +13,7 @@ import { type Route, read, write } from "../server/route.js";
 import { Account, AssetText, Id, Time } from "../server/values.js";
 import { noMerchant } from "./merchants.js";
 import type { Check, ReceivingChecks } from "./receiving-checks.js";
-import { warnOfAccount } from "./warn-of-obstacles.js";
-import { Warning } from "./warning.js";
+import { Warning, warnOfAccount } from "./warn-of-obstacles.js";
 
 const AccountBody = z
   .object({ account: z.string(), merchant_id: Id, assets: z.array(z.string()), created_at: Time })

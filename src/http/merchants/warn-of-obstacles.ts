@@ -1,10 +1,9 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { type Asset, NATIVE } from "../../stellar/asset.js";
 import type { AccountId } from "../../stellar/credit.js";
 import { type Obstacle, type Payee, type ReceivingState, remedyFor } from "../../stellar/payable.js";
 import { Problem } from "../server/problem.js";
 import type { Check } from "./receiving-checks.js";
-import type { Warning } from "./warning.js";
 
 type Warnings = z.output<typeof Warning>[];
 
@@ -101,3 +100,16 @@ function memoNotRequired(account: AccountId): Warnings[number] {
     detail: `A payment without a memo pays no session. Set the data entry config.memo_required of ${account} to 1 (SEP-29) by a manage_data operation: wallets then ask their user for the memo before they send.`,
   };
 }
+
+/** Something that will keep payments from arriving unless somebody puts it right; the request was done all the same. */
+export const Warning = z
+  .object({
+    code: z.string().meta({
+      description:
+        "Stable: `account_missing`, `no_trustline`, `not_authorized`, `limit_reached`, `limit_too_low`, `memo_not_required` or `not_checked`. docs/api.md says what each means.",
+      example: "no_trustline",
+    }),
+    asset: z.string().nullable().meta({ description: "The asset that it is about; null: all of them." }),
+    detail: z.string().meta({ description: "What is in the way and what to do about it." }),
+  })
+  .meta({ id: "Warning" });

@@ -1,10 +1,9 @@
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
 import type { Context } from "koa";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
-import { countedAs } from "../server/client-address.js";
+import { type Config, ConfigError } from "../../config.js";
 import { Problem } from "../server/problem.js";
-import { isLoopback, type OpsAccess } from "./ops-access.js";
-import { isPassword } from "./password-hash.js";
+import { countedAs } from "../server/rate-limit.js";
 
 /** Failed logins of one address. In memory: a login must work while Redis is away, that is when it is needed. */
 const FAILURES = { points: 10, duration: 60 };
@@ -102,4 +101,85 @@ function refuseOthers(context: Context): void {
 
 function isLoopbackPeer(address: string): boolean {
   return isLoopback(address.replace(/^::ffff:/i, ""));
+}
+
+/** N = 2^15: 32 MiB and some 50 ms for each guess. */
+const COST = { log2N: 15, r: 8, p: 1 };
+
+/** Above this a wrong variable would take the process' memory with the first login. */
+const MAX_LOG2N = 20;
+
+const HASH_BYTES = 32;
+
+/**
+ * Hashes a password with a salt of its own.
+ * @returns `scrypt:<log2 N>:<r>:<p>:<salt>:<hash>`. Colons, since shells and compose files expand the usual `$`
+ */
+export async function hashPassword(password: string): Promise<string> {
+  const salt = randomBytes(16);
+  const hash = await derive(password, salt, COST);
+  return ["scrypt", COST.log2N, COST.r, COST.p, salt.toString("base64url"), hash.toString("base64url")].join(
+    ":",
+  );
+}
+
+/** Whether `password` is the one that `text` was made of. In constant time for a given hash. */
+export async function isPassword(password: string, text: string): Promise<boolean> {
+  const [, log2N, r, p, salt = "", hash = ""] = text.split(":");
+  const cost = { log2N: Number(log2N), r: Number(r), p: Number(p) };
+  if (!(cost.log2N <= MAX_LOG2N)) return false;
+  const expected = Buffer.from(hash, "base64url");
+  const derived = await derive(password, Buffer.from(salt, "base64url"), cost);
+  return expected.length === derived.length && timingSafeEqual(expected, derived);
+}
+
+function derive(password: string, salt: Buffer, { log2N, r, p }: typeof COST): Promise<Buffer> {
+  const options: ScryptOptions = { N: 2 ** log2N, r, p, maxmem: 256 * 2 ** log2N * r };
+  return new Promise((resolve, reject) => {
+    // One password typed on two keyboards may be two sequences of code points.
+    scrypt(password.normalize("NFKC"), salt, HASH_BYTES, options, (error, key) =>
+      error === null ? resolve(key) : reject(error),
+    );
+  });
+}
+
+/** The people who may see /ops, as configured. */
+export type OpsAccess = {
+  /** In development no login is needed, on this machine, to look and not to act. */
+  readonly isOpen: boolean;
+  readonly user: string;
+  readonly passwordHash: string | undefined;
+  readonly trustedHeader: string | undefined;
+  readonly mayAct: boolean;
+};
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i;
+
+/**
+ * @throws ConfigError where a login is needed and none is configured: in production, and on an address that
+ *   others can reach
+ */
+export function readOpsAccess(config: Config): OpsAccess {
+  const { OPS_PASSWORD_HASH: passwordHash, OPS_TRUSTED_HEADER: trustedHeader } = config;
+  const hasLogin = passwordHash !== undefined || trustedHeader !== undefined;
+  if (!hasLogin && (config.NODE_ENV === "production" || !isLoopback(config.HOST))) {
+    const why =
+      config.NODE_ENV === "production"
+        ? "NODE_ENV is production"
+        : `HOST is ${JSON.stringify(config.HOST)}, which others can reach`;
+    throw new ConfigError([
+      `OPS_PASSWORD_HASH: got nothing, wants a line that \`paidonce hash-password\` has printed (or set OPS_TRUSTED_HEADER), since ${why}`,
+    ]);
+  }
+  return {
+    isOpen: !hasLogin && config.NODE_ENV === "development",
+    user: config.OPS_USER,
+    passwordHash,
+    trustedHeader,
+    mayAct: hasLogin && config.OPS_MAY_ACT,
+  };
+}
+
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.test(host);
 }

@@ -15,9 +15,9 @@ import type { RedisClient } from "../../redis/client.js";
 import { type SharedStatus, sampleOf } from "../../status/shared-status.js";
 import { Problem } from "../server/problem.js";
 import type { AddressLimit } from "../server/rate-limit.js";
-import { strictRouter } from "../server/strict-router.js";
+import { strictRouter } from "../server/route.js";
+import type { OpsAccess } from "./login.js";
 import { opsLogin } from "./login.js";
-import type { OpsAccess } from "./ops-access.js";
 import { opsPage, renderFigures, renderState } from "./ops-page.js";
 
 export type Ops = {

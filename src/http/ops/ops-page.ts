@@ -3,9 +3,8 @@ import type { RecordedFinding } from "../../findings/findings-log.js";
 import { seconds } from "../../status/duration.js";
 import type { Status } from "../../status/status.js";
 import { type Html, html } from "../server/html.js";
-import type { OpsAccess } from "./ops-access.js";
-import { renderTables } from "./ops-tables.js";
-import { renderTiles } from "./ops-tiles.js";
+import { renderTables, renderTiles } from "./figures.js";
+import type { OpsAccess } from "./login.js";
 
 /** The whole page, as it is without a script: the script keeps it fresh and draws the charts. */
 export function opsPage(

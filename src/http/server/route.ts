@@ -1,3 +1,4 @@
+import Router from "@koa/router";
 import type { Context } from "koa";
 import type { EntityManager, QueryRunner } from "typeorm";
 import type { z } from "zod";
@@ -122,4 +123,12 @@ export function write<P, Q, B, A>(route: WriteRoute<P, Q, B, A>): Route {
 
 export function stream<P, Q>(route: Omit<StreamRoute<P, Q>, "method">): Route {
   return { ...route, method: "GET" } as unknown as Route;
+}
+
+/**
+ * A router for which `/metrics`, `/Metrics` and `/metrics/` are three paths. A proxy in front that lets nobody to the
+ * first one would else let everybody to the others.
+ */
+export function strictRouter(prefix = ""): Router {
+  return new Router({ prefix, sensitive: true, strict: true });
 }

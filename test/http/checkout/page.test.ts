@@ -1,9 +1,8 @@
 import { expect } from "chai";
 import { create } from "qrcode";
-import { renderCheckout, renderMessage } from "../../../src/http/checkout/page.js";
-import { qrCode } from "../../../src/http/checkout/qr.js";
+import { qrCode, renderCheckout, renderMessage } from "../../../src/http/checkout/page.js";
 import type { Checkout, CheckoutView } from "../../../src/http/checkout/view.js";
-import { STATUSES } from "../../../src/http/sessions/schema.js";
+import { STATUSES } from "../../../src/http/sessions/session.js";
 import { ANOMALIES } from "../../../src/settlement/anomaly.js";
 import { parseAsset } from "../../../src/stellar/asset.js";
 import { hashMemo, muxedId, textMemo } from "../../../src/stellar/memo.js";

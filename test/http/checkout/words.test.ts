@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { timeLeft } from "../../../src/http/checkout/time-left.js";
 import type { Facts, Words } from "../../../src/http/checkout/words.js";
 import { wordsFor } from "../../../src/http/checkout/words.js";
-import { STATUSES } from "../../../src/http/sessions/schema.js";
+import { STATUSES } from "../../../src/http/sessions/session.js";
 import { ANOMALIES } from "../../../src/settlement/anomaly.js";
 
 const wordsOf = (facts: Partial<Facts>): Words =>

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { expect } from "chai";
 import { readConfig } from "../../../src/config.js";
-import { hashPassword, isPassword } from "../../../src/http/ops/password-hash.js";
+import { hashPassword, isPassword } from "../../../src/http/ops/login.js";
 import { REQUIRED } from "../../docs/configuration-page.js";
 import { CLI } from "../../support/role-process.js";
 

@@ -1,9 +1,17 @@
 import type { Logger } from "pino";
+import { sharedGovernor } from "../budget/shared-governor.js";
 import type { Config } from "../config.js";
 import { ClusterReader, OneServerReader, type StreamReader } from "../consumers/stream-reader.js";
+import { HorizonClient } from "../horizon/client.js";
+import type { Purpose } from "../horizon/governor.js";
+import type { RequestObserver } from "../horizon/http.js";
 import { SessionLocks, type SessionLocksOptions } from "../locks/session-locks.js";
-import type { RedisClient, RedisTarget } from "../redis/client.js";
-import { connectBlockingRedis, connectLockServer } from "../redis/client.js";
+import {
+  connectBlockingRedis,
+  connectLockServer,
+  type RedisClient,
+  type RedisTarget,
+} from "../redis/client.js";
 
 /** A server that says neither yes nor no, such as one that loads its data, holds up nothing for longer. */
 const KNOWN_WITHIN_MS = 2_000;
@@ -86,4 +94,23 @@ export function redisTarget({ REDIS_URL, REDIS_TOPOLOGY, REDIS_SENTINEL_MASTER }
     case "sentinel":
       return { topology: "sentinel", urls: REDIS_URL, master: REDIS_SENTINEL_MASTER ?? "" };
   }
+}
+
+export type HorizonOptions = {
+  /** Where the budget of requests is shared; null for a command that has no Redis: it keeps to a small part. */
+  readonly redis: RedisClient | null;
+  readonly purpose: Purpose;
+  readonly observer?: RequestObserver;
+};
+
+/** Horizon as configured, asked within the budget that all roles and replicas share. */
+export function openHorizon(config: Config, logger: Logger, options: HorizonOptions): HorizonClient {
+  const { redis, purpose, observer } = options;
+  const { HORIZON_URL: url, HORIZON_REQUESTS_PER_HOUR: perHour } = config;
+  return new HorizonClient({
+    url,
+    governor: sharedGovernor({ redis, url, perHour, logger }),
+    purpose,
+    ...(observer !== undefined && { observer }),
+  });
 }
