@@ -55,21 +55,21 @@ const LOAD_CREDITS = `
         ) AS newest) AS s`;
 
 const LOAD_PAYMENTS = `
-  INSERT INTO payments (operation_id, move_index, session_id, surplus, settled_at, noted)
-  SELECT ${OPERATION}, 0, id, 0, paid_at, true
+  INSERT INTO payments (operation_id, move_index, session_id, surplus, settled_at)
+  SELECT ${OPERATION}, 0, id, 0, paid_at
   FROM (SELECT row_number() OVER (ORDER BY id) AS n, * FROM (
           SELECT id, paid_at FROM checkout_sessions ORDER BY id DESC LIMIT $1) AS newest) AS s`;
 
 const LOAD_EVENTS = `
-  INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body, created_at, relayed_at, position)
+  INSERT INTO outbox_events (id, type, merchant_id, subject, session_id, body, created_at, position)
   SELECT uuidv7(), 'payment.confirmed', merchant_id, id::text, id,
          '{"type":"payment.confirmed","session":"' || id || '","credit":"' || repeat('0', 200) || '"}',
-         paid_at, paid_at, n
+         paid_at, n
   FROM (SELECT row_number() OVER (ORDER BY id) AS n, * FROM (
           SELECT id, merchant_id, paid_at FROM checkout_sessions ORDER BY id DESC LIMIT $1) AS newest) AS s`;
 
 /**
- * Puts years of history into an empty database, set-wise: indexes are taken away, and built again as the migrations made
+ * Puts years of history into an empty database, set-wise: indexes are taken away, and built again as the migration made
  * them. References are not looked up row by row: what is loaded is right by construction.
  * @param firstMemo the memos are those of the sessions after this number
  */

@@ -22,7 +22,7 @@ export type Message = {
 };
 
 const INSERT_PAYMENT = `
-  INSERT INTO payments (operation_id, move_index, session_id, surplus, noted) VALUES ($1, 0, $2, 0, true)`;
+  INSERT INTO payments (operation_id, move_index, session_id, surplus) VALUES ($1, 0, $2, 0)`;
 
 const MARK_PAID = `
   UPDATE checkout_sessions

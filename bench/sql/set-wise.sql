@@ -7,8 +7,8 @@ WITH told AS (
   INSERT INTO credits (operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount, memo_key, closed_at, record)
   SELECT operation_id, 0, 'payment', $8, transaction_hash, $9, 'native', $10, memo_key, $11, record FROM told
 ), paid AS (
-  INSERT INTO payments (operation_id, move_index, session_id, surplus, noted)
-  SELECT operation_id, 0, session_id, 0, true FROM told
+  INSERT INTO payments (operation_id, move_index, session_id, surplus)
+  SELECT operation_id, 0, session_id, 0 FROM told
 ), settled AS (
   UPDATE checkout_sessions s
   SET status = 'paid', paid_at = $11, processing_since = NULL, submitted_max_time = NULL, has_payment = true

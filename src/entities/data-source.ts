@@ -1,6 +1,6 @@
 import "reflect-metadata";
 import type pg from "pg";
-import { DataSource } from "typeorm";
+import { DataSource, type MigrationInterface } from "typeorm";
 import { applySettings, type SessionSettings } from "../postgres/session-settings.js";
 import { StrictClient } from "../postgres/strict-client.js";
 import { ApiKey } from "./api-key.js";
@@ -8,24 +8,7 @@ import { Charge } from "./charge.js";
 import { CheckoutSession } from "./checkout-session.js";
 import { HistoryHole } from "./history-hole.js";
 import { Merchant } from "./merchant.js";
-import { Spine1 } from "./migrations/0001-spine.js";
-import { Faces2 } from "./migrations/0002-faces.js";
-import { Proof3 } from "./migrations/0003-proof.js";
-import { Recovery4 } from "./migrations/0004-recovery.js";
-import { Charges5 } from "./migrations/0005-charges.js";
-import { Speed6 } from "./migrations/0006-speed.js";
-import { Settled7 } from "./migrations/0007-settled.js";
-import { References8 } from "./migrations/0008-references.js";
-import { Partitions9 } from "./migrations/0009-partitions.js";
-import { Shards10 } from "./migrations/0010-shards.js";
-import { Network11 } from "./migrations/0011-network.js";
-import { ReadThrough12 } from "./migrations/0012-read-through.js";
-import { BoundPayments13 } from "./migrations/0013-bound-payments.js";
-import { Origin14 } from "./migrations/0014-origin.js";
-import { Hooks15 } from "./migrations/0015-hooks.js";
-import { OpenExceptions16 } from "./migrations/0016-open-exceptions.js";
-import { Payable17 } from "./migrations/0017-payable.js";
-import { Balances18 } from "./migrations/0018-balances.js";
+import { Schema1 } from "./migrations/0001-schema.js";
 import { OutboxEvent } from "./outbox-event.js";
 import { Payment } from "./payment.js";
 import { PaymentException } from "./payment-exception.js";
@@ -49,7 +32,14 @@ export type DatabaseSettings = {
   readonly lockTimeoutMs?: number;
   /** A hot standby: it takes no writes, and refuses SERIALIZABLE, which a database may have for its default. */
   readonly isStandby?: boolean;
+  /** By default MIGRATIONS. */
+  readonly migrations?: readonly MigrationClass[];
 };
+
+/** In their order. */
+export const MIGRATIONS: readonly MigrationClass[] = [Schema1];
+
+export type MigrationClass = new () => MigrationInterface;
 
 /** How long to wait for a connection before the database counts as unavailable. */
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -96,26 +86,7 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       WebhookEndpoint,
       Charge,
     ],
-    migrations: [
-      Spine1,
-      Faces2,
-      Proof3,
-      Recovery4,
-      Charges5,
-      Speed6,
-      Settled7,
-      References8,
-      Partitions9,
-      Shards10,
-      Network11,
-      ReadThrough12,
-      BoundPayments13,
-      Origin14,
-      Hooks15,
-      OpenExceptions16,
-      Payable17,
-      Balances18,
-    ],
+    migrations: [...(settings.migrations ?? MIGRATIONS)],
     migrationsTableName: "migrations",
     // All in one would hold each other's locks until the last is done.
     migrationsTransactionMode: "each",

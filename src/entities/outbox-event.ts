@@ -62,7 +62,4 @@ export class OutboxEvent {
 
   @Column("timestamptz", { name: "created_at", default: () => "now()" })
   createdAt!: Date;
-
-  @Column("timestamptz", { name: "relayed_at", nullable: true })
-  relayedAt!: Date | null;
 }

@@ -23,7 +23,7 @@ type RowCounts = {
   readonly verdicts: number;
 };
 
-/** Taken by whoever makes partitions, too: see create_partition in migration 0009. */
+/** Taken by whoever makes partitions, too: see create_partition in the schema. */
 const LOCK_PARTITIONS = "SELECT pg_advisory_xact_lock(7361029542)";
 
 /**

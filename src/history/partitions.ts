@@ -14,7 +14,7 @@ export function partitionNumber(id: OperationId): number {
 
 /** One range of the history: four tables, one for each of HISTORY_TABLES, which end with its name. */
 export type Partition = {
-  /** p114; before_p115 for what was there before there were partitions; default for what has none. */
+  /** p114; default for what has none. */
   readonly name: string;
   /** First operation id; null for the beginning, and for the default. */
   readonly from: OperationId | null;

@@ -55,7 +55,7 @@ const NUMBER = {
   ), released AS (
     DELETE FROM outbox_quarantine q USING fresh WHERE q.event_id = fresh.id
   ), numbered AS (
-    UPDATE outbox_events o SET position = fresh.place, relayed_at = now()
+    UPDATE outbox_events o SET position = fresh.place
     FROM fresh WHERE o.id = fresh.id
     RETURNING o.position
   )

@@ -80,8 +80,8 @@ export function sqlState(error: unknown): string | null {
   return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : null;
 }
 
-/** What a key's name ends with in a partition: of the history's own key Postgres never tells (migration 0009). */
-const OF_PARTITION = /_(?:(?:before_)?p\d+|default)$/;
+/** The end of a key's name in a partition: Postgres names the partition's key, never that of the whole table. */
+const OF_PARTITION = /_(?:p\d+|default)$/;
 
 /** The name of the constraint that refused the statement, or null. In whichever partition: the whole table's name. */
 export function violatedConstraint(error: unknown): string | null {

@@ -49,8 +49,8 @@ const CHANGE_OUTCOME = `
   UPDATE credits c SET outcome = 'payment' FROM unnest($1::bigint[], $2::integer[]) AS mine (operation_id, move_index)
   WHERE c.operation_id = mine.operation_id AND c.move_index = mine.move_index`;
 const PAY = `
-  INSERT INTO payments (operation_id, move_index, charge_id, surplus, noted)
-  SELECT mine.operation_id, mine.move_index, $3, 0, true
+  INSERT INTO payments (operation_id, move_index, charge_id, surplus)
+  SELECT mine.operation_id, mine.move_index, $3, 0
   FROM unnest($1::bigint[], $2::integer[]) AS mine (operation_id, move_index)`;
 
 const HEARD = { from: "its credits were in the books when it was handed in" };

@@ -26,13 +26,10 @@ export type SessionRequest = {
 /** The one refusal that no constraint makes: what an account accepts is the merchant's wish, and may change. */
 const ASSET_NOT_ALLOWED = "asset_not_allowed";
 
-const SAME_REFERENCE =
-  "another session of this account has the same memo: an id memo, a muxed id and a text memo of the same number are one";
-
 /** Why a session can't be created, by the constraint that says so: words for whoever asked. */
 const REFUSALS: Readonly<Record<string, string>> = {
-  sessions_memo_unique_per_account: SAME_REFERENCE,
-  sessions_reference_unique_per_account: SAME_REFERENCE,
+  sessions_reference_unique_per_account:
+    "another session of this account has the same memo: an id memo, a muxed id and a text memo of the same number are one",
   sessions_reference_is_no_charges: "a charge of this account has the same memo",
   sessions_account_is_the_merchants:
     "the receiving account is not registered for this merchant: register it first",

@@ -42,8 +42,8 @@ const RECORD = {
   ), fresh AS (
     SELECT decided.* FROM decided JOIN recorded USING (operation_id, move_index)
   ), paid AS (
-    INSERT INTO payments (operation_id, move_index, session_id, charge_id, surplus, noted)
-    SELECT operation_id, move_index, session_id, charge_id, surplus, true FROM fresh WHERE outcome = 'payment'
+    INSERT INTO payments (operation_id, move_index, session_id, charge_id, surplus)
+    SELECT operation_id, move_index, session_id, charge_id, surplus FROM fresh WHERE outcome = 'payment'
   ), raised AS (
     INSERT INTO payment_exceptions (operation_id, move_index, reason, session_id, detail)
     SELECT operation_id, move_index, reason, session_id, detail FROM fresh WHERE outcome = 'exception'

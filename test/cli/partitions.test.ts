@@ -34,16 +34,16 @@ describe("paidonce partitions", () => {
   it("lists them, makes them, and takes old ones out only when told twice", async () => {
     expect((await cli("prepare")).stdout).to.equal("5 partitions made, 2 credits moved out of the default\n");
     const lines = (await cli()).stdout.split("\n");
-    expect(lines[2]).to.match(/^p114 +59768832 to 60293119 +2026-11-01 to 2026-11-01 +\S+ +0\.\d MiB$/);
+    expect(lines[3]).to.match(/^p114 +59768832 to 60293119 +2026-11-01 to 2026-11-01 +\S+ +0\.\d MiB$/);
     const listed = (await cli("list", "--json")).stdout.trim().split("\n");
     const names = listed.map((line) => JSON.parse(line).name);
-    expect(names).to.deep.equal(["before_p2", "p114", "p115", "p116", "p117", "p118", "default"]);
+    expect(names).to.deep.equal(["p0", "p1", "p114", "p115", "p116", "p117", "p118", "default"]);
 
     const refused = await detach("--yes");
     expect(refused.code).to.equal(1);
     expect(refused.stderr).to.match(/^! G\w{55} has no audit .*--without-audit\n$/);
     const asked = await detach("--without-audit");
-    expect(asked.stdout).to.match(/^would detach before_p2, p114: everything up to ledger 60293119\n/);
+    expect(asked.stdout).to.match(/^would detach p0, p1, p114: everything up to ledger 60293119\n/);
     expect(await database.dataSource.query("SELECT FROM credits")).to.have.length(2);
 
     const done = await detach("--without-audit", "--yes");

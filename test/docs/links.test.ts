@@ -46,7 +46,7 @@ describe("documentation", () => {
   });
 
   it("docs/architecture.md names only constraints that the schema has", () => {
-    const folder = "src/entities/migrations";
+    const folder = "src/entities/migrations/schema";
     const statements = readdirSync(join(ROOT, folder)).map((file) => read(`${folder}/${file}`));
     const [, table = ""] = read("docs/architecture.md").split("## The constraints");
     const named = [...(table.split("\n## ")[0] ?? "").matchAll(/`((?:[a-z]+_){2,}[a-z]+)`/g)].map(

@@ -163,7 +163,7 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
   ["sessions_paid_at_exactly_when_paid", "G2: a time of payment without one", set("paid_at = now()")],
   ["sessions_status_known", "a status that nobody knows", set("status = 'settled'")],
   [
-    "sessions_memo_unique_per_account",
+    "sessions_reference_unique_per_account",
     "two sessions with one memo on one account",
     session("account, memo_key, asset, amount", `'${ACCOUNT}', 'id:1', 'native', 1`),
   ],
@@ -288,11 +288,6 @@ const REFUSED: readonly [constraint: string, what: string, sql: string][] = [
     "entry_key_has_32_bytes",
     "a key that is too long for one",
     "INSERT INTO entry_keys (secret) VALUES (repeat('x', 33)::bytea)",
-  ],
-  [
-    "entry_signing_is_one",
-    "two rules for what is not signed",
-    "INSERT INTO entry_signing (is_only) VALUES (false)",
   ],
   [
     "installation_is_one",
@@ -678,7 +673,7 @@ const USD = `'USD:${UNWATCHED}'`;
 /** What a weaker form of the same rule would let pass: everything else about it is as different as it can be. */
 const WEAKER_REFUSED: typeof REFUSED = [
   [
-    "sessions_memo_unique_per_account",
+    "sessions_reference_unique_per_account",
     "two sessions with one memo on one account, in two assets",
     session("account, memo_key, asset, amount", `'${ACCOUNT}', 'id:1', ${USD}, 7`),
   ],
@@ -780,14 +775,14 @@ const WAYS_TO: Readonly<Record<string, readonly string[]>> = {
 /** What is noted beside a row, by whoever writes it, by hand too. */
 const EFFECTS: readonly [trigger: string, what: string, sql: string, question: string, answer: unknown][] = [
   [
-    "payments_noted",
+    "payments_claim",
     "a payment is noted at its session",
     payment(2, OTHER),
     `SELECT has_payment AS answer FROM checkout_sessions WHERE id = '${OTHER}'`,
     true,
   ],
   [
-    "payments_noted_anew",
+    "payments_unclaim",
     "a payment that is taken back is noted there too",
     "DELETE FROM payments WHERE operation_id = 1",
     `SELECT has_payment AS answer FROM checkout_sessions WHERE id = '${SESSION}'`,
@@ -798,6 +793,13 @@ const EFFECTS: readonly [trigger: string, what: string, sql: string, question: s
     "a payment that moves lets go of its session",
     `UPDATE payments SET session_id = '${OTHER}' WHERE operation_id = 1`,
     "SELECT session_id AS answer FROM session_payments",
+    OTHER,
+  ],
+  [
+    "payments_claim_anew",
+    "a payment that moves is noted at its new session",
+    `UPDATE payments SET session_id = '${OTHER}' WHERE operation_id = 1`,
+    "SELECT id AS answer FROM checkout_sessions WHERE has_payment",
     OTHER,
   ],
   [
@@ -883,7 +885,6 @@ const KEYS: Readonly<Record<string, string>> = {
   payments_one_per_credit: "operation_id, move_index",
   payments_one_per_session: "session_id",
   quarantine_once: "event_id",
-  sessions_memo_unique_per_account: "account, memo_key",
   sessions_reference_unique_per_account: "account, payment_reference(memo_key)",
   submissions_one_per_charge: "charge_id",
   submissions_used_once: "hash",
@@ -901,7 +902,6 @@ const A_ROW_OF_EACH = `
   INSERT INTO recovery_searches (session_id, searched_through) VALUES ('${OTHER}', 0);
   INSERT INTO paid_sessions VALUES ('${MERCHANT}', '${SESSION}');
   INSERT INTO installation (network_passphrase) VALUES ('n');
-  INSERT INTO entry_signing (unsigned_until) VALUES (NULL) ON CONFLICT DO NOTHING;
   INSERT INTO archived_charges VALUES ('${PAID_CHARGE}'); ${receivingState(ACCOUNT)};
   INSERT INTO archived_partitions (name, from_id, to_id, credits, payments, exceptions, verdicts, audited)
     VALUES ('before', 0, 1, 0, 0, 0, 0, true)`;

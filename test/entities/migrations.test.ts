@@ -1,17 +1,14 @@
 import { expect } from "chai";
-import { DataSource } from "typeorm";
-import { v7 as uuidv7 } from "uuid";
-import { createDataSource } from "../../src/entities/data-source.js";
-import { migrate } from "../../src/entities/migrate.js";
-import { Spine1 } from "../../src/entities/migrations/0001-spine.js";
-import { newAccount } from "../support/books.js";
+import type { MigrationInterface, QueryRunner } from "typeorm";
+import { createDataSource, MIGRATIONS } from "../../src/entities/data-source.js";
+import { migrate, UnreleasedSchemaError } from "../../src/entities/migrate.js";
 import { connect, createEmptyDatabase, type EmptyDatabase } from "../support/database.js";
 import { eventually } from "../support/stream.js";
 
 const [HASH, ISSUER] = ["0123456789abcdef".repeat(4), `G${"A7".repeat(27)}Z`];
 
-/** Constraint, column, the pattern that it was before, and texts on both sides of it. */
-const REPLACED: readonly [string, string, string, readonly string[]][] = [
+/** Constraint, column, the pattern that it stands for, and texts on both sides of it. */
+const PATTERNS: readonly [string, string, string, readonly string[]][] = [
   [
     "credits_transaction_hash_form",
     "transaction_hash",
@@ -103,6 +100,17 @@ const REPLACED: readonly [string, string, string, readonly string[]][] = [
   ],
 ];
 
+/** Takes the strongest lock on a table that everybody uses. */
+class AddColumn implements MigrationInterface {
+  readonly name = "AddColumn0000000000002";
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query("ALTER TABLE checkout_sessions ADD COLUMN note text");
+  }
+
+  async down(): Promise<void> {}
+}
+
 describe("migrations", () => {
   let database: EmptyDatabase;
 
@@ -111,47 +119,45 @@ describe("migrations", () => {
   });
   afterEach(() => database.close());
 
-  it("bring the books of the first version along: who is told of what, and whose account it is", async () => {
-    const [merchant, session, event] = [uuidv7(), uuidv7(), uuidv7()];
-    const account = newAccount();
-    const first = await openFirst();
-    await first.query(`
-      INSERT INTO merchants (id, name) VALUES ('${merchant}', 'Old');
-      INSERT INTO stream_cursors (account, starting_cursor, watermark) VALUES ('${account}', 0, 0);
-      INSERT INTO checkout_sessions (id, merchant_id, account, memo_key, asset, amount, status, paid_at, expires_at)
-        VALUES ('${session}', '${merchant}', '${account}', 'id:1', 'native', 10, 'paid', now(), now());
-      INSERT INTO outbox_events (id, type, session_id, body) VALUES ('${event}', 'payment.confirmed', '${session}', '{}')`);
-    await first.destroy();
-
-    expect(await migrate(database.url)).to.have.length.above(1);
+  it("make the schema, once", async () => {
+    expect(await migrate(database.url)).to.deep.equal(["Schema0000000000001"]);
     expect(await migrate(database.url), "a second time there is nothing to do").to.deep.equal([]);
+  });
 
-    const now = await connect(database.url);
+  it("refuse a database of a version before the first release, say what to do, and change nothing", async () => {
+    const old = await connect(database.url);
     try {
-      const [told] = await now.query("SELECT id, merchant_id, subject, position FROM outbox_events");
-      expect(told).to.deep.equal({ id: event, merchant_id: merchant, subject: session, position: null });
-      const accounts = await now.query("SELECT account, merchant_id, assets FROM receiving_accounts");
-      expect(accounts).to.deep.equal([{ account, merchant_id: merchant, assets: ["native"] }]);
+      await old.query(`
+        CREATE TABLE migrations (id serial PRIMARY KEY, timestamp bigint NOT NULL, name varchar NOT NULL);
+        INSERT INTO migrations (timestamp, name) VALUES (1, 'Spine0000000000001');
+        CREATE TABLE merchants (id uuid PRIMARY KEY)`);
+      const error: unknown = await migrate(database.url).catch((thrown: unknown) => thrown);
+      expect(error).to.be.instanceOf(UnreleasedSchemaError);
+      expect(String(error)).to.match(/Make it anew: .* \.paidonce/);
+      const tables = await old.query(
+        "SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
+      );
+      expect(tables).to.have.length(2);
     } finally {
-      await now.destroy();
+      await old.destroy();
     }
   });
 
-  it("replaced patterns by checks that take and refuse the same", async () => {
+  it("check the form of texts without patterns, and take and refuse the same as those would", async () => {
     await migrate(database.url);
     const now = await connect(database.url);
     try {
-      for (const [constraint, column, pattern, texts] of REPLACED) {
+      for (const [constraint, column, pattern, texts] of PATTERNS) {
         const [{ expression }] = await now.query(
           "SELECT pg_get_expr(conbin, conrelid) AS expression FROM pg_constraint WHERE conname = $1",
           [constraint],
         );
-        const judged: { text: string; before: boolean; now: boolean }[] = await now.query(
-          `SELECT ${column} AS text, ${column} ~ $2 AS before, ${expression} AS now FROM unnest($1::text[]) AS t (${column})`,
+        const judged: { text: string; wanted: boolean; got: boolean }[] = await now.query(
+          `SELECT ${column} AS text, ${column} ~ $2 AS wanted, ${expression} AS got FROM unnest($1::text[]) AS t (${column})`,
           [texts, pattern],
         );
-        for (const row of judged) expect(row.now, `${constraint}: ${row.text}`).to.equal(row.before);
-        expect(new Set(judged.map((row) => row.now)).size, constraint).to.equal(2);
+        for (const row of judged) expect(row.got, `${constraint}: ${row.text}`).to.equal(row.wanted);
+        expect(new Set(judged.map((row) => row.got)).size, constraint).to.equal(2);
       }
     } finally {
       await now.destroy();
@@ -159,7 +165,8 @@ describe("migrations", () => {
   });
 
   it("that wait for a lock hold up nobody else, and go on when they get it", async () => {
-    const first = await openFirst();
+    await migrate(database.url);
+    const first = await connect(database.url);
     // What ends a statement or a forgotten transaction must not be what ends this one.
     const patient = { url: database.url, applicationName: "report", statementTimeoutMs: 600_000 };
     const now = await createDataSource(patient).initialize();
@@ -167,14 +174,14 @@ describe("migrations", () => {
     try {
       await report.startTransaction();
       await report.query("SELECT count(*) FROM checkout_sessions");
-      const migrating = migrate(database.url);
+      const migrating = migrate(database.url, [...MIGRATIONS, AddColumn]);
       const waiting = `SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND locktype = 'relation'
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
       await eventually(async () => (await first.query(waiting)).length > 0);
       // Behind the one that waits. Without a limit it would wait as long as the report does, and this test for ever.
       await now.query("SELECT count(*) FROM checkout_sessions");
       await report.commitTransaction();
-      expect(await migrating).to.have.length.above(1);
+      expect(await migrating).to.deep.equal(["AddColumn0000000000002"]);
     } finally {
       await report.release();
       await now.destroy();
@@ -186,17 +193,4 @@ describe("migrations", () => {
     const done = await Promise.all([1, 2, 3].map(() => migrate(database.url)));
     expect(done.filter((names) => names.length > 0)).to.have.length(1);
   });
-
-  /** The database as the first version has made it. */
-  async function openFirst(): Promise<DataSource> {
-    const first = await new DataSource({
-      type: "postgres",
-      url: database.url,
-      migrations: [Spine1],
-      migrationsTableName: "migrations",
-      installExtensions: false,
-    }).initialize();
-    await first.runMigrations();
-    return first;
-  }
 });

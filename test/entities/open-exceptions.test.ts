@@ -1,9 +1,6 @@
 import { expect } from "chai";
-import { DataSource } from "typeorm";
+import type { DataSource } from "typeorm";
 import type { VerdictWord } from "../../src/entities/credit-facts.js";
-import { createDataSource } from "../../src/entities/data-source.js";
-import { migrate } from "../../src/entities/migrate.js";
-import { OpenExceptions16 } from "../../src/entities/migrations/0016-open-exceptions.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { giveVerdict } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";
@@ -11,7 +8,7 @@ import { idMemo } from "../../src/stellar/memo.js";
 import { type OperationId, toOperationId } from "../../src/stellar/operation-id.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { anUnreadable, aSession, creditFor, openSessions, watchAccount } from "../support/books.js";
-import { connect, createEmptyDatabase, createTestDatabase, type TestDatabase } from "../support/database.js";
+import { createTestDatabase, type TestDatabase } from "../support/database.js";
 
 /** Exceptions that are called open and have a verdict, or the other way round; and verdicts that owe what they should not. */
 const WRONG = `
@@ -91,30 +88,5 @@ describe("exceptions that are open, and refunds that are owed", () => {
     expect(moved).to.equal(5);
     expect(await query(WRONG)).to.deep.equal([]);
     expect(await query(STATE)).to.deep.equal([{ open: 2, owed: 1 }]);
-  });
-
-  it("are found in the books of the version before", async () => {
-    const empty = await createEmptyDatabase();
-    try {
-      const { options } = createDataSource({ url: empty.url, applicationName: "test" });
-      const migrations = (options.migrations as unknown[]).filter((each) => each !== OpenExceptions16);
-      const before = await new DataSource({ ...options, migrations: migrations as never }).initialize();
-      await before.runMigrations();
-      await raiseFive(before);
-      await before.destroy();
-      expect(await migrate(empty.url)).to.deep.equal(["OpenExceptions0000000000016"]);
-      const now = await connect(empty.url);
-      try {
-        // Begun anew, as after an interruption that could not write down the end.
-        await now.query("DELETE FROM migrations WHERE name = 'OpenExceptions0000000000016'");
-        expect(await migrate(empty.url)).to.have.length(1);
-        expect(await now.query(WRONG)).to.deep.equal([]);
-        expect(await now.query(STATE)).to.deep.equal([{ open: 2, owed: 1 }]);
-      } finally {
-        await now.destroy();
-      }
-    } finally {
-      await empty.close();
-    }
   });
 });

@@ -73,7 +73,7 @@ describe("createSession", () => {
     expect(results.filter(({ status }) => status === "fulfilled")).to.have.length(1);
     for (const result of results) {
       if (result.status === "rejected") {
-        expect(result.reason).to.include({ constraint: "sessions_memo_unique_per_account" });
+        expect(result.reason).to.include({ constraint: "sessions_reference_unique_per_account" });
       }
     }
   });

@@ -183,8 +183,8 @@ describe("the status", () => {
       `WITH endpoint AS (
          INSERT INTO webhook_endpoints (id, merchant_id, url) VALUES (gen_random_uuid(), $1, 'https://shop.example') RETURNING id
        ), events AS (
-         INSERT INTO outbox_events (id, type, merchant_id, subject, body, position, relayed_at, created_at)
-         SELECT gen_random_uuid(), 'webhook.test', $1, n::text, '{}', n, now(), now() - n * interval '1 hour'
+         INSERT INTO outbox_events (id, type, merchant_id, subject, body, position, created_at)
+         SELECT gen_random_uuid(), 'webhook.test', $1, n::text, '{}', n, now() - n * interval '1 hour'
          FROM generate_series(1, 3) AS n RETURNING id, position
        ) SELECT 1`,
       [merchantId],

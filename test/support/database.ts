@@ -57,6 +57,8 @@ export async function makeTemplate(url: string): Promise<void> {
   await onServer(url, `CREATE DATABASE ${TEMPLATE}`);
   const dataSource = await connect(databaseUrl(url, TEMPLATE));
   await dataSource.runMigrations();
+  // Of the ledgers of sandboxes and fixtures, as watching the first account makes them.
+  await dataSource.query("SELECT prepare_partitions(0)");
   await useTestKey(dataSource);
   // Nobody may be connected to what is copied.
   await dataSource.destroy();

@@ -5,7 +5,7 @@ import type { Credit } from "../../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence, type OperationId } from "../../src/stellar/operation-id.js";
 import { creditFor } from "./books.js";
 
-/** Ledgers of one partition, as migration 0009 has them. */
+/** Ledgers of one partition, as create_partition has them. */
 const LEDGERS = 2 ** 19;
 
 /** An operation of the n-th ledger of a partition. */
