@@ -10,15 +10,12 @@ export type EntryKey = { readonly id: number; readonly secret: KeyObject };
 /** A new key is signed with, and a retired one refused, within this time. */
 const MAX_AGE_MS = 5_000;
 
-const READ = `
-  SELECT id, secret, EXISTS (SELECT FROM entry_signing WHERE unsigned_until > now()) AS unsigned
-  FROM entry_keys WHERE retired_at IS NULL ORDER BY id DESC`;
+const READ = `SELECT id, secret FROM entry_keys WHERE retired_at IS NULL ORDER BY id DESC`;
 
 /** The keys of one database, as this process knows them. */
 export class EntryKeyring {
   readonly #queries: Pick<DataSource, "query">;
   #keys: readonly EntryKey[] = [];
-  #takesUnsigned = false;
   #readAt = Number.NEGATIVE_INFINITY;
 
   constructor(queries: Pick<DataSource, "query">) {
@@ -43,22 +40,12 @@ export class EntryKeyring {
     return [...wanted].every((id) => known.has(id)) ? known : byId(await this.#read());
   }
 
-  /**
-   * Whether entries without a signature are settled: for a day after the upgrade from a version that signed none, whose
-   * ingest may still run. @throws the database's error
-   */
-  async takesUnsigned(): Promise<boolean> {
-    await this.#current();
-    return this.#takesUnsigned;
-  }
-
   async #current(): Promise<readonly EntryKey[]> {
     return performance.now() - this.#readAt < MAX_AGE_MS ? this.#keys : this.#read();
   }
 
   async #read(): Promise<readonly EntryKey[]> {
-    const rows: { id: number; secret: Buffer; unsigned: boolean }[] = await this.#queries.query(READ);
-    this.#takesUnsigned = rows[0]?.unsigned ?? false;
+    const rows: { id: number; secret: Buffer }[] = await this.#queries.query(READ);
     this.#keys = rows.map(({ id, secret }) => ({ id, secret: createSecretKey(secret) }));
     this.#readAt = performance.now();
     return this.#keys;
@@ -103,11 +90,10 @@ const RETIRE = `
   WHERE retired_at IS NULL AND id < (SELECT max(id) FROM entry_keys) RETURNING id`;
 
 /**
- * Accepts no key but the newest from now on, and nothing that is not signed.
+ * Accepts no key but the newest from now on.
  * @returns the ids of those that are retired by this
  */
 export async function retireOlderKeys(manager: EntityManager): Promise<number[]> {
-  await manager.query("UPDATE entry_signing SET unsigned_until = NULL");
   const [rows]: [{ id: number }[], number] = await manager.query(RETIRE);
   return rows.map(({ id }) => id);
 }

@@ -34,11 +34,6 @@ export function keyIdOf([, fields]: RawEntry): number | null {
   return idIn(fields?.at(-2) === MAC_FIELD ? fields.at(-1) : undefined);
 }
 
-/** Whether an entry says nothing of who wrote it, as those of older versions. */
-export function isUnsigned([, fields]: RawEntry): boolean {
-  return fields !== null && !fields.includes(MAC_FIELD);
-}
-
 /** Whether an entry is what ingest wrote. */
 export function isGenuine(
   keys: ReadonlyMap<number, EntryKey>,

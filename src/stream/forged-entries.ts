@@ -4,7 +4,7 @@ import { recordFinding } from "../findings/findings-log.js";
 import type { RedisClient } from "../redis/client.js";
 import type { Delivery } from "./consumer-group.js";
 import { entryKeyring } from "./entry-keys.js";
-import { isGenuine, isUnsigned, keyIdOf } from "./entry-mac.js";
+import { isGenuine, keyIdOf } from "./entry-mac.js";
 import { GROUP, type StreamName, streamKey, tailProofKey } from "./stream-keys.js";
 
 export type RefusingParts = {
@@ -27,14 +27,11 @@ export async function separateForged<D extends Delivery>(
   deliveries: readonly D[],
 ): Promise<{ genuine: D[]; forged: D[] }> {
   const wanted = new Set(deliveries.flatMap(({ entry }) => keyIdOf(entry) ?? []));
-  const keyring = entryKeyring(dataSource);
-  const keys = await keyring.accepted(wanted);
-  const takesUnsigned = await keyring.takesUnsigned();
+  const keys = await entryKeyring(dataSource).accepted(wanted);
   const [genuine, forged]: [D[], D[]] = [[], []];
   for (const delivery of deliveries) {
     const { stream, entry } = delivery;
-    const isOurs = isGenuine(keys, stream, entry) || (takesUnsigned && isUnsigned(entry));
-    (isOurs ? genuine : forged).push(delivery);
+    (isGenuine(keys, stream, entry) ? genuine : forged).push(delivery);
   }
   return { genuine, forged };
 }

@@ -3,15 +3,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import type { RawEntry } from "../../src/stream/entry.js";
 import type { EntryKey } from "../../src/stream/entry-keys.js";
-import {
-  idIn,
-  isGenuine,
-  isTailSigned,
-  isUnsigned,
-  keyIdOf,
-  signEntry,
-  signTail,
-} from "../../src/stream/entry-mac.js";
+import { idIn, isGenuine, isTailSigned, keyIdOf, signEntry, signTail } from "../../src/stream/entry-mac.js";
 import { newAccount } from "../support/books.js";
 import { TEST_KEY } from "../support/entry-key.js";
 
@@ -112,16 +104,6 @@ describe("the signature of an entry", () => {
     expect(keyIdOf(signed([], { ...OTHER_KEY, id: 123_456_789 }))).to.equal(123_456_789);
     expect(idIn(signatureOf(entry))).to.equal(1);
     expect(idIn(undefined)).to.equal(null);
-  });
-
-  it("is missing of entries of older versions alone: one with a wrong signature is no older one", () => {
-    expect(isUnsigned([ID, ["kind", "credit"]])).to.equal(true);
-    expect(isUnsigned([ID, []])).to.equal(true);
-    expect([isUnsigned(entry), isUnsigned([ID, ["mac", "x", "kind", "credit"]])]).to.deep.equal([
-      false,
-      false,
-    ]);
-    expect(isUnsigned([ID, null])).to.equal(false);
   });
 
   it("of an entry over 16 Mi characters is not even looked at", () => {

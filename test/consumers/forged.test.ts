@@ -16,7 +16,7 @@ import { leaderKey, type StreamName, streamKey, tailProofKey } from "../../src/s
 import { networkStreamFor, networkStreams } from "../../src/stream/streams.js";
 import { Bank } from "../charges/bank.js";
 import { bankProvider } from "../charges/bank-provider.js";
-import { creditFor, nextOperationId } from "../support/books.js";
+import { creditFor } from "../support/books.js";
 import { bankCharge, readCharge } from "../support/charges.js";
 import { TEST_KEY } from "../support/entry-key.js";
 import { payAll } from "../support/ingest.js";
@@ -260,30 +260,6 @@ describe("G4: with a hostile Redis", () => {
     spine.consume();
     await spine.settledAll(2);
     expect(await findings()).to.deep.equal([]);
-  });
-
-  it("what an older ingest wrote, unsigned, is settled for a day after the upgrade, or until the keys are retired", async () => {
-    const { dataSource } = spine.database;
-    await dataSource.query("UPDATE entry_signing SET unsigned_until = now() + interval '1 day'");
-    const old = creditFor(session);
-    await xadd(spine.owner.account, entryId(old), encodeEntry(old));
-    spine.consume();
-    await spine.settledAll(1);
-    expect(await findings()).to.deep.equal([]);
-    const forged = creditFor(session);
-    await xadd(spine.owner.account, entryId(forged), sign({ ...TEST_KEY, id: 999 }, forged));
-    await told(entryId(forged));
-    await retireOlderKeys(dataSource.manager);
-    const late = creditFor(session, future(1));
-    // Every process has heard of it within seconds.
-    await eventually(async () => {
-      await xadd(
-        spine.owner.account,
-        entryId({ ...late, operationId: nextOperationId() }),
-        encodeEntry(late),
-      );
-      return (await findings()).some(({ evidence }) => evidence.entries[0] !== entryId(forged));
-    });
   });
 
   it("jobs, leases and messages of any content change no row: they carry ids, and Postgres decides", async () => {

@@ -55,7 +55,9 @@ describe("documentation", () => {
     expect(named).to.have.length.above(15);
     // Declared, or raised by a trigger under its name.
     for (const name of named)
-      expect(statements.join("\n")).to.match(new RegExp(`CONSTRAINT ${name}\\b|broken := '${name}'`));
+      expect(statements.join("\n")).to.match(
+        new RegExp(`(?:CONSTRAINT|UNIQUE INDEX) (?:= ')?${name}\\b|broken := '${name}'`),
+      );
   });
 
   it("every problem type that the API answers has its section in docs/problems.md", () => {

@@ -883,7 +883,6 @@ const KEYS: Readonly<Record<string, string>> = {
   outbox_position_unique: '"position" WHERE "position" IS NOT NULL',
   paid_listed_once: "merchant_id, session_id",
   payments_one_per_credit: "operation_id, move_index",
-  payments_one_per_session: "session_id",
   quarantine_once: "event_id",
   sessions_reference_unique_per_account: "account, payment_reference(memo_key)",
   submissions_one_per_charge: "charge_id",
