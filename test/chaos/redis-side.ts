@@ -13,7 +13,7 @@ export type ChaosRedis = RedisServer | RedisCluster;
 type Stands = { readonly servers: { readonly redis: ChaosRedis } };
 
 export async function startRedisSide(kind: RedisKind): Promise<ChaosRedis> {
-  if (kind === "cluster") return RedisCluster.start();
+  if (kind === "cluster") return RedisCluster.start({ isQuick: true });
   return startRedis({ appendonly: false, settings: { dbfilename: "dump.rdb" } });
 }
 

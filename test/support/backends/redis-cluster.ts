@@ -10,13 +10,19 @@ const SLOTS = 16_384;
 /** Nodes talk to each other on a port that lies this far above the one for clients, which must exist too. */
 const BUS = 10_000;
 
-/** A node that is silent for so long is failing, and its replica stands for election. */
-const NODE_TIMEOUT_MS = 1_000;
+/**
+ * A node that is silent for so long is failing, and its replica stands for election. Patient, or a busy machine would have
+ * a replica elected in the middle of a test, which would lose what was written last.
+ */
+const NODE_TIMEOUT_MS = 15_000;
+
+/** While a test wants a replica to be elected. */
+const QUICK_NODE_TIMEOUT_MS = 1_000;
 
 const SETTINGS = {
   "cluster-enabled": "yes",
   "cluster-config-file": "nodes.conf",
-  "cluster-node-timeout": String(NODE_TIMEOUT_MS),
+  ...nodeTimeout(NODE_TIMEOUT_MS),
   "cluster-announce-ip": "127.0.0.1",
   // A replica that is behind may be promoted: the last writes are lost, as they can be in any failover.
   "cluster-replica-validity-factor": "0",
@@ -24,17 +30,30 @@ const SETTINGS = {
   "repl-ping-replica-period": "1",
 };
 
+function nodeTimeout(ms: number): Record<string, string> {
+  return { "cluster-node-timeout": String(ms) };
+}
+
 /** A real Redis Cluster: three masters, each with a replica, nothing on disk. */
 export class RedisCluster implements AsyncDisposable {
-  private constructor(readonly nodes: readonly RedisServer[]) {}
+  readonly #nodeTimeoutMs: number;
 
-  static async start(): Promise<RedisCluster> {
+  private constructor(
+    readonly nodes: readonly RedisServer[],
+    isQuick: boolean,
+  ) {
+    this.#nodeTimeoutMs = isQuick ? QUICK_NODE_TIMEOUT_MS : NODE_TIMEOUT_MS;
+  }
+
+  /** @param isQuick elects a replica soon, for those who lose nothing by an election that they did not ask for */
+  static async start({ isQuick = false } = {}): Promise<RedisCluster> {
     const nodes: RedisServer[] = [];
+    const settings = { ...SETTINGS, ...(isQuick && nodeTimeout(QUICK_NODE_TIMEOUT_MS)) };
     try {
       for (let i = 0; i < MASTERS * 2; i++) {
-        nodes.push(await startRedis({ appendonly: false, port: await portWithBus(), settings: SETTINGS }));
+        nodes.push(await startRedis({ appendonly: false, port: await portWithBus(), settings }));
       }
-      const cluster = new RedisCluster(nodes);
+      const cluster = new RedisCluster(nodes, isQuick);
       await cluster.#form();
       return cluster;
     } catch (error) {
@@ -79,11 +98,14 @@ export class RedisCluster implements AsyncDisposable {
    */
   async failOver(master: RedisServer, lostMs: number): Promise<void> {
     const replica = await this.#replicaOf(master);
+    const others = this.nodes.filter((node) => node !== master);
     await deafen(replica);
     await sleep(lostMs);
+    await this.#setNodeTimeout(others, QUICK_NODE_TIMEOUT_MS);
     await master.kill();
     await until(async () => (await roleOf(replica)).isMaster);
     await onNode(replica, (redis) => redis.config("SET", "masterauth", ""));
+    await this.#setNodeTimeout(others, this.#nodeTimeoutMs);
     await master.restart();
     await this.whole();
   }
@@ -147,6 +169,10 @@ export class RedisCluster implements AsyncDisposable {
       await onNode(node, (redis) => redis.cluster("REPLICATE", id));
     }
     await this.whole();
+  }
+
+  async #setNodeTimeout(nodes: readonly RedisServer[], ms: number): Promise<void> {
+    for (const node of nodes) await onNode(node, (redis) => redis.config("SET", "cluster-node-timeout", ms));
   }
 
   async #replicaOf(master: RedisServer): Promise<RedisServer> {

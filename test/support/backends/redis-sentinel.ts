@@ -10,8 +10,14 @@ export const MASTER_NAME = "paidonce";
 
 const SENTINELS = 3;
 
-/** A server that is silent for so long is down, once two sentinels say so. */
-const DOWN_AFTER_MS = 1_000;
+/**
+ * A server that is silent for so long is down, once two sentinels say so. Patient, or a busy machine would have the replica
+ * promoted in the middle of a test, which would lose what was written last.
+ */
+const DOWN_AFTER_MS = 15_000;
+
+/** While a test wants the replica to be promoted. */
+const QUICK_DOWN_AFTER_MS = 1_000;
 const QUORUM = 2;
 
 const REPLICATING = { "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1" };
@@ -76,8 +82,10 @@ export class SentinelRedis implements AsyncDisposable {
     if (replica === undefined) throw new Error("there is no replica");
     await deafen(replica);
     await sleep(lostMs);
+    await this.#setDownAfter(QUICK_DOWN_AFTER_MS);
     await master.kill();
     await until(async () => (await roleOf(replica)).isMaster);
+    await this.#setDownAfter(DOWN_AFTER_MS);
     await onNode(replica, (redis) => redis.config("SET", "masterauth", ""));
     await master.restart();
     // The sentinels would tell it the same after ten seconds.
@@ -98,6 +106,13 @@ export class SentinelRedis implements AsyncDisposable {
         others.every((count) => count === SENTINELS - 1)
       );
     });
+  }
+
+  async #setDownAfter(ms: number): Promise<void> {
+    for (const sentinel of this.sentinels)
+      await onNode(sentinel, (redis) =>
+        redis.call("SENTINEL", "SET", MASTER_NAME, "down-after-milliseconds", ms),
+      );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
