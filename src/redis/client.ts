@@ -1,4 +1,4 @@
-import { Cluster, type ClusterOptions, type Command, Redis, type RedisOptions } from "ioredis";
+import { type Callback, Cluster, type ClusterOptions, type Command, Redis, type RedisOptions } from "ioredis";
 import type { Logger } from "pino";
 
 /** A connection for commands, to one server or to a whole cluster. */
@@ -137,6 +137,7 @@ function openCluster(urls: readonly string[], settings: RedisOptions): Cluster {
 class BoundedCluster extends Cluster {
   readonly #nodes: { host: string; port: number }[];
   readonly #withinMs: number | undefined;
+  #isClosed = false;
 
   constructor(nodes: { host: string; port: number }[], options: ClusterOptions) {
     super(nodes, options);
@@ -156,12 +157,23 @@ class BoundedCluster extends Cluster {
 
   /**
    * Every refresh starts the timer of the next one when it is over. A refresh that was under way when the client was
-   * closed would do so too, for ever, and no process that holds such a client could end by itself.
+   * closed would do so too, for ever, and no process that holds such a client could end by itself. The status does not say
+   * that a client was closed: one that knew no node then stays at "disconnecting".
    */
   override refreshSlotsCache(callback?: (error?: Error | null) => void): void {
     super.refreshSlotsCache((error) => {
-      if (this.status !== "end") callback?.(error);
+      if (!this.#isClosed) callback?.(error);
     });
+  }
+
+  override disconnect(reconnect = false): void {
+    this.#isClosed = !reconnect;
+    super.disconnect(reconnect);
+  }
+
+  override quit(callback?: Callback<"OK">): Promise<"OK"> {
+    this.#isClosed = true;
+    return super.quit(callback);
   }
 
   /** BullMQ makes its blocking connections so. */

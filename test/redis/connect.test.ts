@@ -21,9 +21,15 @@ describe("a client of a Redis Cluster", () => {
     const before = timers();
 
     const target = { topology: "cluster", urls: [server.url] } as const;
-    const client = connectRedis(target, "test", pino({ enabled: false }));
+    const open = () => connectRedis(target, "test", pino({ enabled: false }));
+    const client = open();
     // BullMQ makes its blocking connections so.
     const clients = [client, client.duplicate()];
+    // Closed at every moment of its start.
+    for (let i = 0; i < 20; i++) {
+      const early = open();
+      setTimeout(() => early.disconnect(), i * 5);
+    }
     await Promise.all(clients.map((each) => once(each, "ready")));
     process.kill(server.pid, "SIGSTOP");
     await sleep(UNTIL_A_REFRESH_MS);
