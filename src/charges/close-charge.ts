@@ -5,7 +5,7 @@ import { tell } from "../outbox/tell.js";
 import { violatedConstraint } from "../postgres/database-errors.js";
 import type { ChargeOrder, Provider } from "../providers/provider.js";
 import { type ChargeEnding, endCharge, type LockedCharge, lockCharge } from "../settlement/end-charge.js";
-import { callProvider } from "./call-provider.js";
+import { callProvider } from "./run-charge.js";
 
 /** What a person found out about a charge of which nobody else knows. */
 export type Closing = {

@@ -5,10 +5,10 @@ import type { SessionId } from "../entities/checkout-session.js";
 import { chargeCreated } from "../outbox/charge-events.js";
 import { tell } from "../outbox/tell.js";
 import { violatedConstraint } from "../postgres/database-errors.js";
-import { type Acceptance, ChargeRefusedError, type ChargeRequest } from "../providers/acceptance.js";
+import { type Acceptance, ChargeRefusedError, type ChargeRequest } from "../providers/provider.js";
 import { adoptCredits, type PaidBefore } from "../settlement/adopt-credits.js";
-import type { SignedTransaction } from "../submission/signed-transaction.js";
-import { storeSubmission } from "../submission/store-submission.js";
+import type { SignedTransaction } from "../submission/check-payment.js";
+import { storeSubmission } from "../submission/submissions.js";
 import {
   type ChargeRecord,
   type ChargeRow,

@@ -1,15 +1,21 @@
 import type { DataSource } from "typeorm";
-import { backoffDelay, sleep } from "../backoff.js";
+import { backoffDelay, sleep, within } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
 import type { ChargeId } from "../entities/charge.js";
 import { databaseFault, violatedConstraint } from "../postgres/database-errors.js";
 import type { Provider } from "../providers/provider.js";
 import { settle } from "../settlement/settle.js";
-import { callProvider } from "./call-provider.js";
-import { type ChargeClaim, claimCharge, commitName, commitSend, readName } from "./claim-charge.js";
+import {
+  type ChargeClaim,
+  claimCharge,
+  commitName,
+  commitSend,
+  type Recorded,
+  readName,
+  recordAttempt,
+} from "./claim-charge.js";
 import { type ChargeVerdict, type Heard, isFault, judgeAttempt } from "./judge-attempt.js";
-import { readLastAnswer } from "./read-attempts.js";
-import { type Recorded, recordAttempt } from "./record-attempt.js";
+import { readLastAnswer } from "./read-charges.js";
 
 export type Charging = {
   readonly dataSource: DataSource;
@@ -143,4 +149,62 @@ async function prepare(
     if (violatedConstraint(error) !== "charges_provider_id_unique") throw error;
     return { kind: "unknown", detail: `the provider calls another charge ${providerId} too` };
   }
+}
+
+type Unknown = { readonly kind: "unknown"; readonly detail: string };
+
+/** As the database keeps it (`charges_provider_id_length`). */
+const MAX_PROVIDER_ID = 255;
+
+const MAX_DETAIL = 500;
+
+/**
+ * Calls a provider, for so long and no longer: one that does not heed its signal is left alone, and what it says later
+ * is found by asking. Never throws: what a provider throws, and what can't be kept of its answer, is `unknown`.
+ */
+export async function callProvider<T extends { readonly kind: string }>(
+  timeoutMs: number,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T | Unknown> {
+  await checkpoint("charge.before-call");
+  const outcome = await outcomeOf(timeoutMs, call);
+  await checkpoint("charge.after-call");
+  return outcome;
+}
+
+async function outcomeOf<T extends { readonly kind: string }>(
+  timeoutMs: number,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T | Unknown> {
+  const deadline = new AbortController();
+  try {
+    const outcome = await within(timeoutMs, call(deadline.signal), null);
+    return outcome === null ? unknown(`no answer within ${timeoutMs} ms`) : keepable(outcome);
+  } catch (error) {
+    return unknown(error instanceof Error ? error.message : String(error));
+  } finally {
+    deadline.abort(new Error("the deadline is over"));
+  }
+}
+
+/** Without it a name or a text that Postgres refuses would be refused again each time that the provider is asked. */
+function keepable<T extends { readonly kind: string }>(outcome: T): T | Unknown {
+  if ("providerId" in outcome) {
+    const { providerId } = outcome;
+    const fits = typeof providerId === "string" && providerId !== "" && providerId.length <= MAX_PROVIDER_ID;
+    if (!fits || providerId.includes("\u0000")) return unknown("the provider's name for it can't be kept");
+  }
+  const texts = Object.entries(outcome).filter(([name]) => name === "detail" || name === "sentence");
+  return {
+    ...outcome,
+    ...Object.fromEntries(texts.map(([name, text]) => [name, keepableText(String(text))])),
+  };
+}
+
+function unknown(detail: string): Unknown {
+  return { kind: "unknown", detail: keepableText(detail) };
+}
+
+function keepableText(text: string): string {
+  return text.replaceAll("\u0000", "\uFFFD").slice(0, MAX_DETAIL);
 }

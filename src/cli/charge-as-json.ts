@@ -1,5 +1,4 @@
-import type { ChargeAttempt } from "../charges/read-attempts.js";
-import type { ChargeRecord } from "../charges/read-charges.js";
+import type { ChargeAttempt, ChargeRecord } from "../charges/read-charges.js";
 import { formatStroops } from "../stellar/stroops.js";
 
 /** Named as in the API, and what only operators see. Without the payload: it is the merchant's and its payer's. */

@@ -2,9 +2,10 @@ import { userInfo } from "node:os";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { DataSource } from "typeorm";
 import { ChargeNotClosedError, closeCharge, giveUpFirst } from "../charges/close-charge.js";
-import { type ChargeAttempt, listAttempts } from "../charges/read-attempts.js";
 import {
+  type ChargeAttempt,
   type ChargeRecord,
+  listAttempts,
   listNewestCharges,
   listOpenCharges,
   OPEN_STATUSES,

@@ -7,7 +7,7 @@ import type { Logger } from "pino";
 import type { Replica } from "../entities/replica.js";
 import type { HorizonClient } from "../horizon/client.js";
 import { httpMetrics } from "../metrics/registry.js";
-import type { Acceptor } from "../providers/acceptance.js";
+import type { Acceptor } from "../providers/provider.js";
 import { isReady, type StatusSources } from "../status/collect-status.js";
 import { SharedStatus } from "../status/shared-status.js";
 import type { EndpointRules } from "../webhooks/endpoints.js";

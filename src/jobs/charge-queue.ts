@@ -1,8 +1,7 @@
 import type { Logger } from "pino";
 import { type BreakerOptions, Breakers } from "../charges/breakers.js";
-import { type DueCharge, findDueCharges } from "../charges/find-due-charges.js";
+import { type DueCharge, findDueCharges, staleAfterSeconds, sweepCharges } from "../charges/due-charges.js";
 import { type ChargeAttempted, runCharge } from "../charges/run-charge.js";
-import { staleAfterSeconds, sweepCharges } from "../charges/sweep-charges.js";
 import type { Finding } from "../findings/finding.js";
 import { recordFinding } from "../findings/findings-log.js";
 import { ringOutbox } from "../outbox/outbox-bell.js";

@@ -1,6 +1,6 @@
 import type { HorizonRoot } from "../horizon/client.js";
-import { findDueSubmissions } from "../submission/claim-submission.js";
 import { type Followed, type Following, followSubmission } from "../submission/follow-submission.js";
+import { findDueSubmissions } from "../submission/submissions.js";
 
 export type FollowingParts = Omit<Following, "root"> & {
   /** Of the network that Horizon must serve. */

@@ -3,7 +3,7 @@ import { inSerializableTransaction } from "../postgres/serializable.js";
 import { rollBackSession } from "../settlement/end-session.js";
 import { type Settlement, settle } from "../settlement/settle.js";
 import type { Movement } from "../stellar/credit.js";
-import type { ClaimedSubmission } from "./claim-submission.js";
+import type { ClaimedSubmission } from "./submissions.js";
 
 /** What became of a session's transaction. */
 export type Conclusion = "paid" | "applied_without_paying" | "rolled_back" | "unreadable";

@@ -6,7 +6,6 @@ import { HorizonError, WrongNetworkError } from "../horizon/errors.js";
 import { readSubmitted } from "../horizon/read-transaction.js";
 import { type Sendable, submitTransaction } from "../horizon/submit.js";
 import type { TransactionHash } from "../stellar/credit.js";
-import { type ClaimedSubmission, claimSubmission } from "./claim-submission.js";
 import {
   type Conclusion,
   concludeApplied,
@@ -14,8 +13,9 @@ import {
   endSubmission,
   postponeSubmission,
 } from "./conclude-submission.js";
-import { innerEnvelope } from "./inner-envelope.js";
 import { judgeSubmission } from "./judge-submission.js";
+import { innerEnvelope } from "./read-envelope.js";
+import { type ClaimedSubmission, claimSubmission } from "./submissions.js";
 
 export type Following = {
   readonly dataSource: DataSource;

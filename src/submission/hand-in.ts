@@ -3,10 +3,9 @@ import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
 import { beginProcessing } from "../settlement/end-session.js";
 import { readSession, type SessionWithAnomaly } from "../settlement/read-sessions.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
-import { checkSession } from "./check-session.js";
-import { incomingOf } from "./incoming.js";
+import { checkSession, incomingOf } from "./check-payment.js";
 import { type ReadEnvelope, readEnvelope, sequenceOf } from "./read-envelope.js";
-import { storeSubmission } from "./store-submission.js";
+import { storeSubmission } from "./submissions.js";
 
 /** What became of a signed transaction that a wallet handed in for a session. */
 export type HandedIn =

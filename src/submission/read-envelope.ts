@@ -1,8 +1,15 @@
-import { FeeBumpTransaction, type Memo, type Transaction, TransactionBuilder } from "@stellar/stellar-sdk";
+import {
+  FeeBumpTransaction,
+  type Memo,
+  type Asset as SdkAsset,
+  StrKey,
+  type Transaction,
+  TransactionBuilder,
+} from "@stellar/stellar-sdk";
+import { type Asset, NATIVE, parseAsset } from "../stellar/asset.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
-import { hashMemo, idMemo, type MemoKey, textMemo } from "../stellar/memo.js";
-import { EnvelopeError } from "./envelope-error.js";
-import { type ReadOperation, readOperation, splitAddress } from "./read-operation.js";
+import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../stellar/memo.js";
+import { parseStroops, type Stroops } from "../stellar/stroops.js";
 import { SignatureVerifier, type Verify } from "./verify-signatures.js";
 
 /** What a signed transaction says, fee bump or not. */
@@ -191,4 +198,145 @@ export function sequenceOf(envelope: string, passphrase: string): SequenceNumber
   const parsed = TransactionBuilder.fromXdr(envelope, passphrase);
   const { source, sequence } = parsed instanceof FeeBumpTransaction ? parsed.innerTransaction : parsed;
   return { source: splitAddress(source).account, sequence: BigInt(sequence) };
+}
+
+/** An operation, as far as it says what it brings to whom. */
+export type ReadOperation = {
+  /** By Horizon's name, such as `path_payment_strict_receive`. */
+  readonly type: string;
+  /** The account it acts for: its own source or the transaction's. */
+  readonly source: AccountId;
+  /** The account that is paid, by every type that names one. */
+  readonly destination: AccountId | null;
+  /** The id in the `M…` address that is paid. */
+  readonly muxed: MemoKey | null;
+  /** What will arrive, greater than 0; null where the envelope does not say. */
+  readonly brings: { readonly asset: Asset; readonly amount: Stroops } | null;
+  /** Whom a clawback takes from. */
+  readonly takesFrom: AccountId | null;
+};
+
+type Operation = Transaction["operations"][number];
+
+/**
+ * @param transactionSource the source of the transaction, `G…` or `M…`
+ * @throws EnvelopeError `bad_operation`
+ */
+export function readOperation(operation: Operation, transactionSource: string): ReadOperation {
+  const base = {
+    type: operation.type.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+    source: splitAddress(operation.source ?? transactionSource).account,
+    destination: null,
+    muxed: null,
+    brings: null,
+    takesFrom: null,
+  };
+  switch (operation.type) {
+    case "payment":
+      return { ...base, ...paid(operation.destination), brings: arriving(operation.asset, operation.amount) };
+    case "pathPaymentStrictReceive":
+      return {
+        ...base,
+        ...paid(operation.destination),
+        brings: arriving(operation.destAsset, operation.destAmount),
+      };
+    case "pathPaymentStrictSend":
+    case "createAccount":
+    case "accountMerge":
+      return { ...base, ...paid(operation.destination) };
+    case "clawback":
+      return { ...base, takesFrom: splitAddress(operation.from).account };
+    default:
+      return base;
+  }
+}
+
+/** Takes a `G…` or `M…` address apart (SEP-23). */
+export function splitAddress(address: string): { account: AccountId; muxed: MemoKey | null } {
+  if (!address.startsWith("M")) return { account: address as AccountId, muxed: null };
+  const bytes = Buffer.from(StrKey.decodeMed25519PublicKey(address));
+  return {
+    account: StrKey.encodeEd25519PublicKey(bytes.subarray(0, 32)) as AccountId,
+    muxed: muxedId(bytes.readBigUInt64BE(32)),
+  };
+}
+
+function paid(address: string): Pick<ReadOperation, "destination" | "muxed"> {
+  const { account, muxed } = splitAddress(address);
+  return { destination: account, muxed };
+}
+
+function arriving(asset: SdkAsset, text: string): { asset: Asset; amount: Stroops } {
+  // XDR can hold negative amounts: one of them would make up for a payment that is too large.
+  if (text.startsWith("-") || /^[0.]*$/.test(text)) {
+    throw new EnvelopeError("bad_operation", `a payment of ${text}: the network takes no such operation`);
+  }
+  return { asset: canonical(asset), amount: parseStroops(text) };
+}
+
+/** Canonical text. A short code in the long form would read as another asset, and is one that the network refuses. */
+function canonical(asset: SdkAsset): Asset {
+  if (asset.isNative()) return NATIVE;
+  const code = asset.getCode();
+  const form = code.length <= 4 ? "assetTypeCreditAlphanum4" : "assetTypeCreditAlphanum12";
+  if (asset.toXdrObject().type !== form) {
+    throw new EnvelopeError("bad_operation", `the code ${code} in the form of another length is no asset`);
+  }
+  return parseAsset(`${code}:${asset.getIssuer()}`);
+}
+
+/**
+ * The transaction inside a fee bump, with its own signatures.
+ * @param envelope as readEnvelope took it, base64
+ * @returns base64; any other envelope as it is
+ */
+export function innerEnvelope(envelope: string): string {
+  // Only a hash depends on the network's passphrase, and none is made here.
+  const parsed = TransactionBuilder.fromXdr(envelope, "any");
+  if (!(parsed instanceof FeeBumpTransaction)) return envelope;
+  return parsed.innerTransaction.toEnvelope().toXdr("base64");
+}
+
+/** The faults of a transaction that was handed in: stable, for programs. */
+export type EnvelopeFault =
+  | "too_large"
+  | "not_base64"
+  | "not_a_transaction"
+  /** An operation that the network takes from nobody, such as a payment of nothing. */
+  | "bad_operation"
+  | "unsigned"
+  /** Signed for another network, or by another key. */
+  | "wrong_signature"
+  | "no_time_bound"
+  | "expires_too_soon"
+  | "expires_too_late"
+  | "not_valid_yet"
+  /** It acts for the account that it is to pay. */
+  | "acts_for_account"
+  /** It could bring the account more than its payments say, or take it away again. */
+  | "unclear_value"
+  | "pays_nothing"
+  | "several_payments"
+  | "wrong_asset"
+  | "wrong_amount"
+  | "wrong_memo"
+  | "session_over"
+  /** The network would not take it now, or it could not pay: its accounts were asked for. */
+  | "source_unknown"
+  | "bad_sequence"
+  | "bad_signatures"
+  | "insufficient_funds";
+
+/** A transaction that was handed in and can't be taken. Nothing was kept or sent. */
+export class EnvelopeError extends Error {
+  override readonly name = "EnvelopeError";
+
+  /** @param message what is wrong and what to do, for the developer who sees it */
+  constructor(
+    readonly code: EnvelopeFault,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
 }

@@ -1,14 +1,13 @@
 import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { HorizonClient } from "../../src/horizon/client.js";
-import type { Acceptor } from "../../src/providers/acceptance.js";
-import type { Provider } from "../../src/providers/provider.js";
+import type { Acceptor, Provider } from "../../src/providers/provider.js";
 import { StellarAcceptor } from "../../src/providers/stellar/accept.js";
 import { StellarProvider } from "../../src/providers/stellar/provider.js";
 import { STRIPE_ACCEPTOR } from "../../src/providers/stripe/accept.js";
 import { stripeClients } from "../../src/providers/stripe/connect.js";
 import { StripeProvider } from "../../src/providers/stripe/provider.js";
-import { readSubmission } from "../../src/submission/read-submission.js";
+import { readSubmission } from "../../src/submission/submissions.js";
 import type { FaultInput as HorizonFault } from "../../stage/sandbox/faults.js";
 import type { FaultInput as StripeFault } from "../../stage/stripe-sandbox/faults.js";
 import {

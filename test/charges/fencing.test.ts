@@ -1,6 +1,11 @@
 import { expect } from "chai";
-import { type ChargeClaim, claimCharge, commitName, commitSend } from "../../src/charges/claim-charge.js";
-import { recordAttempt } from "../../src/charges/record-attempt.js";
+import {
+  type ChargeClaim,
+  claimCharge,
+  commitName,
+  commitSend,
+  recordAttempt,
+} from "../../src/charges/claim-charge.js";
 import type { ChargeId } from "../../src/entities/charge.js";
 import { watchAccount } from "../support/books.js";
 import { bankCharge, chargeEvents, readCharge } from "../support/charges.js";

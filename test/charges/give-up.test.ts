@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { giveUpFirst } from "../../src/charges/close-charge.js";
+import { MAX_SENDS } from "../../src/charges/judge-attempt.js";
 import { runCharge } from "../../src/charges/run-charge.js";
-import { MAX_SENDS } from "../../src/charges/schedule.js";
 import { openStripeStage, type StripeStage } from "../providers/stripe-stage.js";
 import { watchAccount } from "../support/books.js";
 import { aCharge, chargeEvents, chargeOutcomes, readCharge, skipChargeWaiting } from "../support/charges.js";

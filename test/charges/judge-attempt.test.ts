@@ -1,7 +1,13 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { type Heard, isFault, judgeAttempt } from "../../src/charges/judge-attempt.js";
-import { ASK_DELAYS_MS, askDelay, MAX_SENDS } from "../../src/charges/schedule.js";
+import {
+  ASK_DELAYS_MS,
+  askDelay,
+  type Heard,
+  isFault,
+  judgeAttempt,
+  MAX_SENDS,
+} from "../../src/charges/judge-attempt.js";
 
 const REFUSED: Heard = { kind: "refused", detail: "busy" };
 const processing = { status: "processing", sends: 1, asks: 0, random: 0 } as const;

@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { v4 as uuidv4 } from "uuid";
+import { sweepCharges } from "../../src/charges/due-charges.js";
 import { type ChargeAttempted, runCharge } from "../../src/charges/run-charge.js";
-import { sweepCharges } from "../../src/charges/sweep-charges.js";
 import { atCheckpoints, type Checkpoint } from "../../src/checkpoints.js";
 import type { ChargeId } from "../../src/entities/charge.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";

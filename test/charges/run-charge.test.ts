@@ -1,7 +1,6 @@
 import { expect } from "chai";
-import { AT_ONCE, findDueCharges } from "../../src/charges/find-due-charges.js";
+import { AT_ONCE, findDueCharges, sweepCharges } from "../../src/charges/due-charges.js";
 import { type ChargeAttempted, runCharge } from "../../src/charges/run-charge.js";
-import { sweepCharges } from "../../src/charges/sweep-charges.js";
 import { atCheckpoints, type Checkpoint } from "../../src/checkpoints.js";
 import type { ChargeId } from "../../src/entities/charge.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { ASK_DELAYS_MS, askDelay, MAX_SENDS, refusedDelay } from "../../src/charges/schedule.js";
+import { ASK_DELAYS_MS, askDelay, MAX_SENDS, refusedDelay } from "../../src/charges/judge-attempt.js";
 
 const HOUR_MS = 3_600_000;
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });

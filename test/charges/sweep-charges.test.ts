@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { claimCharge } from "../../src/charges/claim-charge.js";
-import { sweepCharges } from "../../src/charges/sweep-charges.js";
+import { sweepCharges } from "../../src/charges/due-charges.js";
 import type { ChargeId } from "../../src/entities/charge.js";
 import { impatient, keepLocked, refuseRow } from "../support/bad-rows.js";
 import { watchAccount } from "../support/books.js";

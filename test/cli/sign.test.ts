@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { expect } from "chai";
 import { NATIVE } from "../../src/stellar/asset.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
-import { checkCharge } from "../../src/submission/check-session.js";
+import { checkCharge } from "../../src/submission/check-payment.js";
 import { readEnvelope } from "../../src/submission/read-envelope.js";
 import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
 import { Stage } from "../sandbox/stage.js";

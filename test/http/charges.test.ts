@@ -7,7 +7,7 @@ import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { StellarAcceptor } from "../../src/providers/stellar/accept.js";
 import { settle } from "../../src/settlement/settle.js";
 import type { Credit } from "../../src/stellar/credit.js";
-import { chargeMemo } from "../../src/submission/charge-memo.js";
+import { chargeMemo } from "../../src/submission/check-payment.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { NOW, PASSPHRASE, pay, text, transaction } from "../submission/envelopes.js";
 import { TEST_ACCEPTORS } from "../support/acceptor.js";

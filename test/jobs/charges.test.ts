@@ -1,7 +1,7 @@
 import { Queue } from "bullmq";
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { AT_ONCE } from "../../src/charges/find-due-charges.js";
+import { AT_ONCE } from "../../src/charges/due-charges.js";
 import type { ChargeId } from "../../src/entities/charge.js";
 import { readFindings } from "../../src/findings/findings-log.js";
 import type { ChargeOptions } from "../../src/jobs/charge-queue.js";

@@ -6,7 +6,7 @@ import { followDueSubmissions } from "../../src/jobs/follow-due-submissions.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { beginProcessing } from "../../src/settlement/end-session.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
-import { storeSubmission } from "../../src/submission/store-submission.js";
+import { storeSubmission } from "../../src/submission/submissions.js";
 import type { FaultInput } from "../../stage/sandbox/faults.js";
 import { startApi, type TestApi } from "../support/api.js";
 import { aSession, openSessions } from "../support/books.js";

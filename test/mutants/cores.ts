@@ -78,6 +78,7 @@ export const CORES: readonly Core[] = [
     ],
     tests: [
       "test/charges/judge-attempt.test.ts",
+      "test/charges/schedule.test.ts",
       "test/horizon/history-hole.test.ts",
       "test/horizon/judge-failed.test.ts",
       "test/horizon/judge-submission.test.ts",
@@ -89,12 +90,8 @@ export const CORES: readonly Core[] = [
   },
   {
     name: "schedules",
-    sources: ["src/backoff.ts", "src/charges/schedule.ts", "src/webhooks/retry-schedule.ts"],
-    tests: [
-      "test/charges/schedule.test.ts",
-      "test/horizon/backoff.test.ts",
-      "test/webhooks/retry-schedule.test.ts",
-    ],
+    sources: ["src/backoff.ts", "src/webhooks/retry-schedule.ts"],
+    tests: ["test/horizon/backoff.test.ts", "test/webhooks/retry-schedule.test.ts"],
   },
   {
     name: "signatures",

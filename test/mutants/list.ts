@@ -258,14 +258,14 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a send is committed under a lease that was taken back",
   },
   {
-    file: "src/charges/record-attempt.ts",
+    file: "src/charges/claim-charge.ts",
     find: "if (charge === null || !isHeld(charge, attempt)) return",
     replace: "if (charge === null) return",
     test: FENCING,
     what: "a lease that is over makes a charge unknown",
   },
   {
-    file: "src/submission/claim-submission.ts",
+    file: "src/submission/submissions.ts",
     find: "AND (t.leased_since IS NULL OR t.leased_since <=",
     replace: "AND (true OR t.leased_since <=",
     test: "test/submission/claim-submission.test.ts",

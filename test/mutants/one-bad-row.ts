@@ -32,14 +32,14 @@ export const ONE_BAD_ROW: readonly Mutant[] = [
     what: "nobody hears of a session that can't be expired",
   },
   {
-    file: "src/charges/sweep-charges.ts",
+    file: "src/charges/due-charges.ts",
     find: "ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
     replace: "ORDER BY id FOR NO KEY UPDATE",
     test: CHARGES,
     what: "the sweep of charges waits for one that is locked",
   },
   {
-    file: "src/charges/sweep-charges.ts",
+    file: "src/charges/due-charges.ts",
     find: " FOR NO KEY UPDATE OF a SKIP LOCKED",
     replace: "",
     test: CHARGES,
@@ -102,7 +102,7 @@ export const ONE_BAD_ROW: readonly Mutant[] = [
     what: "one secret that is locked keeps all others from being encrypted",
   },
   {
-    file: "src/submission/claim-submission.ts",
+    file: "src/submission/submissions.ts",
     find: "FOR NO KEY UPDATE SKIP LOCKED",
     replace: "FOR NO KEY UPDATE",
     test: "test/submission/claim-submission.test.ts",

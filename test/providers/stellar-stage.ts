@@ -9,7 +9,7 @@ import { parseAccountId } from "../../src/stellar/account.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
-import type { Kept } from "../../src/submission/read-submission.js";
+import type { Kept } from "../../src/submission/submissions.js";
 import type { FaultInput } from "../../stage/sandbox/faults.js";
 import { Stage } from "../sandbox/stage.js";
 import { memoFor } from "../support/charges.js";

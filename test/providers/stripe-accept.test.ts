@@ -1,8 +1,7 @@
 import { expect } from "chai";
-import { ChargeRefusedError, type ChargeRequest } from "../../src/providers/acceptance.js";
-import { STRIPE_ACCEPTOR } from "../../src/providers/stripe/accept.js";
-import { minorUnits } from "../../src/providers/stripe/currencies.js";
-import { failureCodeOf } from "../../src/providers/stripe/decline-codes.js";
+import { ChargeRefusedError, type ChargeRequest } from "../../src/providers/provider.js";
+import { minorUnits, STRIPE_ACCEPTOR } from "../../src/providers/stripe/accept.js";
+import { failureCodeOf } from "../../src/providers/stripe/judge-intent.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
 
 describe("what Stripe can charge", () => {

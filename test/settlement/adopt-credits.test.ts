@@ -3,7 +3,7 @@ import type { DataSource } from "typeorm";
 import { checkCharges } from "../../src/audit/check-charges.js";
 import type { ChargeRecord } from "../../src/charges/read-charges.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
-import { ChargeRefusedError } from "../../src/providers/acceptance.js";
+import { ChargeRefusedError } from "../../src/providers/provider.js";
 import { giveVerdict, VerdictRefusedError } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";
 import { parseAsset } from "../../src/stellar/asset.js";

@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { recordAttempt } from "../../src/charges/record-attempt.js";
+import { recordAttempt } from "../../src/charges/claim-charge.js";
 import type { ChargeId } from "../../src/entities/charge.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { type ChargeEnding, endCharge } from "../../src/settlement/end-charge.js";

@@ -7,7 +7,7 @@ import { settle } from "../../src/settlement/settle.js";
 import { supplyPayment } from "../../src/settlement/supply-payment.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import { toStroops } from "../../src/stellar/stroops.js";
-import { storeSubmission } from "../../src/submission/store-submission.js";
+import { storeSubmission } from "../../src/submission/submissions.js";
 import {
   anUnreadable,
   aSession,

@@ -4,9 +4,8 @@ import fc from "fast-check";
 import { muxedAddress, parseAccountId } from "../../src/stellar/account.js";
 import { type Asset as CanonicalAsset, NATIVE } from "../../src/stellar/asset.js";
 import { parseStroops, toStroops } from "../../src/stellar/stroops.js";
-import { checkCharge } from "../../src/submission/check-session.js";
-import { EnvelopeError } from "../../src/submission/envelope-error.js";
-import { readEnvelope } from "../../src/submission/read-envelope.js";
+import { checkCharge } from "../../src/submission/check-payment.js";
+import { EnvelopeError, readEnvelope } from "../../src/submission/read-envelope.js";
 import { Stage } from "../sandbox/stage.js";
 
 describe("a transaction that is accepted for a charge, on the network", () => {

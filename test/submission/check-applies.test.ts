@@ -3,9 +3,13 @@ import { createHash } from "node:crypto";
 import { Asset, Keypair, Operation, StrKey, xdr } from "@stellar/stellar-sdk";
 import { parseAccountId } from "../../src/stellar/account.js";
 import type { AccountId } from "../../src/stellar/credit.js";
-import { type AccountState, accountState } from "../../src/submission/account-state.js";
-import { type Accounts, judgeAppliesNow } from "../../src/submission/check-applies.js";
-import type { EnvelopeFault } from "../../src/submission/envelope-error.js";
+import {
+  type AccountState,
+  type Accounts,
+  accountState,
+  judgeAppliesNow,
+} from "../../src/submission/check-applies.js";
+import type { EnvelopeFault } from "../../src/submission/read-envelope.js";
 import {
   bump,
   type EnvelopeOptions,

@@ -4,9 +4,8 @@ import fc from "fast-check";
 import { muxedAddress, parseAccountId } from "../../src/stellar/account.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import { parseStroops, toStroops } from "../../src/stellar/stroops.js";
-import { type Charged, checkCharge } from "../../src/submission/check-session.js";
-import { EnvelopeError, type EnvelopeFault } from "../../src/submission/envelope-error.js";
-import { readEnvelope } from "../../src/submission/read-envelope.js";
+import { type Charged, checkCharge } from "../../src/submission/check-payment.js";
+import { EnvelopeError, type EnvelopeFault, readEnvelope } from "../../src/submission/read-envelope.js";
 import {
   bump,
   type EnvelopeOptions,

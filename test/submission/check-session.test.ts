@@ -5,8 +5,8 @@ import { muxedAddress, parseAccountId } from "../../src/stellar/account.js";
 import { NATIVE, parseAsset } from "../../src/stellar/asset.js";
 import { parseMemoKey } from "../../src/stellar/memo.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
-import { checkSession } from "../../src/submission/check-session.js";
-import type { EnvelopeFault } from "../../src/submission/envelope-error.js";
+import { checkSession } from "../../src/submission/check-payment.js";
+import type { EnvelopeFault } from "../../src/submission/read-envelope.js";
 import {
   type EnvelopeOptions,
   issuer,

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { TransactionHash } from "../../src/stellar/credit.js";
-import { claimSubmission, TAKEN_OVER_AFTER_S } from "../../src/submission/claim-submission.js";
+import { claimSubmission, TAKEN_OVER_AFTER_S } from "../../src/submission/submissions.js";
 import { impatient, keepLocked } from "../support/bad-rows.js";
 import { aSession, openSessions, watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

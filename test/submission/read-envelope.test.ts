@@ -2,8 +2,12 @@ import assert from "node:assert/strict";
 import { Asset, Keypair, Memo, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
 import fc from "fast-check";
 import { muxedAddress, parseAccountId } from "../../src/stellar/account.js";
-import { EnvelopeError, type EnvelopeFault } from "../../src/submission/envelope-error.js";
-import { MAX_ENVELOPE_TEXT, readEnvelope } from "../../src/submission/read-envelope.js";
+import {
+  EnvelopeError,
+  type EnvelopeFault,
+  MAX_ENVELOPE_TEXT,
+  readEnvelope,
+} from "../../src/submission/read-envelope.js";
 import {
   bump,
   collidingHints,

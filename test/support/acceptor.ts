@@ -1,8 +1,8 @@
-import { type Acceptance, type Acceptor, ChargeRefusedError } from "../../src/providers/acceptance.js";
+import { type Acceptance, type Acceptor, ChargeRefusedError } from "../../src/providers/provider.js";
 import type { AccountId, TransactionHash } from "../../src/stellar/credit.js";
 import type { MemoKey } from "../../src/stellar/memo.js";
 import { referenceOfKey } from "../../src/stellar/reference.js";
-import { chargeMemo } from "../../src/submission/charge-memo.js";
+import { chargeMemo } from "../../src/submission/check-payment.js";
 
 /**
  * A provider that takes every `token` but `bad`, and, with `hash`, what stands for a signed transaction: enough for

@@ -5,9 +5,9 @@ import { createCharge, type NewCharge } from "../../src/charges/create-charge.js
 import type { ChargeRecord } from "../../src/charges/read-charges.js";
 import { Charge, type ChargeId } from "../../src/entities/charge.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
-import type { Acceptance } from "../../src/providers/acceptance.js";
+import type { Acceptance } from "../../src/providers/provider.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
-import { chargeMemo } from "../../src/submission/charge-memo.js";
+import { chargeMemo } from "../../src/submission/check-payment.js";
 
 /** The memo that the payer of a charge has to sign, for the SDK. */
 export function memoFor(merchantId: string, reference: string): Memo {

@@ -8,8 +8,8 @@ import { lockCharge } from "../../src/settlement/end-charge.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId, Credit, TransactionHash } from "../../src/stellar/credit.js";
 import { toStroops } from "../../src/stellar/stroops.js";
-import { chargeMemo } from "../../src/submission/charge-memo.js";
-import { holdBackSettlement, type Stored, storeSubmission } from "../../src/submission/store-submission.js";
+import { chargeMemo } from "../../src/submission/check-payment.js";
+import { holdBackSettlement, type Stored, storeSubmission } from "../../src/submission/submissions.js";
 import { CLOSED_AT, nextOperationId } from "./books.js";
 
 let sequence = 0;

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { ATTEMPT_OUTCOMES, type ChargeAttempt as StoredAttempt } from "../../charges/read-attempts.js";
 import type { ChargeRecord } from "../../charges/read-charges.js";
+import { ATTEMPT_OUTCOMES, type ChargeAttempt as StoredAttempt } from "../../charges/read-charges.js";
 import { CHARGE_STATUSES, FAILURE_CODES } from "../../entities/charge.js";
 import { type Memo, type MemoKey, memoParts } from "../../stellar/memo.js";
 import { formatStroops } from "../../stellar/stroops.js";

@@ -2,12 +2,17 @@ import type { QueryRunner } from "typeorm";
 import { z } from "zod";
 import { cancelCharge } from "../../charges/close-charge.js";
 import { createCharge, type NewCharge, ReferenceUsedError } from "../../charges/create-charge.js";
-import { listAttempts } from "../../charges/read-attempts.js";
-import { type ChargeRecord, chargeOfReference, listCharges, readCharge } from "../../charges/read-charges.js";
+import {
+  type ChargeRecord,
+  chargeOfReference,
+  listAttempts,
+  listCharges,
+  readCharge,
+} from "../../charges/read-charges.js";
 import type { ChargeId } from "../../entities/charge.js";
-import { type Acceptance, type Acceptor, ChargeRefusedError } from "../../providers/acceptance.js";
-import { chargeMemo } from "../../submission/charge-memo.js";
-import { holdBackSettlement } from "../../submission/store-submission.js";
+import { type Acceptance, type Acceptor, ChargeRefusedError } from "../../providers/provider.js";
+import { chargeMemo } from "../../submission/check-payment.js";
+import { holdBackSettlement } from "../../submission/submissions.js";
 import { onlyAccount } from "../merchants/only-account.js";
 import { decodeCursor, Paging, pageOf, toPage } from "../server/paging.js";
 import { type FieldError, Problem } from "../server/problem.js";

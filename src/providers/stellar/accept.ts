@@ -1,12 +1,10 @@
 import { z } from "zod";
 import { type MemoKey, memoParts } from "../../stellar/memo.js";
 import { referenceOfKey } from "../../stellar/reference.js";
-import { chargeMemo } from "../../submission/charge-memo.js";
-import { type Charged, checkCharge } from "../../submission/check-session.js";
-import { EnvelopeError } from "../../submission/envelope-error.js";
-import { type ReadEnvelope, readEnvelope } from "../../submission/read-envelope.js";
-import type { SignedTransaction } from "../../submission/signed-transaction.js";
-import { type Acceptance, type Acceptor, ChargeRefusedError, type ChargeRequest } from "../acceptance.js";
+import type { SignedTransaction } from "../../submission/check-payment.js";
+import { type Charged, chargeMemo, checkCharge } from "../../submission/check-payment.js";
+import { EnvelopeError, type ReadEnvelope, readEnvelope } from "../../submission/read-envelope.js";
+import { type Acceptance, type Acceptor, ChargeRefusedError, type ChargeRequest } from "../provider.js";
 
 /** By this name charges ask for it. */
 export const STELLAR = "stellar";

@@ -2,7 +2,7 @@ import type { HorizonRoot } from "../../horizon/client.js";
 import { findHistoryHole } from "../../horizon/history-hole.js";
 import { saysItReachesPast } from "../../horizon/reach.js";
 import type { SourceAnswer, TransactionAnswer } from "../../horizon/read-transaction.js";
-import type { Kept } from "../../submission/read-submission.js";
+import type { Kept } from "../../submission/submissions.js";
 
 /**
  * What proves that a transaction has not applied and never will, once its upper time bound lies behind the close of a

@@ -7,7 +7,7 @@ import { readSource, readSubmitted, type TransactionAnswer } from "../../horizon
 import { isSpent } from "../../horizon/result-code.js";
 import { submitTransaction } from "../../horizon/submit.js";
 import { sequenceOf } from "../../submission/read-envelope.js";
-import type { Kept } from "../../submission/read-submission.js";
+import type { Kept } from "../../submission/submissions.js";
 import type {
   ChargeOrder,
   ChargeOutcome,

@@ -7,12 +7,10 @@ import type {
   PrepareOutcome,
   Provider,
 } from "../provider.js";
-import { readPayload } from "./accept.js";
+import { minorUnits, readPayload } from "./accept.js";
 import type { Connect } from "./connect.js";
-import { minorUnits } from "./currencies.js";
-import { failureCodeOf } from "./decline-codes.js";
-import { type Intent, intentSchema, judgeIntent } from "./judge-intent.js";
-import { readError, type Told } from "./read-error.js";
+import { readError, type Told } from "./connect.js";
+import { failureCodeOf, type Intent, intentSchema, judgeIntent } from "./judge-intent.js";
 
 /**
  * How many idempotency keys one call goes through. Stripe keeps the first answer under a key, 500s too, and repeats it

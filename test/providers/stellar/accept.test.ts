@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { Memo } from "@stellar/stellar-sdk";
-import { ChargeRefusedError, type ChargeRequest } from "../../../src/providers/acceptance.js";
+import { ChargeRefusedError, type ChargeRequest } from "../../../src/providers/provider.js";
 import { StellarAcceptor } from "../../../src/providers/stellar/accept.js";
 import { muxedAddress, parseAccountId } from "../../../src/stellar/account.js";
 import { NATIVE } from "../../../src/stellar/asset.js";
 import { parseStroops } from "../../../src/stellar/stroops.js";
-import { chargeMemo } from "../../../src/submission/charge-memo.js";
+import { chargeMemo } from "../../../src/submission/check-payment.js";
 import { merchant, NOW, PASSPHRASE, pay, text, transaction } from "../../submission/envelopes.js";
 import { memoFor } from "../../support/charges.js";
 

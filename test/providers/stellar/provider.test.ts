@@ -18,7 +18,7 @@ import { NATIVE } from "../../../src/stellar/asset.js";
 import type { TransactionHash } from "../../../src/stellar/credit.js";
 import { BEFORE_ALL, endOfLedger, type LedgerSequence } from "../../../src/stellar/operation-id.js";
 import { parseStroops } from "../../../src/stellar/stroops.js";
-import type { Kept } from "../../../src/submission/read-submission.js";
+import type { Kept } from "../../../src/submission/submissions.js";
 import type { FaultInput } from "../../../stage/sandbox/faults.js";
 import { Stage } from "../../sandbox/stage.js";
 import { eventually } from "../../support/stream.js";
