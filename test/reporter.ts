@@ -6,8 +6,8 @@ export interface Counts {
   readonly skipped: number;
 }
 
-const { Spec } = Mocha.reporters;
-const { EVENT_RUN_END, EVENT_TEST_END } = Mocha.Runner.constants;
+const { Base, Spec } = Mocha.reporters;
+const { EVENT_RUN_END, EVENT_TEST_END, EVENT_TEST_FAIL } = Mocha.Runner.constants;
 
 /** The environment's name for how many files there are: then one line tells how far the run is, now and then. */
 export const FILES = "TEST_FILES";
@@ -25,6 +25,8 @@ export default class CountingReporter extends Spec {
       const { passes = 0, failures = 0, pending = 0 } = runner.stats ?? {};
       return { passed: passes, failed: failures, skipped: pending };
     };
+    // Where it happens too, not only after the last file: a run that is cut off still says why it was red.
+    runner.on(EVENT_TEST_FAIL, (test) => Base.list([test]));
     const progress = tellProgress(runner, counts);
     runner.once(EVENT_RUN_END, () => {
       clearInterval(progress);
