@@ -1,7 +1,7 @@
 import type { QueryRunner } from "typeorm";
 import type { ChargeId, ChargeStatus } from "../entities/charge.js";
-import { chargeCancelled } from "../outbox/charge-events.js";
-import { tell } from "../outbox/tell.js";
+import { chargeCancelled } from "../outbox/events.js";
+import { recordEvent } from "../outbox/record-event.js";
 import { violatedConstraint } from "../postgres/database-errors.js";
 import type { ChargeOrder, Provider } from "../providers/provider.js";
 import { type ChargeEnding, endCharge, type LockedCharge, lockCharge } from "../settlement/end-charge.js";
@@ -125,6 +125,6 @@ export async function cancelCharge(
   if (charge.status === "cancelled") return { kind: "cancelled" };
   if (charge.status !== "pending") return { kind: "refused", status: charge.status };
   await runner.query(CANCEL, [id]);
-  await tell(runner, { chargeId: id }, chargeCancelled(charge));
+  await recordEvent(runner, { chargeId: id }, chargeCancelled(charge));
   return { kind: "cancelled" };
 }

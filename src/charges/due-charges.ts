@@ -1,8 +1,8 @@
 import type { DataSource, QueryRunner } from "typeorm";
 import { allByHalves } from "../entities/by-halves.js";
 import type { ChargeId, ChargeStatus } from "../entities/charge.js";
-import { chargeUnknown } from "../outbox/charge-events.js";
-import { tell } from "../outbox/tell.js";
+import { chargeUnknown } from "../outbox/events.js";
+import { recordEvent } from "../outbox/record-event.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import { runPrepared } from "../postgres/strict-client.js";
 import { lockCharge } from "../settlement/end-charge.js";
@@ -151,7 +151,7 @@ async function sweepBatch(
   for (const { id, status } of stale) {
     if (status !== "processing") continue;
     const charge = await lockCharge(runner, id);
-    if (charge !== null) await tell(runner, { chargeId: id }, chargeUnknown(charge));
+    if (charge !== null) await recordEvent(runner, { chargeId: id }, chargeUnknown(charge));
   }
   return stale.length;
 }

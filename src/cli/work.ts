@@ -1,11 +1,10 @@
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import { readConfig } from "../config.js";
-import { PREFIX } from "../jobs/queues.js";
+import { PREFIX } from "../jobs/queue.js";
 import { Worker } from "../jobs/worker.js";
 import { createLogger } from "../logging.js";
-import { horizonMetrics } from "../metrics/horizon-metrics.js";
-import { chargeMetrics, createRegistry, recoveryMetrics } from "../metrics/registry.js";
+import { chargeMetrics, createRegistry, horizonMetrics, recoveryMetrics } from "../metrics/registry.js";
 import { connectJobsRedis, connectRedis } from "../redis/client.js";
 import { checkRedis, requireSecretKeys, secretKeysOf } from "./check-servers.js";
 import { openChargeProviders } from "./open-charge-providers.js";

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
 import type { SessionLocks } from "../locks/session-locks.js";
-import { ringOutbox } from "../outbox/outbox-bell.js";
+import { notifyRelay } from "../outbox/notify-relay.js";
 import type { RedisClient } from "../redis/client.js";
 import { nameSessions } from "../settlement/find-sessions.js";
 import { type Settlement, type SettleOptions, settle } from "../settlement/settle.js";
@@ -103,7 +103,7 @@ async function settleBatch(
 
   // A credit that nobody could read is no news for a merchant; everything else is.
   if (settlements.some(({ kind, movement }) => kind === "recorded" && movement.kind === "credit")) {
-    ringOutbox(parts.redis);
+    notifyRelay(parts.redis);
   }
   const committedAt = new Date();
   for (const settlement of settlements) {

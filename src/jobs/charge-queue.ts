@@ -4,11 +4,10 @@ import { type DueCharge, findDueCharges, staleAfterSeconds, sweepCharges } from 
 import { type ChargeAttempted, runCharge } from "../charges/run-charge.js";
 import type { Finding } from "../findings/finding.js";
 import { recordFinding } from "../findings/findings-log.js";
-import { ringOutbox } from "../outbox/outbox-bell.js";
+import { notifyRelay } from "../outbox/notify-relay.js";
 import type { Provider } from "../providers/provider.js";
 import { inSpan } from "../tracing.js";
-import { type DueJob, QueueWorker } from "./queue-worker.js";
-import { CHARGE_QUEUE, type QueueContext } from "./queues.js";
+import { CHARGE_QUEUE, type DueJob, type QueueContext, QueueWorker } from "./queue.js";
 
 /** Calls of one worker at once. They mostly wait: the database sees each for a moment before and after. */
 const CONCURRENCY = 256;
@@ -138,7 +137,7 @@ export class ChargeQueue {
     await this.#showContradiction(attempted);
     // Its event is told now, and not with the relay's next look. One that is only tried again has none.
     const { recorded, verdict } = attempted;
-    if (recorded.kind !== "not_ours" && verdict.kind !== "again") ringOutbox(forQueues);
+    if (recorded.kind !== "not_ours" && verdict.kind !== "again") notifyRelay(forQueues);
     // The merchant has room for the next one now: without this line it would wait for the relay.
     await this.enqueueDue(merchantId).catch(() => undefined);
   }

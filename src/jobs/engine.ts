@@ -5,8 +5,8 @@ import { auditNew } from "../audit/audit-new.js";
 import { within } from "../backoff.js";
 import { preparePartitions } from "../history/prepare-partitions.js";
 import type { HorizonClient } from "../horizon/client.js";
+import { onRelayNotification } from "../outbox/notify-relay.js";
 import { numberEvents } from "../outbox/number-events.js";
-import { onOutboxRing } from "../outbox/outbox-bell.js";
 import { recover } from "../recovery/recover.js";
 import type { RecoveryParts } from "../recovery/repair.js";
 import type { RedisClient } from "../redis/client.js";
@@ -28,7 +28,7 @@ import {
   RECOVERY_QUEUE,
   RELAY_QUEUE,
   SUBMISSION_QUEUE,
-} from "./queues.js";
+} from "./queue.js";
 import { type ScheduledJob, ScheduledQueue } from "./scheduled-queue.js";
 import { WebhookQueue } from "./webhook-queue.js";
 
@@ -91,7 +91,7 @@ export class JobEngine {
       options.connect("paidonce-bell"),
     ];
     this.#connections = [forQueues, forWorkers, forBell];
-    this.#listen = () => onOutboxRing(forBell, () => this.#relay(dataSource));
+    this.#listen = () => onRelayNotification(forBell, () => this.#relay(dataSource));
     const context: QueueContext = { dataSource, logger, forQueues, forWorkers, telemetry };
     this.#agent = guardedAgent(options.webhooks ?? { allowPrivate: false });
     this.#webhooks = new WebhookQueue({

@@ -1,6 +1,6 @@
 import { within } from "../backoff.js";
 import type { RedisClient } from "../redis/client.js";
-import { PREFIX, RUNS_KEY } from "./queues.js";
+import { PREFIX, RUNS_KEY } from "./queue.js";
 
 /** A job that nobody has run for so many of its intervals stands, and not before a minute has passed. */
 const INTERVALS = 3;

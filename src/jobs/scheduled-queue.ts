@@ -1,5 +1,4 @@
-import { QueueWorker } from "./queue-worker.js";
-import { type QueueContext, RUNS_KEY } from "./queues.js";
+import { type QueueContext, QueueWorker, RUNS_KEY } from "./queue.js";
 
 /** Schedules are put back this often: a Redis that lost its data has lost them too. */
 const RESCHEDULE_MS = 30_000;

@@ -1,11 +1,10 @@
 import { sleep } from "../backoff.js";
 import { inSpan } from "../tracing.js";
 import type { DeliveryKey } from "../webhooks/claim-delivery.js";
+import { type Due, findDue } from "../webhooks/claim-delivery.js";
 import { type Attempted, type Delivering, deliver } from "../webhooks/deliver.js";
 import { FairSlots, SLOT_LIMITS } from "../webhooks/fair-slots.js";
-import { type Due, findDue } from "../webhooks/find-due.js";
-import { type DueJob, QueueWorker } from "./queue-worker.js";
-import { type QueueContext, WEBHOOK_QUEUE } from "./queues.js";
+import { type DueJob, type QueueContext, QueueWorker, WEBHOOK_QUEUE } from "./queue.js";
 
 /**
  * Jobs of one worker at once: as many as can hold a slot, and some that learn that they get none and end at once. A job

@@ -1,7 +1,7 @@
 import type { QueryRunner } from "typeorm";
 import type { Charge, ChargeId, ChargeStatus, FailureCode } from "../entities/charge.js";
-import { chargeFailed, chargeSucceeded, type ToldCharge } from "../outbox/charge-events.js";
-import { tell } from "../outbox/tell.js";
+import { chargeFailed, chargeSucceeded, type ReportedCharge } from "../outbox/events.js";
+import { recordEvent } from "../outbox/record-event.js";
 import type { Asset } from "../stellar/asset.js";
 import { toStroops } from "../stellar/stroops.js";
 
@@ -31,7 +31,8 @@ export type Ended =
   | "contradiction"
   | "no_such_charge";
 
-export type LockedCharge = ToldCharge & Pick<Charge, "merchantId" | "status" | "attempts" | "leasedSince">;
+export type LockedCharge = ReportedCharge &
+  Pick<Charge, "merchantId" | "status" | "attempts" | "leasedSince">;
 
 const LOCK = `
   SELECT id, merchant_id, reference, provider, currency, asset, amount, provider_id, status, attempts, leased_since
@@ -92,10 +93,10 @@ export async function endCharge(
   if (ending.kind === "succeeded") {
     await runner.query(SUCCEED, [id, ending.providerId]);
     const providerId = charge.providerId ?? ending.providerId;
-    await tell(runner, { chargeId: id }, chargeSucceeded({ ...charge, providerId }));
+    await recordEvent(runner, { chargeId: id }, chargeSucceeded({ ...charge, providerId }));
   } else {
     await runner.query(FAIL, [id, ending.code, ending.detail]);
-    await tell(runner, { chargeId: id }, chargeFailed(charge, ending.code, ending.detail));
+    await recordEvent(runner, { chargeId: id }, chargeFailed(charge, ending.code, ending.detail));
   }
   return "ended";
 }

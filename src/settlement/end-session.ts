@@ -1,7 +1,7 @@
 import type { QueryRunner } from "typeorm";
 import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
 import { type Event, sessionCancelled, sessionExpired } from "../outbox/events.js";
-import { tell } from "../outbox/tell.js";
+import { recordEvent } from "../outbox/record-event.js";
 import type { TransactionHash } from "../stellar/credit.js";
 
 /** What a merchant's wish to end a session found. */
@@ -75,7 +75,7 @@ async function endSession(
     return { kind: "refused", status: session.status };
   }
   if (session.status === "processing") await runner.query(FORGET, [id]);
-  await tell(runner, { sessionId: id, account: null }, await change());
+  await recordEvent(runner, { sessionId: id, account: null }, await change());
   return { kind: "ended" };
 }
 

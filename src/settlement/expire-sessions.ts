@@ -1,8 +1,8 @@
 import type { DataSource, QueryRunner } from "typeorm";
 import { allByHalves } from "../entities/by-halves.js";
 import type { CheckoutSession, SessionId } from "../entities/checkout-session.js";
-import { ofSession } from "../outbox/event-body.js";
 import { sessionExpired } from "../outbox/events.js";
+import { ofSession } from "../outbox/record-event.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 
 /** Sessions expired in one transaction, at the most: locks stay short, and a backlog is worked off in steps. */

@@ -2,7 +2,7 @@ import type { QueryRunner } from "typeorm";
 import type { SessionStatus } from "../entities/checkout-session.js";
 import type { VerdictWord } from "../entities/credit-facts.js";
 import { exceptionDecided } from "../outbox/events.js";
-import { tell } from "../outbox/tell.js";
+import { recordEvent } from "../outbox/record-event.js";
 import { violatedConstraint } from "../postgres/database-errors.js";
 import { type CreditKey, creditKeyText } from "../stellar/credit.js";
 import { type Stroops, toStroops } from "../stellar/stroops.js";
@@ -71,7 +71,7 @@ export async function giveVerdict(runner: QueryRunner, request: VerdictRequest):
   }
   const surplus = verdict === "accept" ? await surplusOver(runner, exception) : null;
   await runner.query(RECORD, [...keyValues(key), verdict, note, decidedBy]);
-  await tell(runner, exception, exceptionDecided(exception, verdict, decidedBy));
+  await recordEvent(runner, exception, exceptionDecided(exception, verdict, decidedBy));
   if (surplus !== null) await settleBy(runner, exception, surplus);
 }
 

@@ -2,7 +2,7 @@ import type { QueryRunner } from "typeorm";
 import type { SessionId, SessionStatus } from "../entities/checkout-session.js";
 import { type CreditFacts, FACT_COLUMNS, type FactRow, factsOf } from "../entities/credit-facts.js";
 import { paymentConfirmed } from "../outbox/events.js";
-import { tell } from "../outbox/tell.js";
+import { recordEvent } from "../outbox/record-event.js";
 import type { Asset } from "../stellar/asset.js";
 import type { TransactionHash } from "../stellar/credit.js";
 import { type Stroops, toStroops } from "../stellar/stroops.js";
@@ -82,7 +82,7 @@ async function announce(
   surplus: string,
 ): Promise<void> {
   const event = paymentConfirmed(credit, id, toStroops(BigInt(surplus)));
-  await tell(runner, { sessionId: id, account: credit.account }, event);
+  await recordEvent(runner, { sessionId: id, account: credit.account }, event);
 }
 
 type PaymentRow = FactRow & { surplus: string };
@@ -129,5 +129,9 @@ export async function turnIntoPayment(
   await runner.query(CHANGE_OUTCOME, key);
   await runner.query(PAY, [...key, sessionId, surplus.toString()]);
   await runner.query(SETTLE, [sessionId, credit.closedAt.toISOString()]);
-  await tell(runner, { sessionId, account: credit.account }, paymentConfirmed(credit, sessionId, surplus));
+  await recordEvent(
+    runner,
+    { sessionId, account: credit.account },
+    paymentConfirmed(credit, sessionId, surplus),
+  );
 }

@@ -1,6 +1,6 @@
 import type { QueryRunner } from "typeorm";
-import { ofSession } from "../outbox/event-body.js";
 import { type Event, exceptionRaised, paymentConfirmed } from "../outbox/events.js";
+import { ofSession } from "../outbox/record-event.js";
 import { runPrepared, textArray } from "../postgres/strict-client.js";
 import type { Credit, Movement } from "../stellar/credit.js";
 import type { TraceParent } from "../tracing.js";

@@ -1,9 +1,11 @@
 import type { ConditionName } from "../horizon/condition.js";
+import { LEAST } from "../settlement/receiving-states.js";
+import type { Asset } from "../stellar/asset.js";
+import type { AccountId } from "../stellar/credit.js";
+import { type Obstacle, remedyFor } from "../stellar/payable.js";
 import { NETWORK } from "../stream/stream-keys.js";
-import { duration } from "./duration.js";
-import { awaitingVerdict } from "./exceptions-in-words.js";
-import { blockedAccounts, blockedProblems } from "./read-blocked.js";
-import { unpayableProblems } from "./read-unpayable.js";
+import type { Heartbeat } from "./heartbeat.js";
+import { awaitingVerdict, duration } from "./in-words.js";
 import type {
   AccountStatus,
   Charges,
@@ -12,6 +14,7 @@ import type {
   OpenExceptions,
   Status,
   StatusLimits,
+  Unpayable,
 } from "./status.js";
 
 /** A consumer that has asked for nothing for this long is gone: its reads wait 2 s at the most. */
@@ -189,4 +192,42 @@ function* problemsOf(
   } else if (waited > limits.unsettled_seconds && !blocked.has(status.account)) {
     yield `A credit of ${account} is unsettled ${duration(waited)} after its ledger closed, with ${stream.backlog} waiting: add \`paidonce consume\` replicas while the backlog shrinks; if it does not, read their log.`;
   }
+}
+
+/** Shorter than this a row is locked in every busy service. */
+const TOLD_AFTER_SECONDS = 10;
+
+/** Accounts of which a consumer says that their oldest credit waits for a locked row: more consumers would not help. */
+function blockedAccounts(roles: readonly Heartbeat[] | null): ReadonlySet<string> {
+  return new Set(waiting(roles).flatMap(({ figures }) => figures.blocked_account ?? []));
+}
+
+/** What a person can do about credits that wait for a row that somebody has locked, one line for each consumer. */
+function blockedProblems(roles: readonly Heartbeat[] | null): string[] {
+  return waiting(roles).map(({ figures }) => {
+    const { blocked, blocked_seconds, blocked_account, blocked_session, blocked_by } = figures;
+    const credits = blocked === "1" ? "A credit waits" : `${blocked} credits wait`;
+    const row = blocked_session ? `session ${blocked_session}` : "what it needs";
+    const holder = blocked_by
+      ? `Postgres ${blocked_by}: end that transaction, or SELECT pg_terminate_backend(pid)`
+      : "a transaction that was not found: look at pg_locks";
+    return `${credits} for a row that somebody keeps locked, of ${blocked_account}, for ${duration(Number(blocked_seconds))}. The row of ${row} is held by ${holder}. All others go on.`;
+  });
+}
+
+function waiting(roles: readonly Heartbeat[] | null): Heartbeat[] {
+  return (roles ?? []).filter(
+    ({ alive, figures }) => alive && Number(figures.blocked_seconds ?? 0) >= TOLD_AFTER_SECONDS,
+  );
+}
+
+/** A line for each that is named, with what to do. Pure. */
+function* unpayableProblems(unpayable: Unpayable | null): Generator<string> {
+  if (unpayable === null) return;
+  for (const { account, asset, obstacle, since } of unpayable.longest) {
+    const payee = { account: account as AccountId, asset: asset as Asset, amount: LEAST };
+    yield `Nobody can pay ${account} in ${asset} (since ${since}). ${remedyFor(obstacle as Obstacle, payee)} Nothing is lost: the checkout page asks nobody to pay meanwhile.`;
+  }
+  const more = unpayable.count - unpayable.longest.length;
+  if (more > 0) yield `${more} more accounts and assets can't be paid.`;
 }

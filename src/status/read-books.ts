@@ -2,45 +2,20 @@ import type { DataSource } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
 import { type NetworkCursor, readNetworkCursor } from "../ingest/network-feed.js";
 import { isDatabaseAway } from "../postgres/database-errors.js";
-import { readHistory } from "./read-history.js";
-import { readOpenCharges } from "./read-open-charges.js";
-import { readOpenExceptions, readRefundsOwed } from "./read-open-exceptions.js";
-import { readUnpayable } from "./read-unpayable.js";
-import type {
-  Charges,
-  History,
-  LastAudit,
-  LastRecovery,
-  OpenExceptions,
-  RefundsOwed,
-  Throughput,
-  Unpayable,
-  Webhooks,
-} from "./status.js";
+import {
+  readOpenCharges,
+  readOpenExceptions,
+  readRefundsOwed,
+  readUnpayable,
+  secondsOf,
+} from "./read-open.js";
+import type { History, LastAudit, LastRecovery, Throughput } from "./status.js";
 
-/** What Postgres tells; all but the cursors null where the database does not fit the program, or could not tell it. */
-export type Books = {
-  readonly migrated: boolean;
-  /** Of accounts that are read by themselves. */
-  readonly cursors: readonly StreamCursor[];
-  readonly network: (NetworkCursor & { readonly accounts: number }) | null;
-  readonly counts: Counts | null;
-  readonly throughput: Throughput | null;
-  readonly exceptions: OpenExceptions | null;
-  readonly refundsOwed: RefundsOwed | null;
-  readonly charges: Charges | null;
-  readonly history: History | null;
-  readonly unpayable: Unpayable | null;
-  readonly lastAudit: LastAudit | null;
-  readonly lastRecovery: LastRecovery | null;
-};
-
-type Counts = {
-  readonly sessions: { readonly pending: number; readonly processing: number };
-  readonly unrelayed: number;
-  readonly unrelayedSeconds: number | null;
-  readonly webhooks: Webhooks;
-};
+/**
+ * What Postgres tells: nothing where the database does not fit the program, and null for what could not be read. `cursors`
+ * are of the accounts that are read by themselves.
+ */
+export type Books = { readonly migrated: boolean } & Partial<Awaited<ReturnType<typeof askAll>>>;
 
 /** Each count is served by a partial index over the open work, whatever the history. */
 const COUNTS = `
@@ -95,40 +70,53 @@ const LAST_RECOVERY = `
          (SELECT count(*) FROM recovery_findings WHERE closed_at IS NULL) AS needs_person
   FROM recovery_runs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1`;
 
+/** The newest by the ends of the keys, the oldest by the index by time: none of it grows with the history. */
+const HISTORY = `
+  SELECT greatest(0, coalesce(ready.to_id, 9223372036854775807) - newest.id) >> 32 AS ledgers_ready,
+         (SELECT count(*) FROM (SELECT FROM credits_default LIMIT 10000) AS few) AS unplaced,
+         (SELECT extract(epoch FROM now() - min(recorded_at)) FROM credits_default) AS unplaced_oldest
+  FROM (SELECT greatest((SELECT max(operation_id) FROM credits), (SELECT max(watermark) FROM watched_cursors), 0) AS id
+       ) AS newest,
+       (SELECT to_id FROM history_partitions WHERE of_table = 'credits' AND NOT is_default
+        ORDER BY to_id DESC NULLS FIRST LIMIT 1) AS ready`;
+
 type Row = Readonly<Record<string, string | number | Date | null>>;
 
 type RecoveryRow = Row & { readonly finished_at: Date; readonly failures: Record<string, string> };
 
-const NOTHING: Omit<Books, "migrated"> = {
-  cursors: [],
-  network: null,
-  counts: null,
-  throughput: null,
-  exceptions: null,
-  refundsOwed: null,
-  charges: null,
-  history: null,
-  unpayable: null,
-  lastAudit: null,
-  lastRecovery: null,
-};
-
 /** @throws when Postgres can't be reached */
 export async function readBooks(dataSource: DataSource): Promise<Books> {
-  const migrated = !(await dataSource.showMigrations());
-  if (!migrated) {
-    return { ...NOTHING, migrated };
-  }
+  if (await dataSource.showMigrations()) return { migrated: false };
+  return { migrated: true, ...(await askAll(dataSource)) };
+}
+
+async function askAll(dataSource: DataSource) {
+  const { manager } = dataSource;
   const read = <R extends Row, T>(sql: string, shape: (row: R) => T) =>
     orNothing(dataSource.query(sql).then(([row]: R[]) => (row === undefined ? null : shape(row))));
-  const [parts, counts, throughput, lastAudit, lastRecovery] = await Promise.all([
-    readParts(dataSource),
-    read(COUNTS, countsOf),
-    read(THROUGHPUT, throughputOf),
-    read(LAST_AUDIT, lastAuditOf),
-    read(LAST_RECOVERY, lastRecoveryOf),
-  ]);
-  return { migrated, ...parts, counts, throughput, lastAudit, lastRecovery };
+  return allOf({
+    cursors: manager.find(StreamCursor, { where: { inNetwork: false }, order: { account: "ASC" } }),
+    network: readNetwork(dataSource),
+    counts: read(COUNTS, countsOf),
+    throughput: read(THROUGHPUT, throughputOf),
+    exceptions: orNothing(readOpenExceptions(manager)),
+    refundsOwed: orNothing(readRefundsOwed(manager)),
+    charges: orNothing(readOpenCharges(manager)),
+    unpayable: orNothing(readUnpayable(manager)),
+    history: read(HISTORY, historyOf),
+    lastAudit: read(LAST_AUDIT, lastAuditOf),
+    lastRecovery: read(LAST_RECOVERY, lastRecoveryOf),
+  });
+}
+
+/** The answers by the names of their questions, which are all asked at once. */
+async function allOf<T extends Readonly<Record<string, Promise<unknown>>>>(
+  asked: T,
+): Promise<{ readonly [K in keyof T]: Awaited<T[K]> }> {
+  const answers = await Promise.all(Object.values(asked));
+  return Object.fromEntries(Object.keys(asked).map((name, i) => [name, answers[i]])) as {
+    [K in keyof T]: Awaited<T[K]>;
+  };
 }
 
 /** What one question can't tell (its table is locked, it takes too long) keeps nothing of the rest from being shown. */
@@ -141,26 +129,9 @@ async function orNothing<T>(reading: Promise<T>): Promise<T | null> {
   }
 }
 
-type Parts = Pick<
-  Books,
-  "cursors" | "network" | "exceptions" | "refundsOwed" | "charges" | "history" | "unpayable"
->;
-
-async function readParts(dataSource: DataSource): Promise<Parts> {
-  const { manager } = dataSource;
-  const [cursors, network, exceptions, refundsOwed, charges, history, unpayable] = await Promise.all([
-    manager.find(StreamCursor, { where: { inNetwork: false }, order: { account: "ASC" } }),
-    readNetwork(dataSource),
-    orNothing(readOpenExceptions(manager)),
-    orNothing(readRefundsOwed(manager)),
-    orNothing(readOpenCharges(manager)),
-    orNothing(readHistory(manager)),
-    orNothing(readUnpayable(manager)),
-  ]);
-  return { cursors, network, exceptions, refundsOwed, charges, history, unpayable };
-}
-
-async function readNetwork(dataSource: DataSource): Promise<Books["network"]> {
+async function readNetwork(
+  dataSource: DataSource,
+): Promise<(NetworkCursor & { readonly accounts: number }) | null> {
   const cursor = await readNetworkCursor(dataSource);
   if (cursor === null) return null;
   const [row]: { accounts: number }[] = await dataSource.query(
@@ -169,7 +140,7 @@ async function readNetwork(dataSource: DataSource): Promise<Books["network"]> {
   return { ...cursor, accounts: row?.accounts ?? 0 };
 }
 
-function countsOf(row: Row): Counts {
+function countsOf(row: Row) {
   return {
     sessions: { pending: Number(row.pending), processing: Number(row.processing) },
     unrelayed: Number(row.unrelayed),
@@ -220,6 +191,10 @@ function lastRecoveryOf(row: RecoveryRow): LastRecovery {
   };
 }
 
-function secondsOf(value: unknown): number | null {
-  return value === null || value === undefined ? null : Math.max(0, Math.round(Number(value)));
+function historyOf(row: Row): History {
+  return {
+    ledgers_ready: Number(row.ledgers_ready),
+    unplaced: Number(row.unplaced),
+    unplaced_oldest_seconds: secondsOf(row.unplaced_oldest),
+  };
 }

@@ -27,11 +27,11 @@ export async function readFeed(
     redis.get(leaderKey(feed)),
     ...names.map((stream) => readStream(redis, stream, now)),
   ]);
-  return { ...together(streams), leader: leader?.split(" ")[0] ?? null };
+  return { ...merge(streams), leader: leader?.split(" ")[0] ?? null };
 }
 
 /** Of several streams as of one: what waits is added up, and as far as each has come all have. */
-function together(streams: readonly OneStream[]): OneStream {
+function merge(streams: readonly OneStream[]): OneStream {
   return streams.reduce((a, b) => {
     const oldest = older(a.oldest, b.oldest);
     return {

@@ -7,9 +7,9 @@ import { type Claim, claimDeliveries, type DeliveryKey } from "./claim-delivery.
 import type { Slot } from "./fair-slots.js";
 import { type Outcome, recordAttempts } from "./record-attempt.js";
 import { judge } from "./retry-schedule.js";
-import type { SecretKeys } from "./secret-keys.js";
+import type { SecretKeys } from "./secrets.js";
+import { signedHeaders } from "./secrets.js";
 import { sendRequest } from "./send-request.js";
-import { signedHeaders } from "./sign.js";
 
 /** Where deliveries are claimed, and what came of them is written. */
 export type DeliveryBooks = {
@@ -25,8 +25,8 @@ export type DeliveryBooks = {
  */
 export function deliveryBooks(dataSource: DataSource, secretKeys?: SecretKeys): DeliveryBooks {
   return {
-    claim: together((keys: readonly DeliveryKey[]) => claimDeliveries(dataSource, keys, secretKeys)),
-    record: together((outcomes: readonly Outcome[]) => recordAttempts(dataSource, outcomes)),
+    claim: inBatches((keys: readonly DeliveryKey[]) => claimDeliveries(dataSource, keys, secretKeys)),
+    record: inBatches((outcomes: readonly Outcome[]) => recordAttempts(dataSource, outcomes)),
   };
 }
 
@@ -89,7 +89,7 @@ const MOST = 100;
  * @param ask answers in the order of what was asked: an error is thrown for that one. What it throws is thrown for all of
  *   them only where the database is away
  */
-export function together<Asked, Answer>(
+export function inBatches<Asked, Answer>(
   ask: (all: readonly Asked[]) => Promise<(Answer | Error)[]>,
 ): (one: Asked) => Promise<Answer> {
   const loader = new DataLoader((all: readonly Asked[]) => askByHalves(ask, all), {

@@ -3,9 +3,9 @@ import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { type EventType, OutboxEvent } from "../entities/outbox-event.js";
 import { WebhookEndpoint } from "../entities/webhook-endpoint.js";
 import { webhookTest } from "../outbox/events.js";
-import { callRelay } from "../outbox/tell.js";
+import { callRelay } from "../outbox/record-event.js";
 import { currentTrace } from "../tracing.js";
-import type { SecretKeys } from "./secret-keys.js";
+import type { SecretKeys } from "./secrets.js";
 import { addSecret } from "./secrets.js";
 
 /** What a merchant chooses. */

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { QueryRunner } from "typeorm";
 import { type ChargeFilter, listCharges, listOpenCharges } from "../../src/charges/read-charges.js";
-import { readOpenCharges } from "../../src/status/read-open-charges.js";
+import { readOpenCharges } from "../../src/status/read-open.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 

@@ -3,7 +3,7 @@ import { Queue } from "bullmq";
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { advanceUnled } from "../../src/ingest/watermark.js";
-import { CHARGE_QUEUE, PREFIX, WEBHOOK_QUEUE } from "../../src/jobs/queues.js";
+import { CHARGE_QUEUE, PREFIX, WEBHOOK_QUEUE } from "../../src/jobs/queue.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { connectJobsRedis } from "../../src/redis/client.js";
 import type { Credit } from "../../src/stellar/credit.js";

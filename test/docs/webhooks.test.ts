@@ -11,13 +11,16 @@ import {
   chargeCreated,
   chargeFailed,
   chargeSucceeded,
-  type ToldCharge,
-} from "../../src/outbox/charge-events.js";
-import { exceptionRaised, paymentConfirmed, sessionExpired, webhookTest } from "../../src/outbox/events.js";
+  exceptionRaised,
+  paymentConfirmed,
+  type ReportedCharge,
+  sessionExpired,
+  webhookTest,
+} from "../../src/outbox/events.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { guardedAgent } from "../../src/webhooks/guarded-agent.js";
+import { signedHeaders } from "../../src/webhooks/secrets.js";
 import { sendRequest } from "../../src/webhooks/send-request.js";
-import { signedHeaders } from "../../src/webhooks/sign.js";
 import { freePort } from "../../stage/machine/free-port.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
 import { eventually } from "../support/stream.js";
@@ -33,8 +36,8 @@ const blocks = (language: string) =>
   [...PAGE.matchAll(new RegExp(`\`\`\`${language}\n(.*?)\`\`\``, "gs"))].map(([, text = ""]) => text);
 
 const session = aSession({ account: newAccount(), merchantId: "none" });
-const charge: ToldCharge = {
-  id: uuidv7() as ToldCharge["id"],
+const charge: ReportedCharge = {
+  id: uuidv7() as ReportedCharge["id"],
   reference: "order-1001",
   provider: "stripe",
   providerId: "pi_1",

@@ -5,10 +5,10 @@ import { AT_ONCE } from "../../src/charges/due-charges.js";
 import type { ChargeId } from "../../src/entities/charge.js";
 import { readFindings } from "../../src/findings/findings-log.js";
 import type { ChargeOptions } from "../../src/jobs/charge-queue.js";
-import { CHARGE_QUEUE, PREFIX } from "../../src/jobs/queues.js";
+import { CHARGE_QUEUE, PREFIX } from "../../src/jobs/queue.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { chargeMetrics, createRegistry } from "../../src/metrics/registry.js";
-import { ringOutbox } from "../../src/outbox/outbox-bell.js";
+import { notifyRelay } from "../../src/outbox/notify-relay.js";
 import { connectRedis } from "../../src/redis/client.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { Bank, type Fault } from "../charges/bank.js";
@@ -150,11 +150,11 @@ describe("charges, made by workers", () => {
     // Its connection listens by now, since it has heard of this one.
     const first = await charge();
     await eventually(async () => {
-      ringOutbox(redis);
+      notifyRelay(redis);
       return (await read(first)).status === "succeeded";
     });
     const second = await charge();
-    ringOutbox(redis);
+    notifyRelay(redis);
     await succeeded([second]);
   });
 

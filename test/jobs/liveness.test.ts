@@ -4,7 +4,7 @@ import type { Redis } from "ioredis";
 import { type Logger, pino } from "pino";
 import type { Finding } from "../../src/findings/finding.js";
 import { Liveness, nextRestart, type Restarts } from "../../src/jobs/liveness.js";
-import { MAINTENANCE_QUEUE, PREFIX, RUNS_KEY } from "../../src/jobs/queues.js";
+import { MAINTENANCE_QUEUE, PREFIX, RUNS_KEY } from "../../src/jobs/queue.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { SessionLocks } from "../../src/locks/session-locks.js";
 import { connectRedis } from "../../src/redis/client.js";

@@ -1,12 +1,12 @@
 import { Queue } from "bullmq";
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { PREFIX, WEBHOOK_QUEUE } from "../../src/jobs/queues.js";
+import { PREFIX, WEBHOOK_QUEUE } from "../../src/jobs/queue.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { connectRedis } from "../../src/redis/client.js";
 import { settle } from "../../src/settlement/settle.js";
+import { redeliverEvent } from "../../src/webhooks/deliveries.js";
 import { pauseEndpoint, resumeEndpoint, sendTestEvent } from "../../src/webhooks/endpoints.js";
-import { redeliverEvent } from "../../src/webhooks/redeliver.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { aSession, creditFor, openSessions, watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

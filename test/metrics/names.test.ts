@@ -3,11 +3,11 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { ServerCondition } from "../../src/horizon/condition.js";
 import { consumerMetrics } from "../../src/metrics/consumer-metrics.js";
-import { horizonMetrics } from "../../src/metrics/horizon-metrics.js";
 import { ingestMetrics } from "../../src/metrics/ingest-metrics.js";
 import {
   chargeMetrics,
   createRegistry,
+  horizonMetrics,
   httpMetrics,
   recoveryMetrics,
   replicaMetrics,

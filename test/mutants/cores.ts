@@ -40,7 +40,7 @@ export const CORES: readonly Core[] = [
   },
   {
     name: "decide",
-    sources: ["src/settlement/decide.ts", "src/settlement/anomaly.ts", "src/outbox/event-id.ts"],
+    sources: ["src/settlement/decide.ts", "src/settlement/anomaly.ts", "src/outbox/events.ts"],
     tests: [
       "test/settlement/decide.test.ts",
       "test/settlement/anomaly.test.ts",
@@ -99,7 +99,7 @@ export const CORES: readonly Core[] = [
       "src/stream/entry-mac.ts",
       "src/providers/stripe/read-event.ts",
       "src/submission/verify-signatures.ts",
-      "src/webhooks/sign.ts",
+      "src/webhooks/secrets.ts",
     ],
     tests: [
       "test/consumers/entry-mac.test.ts",

@@ -425,7 +425,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "an outcome is recorded of what is not being sent",
   },
   {
-    file: "src/webhooks/redeliver.ts",
+    file: "src/webhooks/deliveries.ts",
     find: "\n      WHERE webhook_deliveries.state <> 'sending'",
     replace: "",
     test: DELIVERY,

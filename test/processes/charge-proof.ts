@@ -1,7 +1,7 @@
 import { Queue } from "bullmq";
 import { expect } from "chai";
 import { v4 as uuidv4 } from "uuid";
-import { CHARGE_QUEUE, PREFIX } from "../../src/jobs/queues.js";
+import { CHARGE_QUEUE, PREFIX } from "../../src/jobs/queue.js";
 import type { Json } from "../support/api.js";
 import type { ChargeBody, OtherSide } from "../support/charge-sides.js";
 import { ChargeWorld } from "../support/charge-world.js";

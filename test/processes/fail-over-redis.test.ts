@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { PREFIX } from "../../src/jobs/queues.js";
+import { PREFIX } from "../../src/jobs/queue.js";
 import { lockKey } from "../../src/locks/session-locks.js";
 import { streamKey } from "../../src/stream/stream-keys.js";
 import { openTestRedis } from "../support/backends/redis.js";

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { Webhook } from "standardwebhooks";
 import type { Checkpoint } from "../../src/checkpoints.js";
-import { ringOutbox } from "../../src/outbox/outbox-bell.js";
+import { notifyRelay } from "../../src/outbox/notify-relay.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
@@ -78,7 +78,7 @@ describe("kill -9 of a work process", () => {
       await redis.flushall();
       await eventually(async () => {
         // As after each payment that settles. Schedules come back too, but only every half minute.
-        ringOutbox(redis);
+        notifyRelay(redis);
         return (await readDeliveries(dataSource)).every(({ state }) => state === "delivered");
       });
 

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { v4 as uuidv4, v5 as uuidv5 } from "uuid";
-import { EVENT_NAMESPACE, eventIdOf } from "../../src/outbox/event-id.js";
+import { EVENT_NAMESPACE, eventIdOf } from "../../src/outbox/events.js";
 
 describe("event ids", () => {
   it("G5: the same name has the same id for ever", () => {

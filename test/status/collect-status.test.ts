@@ -5,7 +5,7 @@ import { giveVerdict } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";
 import { collectStatus } from "../../src/status/collect-status.js";
 import { startHeartbeat } from "../../src/status/heartbeat.js";
-import { OPEN, OWED } from "../../src/status/read-open-exceptions.js";
+import { OPEN, OWED } from "../../src/status/read-open.js";
 import { SharedStatus } from "../../src/status/shared-status.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import { MAX_STROOPS, toStroops } from "../../src/stellar/stroops.js";

@@ -1,8 +1,8 @@
 import type { DataSource, QueryRunner } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import { Charge, type ChargeId } from "../../src/entities/charge.js";
-import { chargeCancelled, chargeCreated } from "../../src/outbox/charge-events.js";
-import { tell } from "../../src/outbox/tell.js";
+import { chargeCancelled, chargeCreated } from "../../src/outbox/events.js";
+import { recordEvent } from "../../src/outbox/record-event.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { lockCharge } from "../../src/settlement/end-charge.js";
 import { NATIVE } from "../../src/stellar/asset.js";
@@ -65,7 +65,7 @@ export async function acceptCharge(dataSource: DataSource, { charge, hash }: Han
   try {
     const accept = async (runner: QueryRunner) => {
       await runner.manager.getRepository(Charge).insert({ ...charge, payload: {}, metadata: {} });
-      await tell(runner, { chargeId: charge.id }, chargeCreated(charge));
+      await recordEvent(runner, { chargeId: charge.id }, chargeCreated(charge));
       const transaction = { hash, outerHash: null, envelope: "AAAA", maxTime: CLOSED_AT };
       const { account, id: chargeId } = charge;
       const stored = await storeSubmission(runner, { ...transaction, account }, { chargeId });
@@ -84,7 +84,7 @@ export async function cancelCharge(runner: QueryRunner, id: ChargeId): Promise<b
   const charge = await lockCharge(runner, id);
   if (charge?.status !== "pending") return charge?.status === "cancelled";
   await runner.query("UPDATE charges SET status = 'cancelled', ended_at = now() WHERE id = $1", [id]);
-  await tell(runner, { chargeId: id }, chargeCancelled(charge));
+  await recordEvent(runner, { chargeId: id }, chargeCancelled(charge));
   return true;
 }
 

@@ -1,6 +1,5 @@
 import { readConfig } from "../../src/config.js";
 import { EXCEPTION_REASONS, type ExceptionReason } from "../../src/entities/payment-exception.js";
-import { statusLimits } from "../../src/status/limits.js";
 import type {
   AccountStatus,
   OpenExceptions,
@@ -8,6 +7,7 @@ import type {
   StreamStatus,
   Unpayable,
 } from "../../src/status/status.js";
+import { statusLimits } from "../../src/status/status.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import { OBSTACLES } from "../../src/stellar/payable.js";
 import { REQUIRED } from "../docs/configuration-page.js";

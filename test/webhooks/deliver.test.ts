@@ -4,7 +4,14 @@ import type { Agent } from "undici";
 import { atCheckpoints } from "../../src/checkpoints.js";
 import { numberEvents } from "../../src/outbox/number-events.js";
 import { settle } from "../../src/settlement/settle.js";
+import { findDue } from "../../src/webhooks/claim-delivery.js";
 import { deliver, deliveryBooks } from "../../src/webhooks/deliver.js";
+import {
+  listAttempts,
+  listDeliveries,
+  redeliverEvent,
+  redeliverSince,
+} from "../../src/webhooks/deliveries.js";
 import {
   deleteEndpoint,
   findEndpoint,
@@ -13,10 +20,7 @@ import {
   resumeEndpoint,
   updateEndpoint,
 } from "../../src/webhooks/endpoints.js";
-import { findDue } from "../../src/webhooks/find-due.js";
 import { guardedAgent } from "../../src/webhooks/guarded-agent.js";
-import { listAttempts, listDeliveries } from "../../src/webhooks/list-deliveries.js";
-import { redeliverEvent, redeliverSince } from "../../src/webhooks/redeliver.js";
 import { rotateSecret } from "../../src/webhooks/secrets.js";
 import { impatient, keepLocked, refuseRow } from "../support/bad-rows.js";
 import { watchAccount } from "../support/books.js";

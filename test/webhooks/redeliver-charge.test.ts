@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { cancelCharge } from "../../src/charges/close-charge.js";
 import { numberEvents } from "../../src/outbox/number-events.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
-import { redeliverSince } from "../../src/webhooks/redeliver.js";
+import { redeliverSince } from "../../src/webhooks/deliveries.js";
 import { watchAccount } from "../support/books.js";
 import { aCharge } from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { expect } from "chai";
 import { Webhook } from "standardwebhooks";
-import { signedHeaders } from "../../src/webhooks/sign.js";
+import { signedHeaders } from "../../src/webhooks/secrets.js";
 
 const ID = "0190a0b0-0000-7000-8000-000000000001";
 const [OLD, NEW] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];

@@ -7,7 +7,7 @@ import type { Context } from "koa";
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { askSoon, takeSuccess } from "../../charges/take-success.js";
-import { ringOutbox } from "../../outbox/outbox-bell.js";
+import { notifyRelay } from "../../outbox/notify-relay.js";
 import {
   BadSignatureError,
   readEvent,
@@ -47,7 +47,7 @@ export function stripeWebhook(sources: StripeWebhookSources): Router {
     if (event.kind === "intent") {
       if (event.type === "payment_intent.succeeded") {
         const ended = await takeSuccess(sources.dataSource, event, sources.logger);
-        if (ended === "ended") ringOutbox(sources.redis);
+        if (ended === "ended") notifyRelay(sources.redis);
       } else await askSoon(sources.dataSource, event.intent);
     }
     context.body = { received: true };

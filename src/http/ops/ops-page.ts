@@ -1,6 +1,6 @@
 import type { Facts } from "../../findings/finding.js";
 import type { RecordedFinding } from "../../findings/findings-log.js";
-import { seconds } from "../../status/duration.js";
+import { seconds } from "../../status/in-words.js";
 import type { Status } from "../../status/status.js";
 import { type Html, html } from "../server/html.js";
 import { renderTables, renderTiles } from "./figures.js";

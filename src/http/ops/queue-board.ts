@@ -13,7 +13,7 @@ import {
   RELAY_QUEUE,
   SUBMISSION_QUEUE,
   WEBHOOK_QUEUE,
-} from "../../jobs/queues.js";
+} from "../../jobs/queue.js";
 import type { RedisClient } from "../../redis/client.js";
 import { Problem } from "../server/problem.js";
 

@@ -1,7 +1,7 @@
 import type { Context } from "koa";
 import { type Replica, readerOf } from "../../entities/replica.js";
-import { ringOutbox } from "../../outbox/outbox-bell.js";
-import { callsRelay } from "../../outbox/tell.js";
+import { notifyRelay } from "../../outbox/notify-relay.js";
+import { callsRelay } from "../../outbox/record-event.js";
 import { inSerializableTransaction } from "../../postgres/serializable.js";
 import type { RedisClient } from "../../redis/client.js";
 import { jsonBody } from "./body.js";
@@ -115,7 +115,7 @@ async function change(
     { ...(holdBackOthers && { holdBackOthers }) },
   );
   if ("answer" in outcome) {
-    if (outcome.callsRelay) ringOutbox(sources.redis);
+    if (outcome.callsRelay) notifyRelay(sources.redis);
     locate(context, route, outcome.answer.body);
     return send(context, route, outcome.answer);
   }

@@ -7,8 +7,9 @@ import {
   type Delivery as DeliveryRow,
   listAttempts,
   listDeliveries,
-} from "../../webhooks/list-deliveries.js";
-import { redeliverEvent, redeliverSince } from "../../webhooks/redeliver.js";
+  redeliverEvent,
+  redeliverSince,
+} from "../../webhooks/deliveries.js";
 import { decodeCursor, encodeCursor, Paging, pageOf, toPage } from "../server/paging.js";
 import { Problem } from "../server/problem.js";
 import { merchantOf, type Route, read, write } from "../server/route.js";

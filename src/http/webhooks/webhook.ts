@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { EVENT_TYPES } from "../../entities/outbox-event.js";
-import { DELIVERY_STATES } from "../../webhooks/list-deliveries.js";
+import { DELIVERY_STATES } from "../../webhooks/deliveries.js";
 import { Id, NOT_BLANK, Time } from "../server/values.js";
 
 /** A test event goes to the endpoint it is for, whatever that endpoint's filter. */

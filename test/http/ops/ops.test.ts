@@ -5,7 +5,7 @@ import { ConfigError, readConfig } from "../../../src/config.js";
 import { renderTiles } from "../../../src/http/ops/figures.js";
 import { hashPassword, type OpsAccess, readOpsAccess } from "../../../src/http/ops/login.js";
 import type { Ops } from "../../../src/http/ops/mount-ops.js";
-import { PREFIX, WEBHOOK_QUEUE } from "../../../src/jobs/queues.js";
+import { PREFIX, WEBHOOK_QUEUE } from "../../../src/jobs/queue.js";
 import { createRegistry } from "../../../src/metrics/registry.js";
 import { SharedStatus } from "../../../src/status/shared-status.js";
 import type { StatusLimits } from "../../../src/status/status.js";

@@ -1,11 +1,11 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { onOutboxRing, ringOutbox } from "../../src/outbox/outbox-bell.js";
+import { notifyRelay, onRelayNotification } from "../../src/outbox/notify-relay.js";
 import { connectRedis } from "../../src/redis/client.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { eventually, plainRedis, silent } from "../support/stream.js";
 
-describe("the outbox bell", () => {
+describe("a notification of the relay", () => {
   let server: RedisServer;
   let ringing: Redis;
   let listening: Redis;
@@ -30,7 +30,7 @@ describe("the outbox bell", () => {
   it("is answered by one look at a time, and by another one for what came meanwhile", async () => {
     let [looks, atOnce, most] = [0, 0, 0];
     let goOn: () => void = () => undefined;
-    onOutboxRing(listening, async () => {
+    onRelayNotification(listening, async () => {
       looks++;
       most = Math.max(most, ++atOnce);
       if (looks === 1) {
@@ -41,7 +41,7 @@ describe("the outbox bell", () => {
       atOnce--;
     });
     await someoneListens();
-    for (let i = 0; i < 20; i++) ringOutbox(ringing);
+    for (let i = 0; i < 20; i++) notifyRelay(ringing);
     await eventually(async () => looks === 1);
     // All twenty have been heard once this one, sent behind them, has.
     await ringing.publish("paidonce:outbox", "");
@@ -52,18 +52,18 @@ describe("the outbox bell", () => {
 
   it("is heard again after Redis was killed, and a look that fails is not the last", async () => {
     let looks = 0;
-    onOutboxRing(listening, async () => {
+    onRelayNotification(listening, async () => {
       looks++;
       throw new Error("the database is away");
     });
     await someoneListens();
-    ringOutbox(ringing);
+    notifyRelay(ringing);
     await eventually(async () => looks === 1);
     await server.kill();
-    ringOutbox(ringing);
+    notifyRelay(ringing);
     await server.restart();
     await someoneListens();
-    ringOutbox(ringing);
+    notifyRelay(ringing);
     await eventually(async () => looks >= 2);
   });
 });

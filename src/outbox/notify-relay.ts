@@ -1,39 +1,39 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RedisClient } from "../redis/client.js";
 
-/** Nothing is said in it: whoever listens looks into the outbox. */
+/** Its messages are empty: the relay looks into the outbox. */
 const CHANNEL = "paidonce:outbox";
 
 /**
- * Tells the relay that events were committed, so that it need not wait for its next look. Nothing depends on it: a
- * ring that nobody hears costs a second.
+ * Notifies the relay that events were committed, so that it need not wait for its next look. Nothing depends on it: a
+ * notification that is lost costs a second.
  */
-export function ringOutbox(redis: RedisClient): void {
+export function notifyRelay(redis: RedisClient): void {
   void redis.publish(CHANNEL, "").catch(() => undefined);
 }
 
-/** A busy service rings all the time: what comes in so many milliseconds is looked at together. */
+/** A busy service notifies all the time: what comes in so many milliseconds is one look. */
 const LOOK_GAP_MS = 40;
 
 /**
- * Calls `look` whenever somebody has rung, once at a time: rings that come meanwhile, and a moment after, are one more
- * look.
+ * Calls `look` after each notification, one call at a time: notifications that come meanwhile, and a moment after, are one
+ * more look.
  * @param connection for this alone: a connection that listens can do nothing else
  */
-export function onOutboxRing(connection: RedisClient, look: () => Promise<unknown>): void {
-  let [isLooking, rangAgain] = [false, false];
+export function onRelayNotification(connection: RedisClient, look: () => Promise<unknown>): void {
+  let [isLooking, notifiedAgain] = [false, false];
   const answer = async () => {
     if (isLooking) {
-      rangAgain = true;
+      notifiedAgain = true;
       return;
     }
     isLooking = true;
     do {
-      rangAgain = false;
+      notifiedAgain = false;
       // The relay's own schedule tries again, and says what is wrong.
       await look().catch(() => undefined);
       await sleep(LOOK_GAP_MS);
-    } while (rangAgain);
+    } while (notifiedAgain);
     isLooking = false;
   };
   connection.on("message", () => void answer());
