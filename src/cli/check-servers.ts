@@ -5,8 +5,7 @@ import { claimNetwork, readNetwork } from "../entities/installation.js";
 import { modeOf } from "../http/server/caller.js";
 import type { RedisClient } from "../redis/client.js";
 import { findRedisLacks, type RedisUse } from "../redis/requirements.js";
-import { SecretKeys } from "../webhooks/secret-keys.js";
-import { missingSecretKeys } from "../webhooks/secrets.js";
+import { missingSecretKeys, SecretKeys } from "../webhooks/secrets.js";
 import { EXIT } from "./print.js";
 
 /** The first with all that the migrations use; the tests run on it and on newer ones. */

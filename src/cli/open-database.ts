@@ -9,7 +9,7 @@ import { SettingsLostError } from "../postgres/session-settings.js";
 import { assertWritable } from "../postgres/writable.js";
 import { connectRedis } from "../redis/client.js";
 import type { StatusSources } from "../status/collect-status.js";
-import { statusLimits } from "../status/limits.js";
+import { statusLimits } from "../status/status.js";
 import { refuseOtherNetwork, refuseUnfitPostgres } from "./check-servers.js";
 import { openLockServers, redisTarget } from "./open-servers.js";
 import { EXIT } from "./print.js";

@@ -2,8 +2,14 @@ import type { Command } from "commander";
 import { readConfig } from "../config.js";
 import { createLogger } from "../logging.js";
 import { collectStatus, isReady } from "../status/collect-status.js";
-import { auditInWords, duration, recoveryInWords, seconds } from "../status/duration.js";
-import { exceptionsInWords, refundsInWords } from "../status/exceptions-in-words.js";
+import {
+  auditInWords,
+  duration,
+  exceptionsInWords,
+  recoveryInWords,
+  refundsInWords,
+  seconds,
+} from "../status/in-words.js";
 import type {
   AccountStatus,
   NetworkFeed,

@@ -1,6 +1,6 @@
 import { BlockList } from "node:net";
 import { expect } from "chai";
-import { isPublicAddress } from "../../src/webhooks/guarded-agent.js";
+import { isPublicAddress } from "../../src/webhooks/public-address.js";
 import { folders, HAS_KUBECTL, type Manifest, manifestsOf, readManifests, render } from "./manifests.js";
 
 type Port = { readonly port?: number | string; readonly endPort?: number; readonly protocol: "TCP" | "UDP" };

@@ -1,6 +1,13 @@
-import { auditInWords, duration, recoveryInWords, seconds } from "../../status/duration.js";
-import { awaitingVerdict, exceptionsInWords, refundsInWords } from "../../status/exceptions-in-words.js";
 import type { Heartbeat } from "../../status/heartbeat.js";
+import {
+  auditInWords,
+  awaitingVerdict,
+  duration,
+  exceptionsInWords,
+  recoveryInWords,
+  refundsInWords,
+  seconds,
+} from "../../status/in-words.js";
 import type { AccountStatus, Charges, Status, WaitingEntry } from "../../status/status.js";
 import { type Html, html } from "../server/html.js";
 
