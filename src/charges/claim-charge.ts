@@ -1,7 +1,7 @@
 import type { DataSource, QueryRunner } from "typeorm";
 import type { Charge, ChargeId, ChargeStatus } from "../entities/charge.js";
-import { chargeUnknown } from "../outbox/charge-events.js";
-import { tell } from "../outbox/tell.js";
+import { chargeUnknown } from "../outbox/events.js";
+import { recordEvent } from "../outbox/record-event.js";
 import { violatedConstraint } from "../postgres/database-errors.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import type { ChargeOrder } from "../providers/provider.js";
@@ -204,5 +204,5 @@ async function writeVerdict(
 async function becomeUnknown(runner: QueryRunner, charge: LockedCharge, delayMs: number): Promise<void> {
   const { id, status } = charge;
   await runner.query(BECOME_UNKNOWN, [id, delayMs / 1_000]);
-  if (status === "processing") await tell(runner, { chargeId: id }, chargeUnknown(charge));
+  if (status === "processing") await recordEvent(runner, { chargeId: id }, chargeUnknown(charge));
 }
