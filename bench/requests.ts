@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Account, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
-import { PURPOSES } from "../src/horizon/governor.js";
+import { PURPOSES } from "../src/horizon/http.js";
 import type { AccountId } from "../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf, parseOperationId } from "../src/stellar/operation-id.js";
 import { appendPaymentsUnchecked } from "../stage/sandbox/bulk.js";

@@ -13,12 +13,10 @@ import {
 import { type AuditProgress, beginAudit, differencesOf, saveProgress } from "./audit-log.js";
 import { type BookedCredit, bookedCredits } from "./booked-credits.js";
 import { type BalanceReport, checkBalances } from "./check-balances.js";
-import { checkCharges } from "./check-charges.js";
-import { checkSessions } from "./check-sessions.js";
-import { compareCredits } from "./compare-credits.js";
-import { addTotals, checkConservation, type Totals } from "./conservation.js";
+import { checkCharges, checkSessions } from "./check-books.js";
+import { addTotals, checkConservation, compareCredits, type Totals } from "./compare-credits.js";
 import type { Difference } from "./difference.js";
-import { networkCredits, type ToldPart } from "./network-credits.js";
+import { networkCredits, type ToldPart } from "./network-pages.js";
 
 export type AuditParts = {
   readonly dataSource: DataSource;

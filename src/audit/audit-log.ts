@@ -2,7 +2,7 @@ import type { DataSource } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
 import type { AccountId } from "../stellar/credit.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
-import type { Totals } from "./conservation.js";
+import type { Totals } from "./compare-credits.js";
 import type { Difference } from "./difference.js";
 
 /** An audit as far as it has come. */

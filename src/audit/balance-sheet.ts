@@ -1,9 +1,9 @@
 import { type Asset, NATIVE } from "../stellar/asset.js";
 import type { LedgerSequence, OperationId } from "../stellar/operation-id.js";
 import { formatSum } from "../stellar/stroops.js";
+import type { NetworkBalances } from "./balance-history.js";
 import type { Difference } from "./difference.js";
 import { type Flow, type Flows, growth, type OutsidePayment } from "./flows.js";
-import type { NetworkBalances } from "./network-balances.js";
 
 /** How one balance became what it is, in stroops. */
 export type BalanceSheet = Flow & {

@@ -9,9 +9,20 @@ import type { AccountId } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { InvalidAmountError } from "../stellar/stroops.js";
 import {
+  type HistorySource,
+  type NetworkBalances,
+  readNetworkBalances,
+  readOperations,
+  readStretch,
+  type Stretch,
+} from "./balance-history.js";
+import {
   type BalanceCheck,
   BalanceCheckMovedError,
+  bookedOperations,
+  bookedSums,
   readBalanceCheck,
+  readBooksReach,
   saveBalanceCheck,
 } from "./balance-log.js";
 import {
@@ -22,7 +33,6 @@ import {
   supposedOpening,
   unexplainedBalance,
 } from "./balance-sheet.js";
-import { bookedOperations, bookedSums, readBooksReach } from "./books-of-balances.js";
 import type { Difference } from "./difference.js";
 import type { OperationChanges } from "./effects.js";
 import {
@@ -34,9 +44,7 @@ import {
   isUnclear,
   type OutsidePayment,
 } from "./flows.js";
-import { type NetworkBalances, readNetworkBalances } from "./network-balances.js";
-import { HistoryMissingError } from "./proven-page.js";
-import { type HistorySource, readOperations, readStretch, type Stretch } from "./read-stretch.js";
+import { HistoryMissingError } from "./network-pages.js";
 
 /** What came of comparing an account's balances with the books. */
 export type BalanceReport = {

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import { sleep, within } from "../backoff.js";
 import { HorizonError } from "../horizon/errors.js";
-import { type Governor, type Purpose, UNLIMITED } from "../horizon/governor.js";
+import { type Governor, type Purpose, UNLIMITED } from "../horizon/http.js";
 import type { RedisClient } from "../redis/client.js";
 import {
   type Bucket,

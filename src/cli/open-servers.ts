@@ -3,8 +3,7 @@ import { sharedGovernor } from "../budget/shared-governor.js";
 import type { Config } from "../config.js";
 import { ClusterReader, OneServerReader, type StreamReader } from "../consumers/stream-reader.js";
 import { HorizonClient } from "../horizon/client.js";
-import type { Purpose } from "../horizon/governor.js";
-import type { RequestObserver } from "../horizon/http.js";
+import type { Purpose, RequestObserver } from "../horizon/http.js";
 import { SessionLocks, type SessionLocksOptions } from "../locks/session-locks.js";
 import {
   connectBlockingRedis,

@@ -2,17 +2,19 @@ import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { HorizonError, isNotFound, WrongNetworkError } from "./errors.js";
 import { expectFields, type Fields, isFields, ledgerField, textField, timeOrNull } from "./fields.js";
-import { type Governor, type Purpose, UNLIMITED } from "./governor.js";
 import {
   type FormAnswer,
+  type Governor,
   getJson,
   getRecords,
   type JsonAnswer,
+  type Purpose,
   postForm,
   type RequestObserver,
   type RequestOptions,
+  UNLIMITED,
 } from "./http.js";
-import { type LedgerHead, ledgerHead } from "./ledger-head.js";
+import type { HorizonRoot, LedgerHead } from "./reach.js";
 import type { RecordPage } from "./read-records.js";
 
 export type HorizonClientOptions = {
@@ -27,18 +29,6 @@ export type HorizonClientOptions = {
   /** What this client's requests are for; `check` by default. */
   readonly purpose?: Purpose;
   readonly observer?: RequestObserver;
-};
-
-/** What `GET /` says about the server. */
-export type HorizonRoot = {
-  /** Oldest ledger that it holds; 0 when it has ingested none. */
-  readonly historyElderLedger: LedgerSequence;
-  /** Newest ledger that it has ingested; 0 when none. */
-  readonly historyLatestLedger: LedgerSequence;
-  /** Close time of that ledger; null when none. */
-  readonly historyLatestClosedAt: Date | null;
-  readonly coreLatestLedger: LedgerSequence;
-  readonly networkPassphrase: string;
 };
 
 /** Horizon's own maximum. */
@@ -310,4 +300,17 @@ export class HorizonClient {
 
 function feedQuery(after: OperationId, limit: number): Readonly<Record<string, string>> {
   return { cursor: `${after}`, order: "asc", limit: `${limit}`, join: "transactions" };
+}
+
+/** @throws HorizonError `broken_body` where it is no ledger record */
+function ledgerHead(record: unknown): LedgerHead {
+  const fields = expectFields(record, "ledgers");
+  const closedAt = timeOrNull(fields.closed_at);
+  if (closedAt === null) throw new HorizonError("broken_body", "closed_at is no time", { status: 200 });
+  const { operation_count: operations } = fields;
+  return {
+    sequence: ledgerField(fields, "sequence"),
+    closedAt,
+    operations: typeof operations === "number" && Number.isSafeInteger(operations) ? operations : null,
+  };
 }

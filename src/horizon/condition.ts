@@ -1,4 +1,5 @@
-import { HorizonError } from "./errors.js";
+import type { HorizonClient } from "./client.js";
+import { HorizonError, WrongNetworkError } from "./errors.js";
 
 /**
  * What keeps payments from being seen, by its name: each has another remedy.
@@ -87,5 +88,27 @@ export class ServerCondition {
   failed(error: unknown): boolean {
     const name = error instanceof HorizonError ? conditionOf(error) : null;
     return name !== null && this.set(name, error instanceof Error ? error.message : "");
+  }
+}
+
+/**
+ * Whether Horizon is away for all after one question has failed, or only failed with that one: the page of one account can
+ * time out each time. The server is asked what it is, which costs it nothing.
+ * @returns why it is away; null where it answers, or the error is none of Horizon's
+ * @throws the signal's reason
+ */
+export async function whyAway(
+  horizon: HorizonClient,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<string | null> {
+  if (error instanceof WrongNetworkError) return error.message;
+  if (!(error instanceof HorizonError)) return null;
+  try {
+    await horizon.root(signal);
+    return null;
+  } catch (second) {
+    signal.throwIfAborted();
+    return `Horizon is away: ${second instanceof Error ? second.message : String(second)}`;
   }
 }

@@ -15,9 +15,9 @@ import {
   keyOf,
   memoOf,
   muxedOf,
+  recordText,
 } from "./fields.js";
 import { type Move, movesOf } from "./moves.js";
-import { recordText } from "./record-text.js";
 
 /** A merge into the account: Horizon serves its amount only in the operation's effects. See completeMerge. */
 export type PendingMerge = Omit<Credit, "kind" | "amount"> & { readonly kind: "merge" };

@@ -5,8 +5,8 @@ import type { HorizonClient } from "./client.js";
 import { CONDITION_WORDS, type ServerCondition } from "./condition.js";
 import { HorizonError } from "./errors.js";
 import { LedgerClock } from "./ledger-clock.js";
-import type { LedgerHead } from "./ledger-head.js";
 import type { NetworkView } from "./network-view.js";
+import type { LedgerHead } from "./reach.js";
 import { QUIET_LAG_MS } from "./reach.js";
 
 /**

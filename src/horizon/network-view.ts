@@ -1,4 +1,5 @@
-import type { HorizonClient, HorizonRoot } from "./client.js";
+import type { HorizonClient } from "./client.js";
+import type { HorizonRoot } from "./reach.js";
 
 /** How old the root may be where nothing depends on its last minute: every request counts against the rate limit. */
 const MAX_AGE_MS = 60_000;

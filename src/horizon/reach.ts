@@ -1,5 +1,24 @@
-import type { LedgerSequence } from "../stellar/operation-id.js";
-import type { HorizonRoot } from "./client.js";
+import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
+
+/** What `GET /` says about the server. */
+export type HorizonRoot = {
+  /** Oldest ledger that it holds; 0 when it has ingested none. */
+  readonly historyElderLedger: LedgerSequence;
+  /** Newest ledger that it has ingested; 0 when none. */
+  readonly historyLatestLedger: LedgerSequence;
+  /** Close time of that ledger; null when none. */
+  readonly historyLatestClosedAt: Date | null;
+  readonly coreLatestLedger: LedgerSequence;
+  readonly networkPassphrase: string;
+};
+
+/** A closed ledger, as a server that has ingested it says. */
+export type LedgerHead = {
+  readonly sequence: LedgerSequence;
+  readonly closedAt: Date;
+  /** Operations of its successful transactions; null where the server does not say. */
+  readonly operations: number | null;
+};
 
 /**
  * By how much a server may lag that does not say where it is. Horizon sends `Latest-Ledger` with answers about the
@@ -46,4 +65,62 @@ export function reachesPast(root: Newest, latestLedger: LedgerSequence | null, m
 /** The same, by an answer that names its ledger itself and by no other. */
 export function saysItReachesPast(root: Newest, latestLedger: LedgerSequence | null, moment: Date): boolean {
   return latestLedger !== null && reachesPast(root, latestLedger, moment);
+}
+
+/** Ledgers, both included, of which the server may have forgotten operations after the cursor. */
+export type HistoryHole = { readonly missingFrom: LedgerSequence; readonly missingTo: LedgerSequence };
+
+/** Ledger 1 is the genesis: no transaction made it, and servers with full history begin at 2. */
+const FIRST_WITH_OPERATIONS = 2 as LedgerSequence;
+
+/**
+ * Tells whether the server has forgotten ledgers that the cursor still needs. Horizon does not say so itself: it
+ * starts at its oldest ledger, and the page looks fine.
+ *
+ * A cursor in the middle of a ledger still needs the rest of it; one at its end (endOfLedger) needs the next. Ask
+ * for `root` **after** the page that is to be trusted: history only shrinks, so what was there after was there
+ * before. (Behind a balancer another server may have answered: all of them must keep the same history.)
+ * @returns null when nothing can be missing, also when the server has no history at all (elder ledger 0): it is behind
+ */
+export function findHistoryHole(
+  cursor: OperationId,
+  root: Pick<HorizonRoot, "historyElderLedger">,
+): HistoryHole | null {
+  const ledger = ledgerOf(cursor);
+  const next = (cursor === endOfLedger(ledger) ? ledger + 1 : ledger) as LedgerSequence;
+  const needed = Math.max(next, FIRST_WITH_OPERATIONS) as LedgerSequence;
+  if (needed >= root.historyElderLedger) return null;
+  return { missingFrom: needed, missingTo: (root.historyElderLedger - 1) as LedgerSequence };
+}
+
+/** Ledgers that a server may forget in one go, about a day's: its reaper works in large steps. */
+const FORGOTTEN_AT_ONCE = 20_000;
+
+/** Of what it has, a server forgets less than this part between two answers: it keeps what it is configured to keep. */
+const FORGOTTEN_PART = 0.75;
+
+/**
+ * Whether the server may have forgotten ledgers after `cursor` since it was asked for its root: then it must be asked
+ * again after the page, before anything of that page counts. A reader that is near the newest ledger need not, or each
+ * page would cost a second request: the server would have to forget nearly all that it has.
+ * @param root what it said before the page, at most a minute ago
+ * @param reached the last operation on the page: it tells of ledgers that the root does not know yet
+ */
+export function mayBeForgottenSince(
+  root: Pick<HorizonRoot, "historyElderLedger" | "historyLatestLedger">,
+  cursor: OperationId,
+  reached: OperationId,
+): boolean {
+  const { historyElderLedger: elder, historyLatestLedger } = root;
+  const newest = Math.max(historyLatestLedger, ledgerOf(reached));
+  const mayForget = Math.min(FORGOTTEN_AT_ONCE, (newest - elder + 1) * FORGOTTEN_PART);
+  return ledgerOf(cursor) < elder + mayForget;
+}
+
+/** The alarm's words: what is wrong, and the two ways on. */
+export function describeHole({ missingFrom, missingTo }: HistoryHole): string {
+  return (
+    `the server no longer has ledgers ${missingFrom} to ${missingTo}, and payments in them would be skipped in ` +
+    "silence. Set HORIZON_URL to a server that has them, or accept the hole on the record: paidonce accept-hole"
+  );
 }

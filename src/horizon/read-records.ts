@@ -1,7 +1,7 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { JSONParser } from "@streamparser/json";
 import { HorizonError } from "./errors.js";
-import { keptOf } from "./record-text.js";
-import { Turns } from "./turns.js";
+import { keptOf } from "./fields.js";
 
 /** Records of a page, as far as they came. */
 export type RecordPage = {
@@ -139,4 +139,18 @@ function isShort(value: unknown): boolean {
   return typeof value === "string"
     ? value.length <= 256
     : typeof value === "boolean" || typeof value === "number";
+}
+
+/** Work between two turns of the event loop, in milliseconds: timers, leases and other answers wait meanwhile. */
+const TURN_MS = 15;
+
+/** Lets others have their turn in the middle of work that is long: call `rest` after each small part of it. */
+export class Turns {
+  #began = performance.now();
+
+  async rest(): Promise<void> {
+    if (performance.now() - this.#began < TURN_MS) return;
+    await nextTurn();
+    this.#began = performance.now();
+  }
 }

@@ -1,6 +1,6 @@
 import type { DataSource, EntityManager } from "typeorm";
 import { StreamCursor } from "../entities/stream-cursor.js";
-import type { LedgerHead } from "../horizon/ledger-head.js";
+import type { LedgerHead } from "../horizon/reach.js";
 import { UNSAID_LAG_MS } from "../horizon/reach.js";
 import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";

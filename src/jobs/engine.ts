@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import type { Agent } from "undici";
-import { auditNew } from "../audit/audit-new.js";
+import { auditNew } from "../audit/audit-each.js";
 import { within } from "../backoff.js";
 import { preparePartitions } from "../history/prepare-partitions.js";
 import type { HorizonClient } from "../horizon/client.js";

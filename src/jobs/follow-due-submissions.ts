@@ -1,4 +1,4 @@
-import type { HorizonRoot } from "../horizon/client.js";
+import type { HorizonRoot } from "../horizon/reach.js";
 import { type Followed, type Following, followSubmission } from "../submission/follow-submission.js";
 import { findDueSubmissions } from "../submission/submissions.js";
 

@@ -1,6 +1,5 @@
 import { sleep, within } from "../backoff.js";
-import type { Finding } from "../findings/finding.js";
-import { recordFinding } from "../findings/findings-log.js";
+import { type Finding, recordFinding } from "../findings/findings-log.js";
 import type { RedisClient } from "../redis/client.js";
 import { type EngineOptions, JobEngine } from "./engine.js";
 import { Liveness, nextRestart, type Restarts } from "./liveness.js";

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Finding } from "../findings/finding.js";
+import type { Finding } from "../findings/findings-log.js";
 import type { RequestObserver } from "../horizon/http.js";
 import type { ChargeObserver } from "../jobs/charge-queue.js";
 

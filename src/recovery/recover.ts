@@ -1,13 +1,9 @@
 import { v7 as uuidv7 } from "uuid";
-import type { Finding } from "../findings/finding.js";
-import { tidyUp } from "../findings/findings-log.js";
-import { announceSessions } from "./announce-sessions.js";
-import { markPaidSessions } from "./mark-paid-sessions.js";
+import { type Finding, tidyUp } from "../findings/findings-log.js";
+import { announceSessions, markPaidSessions, supplyPayments } from "./paid-sessions.js";
 import type { RecoveryParts, Run } from "./repair.js";
 import { settleProcessing } from "./settle-processing.js";
-import { forgetUnanswered, relayOutbox, releaseDeliveries } from "./stale-deliveries.js";
-import { advanceWatermarks, sweepStreams } from "./stale-streams.js";
-import { supplyPayments } from "./supply-payments.js";
+import { advanceWatermarks, relayOutbox, releaseDeliveries, sweepStreams } from "./stale.js";
 
 /** Five minutes: longer than any submission is waited for, or any server is restarted. */
 const AFTER_SECONDS = 300;
@@ -15,17 +11,27 @@ const AFTER_SECONDS = 300;
 /** As the consumers' default. */
 const MAX_DELIVERIES = 5;
 
-/** What a run looks at, in this order: first what came and was not settled, then what contradicts itself. */
+/**
+ * What a run looks at, each with what can cause it: first what came and was not settled, then what contradicts itself.
+ * `processing`, `payments` and `sessions` are the three repairs that were asked for.
+ */
 const CHECKS: Readonly<Record<string, (run: Run) => Promise<void>>> = {
+  // Consumers were killed, and none is left that would take over their entries.
   streams: sweepStreams,
+  // Somebody wrote to the database, or restored a part of it: the payment stands, and the session does not say so.
   sessions: markPaidSessions,
+  // A role was killed after it handed the transaction in, or Horizon never said what became of it.
   processing: settleProcessing,
+  // Somebody wrote to the database: the session says paid, and the payment is missing.
   payments: supplyPayments,
+  // Somebody deleted the event, or restored a part of the database; an audit has found it.
   announcements: announceSessions,
+  // The leader was killed before it wrote down how far consumers had come, and no other leads.
   watermarks: advanceWatermarks,
+  // Redis lost the request to relay, or no worker runs.
   outbox: relayOutbox,
+  // A worker was killed while it sent, and Redis lost the job by which another one would have taken over.
   deliveries: releaseDeliveries,
-  idempotency_keys: forgetUnanswered,
 };
 
 export type RecoveryReport = {

@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { readBudget } from "../budget/read-budget.js";
+import { readBudget } from "../budget/budget.js";
 import type { StreamCursor } from "../entities/stream-cursor.js";
 import type { ConditionName } from "../horizon/condition.js";
 import type { NetworkCursor } from "../ingest/network-feed.js";

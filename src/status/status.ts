@@ -1,7 +1,7 @@
 import type { Config } from "../config.js";
 import type { ExceptionReason } from "../entities/payment-exception.js";
 import type { ConditionName } from "../horizon/condition.js";
-import type { Purpose } from "../horizon/governor.js";
+import type { Purpose } from "../horizon/http.js";
 import type { LockMode } from "../locks/session-locks.js";
 import type { Asset } from "../stellar/asset.js";
 import type { Obstacle } from "../stellar/payable.js";

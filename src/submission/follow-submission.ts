@@ -1,8 +1,9 @@
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
-import type { HorizonClient, HorizonRoot } from "../horizon/client.js";
+import type { HorizonClient } from "../horizon/client.js";
 import { HorizonError, WrongNetworkError } from "../horizon/errors.js";
+import type { HorizonRoot } from "../horizon/reach.js";
 import { readSubmitted } from "../horizon/read-transaction.js";
 import { type Sendable, submitTransaction } from "../horizon/submit.js";
 import type { TransactionHash } from "../stellar/credit.js";

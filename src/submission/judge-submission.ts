@@ -1,6 +1,5 @@
-import type { HorizonRoot } from "../horizon/client.js";
-import { describeHole, findHistoryHole } from "../horizon/history-hole.js";
-import { reachesPast } from "../horizon/reach.js";
+import type { HorizonRoot } from "../horizon/reach.js";
+import { describeHole, findHistoryHole, reachesPast } from "../horizon/reach.js";
 import type { TransactionAnswer } from "../horizon/read-transaction.js";
 import { isSpent } from "../horizon/result-code.js";
 import type { Movement } from "../stellar/credit.js";

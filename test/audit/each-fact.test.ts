@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { BookedCredit } from "../../src/audit/booked-credits.js";
-import { checkSessions } from "../../src/audit/check-sessions.js";
+import { checkSessions } from "../../src/audit/check-books.js";
 import { compareCredits } from "../../src/audit/compare-credits.js";
 import { settle } from "../../src/settlement/settle.js";
 import { BEFORE_ALL, type OperationId } from "../../src/stellar/operation-id.js";

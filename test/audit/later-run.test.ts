@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { auditAccount } from "../../src/audit/audit-account.js";
-import { auditNew } from "../../src/audit/audit-new.js";
+import { auditNew } from "../../src/audit/audit-each.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { payAll } from "../support/ingest.js";

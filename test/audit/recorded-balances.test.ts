@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
+import { balancesOf } from "../../src/audit/balance-history.js";
 import { type BalanceReport, checkBalances } from "../../src/audit/check-balances.js";
 import { changesByOperation, placeEffects } from "../../src/audit/effects.js";
-import { balancesOf } from "../../src/audit/network-balances.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { completeMerge, decodeRecord } from "../../src/horizon/decode.js";
 import { NetworkView } from "../../src/horizon/network-view.js";

@@ -1,9 +1,8 @@
 import { expect } from "chai";
-import { bucketFor, budgetKeys, partOf } from "../../src/budget/budget.js";
-import { readBudget } from "../../src/budget/read-budget.js";
+import { bucketFor, budgetKeys, partOf, readBudget } from "../../src/budget/budget.js";
 import { sharedGovernor } from "../../src/budget/shared-governor.js";
 import { sharedLooks } from "../../src/budget/shared-looks.js";
-import { PURPOSES, type Purpose } from "../../src/horizon/governor.js";
+import { PURPOSES, type Purpose } from "../../src/horizon/http.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import { eventually, silent } from "../support/stream.js";
 

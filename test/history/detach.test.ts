@@ -1,8 +1,7 @@
 import { expect } from "chai";
 import { v7 as uuidv7 } from "uuid";
 import { auditAccount, RangeArchivedError } from "../../src/audit/audit-account.js";
-import { checkCharges } from "../../src/audit/check-charges.js";
-import { checkSessions } from "../../src/audit/check-sessions.js";
+import { checkCharges, checkSessions } from "../../src/audit/check-books.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { detachPartitions } from "../../src/history/detach-partitions.js";
 import { type Before, DetachRefusedError } from "../../src/history/plan-detach.js";

@@ -2,7 +2,7 @@ import { getEventListeners } from "node:events";
 import { expect } from "chai";
 import { HorizonClient, type HorizonClientOptions } from "../../src/horizon/client.js";
 import { HorizonError, WrongNetworkError } from "../../src/horizon/errors.js";
-import { keptOf } from "../../src/horizon/record-text.js";
+import { keptOf } from "../../src/horizon/fields.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import { BEFORE_ALL, type LedgerSequence, toOperationId } from "../../src/stellar/operation-id.js";
 import * as r from "./records.js";

@@ -1,8 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { type Decoded, decodeRecord, UNKEYED_INDEX } from "../../src/horizon/decode.js";
-import { FieldError } from "../../src/horizon/fields.js";
-import { recordText } from "../../src/horizon/record-text.js";
+import { FieldError, recordText } from "../../src/horizon/fields.js";
 import type { Movement } from "../../src/stellar/credit.js";
 import { BEFORE_ALL } from "../../src/stellar/operation-id.js";
 import * as r from "./records.js";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { describeHole, findHistoryHole, mayBeForgottenSince } from "../../src/horizon/history-hole.js";
+import { describeHole, findHistoryHole, mayBeForgottenSince } from "../../src/horizon/reach.js";
 import {
   BEFORE_ALL,
   endOfLedger,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { HorizonRoot } from "../../src/horizon/client.js";
+import type { HorizonRoot } from "../../src/horizon/reach.js";
 import { BEFORE_ALL, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { judgeSubmission } from "../../src/submission/judge-submission.js";
 

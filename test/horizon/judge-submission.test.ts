@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import type { HorizonRoot } from "../../src/horizon/client.js";
+import type { HorizonRoot } from "../../src/horizon/reach.js";
 import type { TransactionAnswer } from "../../src/horizon/read-transaction.js";
 import { type LedgerSequence, toOperationId } from "../../src/stellar/operation-id.js";
 import { type Judgement, judgeSubmission } from "../../src/submission/judge-submission.js";

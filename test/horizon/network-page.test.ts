@@ -1,8 +1,7 @@
 import { Account, Asset, Claimant, Keypair, Memo, MuxedAccount, Operation } from "@stellar/stellar-sdk";
 import { expect } from "chai";
 import { HorizonClient } from "../../src/horizon/client.js";
-import { readNetworkPage, readPage } from "../../src/horizon/read-page.js";
-import { touchedBy } from "../../src/horizon/touched-accounts.js";
+import { readNetworkPage, readPage, touchedBy } from "../../src/horizon/read-page.js";
 import type { AccountId, Movement } from "../../src/stellar/credit.js";
 import { BEFORE_ALL, type OperationId } from "../../src/stellar/operation-id.js";
 import { encodeEntry, entryId } from "../../src/stream/entry.js";

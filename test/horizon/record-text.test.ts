@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { keptOf, recordText } from "../../src/horizon/record-text.js";
+import { keptOf, recordText } from "../../src/horizon/fields.js";
 
 const KIB = 1024;
 const CYCLE: { self?: unknown } = {};

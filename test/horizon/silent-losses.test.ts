@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { decodePage } from "../../src/horizon/decode-page.js";
-import { findHistoryHole } from "../../src/horizon/history-hole.js";
+import { findHistoryHole } from "../../src/horizon/reach.js";
 import {
   BEFORE_ALL,
   ledgerOf,

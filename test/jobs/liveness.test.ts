@@ -2,7 +2,7 @@ import { Queue } from "bullmq";
 import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { type Logger, pino } from "pino";
-import type { Finding } from "../../src/findings/finding.js";
+import type { Finding } from "../../src/findings/findings-log.js";
 import { Liveness, nextRestart, type Restarts } from "../../src/jobs/liveness.js";
 import { MAINTENANCE_QUEUE, PREFIX, RUNS_KEY } from "../../src/jobs/queue.js";
 import { Worker } from "../../src/jobs/worker.js";

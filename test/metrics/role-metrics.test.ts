@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { readBudget } from "../../src/budget/read-budget.js";
+import { readBudget } from "../../src/budget/budget.js";
 import { readHeartbeats } from "../../src/status/heartbeat.js";
 import { freePort } from "../../stage/machine/free-port.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";

@@ -54,7 +54,6 @@ export const CORES: readonly Core[] = [
       "src/horizon/decode-page.ts",
       "src/horizon/fields.ts",
       "src/horizon/moves.ts",
-      "src/horizon/record-text.ts",
     ],
     tests: [
       "test/horizon/decode.test.ts",
@@ -69,7 +68,6 @@ export const CORES: readonly Core[] = [
     name: "judges",
     sources: [
       "src/charges/judge-attempt.ts",
-      "src/horizon/history-hole.ts",
       "src/submission/judge-submission.ts",
       "src/horizon/reach.ts",
       "src/horizon/result-code.ts",

@@ -382,7 +382,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "muxed ids are not compared",
   },
   {
-    file: "src/audit/check-sessions.ts",
+    file: "src/audit/check-books.ts",
     find: "AND s.paid_at > $2::timestamptz",
     replace: "AND $2::timestamptz IS NOT NULL",
     test: FACTS,
@@ -460,7 +460,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a credit that the books lack is told of once, and never again",
   },
   {
-    file: "src/audit/read-stretch.ts",
+    file: "src/audit/balance-history.ts",
     find: " && transactionId > after",
     replace: "",
     test: BALANCES,

@@ -109,14 +109,14 @@ export const ONE_BAD_ROW: readonly Mutant[] = [
     what: "a worker waits for a transaction that is locked",
   },
   {
-    file: "src/recovery/each-of.ts",
+    file: "src/recovery/repair.ts",
     find: "return (await whyAway(horizon, error, signal)) !== null;",
     replace: "return error instanceof HorizonError;",
     test: EACH,
     what: "one page that times out is an outage",
   },
   {
-    file: "src/recovery/each-of.ts",
+    file: "src/recovery/repair.ts",
     find: "error instanceof LockUnavailableError || isDatabaseAway(error)",
     replace: "error instanceof LockUnavailableError || isDatabaseAway(error) || isOutwaited(error)",
     test: EACH,

@@ -89,18 +89,4 @@ describe("recovery of many, one of which can't be looked at", () => {
     expect(Object.keys(report.failures)).to.include.members(["streams"]);
     expect(told(report)).to.include(`consumers_gone removed ${other.account}`);
   });
-
-  it("an idempotency key that somebody keeps locked holds up no other", async () => {
-    const { dataSource } = spine.database;
-    await dataSource.query(`
-      INSERT INTO idempotency_keys (owner, endpoint, key, fingerprint, created_at)
-      SELECT gen_random_uuid(), 'POST /', n, sha256('1'), now() - interval '1 hour' FROM generate_series(1, 4) AS n`);
-    await using _psql = await keepLocked(
-      spine.database.url,
-      "SELECT FROM idempotency_keys WHERE key = '2' FOR UPDATE",
-    );
-    await using few = await impatient(spine.database.url);
-    expect((await recoverOn(spine, { dataSource: few })).failures).to.deep.equal({});
-    expect(await dataSource.query("SELECT key FROM idempotency_keys")).to.deep.equal([{ key: "2" }]);
-  });
 });

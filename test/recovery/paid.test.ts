@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { auditNew } from "../../src/audit/audit-new.js";
+import { auditNew } from "../../src/audit/audit-each.js";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { closeFinding, readFindings } from "../../src/findings/findings-log.js";
 import { HorizonClient } from "../../src/horizon/client.js";

@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import { v7 as uuidv7 } from "uuid";
 import { toOperationId } from "../../src/stellar/operation-id.js";
 import { readNew } from "../../src/stream/consumer-group.js";
 import { leaderKey, streamKey } from "../../src/stream/stream-keys.js";
@@ -153,28 +152,10 @@ describe("recovery of what stands still", () => {
     ]);
   });
 
-  it("idempotency keys that would be in flight for ever are removed", async () => {
-    const key = (age: string, status: string) =>
-      query(
-        `INSERT INTO idempotency_keys (owner, endpoint, key, fingerprint, status, created_at)
-         VALUES ($1, 'POST /v1/x', '${age}', sha256('x'), ${status}, now() - interval '${age}')`,
-        [uuidv7()],
-      );
-    await key("6 minutes", "NULL");
-    await key("4 minutes", "NULL");
-    await key("8 minutes", "201");
-    const { findings } = await recoverOn(spine);
-    expect(findings.map(({ kind, action }) => [kind, action])).to.deep.equal([
-      ["idempotency_key_unanswered", "removed"],
-    ]);
-    const left = await query("SELECT key FROM idempotency_keys ORDER BY key");
-    expect(left).to.deep.equal([{ key: "4 minutes" }, { key: "8 minutes" }]);
-  });
-
   it("one check that fails keeps no other from being made, and the status says so", async () => {
-    await query("ALTER TABLE idempotency_keys RENAME TO gone");
+    await query("ALTER TABLE webhook_deliveries RENAME TO gone");
     const { failures } = await recoverOn(spine);
-    expect(Object.keys(failures)).to.deep.equal(["idempotency_keys"]);
+    expect(Object.keys(failures)).to.deep.equal(["deliveries"]);
     const [run] = await query("SELECT failures, finished_at FROM recovery_runs");
     expect(run.failures).to.deep.equal(failures);
     expect(run.finished_at).to.be.instanceOf(Date);

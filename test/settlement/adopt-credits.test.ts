@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
-import { checkCharges } from "../../src/audit/check-charges.js";
+import { checkCharges } from "../../src/audit/check-books.js";
 import type { ChargeRecord } from "../../src/charges/read-charges.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { ChargeRefusedError } from "../../src/providers/provider.js";

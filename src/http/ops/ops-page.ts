@@ -1,5 +1,4 @@
-import type { Facts } from "../../findings/finding.js";
-import type { RecordedFinding } from "../../findings/findings-log.js";
+import type { Facts, RecordedFinding } from "../../findings/findings-log.js";
 import { seconds } from "../../status/in-words.js";
 import type { Status } from "../../status/status.js";
 import { type Html, html } from "../server/html.js";

@@ -1,6 +1,5 @@
-import type { HorizonRoot } from "../../horizon/client.js";
-import { findHistoryHole } from "../../horizon/history-hole.js";
-import { saysItReachesPast } from "../../horizon/reach.js";
+import type { HorizonRoot } from "../../horizon/reach.js";
+import { findHistoryHole, saysItReachesPast } from "../../horizon/reach.js";
 import type { SourceAnswer, TransactionAnswer } from "../../horizon/read-transaction.js";
 import type { Kept } from "../../submission/submissions.js";
 

@@ -1,8 +1,9 @@
 import { sleep } from "../../backoff.js";
 import type { ChargeId } from "../../entities/charge.js";
-import type { HorizonClient, HorizonRoot } from "../../horizon/client.js";
+import type { HorizonClient } from "../../horizon/client.js";
 import { HorizonError, WrongNetworkError } from "../../horizon/errors.js";
-import { describeHole, findHistoryHole } from "../../horizon/history-hole.js";
+import type { HorizonRoot } from "../../horizon/reach.js";
+import { describeHole, findHistoryHole } from "../../horizon/reach.js";
 import { readSource, readSubmitted, type TransactionAnswer } from "../../horizon/read-transaction.js";
 import { isSpent } from "../../horizon/result-code.js";
 import { submitTransaction } from "../../horizon/submit.js";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { HorizonRoot } from "../../../src/horizon/client.js";
+import type { HorizonRoot } from "../../../src/horizon/reach.js";
 import { UNSAID_LAG_MS } from "../../../src/horizon/reach.js";
 import type { SourceAnswer, TransactionAnswer } from "../../../src/horizon/read-transaction.js";
 import { isInNoLedger, provedBySource } from "../../../src/providers/stellar/expiry.js";

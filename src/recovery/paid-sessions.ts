@@ -1,10 +1,19 @@
-import { aboutSession, type Facts, type Finding } from "../findings/finding.js";
+import { aboutSession, type Facts, type Finding } from "../findings/findings-log.js";
+import type { Lockable } from "../locks/session-locks.js";
+import { announcePaid, markPaid } from "../settlement/mark-paid.js";
 import { lockPaidWithoutPayment, supplyPayment } from "../settlement/supply-payment.js";
 import { creditKeyText } from "../stellar/credit.js";
-import { type BrokenSession, byAccount, PAID_WITHOUT_PAYMENT, readBroken } from "./broken-sessions.js";
-import { eachOf } from "./each-of.js";
-import { type Run, repair, withSession } from "./repair.js";
-import { type Found, saveProgress, searchAccount } from "./search-account.js";
+import {
+  type BrokenSession,
+  byAccount,
+  type Found,
+  PAID_WITHOUT_PAYMENT,
+  PAYMENT_WITHOUT_PAID,
+  readBroken,
+  saveProgress,
+  searchAccount,
+} from "./broken-sessions.js";
+import { eachOf, type Run, repair, repairSession, withSession } from "./repair.js";
 
 /**
  * Sessions that are `paid` and have no payment: the credit that paid them is looked for on Horizon, by account and
@@ -90,4 +99,62 @@ function findingOf(
 ): Finding {
   const before = { status: session.status, paid_at: session.paidAt?.toISOString() ?? null, payment: null };
   return aboutSession(session.id, { kind: "paid_without_payment", action, detail, evidence, before, after });
+}
+
+/**
+ * Sessions that have a payment and are not `paid`: the payment stands, so they are, and their merchant is told if
+ * that has not happened yet. A payment whose credit does not name the session is left for a person.
+ * @throws the database's error; what was done until then holds
+ */
+export async function markPaidSessions(run: Run): Promise<void> {
+  await eachOf(run, await readBroken(run, PAYMENT_WITHOUT_PAID), ({ id, account, status }) =>
+    repairSession(run, { id, account }, async (runner) => {
+      const marking = await markPaid(runner, id);
+      if (marking.kind === "nothing_to_do") return null;
+      const found = { kind: "payment_without_paid", before: { status } } as const;
+      if (marking.kind === "unfit") {
+        const detail = `Session ${id} is ${status} and has a payment, but ${marking.why}: somebody wrote to the database. \`paidonce audit\` tells more.`;
+        return aboutSession(id, { ...found, action: "needs_person", detail, evidence: {}, after: {} });
+      }
+      const { credit } = marking;
+      return aboutSession(id, {
+        ...found,
+        action: "marked_paid",
+        detail: `Session ${id} was ${status} although credit ${creditKeyText(credit)} had paid it`,
+        evidence: { credit: creditKeyText(credit), hash: credit.transactionHash },
+        after: { status: "paid", paid_at: credit.closedAt.toISOString() },
+      });
+    }),
+  );
+}
+
+/** What the audits of the last day found: as many rows as there are differences. */
+const NOT_ANNOUNCED = `
+  SELECT DISTINCT d.subject::uuid AS id, a.account
+  FROM audit_differences d JOIN audits a ON a.id = d.audit_id
+  WHERE d.kind = 'not_announced' AND a.finished_at > now() - interval '1 day'
+    AND NOT EXISTS (SELECT FROM outbox_events o WHERE o.subject = d.subject AND o.type = 'payment.confirmed')
+  LIMIT 500`;
+
+/**
+ * Sessions that are paid, with their payment, and whose merchant was never told: an audit has found that the event is
+ * missing. It is written now, with the id and the body that it would have had.
+ * @throws the database's error; what was done until then holds
+ */
+export async function announceSessions(run: Run): Promise<void> {
+  const rows: Lockable[] = await run.dataSource.query(NOT_ANNOUNCED);
+  await eachOf(run, rows, ({ id, account }) =>
+    repairSession(run, { id, account }, async (runner) => {
+      const credit = await announcePaid(runner, id);
+      if (credit === null) return null;
+      return aboutSession(id, {
+        kind: "paid_not_announced",
+        action: "announced",
+        detail: `Session ${id} was paid by credit ${creditKeyText(credit)} and its merchant was never told`,
+        evidence: { credit: creditKeyText(credit), hash: credit.transactionHash },
+        before: { announced: false },
+        after: { announced: true },
+      });
+    }),
+  );
 }

@@ -1,13 +1,22 @@
 import type { HorizonClient } from "../horizon/client.js";
 import { endOfPage, type PlacedRecord, placeRecords } from "../horizon/decode-page.js";
-import { HorizonError } from "../horizon/errors.js";
+import { HorizonError, isNotFound } from "../horizon/errors.js";
 import { type Fields, isFields } from "../horizon/fields.js";
 import type { NetworkView } from "../horizon/network-view.js";
+import { balancesByAsset } from "../horizon/receiving-state.js";
+import { type Asset, issuerOf } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
-import { BEFORE_ALL, endOfLedger, ledgerOf, type OperationId } from "../stellar/operation-id.js";
+import {
+  BEFORE_ALL,
+  endOfLedger,
+  type LedgerSequence,
+  ledgerOf,
+  type OperationId,
+} from "../stellar/operation-id.js";
+import { parseStroops } from "../stellar/stroops.js";
 import { changesByOperation, type OperationChanges, type PlacedEffect, placeEffects } from "./effects.js";
 import { type Fee, transactionOf } from "./flows.js";
-import { PAGE, pageOrNone, provenPage } from "./proven-page.js";
+import { PAGE, pageOrNone, provenPage } from "./network-pages.js";
 
 /** A part of an account's history of which everything is known that changed a balance. */
 export type Stretch = {
@@ -127,4 +136,58 @@ function feeOf({ fee_charged: fee, hash }: Fields): bigint {
   )
     return BigInt(fee);
   throw new HorizonError("broken_body", `transaction ${String(hash)} without its fee`, { status: 200 });
+}
+
+/** An account's balances at the end of a ledger. */
+export type NetworkBalances = {
+  readonly ledger: LedgerSequence;
+  /** In stroops; none of an account that does not exist. */
+  readonly balances: ReadonlyMap<Asset, bigint>;
+  /** Grows with each transaction that the account sends; null where it does not exist. */
+  readonly sequence: bigint | null;
+};
+
+/**
+ * Asks for an account's balances.
+ * @throws HorizonError, also where the server does not say of which ledger they are: they would prove nothing
+ */
+export async function readNetworkBalances(
+  client: HorizonClient,
+  account: AccountId,
+  signal: AbortSignal,
+): Promise<NetworkBalances> {
+  try {
+    const { fields, latestLedger } = await client.account(account, signal);
+    return { ledger: told(latestLedger), ...balancesOf(fields, account) };
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    return { ledger: told(error.latestLedger), balances: new Map(), sequence: null };
+  }
+}
+
+/** Reads Horizon's account resource, without what the account itself issues: it has no balance of that. Pure. */
+export function balancesOf(
+  { balances, sequence }: Fields,
+  account: AccountId,
+): Pick<NetworkBalances, "balances" | "sequence"> {
+  if (!Array.isArray(balances) || typeof sequence !== "string" || !/^\d{1,19}$/.test(sequence)) {
+    throw new HorizonError("broken_body", "an account without balances or sequence", { status: 200 });
+  }
+  try {
+    const told = balancesByAsset(balances).filter(([asset]) => issuerOf(asset) !== account);
+    return {
+      balances: new Map(told.map(([asset, { balance }]) => [asset, parseStroops(balance)])),
+      sequence: BigInt(sequence),
+    };
+  } catch (cause) {
+    throw new HorizonError("broken_body", `a balance that can't be read: ${String(cause)}`, { cause });
+  }
+}
+
+function told(ledger: LedgerSequence | null): LedgerSequence {
+  if (ledger !== null) return ledger;
+  throw new HorizonError(
+    "broken_body",
+    "the server does not say of which ledger the balances are (Latest-Ledger)",
+  );
 }
