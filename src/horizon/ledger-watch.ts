@@ -6,8 +6,7 @@ import { CONDITION_WORDS, type ServerCondition } from "./condition.js";
 import { HorizonError } from "./errors.js";
 import { LedgerClock } from "./ledger-clock.js";
 import type { NetworkView } from "./network-view.js";
-import type { LedgerHead } from "./reach.js";
-import { QUIET_LAG_MS } from "./reach.js";
+import { type LedgerHead, QUIET_LAG_MS } from "./reach.js";
 
 /**
  * How the processes that ask one server share their looks, so that four replicas cost no more than one. Only when to look
