@@ -53,7 +53,7 @@ async function main(files: readonly string[], options: Options): Promise<void> {
   for (const [postgres, redis] of pairsOf(options)) {
     process.stdout.write(`\nPostgres ${postgres}, Redis ${redis}:\n`);
     const startedAt = performance.now();
-    const report = await runMocha(tests, { env: { TEST_POSTGRES: postgres, TEST_REDIS: redis } });
+    const report = await runMocha(tests, { env: { TEST_POSTGRES: postgres, TEST_REDIS: redis, PROOF: "1" } });
     rows.push({ postgres, redis, ...report, seconds: (performance.now() - startedAt) / 1000 });
   }
   process.stdout.write(`\n${table(rows)}\n`);

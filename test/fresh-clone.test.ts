@@ -9,6 +9,7 @@ import { expect } from "chai";
 import pg from "pg";
 import { type FreshMachine, freshMachine, processTree, sizeOf } from "./support/fresh-machine.js";
 import { LOOPBACK, listeningAddresses } from "./support/listening.js";
+import { describeAtLength } from "./support/long.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const MINUTE = 60_000;
@@ -17,16 +18,12 @@ const MEGABYTE = 1e6;
 /** Two sandboxes, ingest, two consumers, work, api, customers, Postgres, Redis, and the one that keeps them. */
 const PROCESSES_AT_LEAST = 11;
 
-describe("a fresh clone, with an empty npm cache and no redis-server in PATH", () => {
+describeAtLength("a fresh clone, with an empty npm cache and no redis-server in PATH", () => {
   let machine: FreshMachine;
   const runs: Run[] = [];
 
   before(async function () {
     this.timeout(MINUTE);
-    if (process.env.CI !== "true" && process.env.FRESH_CLONE !== "1") {
-      console.log("    skipped: it installs everything anew. Run it with FRESH_CLONE=1");
-      this.skip();
-    }
     machine = await freshMachine(ROOT);
   });
   afterEach(async function () {

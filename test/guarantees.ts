@@ -16,13 +16,10 @@ const PATTERNS = [
 ];
 
 /**
- * Of them what every run of all tests has on a Redis Cluster too: whatever reads streams, takes locks and loses Redis.
+ * Of them what every run of all tests has on a Redis Cluster too: what reads streams, takes locks and loses Redis. The others
+ * are in `./dev backends --redis cluster`.
  */
-const ON_A_CLUSTER = [
-  "dist/test/consumers/{consumer,ingest-faults,same-rows,shards}.test.js",
-  "dist/test/processes/{kill-consumer,redelivery}.test.js",
-  "dist/test/recovery/stale.test.js",
-];
+const ON_A_CLUSTER = ["dist/test/consumers/{consumer,ingest-faults}.test.js"];
 
 /** The built files. */
 export function clusterTests(): string[] {

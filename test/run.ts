@@ -30,7 +30,6 @@ const LONG = [
   "chaos/short",
   "interleavings/pairs",
   "upgrade/rolling",
-  "fresh-clone",
   "bench/tiny",
   "chaos/sabotage",
   "storm/short",

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { postgresKind } from "../support/backends/postgres.js";
+import { isLong } from "../support/long.js";
 import { runChaos } from "./chaos.js";
 import { Ends } from "./ends.js";
 import { isGreen, type Report, toMarkdown } from "./report.js";
@@ -8,13 +9,15 @@ import { isGreen, type Report, toMarkdown } from "./report.js";
 /** The same each time: CI says whether a change broke something. CHAOS_SEED chooses another one. */
 const SEED = Number(process.env.CHAOS_SEED || 7);
 
-const MINUTES = 1;
+const MINUTES = isLong ? 1 : 0.5;
 
 /** A small machine that runs other tests meanwhile must manage it too. */
-const RATE = 25;
+const RATE = isLong ? 25 : 15;
 
-/** A run in which less happened proves nothing. A slow machine gets more than the minute for it. */
-const AT_LEAST = { faults: 6, credits: 300, withinMinutes: 4 };
+/** A run in which less happened proves nothing. A slow machine gets more time for it. */
+const AT_LEAST = isLong
+  ? { faults: 6, credits: 300, withinMinutes: 4 }
+  : { faults: 5, credits: 150, withinMinutes: 4 };
 
 /** What a change of this code is most likely to break, each once before any comes twice. */
 const ONLY = [
@@ -42,7 +45,7 @@ const DEADLINE_MS = 900_000;
 /** After the deadline everything is still to be ended. */
 const END_WITHIN_MS = 120_000;
 
-describe(`chaos, ${MINUTES} minute of it, seed ${SEED}`, function () {
+describe(`chaos for ${MINUTES * 60} seconds, seed ${SEED}`, function () {
   this.timeout(DEADLINE_MS + END_WITHIN_MS);
   const ends = new Ends();
   afterEach(() => ends[Symbol.asyncDispose]());

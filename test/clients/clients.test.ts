@@ -7,6 +7,7 @@ import { type AddingProxy, addingProxy } from "../support/adding-proxy.js";
 import type { Json } from "../support/api.js";
 import { FilledApi } from "../support/filled-api.js";
 import { NotHereError } from "../support/foreign-tools.js";
+import { itAtLength } from "../support/long.js";
 import { GENERATORS, type Generator } from "./generators.js";
 
 /** Bringing and building take their time on a busy machine; each command has a bound of its own, and says so. */
@@ -82,11 +83,8 @@ describe("a client that is generated from the description", function () {
   for (const generator of GENERATORS) {
     const { title, isQuick, bring, generate } = generator;
 
-    it(`takes answers with fields that are new, and sends times with an offset: ${title}`, async function () {
-      if (!isQuick && process.env.PROOF !== "1") {
-        console.log(`    skipped: ${title} takes minutes. ./dev proof clients runs it`);
-        return this.skip();
-      }
+    const test = isQuick ? it : itAtLength;
+    test(`takes answers with fields that are new, and sends times with an offset: ${title}`, async function () {
       try {
         await bring();
       } catch (error) {

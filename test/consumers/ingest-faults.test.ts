@@ -2,10 +2,11 @@ import { expect } from "chai";
 import { streamKey } from "../../src/stream/stream-keys.js";
 import type { FaultInput } from "../../stage/sandbox/faults.js";
 import { payAll } from "../support/ingest.js";
+import { someOf } from "../support/long.js";
 import { Spine } from "../support/spine.js";
 import { eventually } from "../support/stream.js";
 
-for (const mode of ["optional", "off"] as const)
+for (const mode of someOf(["off", "optional"] as const))
   describe(`ingest under faults, LOCKS=${mode}`, () => {
     let spine: Spine;
 

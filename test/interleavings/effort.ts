@@ -1,3 +1,5 @@
+import { isLong } from "../support/long.js";
+
 /** How many schedules to play: `usual` in a normal test run, INTERLEAVINGS by hand. */
 export function runs(usual: number): number {
   const wanted = process.env.INTERLEAVINGS;
@@ -8,3 +10,6 @@ export function runs(usual: number): number {
 export const seed = Number(process.env.INTERLEAVINGS_SEED ?? 4);
 
 export const isLongRun = process.env.INTERLEAVINGS !== undefined;
+
+/** Every order of two actors' statements and every kill: in `./dev proof interleavings`, or by hand. */
+export const playsAll = isLong || isLongRun;

@@ -5,7 +5,7 @@ import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { Stage } from "../sandbox/stage.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { plainRedis } from "../support/stream.js";
-import { isLongRun, runs, seed } from "./effort.js";
+import { isLongRun, playsAll, runs, seed } from "./effort.js";
 import { LEDGERS_CLOSE, recoveryStages, type Servers, threeStage } from "./recovery-stages.js";
 import { type Bounds, following, playEvery, playEveryKill, schedules } from "./schedules.js";
 import { Race } from "./serial.js";
@@ -17,7 +17,7 @@ const BOUNDS: Bounds = isLongRun
 
 /**
  * Recovery against consumers, merchants and itself, with no lock but the database's, in every order of their
- * statements that interrupts one of them once, and killed before and after each. What recovery writes about its repairs is
+ * statements that interrupts one of them once, and killed at random ones; in the long run killed before and after each. What recovery writes about its repairs is
  * part of what must be as in a serial run.
  *
  * INTERLEAVINGS=10000: all orders up to that many, and so many random ones; INTERLEAVINGS_SEED=n chooses others.
@@ -51,7 +51,7 @@ describe("recovery: every interleaving is as good as a serial order", () => {
   const randomly = (race: Race, lanes: number) =>
     fc.assert(
       fc.asyncProperty(schedules(lanes, { kills: true }), (turns) => race.run(following(turns))),
-      { seed, numRuns: runs(4) },
+      { seed, numRuns: runs(playsAll ? 4 : 2) },
     );
 
   // The stages need servers that run only later; their titles don't.
@@ -63,7 +63,7 @@ describe("recovery: every interleaving is as good as a serial order", () => {
       const race = new Race(database.dataSource, theatre, stage);
       const { played, isComplete } = await playEvery((director) => race.run(director), BOUNDS);
       expect(isComplete || isLongRun, `${played} schedules are all`).to.equal(true);
-      expect(await playEveryKill((director) => race.run(director), 2)).to.be.greaterThan(8);
+      if (playsAll) expect(await playEveryKill((director) => race.run(director), 2)).to.be.greaterThan(8);
       await randomly(race, 2);
     });
   }

@@ -6,11 +6,12 @@ import { PostgresPair } from "../support/backends/postgres-pair.js";
 import { aSession } from "../support/books.js";
 import { migratedDatabase } from "../support/database.js";
 import { payAll } from "../support/ingest.js";
+import { isLong } from "../support/long.js";
 import { endRoles, startRole } from "../support/role-process.js";
 import { Spine } from "../support/spine.js";
 import { drained, eventually } from "../support/stream.js";
 
-const ROUNDS = 3;
+const ROUNDS = isLong ? 3 : 2;
 const PER_ROUND = 200;
 
 // Nothing of this rests on a lock: chaos does the same to consumers that take them.

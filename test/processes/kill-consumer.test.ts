@@ -13,6 +13,7 @@ import {
   watchAccount,
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { PROCESS_LOCKS } from "../support/long.js";
 import { endRoles, startRole } from "../support/role-process.js";
 import { append, drained, startConsumer, type TestConsumer } from "../support/stream.js";
 
@@ -31,7 +32,7 @@ const LEFT: Record<
   "consumer.after-acknowledge": { committed: true, acknowledged: true },
 };
 
-for (const mode of ["optional", "off"] as const) {
+for (const mode of PROCESS_LOCKS) {
   describe(`kill -9 of a consumer process, LOCKS=${mode}`, () => {
     let server: TestRedis;
     let redis: RedisClient;

@@ -1,12 +1,16 @@
 import { expect } from "chai";
 import type { Checkpoint } from "../../src/checkpoints.js";
 import { payAll } from "../support/ingest.js";
+import { isLong, PROCESS_LOCKS } from "../support/long.js";
 import { endRoles, startRole } from "../support/role-process.js";
 import { Spine } from "../support/spine.js";
 
 const POINTS: readonly Checkpoint[] = ["ingest.before-append", "ingest.after-append"];
 
-for (const mode of ["optional", "off"] as const) {
+/** Of one leader after the other. */
+const CRASHES = isLong ? 3 : 2;
+
+for (const mode of PROCESS_LOCKS) {
   describe(`kill -9 of an ingest process, LOCKS=${mode}`, () => {
     let spine: Spine;
 
@@ -28,17 +32,17 @@ for (const mode of ["optional", "off"] as const) {
 
     for (const point of POINTS) {
       it(`G3, G4: at ${point}, again and again: no gap, nothing twice`, async () => {
-        const all = await spine.sessions(300);
+        const all = await spine.sessions(100 * CRASHES);
         spine.consume(2);
-        for (let i = 0; i < 3; i++) {
+        for (let i = 0; i < CRASHES; i++) {
           const victim = await startRole("ingest", { ...environment(), PAIDONCE_CRASH_AT: point });
           payAll(spine.stage, spine.payer, all.slice(100 * i, 100 * (i + 1)));
           expect(await victim.ended).to.deep.equal({ code: null, signal: "SIGKILL" });
           await spine.depose();
         }
         await startRole("ingest", environment());
-        await spine.settledAll(300);
-        await spine.expectBooksToBalance(300);
+        await spine.settledAll(all.length);
+        await spine.expectBooksToBalance(all.length);
       });
     }
 

@@ -13,13 +13,14 @@ import {
 } from "../support/books.js";
 import { connect } from "../support/database.js";
 import { useTestKey } from "../support/entry-key.js";
+import { isLong, PROCESS_LOCKS } from "../support/long.js";
 import { endRoles, startRole } from "../support/role-process.js";
 import { append, drained, eventually, plainRedis } from "../support/stream.js";
 
-const ROUNDS = 3;
+const ROUNDS = isLong ? 3 : 2;
 const PER_ROUND = 300;
 
-for (const mode of ["optional", "off"] as const) {
+for (const mode of PROCESS_LOCKS) {
   describe(`kill -9 of Postgres under load, LOCKS=${mode}`, () => {
     let postgres: PostgresServer;
     let server: RedisServer;

@@ -11,6 +11,7 @@ import {
   watchAccount,
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { PROCESS_LOCKS } from "../support/long.js";
 import { endRoles, isPaused, startRole } from "../support/role-process.js";
 import { append, drained, eventually } from "../support/stream.js";
 
@@ -22,7 +23,7 @@ const POINTS: readonly Checkpoint[] = [
   "consumer.after-commit",
 ];
 
-for (const mode of ["optional", "off"]) {
+for (const mode of PROCESS_LOCKS) {
   describe(`consumer processes paused past every time-out, LOCKS=${mode}`, () => {
     let server: TestRedis;
     let redis: RedisClient;

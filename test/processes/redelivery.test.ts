@@ -15,6 +15,7 @@ import {
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 import { TEST_KEY } from "../support/entry-key.js";
+import { PROCESS_LOCKS } from "../support/long.js";
 import { endRoles, startRole } from "../support/role-process.js";
 import { drained } from "../support/stream.js";
 
@@ -46,7 +47,7 @@ const DELIVER_AGAIN = `
   redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0')
   return 1`;
 
-for (const mode of ["optional", "off"]) {
+for (const mode of PROCESS_LOCKS) {
   describe(`redelivery to four consumer processes, LOCKS=${mode}, seed ${SEED}`, () => {
     let server: TestRedis;
     let redis: RedisClient;

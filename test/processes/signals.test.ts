@@ -18,6 +18,7 @@ import {
   watchAccount,
 } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { PROCESS_LOCKS } from "../support/long.js";
 import { endRoles, type RoleEnvironment, roleEnvironment, startRole } from "../support/role-process.js";
 import { append, drained, eventually } from "../support/stream.js";
 
@@ -40,7 +41,7 @@ describe("role processes end as they are told", () => {
     await database.close();
   });
 
-  for (const mode of ["optional", "off"]) {
+  for (const mode of PROCESS_LOCKS) {
     it(`G4: SIGTERM under load, LOCKS=${mode}: exit code 0, no name and nothing pending left`, async () => {
       const owner = await watchAccount(database.dataSource);
       const sessions = await openSessions(

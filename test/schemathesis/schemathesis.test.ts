@@ -6,6 +6,7 @@ import { expect } from "chai";
 import { ADMIN_KEY } from "../support/api.js";
 import { FilledApi } from "../support/filled-api.js";
 import { bringPython, NotHereError, runForeign } from "../support/foreign-tools.js";
+import { describeAtLength } from "../support/long.js";
 
 /** Not built: read as they are in the source tree. */
 const SOURCES = fileURLToPath(new URL("../../../test/schemathesis", import.meta.url));
@@ -19,17 +20,13 @@ const SEED = Number(process.env.SCHEMATHESIS_SEED || 20261121);
 /** So many more examples may take an hour; a run that hangs is ended, and says so. */
 const TIMEOUT_MS = 3_600_000;
 
-describe("schemathesis, which asks whatever the description allows and forbids", function () {
+describeAtLength("schemathesis, which asks whatever the description allows and forbids", function () {
   this.timeout(TIMEOUT_MS + 600_000);
   let filled: FilledApi;
   let packages: string;
   let folder: string;
 
   before(async function () {
-    if (process.env.PROOF !== "1") {
-      console.log("    skipped: it takes minutes. ./dev proof schemathesis runs it");
-      return this.skip();
-    }
     try {
       packages = await bringPython(join(SOURCES, "requirements.txt"));
     } catch (error) {

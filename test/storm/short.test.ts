@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { Ends } from "../chaos/ends.js";
+import { isLong } from "../support/long.js";
 import { leftRunning } from "./left-running.js";
 import { PROVIDERS } from "./orders.js";
 import { isGreen, toMarkdown } from "./report.js";
@@ -8,7 +9,7 @@ import { runStorm } from "./storm.js";
 /** The same each time: CI says whether a change broke something. STORM_SEED chooses another one. */
 const SEED = Number(process.env.STORM_SEED || 11);
 
-const CHARGES = 300;
+const CHARGES = isLong ? 300 : 120;
 
 /** A small machine that runs other tests meanwhile must manage it too. */
 const RATE = 25;

@@ -6,6 +6,7 @@ import { finding, fleetFindings, prove } from "../chaos/prove.js";
 import { PRESENT, type Release } from "../chaos/release.js";
 import { endSubmissions } from "../chaos/submitted.js";
 import { openWorld } from "../chaos/world.js";
+import { isLong } from "../support/long.js";
 import { inWords, type Seen, untilLoadHasFlown } from "./flow.js";
 import { type Previous, previousOrSkip } from "./previous.js";
 import { carryOutStep, STEPS } from "./rollout.js";
@@ -33,7 +34,7 @@ const NO_LIMIT = ["--requests-per-hour", "0"];
 
 const DEADLINE_MS = 900_000;
 
-describe("upgrade, one process at a time, under load, and back", function () {
+describe(`upgrade, one process at a time, under load${isLong ? ", and back" : ""}`, function () {
   this.timeout(DEADLINE_MS);
   const ends = new Ends();
   let previous: Previous;
@@ -82,7 +83,7 @@ describe("upgrade, one process at a time, under load, and back", function () {
       ...finding("a credit was recorded twice", witness.toldTwice),
     ];
     expect(wrong, [...story, ...world.fleet.trouble(5)].join("\n")).to.deep.equal([]);
-    expect(members.every(({ cli }) => cli === PRESENT.cli)).to.equal(true);
+    if (isLong) expect(members.every(({ cli }) => cli === PRESENT.cli)).to.equal(true);
     console.log(story.join("\n"));
   });
 });
