@@ -1,25 +1,17 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect } from "chai";
 import { completeMerge, decodeRecord, type PendingMerge } from "../../src/horizon/decode.js";
 import { keyOf } from "../../src/horizon/fields.js";
 import { parseAccountId } from "../../src/stellar/account.js";
 import { memoOfTransaction } from "../../src/stellar/memo.js";
 import { formatStroops } from "../../src/stellar/stroops.js";
+import { readFixture } from "../support/fixtures.js";
 import * as r from "./records.js";
 
 type Fixture = { source: string; record: r.Json };
 
-// Published records of the real network; the folder lies beside the repository and may be absent.
-const FOLDER = join(process.cwd(), "..", "shared", "fixtures");
+const load = (file: string): Fixture[] => readFixture(file);
 
-describe("real records", () => {
-  before(function () {
-    if (existsSync(FOLDER)) return;
-    console.log(`      ${FOLDER} is absent: nothing to check against`);
-    this.skip();
-  });
-
+describe("published records of the real network", () => {
   it("every published operation is credited to its receiver, to the stroop", () => {
     for (const { record } of load("operations.json")) {
       const account = parseAccountId(record.to ?? record.account);
@@ -64,7 +56,3 @@ describe("real records", () => {
     }
   });
 });
-
-function load(file: string): Fixture[] {
-  return JSON.parse(readFileSync(join(FOLDER, file), "utf8"));
-}
