@@ -22,6 +22,12 @@ const wholeNumber = (minimum: number, maximum: number) => {
     .refine((value) => value >= minimum && value <= maximum, wanted);
 };
 
+const flag = () =>
+  z
+    .enum(["true", "false"])
+    .default("false")
+    .transform((word) => word === "true");
+
 const REDIS = ["redis:", "rediss:"];
 
 const urlList = (protocols: readonly string[], isCount: (count: number) => boolean, wanted: string) =>
@@ -149,13 +155,9 @@ export const environment = z.object({
     .describe(
       "The age at which recovery looks at a `processing` session, an outbox event or a dead consumer's entry.",
     ),
-  WEBHOOK_ALLOW_PRIVATE: z
-    .enum(["true", "false"])
-    .default("false")
-    .transform((word) => word === "true")
-    .describe(
-      "Allows webhooks to private addresses and over plain http. For development only: merchants choose the URLs.",
-    ),
+  WEBHOOK_ALLOW_PRIVATE: flag().describe(
+    "Allows webhooks to private addresses and over plain http. For development only: merchants choose the URLs.",
+  ),
   WEBHOOK_MAX_ENDPOINTS: wholeNumber(1, 1_000)
     .default(16)
     .describe("The most webhook endpoints of one merchant. Existing ones stay."),
@@ -241,11 +243,7 @@ export const environment = z.object({
     .describe(
       "A header in which your proxy names the logged-in user: every request with it may see /ops. The proxy must remove it from outside requests.",
     ),
-  OPS_MAY_ACT: z
-    .enum(["true", "false"])
-    .default("false")
-    .transform((text) => text === "true")
-    .describe("Whether the login of /ops may retry and remove jobs."),
+  OPS_MAY_ACT: flag().describe("Whether the login of /ops may retry and remove jobs."),
   OTEL_EXPORTER_OTLP_ENDPOINT: url(["http:", "https:"], "http://127.0.0.1:4318")
     .optional()
     .describe("Where traces go, by OTLP over HTTP (`/v1/traces` is added)."),
@@ -293,7 +291,19 @@ export const environment = z.object({
     .describe("`json` for machines, `pretty` for people; `auto` is pretty on a terminal."),
 });
 
-export type Config = z.output<typeof environment>;
+/** What the program goes by: the variables, and in milliseconds what they say in seconds and timers take in milliseconds. */
+export type Config = Omit<
+  z.output<typeof environment>,
+  "CHARGE_TIMEOUT_SECONDS" | "DATABASE_REPLICA_MAX_LAG_SECONDS"
+> & {
+  readonly CHARGE_TIMEOUT_MS: number;
+  readonly DATABASE_REPLICA_MAX_LAG_MS: number;
+};
+
+/** Where customers and merchants reach the API. */
+export function publicUrlOf({ PUBLIC_URL, HOST, PORT }: Config): string {
+  return PUBLIC_URL ?? `http://${HOST}:${PORT}`;
+}
 
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
@@ -315,7 +325,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   // An empty variable is how compose files and shells say "not set".
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
   const result = environment.safeParse(given);
-  if (result.success) return together(result.data);
+  if (result.success) return fitting(inMilliseconds(result.data));
   const problems = new Map<string, string>();
   for (const issue of result.error.issues) {
     const name = String(issue.path[0]);
@@ -327,8 +337,17 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   throw new ConfigError([...problems.values()]);
 }
 
+function inMilliseconds(variables: z.output<typeof environment>): Config {
+  const { CHARGE_TIMEOUT_SECONDS, DATABASE_REPLICA_MAX_LAG_SECONDS, ...others } = variables;
+  return {
+    ...others,
+    CHARGE_TIMEOUT_MS: CHARGE_TIMEOUT_SECONDS * 1_000,
+    DATABASE_REPLICA_MAX_LAG_MS: DATABASE_REPLICA_MAX_LAG_SECONDS * 1_000,
+  };
+}
+
 /** @throws ConfigError where variables don't fit together that are right alone */
-function together(config: Config): Config {
+function fitting(config: Config): Config {
   const problems = [...sep7Problems(config), ...redisProblems(config), ...stripeProblems(config)];
   if (problems.length > 0) throw new ConfigError(problems);
   return config;

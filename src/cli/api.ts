@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import type { Command } from "commander";
 import type { Logger } from "pino";
-import { type Config, readConfig } from "../config.js";
+import { type Config, publicUrlOf, readConfig } from "../config.js";
 import { createApp } from "../http/app.js";
 import type { Sep7Signer } from "../http/checkout/sep7.js";
 import { readOpsAccess } from "../http/ops/login.js";
@@ -12,11 +12,13 @@ import { createLogger } from "../logging.js";
 import { createRegistry, horizonMetrics, replicaMetrics } from "../metrics/registry.js";
 import { startHeartbeat } from "../status/heartbeat.js";
 import { SharedStatus } from "../status/shared-status.js";
-import { checkRedis, secretKeysOf } from "./check-servers.js";
+import { checkRedis } from "./check-servers.js";
 import { openAcceptors } from "./open-charge-providers.js";
-import { openReplica, openStatusSources } from "./open-database.js";
+import { openReplica } from "./open-database.js";
 import { openHorizon } from "./open-servers.js";
 import { type Actor, runRole, startTracing } from "./run-role.js";
+import { openStatusSources } from "./status.js";
+import { secretKeysOf } from "./webhooks.js";
 
 /** Requests under way have so long to end before connections are cut. */
 const DRAIN_MS = 5_000;
@@ -25,62 +27,52 @@ export function addApiCommand(program: Command): void {
   program
     .command("api")
     .description("serve the API, its reference (/docs), the checkout page and the status on HOST and PORT")
-    .action(async () => {
-      const config = readConfig(process.env);
-      const access = readOpsAccess(config);
-      const logger = createLogger(config, "api");
-      const sources = await openStatusSources(config, logger, "api");
-      await checkRedis(sources.redis, logger, "paidonce:{probe}", []);
-      const replica = openReplica(config, sources.dataSource, logger);
-      const registry = createRegistry();
-      if (replica !== null) replicaMetrics(registry, replica);
-      const tracing = await startTracing(config, "api");
-      const status = new SharedStatus(sources);
-      const { koa } = createApp(
-        {
-          ...sources,
-          ...(replica !== null && { replica }),
-          horizon: openHorizon(config, logger, {
-            redis: sources.redis,
-            purpose: "check",
-            observer: horizonMetrics(registry),
-          }),
-          adminKey: config.ADMIN_KEY,
-          networkPassphrase: config.NETWORK_PASSPHRASE,
-          sep7Signer: sep7SignerOf(config),
-          acceptors: openAcceptors(config),
-          limits: { perMerchant: config.RATE_LIMIT_PER_MERCHANT, perAddress: config.RATE_LIMIT_PER_ADDRESS },
-          webhooks: {
-            allowPrivate: config.WEBHOOK_ALLOW_PRIVATE,
-            maxEndpoints: config.WEBHOOK_MAX_ENDPOINTS,
-            secretKeys: secretKeysOf(config),
-          },
-          publicUrl: config.PUBLIC_URL ?? `http://${config.HOST}:${config.PORT}`,
-          trustProxy: config.TRUST_PROXY,
-          ...(config.STRIPE_WEBHOOK_SECRET === undefined
-            ? {}
-            : { stripeWebhookSecret: config.STRIPE_WEBHOOK_SECRET }),
-          ops: { status, access, registry },
-        },
-        logger,
-      );
-      const server = createHttpServer(koa);
-      replica?.start();
-      status.start();
-      const heartbeat = startHeartbeat({
-        redis: sources.redis,
-        role: "api",
-        name: `${hostname()}-${process.pid}`,
-        logger,
-      });
-      await runRole(logger, listening(server, config, logger), [
-        () => status.stop(),
-        () => heartbeat.stop(),
-        () => tracing.stop(),
-        async () => replica?.stop(),
-        () => sources.close(),
-      ]);
-    });
+    .action(api);
+}
+
+async function api(): Promise<void> {
+  const config = readConfig(process.env);
+  const access = readOpsAccess(config);
+  const logger = createLogger(config, "api");
+  const closing = new AsyncDisposableStack();
+  const sources = closing.use(await openStatusSources(config, logger, "api"));
+  const { redis } = sources;
+  await checkRedis(redis, logger, "paidonce:{probe}", []);
+  const replica = openReplica(config, sources.dataSource, logger);
+  closing.defer(() => replica?.stop());
+  const registry = createRegistry();
+  if (replica !== null) replicaMetrics(registry, replica);
+  const tracing = await startTracing(config, "api");
+  closing.defer(() => tracing.stop());
+  const status = new SharedStatus(sources);
+  const { koa } = createApp(
+    {
+      ...sources,
+      ...(replica !== null && { replica }),
+      horizon: openHorizon(config, logger, { redis, purpose: "check", observer: horizonMetrics(registry) }),
+      adminKey: config.ADMIN_KEY,
+      networkPassphrase: config.NETWORK_PASSPHRASE,
+      sep7Signer: sep7SignerOf(config),
+      acceptors: openAcceptors(config),
+      limits: { perMerchant: config.RATE_LIMIT_PER_MERCHANT, perAddress: config.RATE_LIMIT_PER_ADDRESS },
+      webhooks: {
+        allowPrivate: config.WEBHOOK_ALLOW_PRIVATE,
+        maxEndpoints: config.WEBHOOK_MAX_ENDPOINTS,
+        secretKeys: secretKeysOf(config),
+      },
+      publicUrl: publicUrlOf(config),
+      trustProxy: config.TRUST_PROXY,
+      stripeWebhookSecret: config.STRIPE_WEBHOOK_SECRET,
+      ops: { status, access, registry },
+    },
+    logger,
+  );
+  replica?.start();
+  const heartbeat = startHeartbeat({ redis, role: "api", name: `${hostname()}-${process.pid}`, logger });
+  closing.defer(() => heartbeat.stop());
+  status.start();
+  closing.defer(() => status.stop());
+  await runRole(logger, listening(createHttpServer(koa), config, logger), closing);
 }
 
 /** Both or none: the configuration has seen to it. */

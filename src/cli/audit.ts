@@ -8,16 +8,14 @@ import { type BalanceSheet, describeOutside } from "../audit/balance-sheet.js";
 import type { BalanceReport } from "../audit/check-balances.js";
 import { REMEDIES } from "../audit/difference.js";
 import type { OutsidePayment } from "../audit/flows.js";
-import { readConfig } from "../config.js";
-import { createDataSource } from "../entities/data-source.js";
 import { watchedAccounts } from "../entities/watched-accounts.js";
 import { createLogger } from "../logging.js";
 import { connectRedis } from "../redis/client.js";
-import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
 import { endOfLedger, type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
 import { formatSum } from "../stellar/stroops.js";
-import { refuseOtherNetwork, refuseUnfitPostgres } from "./check-servers.js";
+import { account } from "./arguments.js";
+import { type Opened, withDatabase } from "./open-database.js";
 import { openHorizon, redisTarget } from "./open-servers.js";
 import { EXIT, print } from "./print.js";
 
@@ -50,41 +48,32 @@ export function addAuditCommand(program: Command): void {
     .option("--json", "one JSON object per account and line")
     .addHelpText("after", "\nInterrupted, it goes on where it was when it is called the same way again.")
     .action(async (options: Options) => {
-      const config = readConfig(process.env);
-      const dataSource = createDataSource({
-        url: config.DATABASE_URL,
-        applicationName: "paidonce-audit",
-        poolSize: 3,
-        statementTimeoutMs: STATEMENT_MS,
-      });
-      await dataSource.initialize();
-      const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "audit");
-      const redis = connectRedis(redisTarget(config), "paidonce-audit", logger);
-      try {
-        await refuseUnfitPostgres(dataSource);
-        await refuseOtherNetwork(dataSource, config, { claim: false });
-        const horizon = openHorizon(config, logger, { redis, purpose: "audit" });
-        const stop = new AbortController();
-        process.once("SIGINT", () => stop.abort(new Error("interrupted; the same call goes on from here")));
-        await horizon.assertNetwork(config.NETWORK_PASSPHRASE, stop.signal);
-        const { account: one, json, outsideFails = false, ...range } = options;
-        const parts = { dataSource, horizon, signal: stop.signal, onProgress: showProgress };
-        const sum: Sum = { balanced: 0, different: 0, notAudited: 0, unexplained: 0, outside: 0 };
-        const accounts = one ? [one] : await watchedAccounts(dataSource.manager);
-        for await (const verdict of auditEach(parts, accounts, () => range)) {
-          if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
-          const outside = await outsideOf(dataSource, verdict);
-          await print(...(json ? [verdictAsJson(verdict, outside)] : describeVerdict(verdict, outside)));
-          count(sum, verdict, outside);
-        }
-        if (sum.different + sum.notAudited + sum.unexplained > 0) process.exitCode = EXIT.failed;
-        else if (outsideFails && sum.outside > 0) process.exitCode = EXIT.outside;
-        if (!json && accounts.length > 1) await print(describeSum(sum));
-      } finally {
-        redis.disconnect();
-        await dataSource.destroy();
-      }
+      const settings = { statementTimeoutMs: STATEMENT_MS };
+      await withDatabase("audit", (opened) => audit(opened, options), settings);
     });
+}
+
+async function audit({ config, dataSource, closing }: Opened, options: Options): Promise<void> {
+  const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "audit");
+  const redis = connectRedis(redisTarget(config), "paidonce-audit", logger);
+  closing.defer(() => redis.disconnect());
+  const horizon = openHorizon(config, logger, { redis, purpose: "audit" });
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort(new Error("interrupted; the same call goes on from here")));
+  await horizon.assertNetwork(config.NETWORK_PASSPHRASE, stop.signal);
+  const { account: one, json, outsideFails = false, ...range } = options;
+  const parts = { dataSource, horizon, signal: stop.signal, onProgress: showProgress };
+  const sum: Sum = { balanced: 0, different: 0, notAudited: 0, unexplained: 0, outside: 0 };
+  const accounts = one ? [one] : await watchedAccounts(dataSource.manager);
+  for await (const verdict of auditEach(parts, accounts, () => range)) {
+    if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+    const outside = await outsideOf(dataSource, verdict);
+    await print(...(json ? [verdictAsJson(verdict, outside)] : describeVerdict(verdict, outside)));
+    count(sum, verdict, outside);
+  }
+  if (sum.different + sum.notAudited + sum.unexplained > 0) process.exitCode = EXIT.failed;
+  else if (outsideFails && sum.outside > 0) process.exitCode = EXIT.outside;
+  if (!json && accounts.length > 1) await print(describeSum(sum));
 }
 
 function showProgress({ account, from, to, checkedThrough, credits }: AuditProgress): void {
@@ -171,14 +160,6 @@ function asJson(report: AuditReport, outside: Outside): string {
     balances: balances && balancesAsJson(balances),
     outside_payments: outsideAsJson(outside),
   });
-}
-
-function account(text: string): AccountId {
-  try {
-    return parseAccountId(text);
-  } catch {
-    throw new InvalidArgumentError("It must be a G… account.");
-  }
 }
 
 function ledger(text: string): LedgerSequence {

@@ -1,5 +1,4 @@
-import { userInfo } from "node:os";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import type { DataSource } from "typeorm";
 import { ChargeNotClosedError, closeCharge, giveUpFirst } from "../charges/close-charge.js";
 import {
@@ -12,14 +11,15 @@ import {
   type OpenStatus,
   readCharge,
 } from "../charges/read-charges.js";
-import { type Config, readConfig } from "../config.js";
+import { type Config, publicUrlOf } from "../config.js";
 import type { ChargeId } from "../entities/charge.js";
+import { presentAttempt, presentCharge } from "../http/charges/charge.js";
 import { createLogger } from "../logging.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import { trimmedAmount } from "../stellar/stroops.js";
-import { chargeAsJson } from "./charge-as-json.js";
+import { idOf, limit, note, operator } from "./arguments.js";
 import { openChargeProviders } from "./open-charge-providers.js";
-import { openDatabaseNow } from "./open-database.js";
+import { type Opened, withDatabase } from "./open-database.js";
 import { openHorizon } from "./open-servers.js";
 import { EXIT, print, printError } from "./print.js";
 
@@ -45,47 +45,49 @@ export function addChargesCommand(program: Command): void {
     .option("--limit <number>", "how many", limit, 20)
     .option("--json", "one JSON object per line")
     .action(async (options: ListOptions) => {
-      await withDatabase((dataSource) => list(dataSource, options));
+      await withDatabase("charges", (opened) => list(opened, options));
     });
   charges
     .command("show")
     .description("one charge, with its newest attempts")
-    .argument("<id>", "its id", chargeId)
+    .argument("<id>", "its id", idOf("a charge's"))
     .option("--json", "as JSON")
     .action(async (id: string, options: { json?: boolean }) => {
-      await withDatabase((dataSource) => show(dataSource, id, options));
+      await withDatabase("charges", (opened) => show(opened, id, options));
     });
   charges
     .command("close")
     .description("say what became of an unknown charge, once you have asked its provider")
-    .argument("<id>", "as `paidonce charges list --status unknown` shows it", chargeId)
+    .argument("<id>", "as `paidonce charges list --status unknown` shows it", idOf("a charge's"))
     .addOption(
       new Option("--as <end>", "what the provider says")
         .choices(["failed", "succeeded"])
         .makeOptionMandatory(),
     )
     .option("--provider-id <id>", "what the provider calls it, where that is not known yet")
-    .requiredOption("--note <text>", "how you know; kept with the charge, for the merchant too", closingNote)
+    .requiredOption("--note <text>", "how you know; kept with the charge, for the merchant too", note("why"))
     .addHelpText(
       "after",
       '\nExample:\n  paidonce charges close 01a1… --as failed --note "not in their dashboard, ticket 7"',
     )
-    .action(async (id: string, options: CloseOptions) => {
-      await withDatabase((dataSource, config) => close(dataSource, config, id as ChargeId, options));
+    .action(async (id: ChargeId, options: CloseOptions) => {
+      await withDatabase("charges", (opened) => close(opened, id, options));
     });
 }
 
-async function list({ manager }: DataSource, { status, limit, json }: ListOptions): Promise<void> {
+async function list(opened: Opened, { status, limit, json }: ListOptions): Promise<void> {
+  const { manager } = opened.dataSource;
   const found = await (status === undefined
     ? listNewestCharges(manager, limit)
     : listOpenCharges(manager, status, limit));
   if (found.length === 0 && !json) await print("no charges");
   for (const charge of found) {
-    if (!(await print(...(json ? [chargeAsJson(charge)] : describe(charge))))) return;
+    if (!(await print(...(json ? [chargeAsJson(charge, opened.config)] : describe(charge))))) return;
   }
 }
 
-async function show({ manager }: DataSource, id: string, { json }: { json?: boolean }): Promise<void> {
+async function show(opened: Opened, id: string, { json }: { json?: boolean }): Promise<void> {
+  const { manager } = opened.dataSource;
   const charge = await readCharge(manager, id);
   if (charge === null) {
     await print(`there is no charge ${id}`);
@@ -93,23 +95,17 @@ async function show({ manager }: DataSource, id: string, { json }: { json?: bool
     return;
   }
   const attempts = await listAttempts(manager, id, null, ATTEMPTS_SHOWN);
-  if (json) await print(chargeAsJson(charge, attempts));
+  if (json) await print(chargeAsJson(charge, opened.config, attempts));
   else await print(...describe(charge), ...attempts.map(describeAttempt));
 }
 
-async function close(
-  dataSource: DataSource,
-  config: Config,
-  id: ChargeId,
-  options: CloseOptions,
-): Promise<void> {
+async function close({ dataSource, config }: Opened, id: ChargeId, options: CloseOptions): Promise<void> {
   const { as, note } = options;
   const providerId = options.providerId ?? null;
-  const by = `operator:${userInfo().username}`;
   try {
     if (as === "failed") await giveUp(dataSource, config, id);
     await inSerializableTransaction(dataSource, (runner) =>
-      closeCharge(runner, { id, as, providerId, note, by }),
+      closeCharge(runner, { id, as, providerId, note, by: operator() }),
     );
     await print(`${id}: ${as}`);
   } catch (error) {
@@ -132,7 +128,23 @@ async function giveUp(dataSource: DataSource, config: Config, id: ChargeId): Pro
     );
     return;
   }
-  await giveUpFirst(provider, charge, config.CHARGE_TIMEOUT_SECONDS * 1_000);
+  await giveUpFirst(provider, charge, config.CHARGE_TIMEOUT_MS);
+}
+
+/** As the API shows it, and what only operators see. Without the payload: it is the merchant's and its payer's. */
+function chargeAsJson(charge: ChargeRecord, config: Config, attempts?: readonly ChargeAttempt[]): string {
+  const around = { publicUrl: publicUrlOf(config), networkPassphrase: config.NETWORK_PASSPHRASE };
+  return JSON.stringify({
+    ...presentCharge(charge, around),
+    payload: undefined,
+    metadata: undefined,
+    transaction_hash: charge.transactionHash,
+    sends: charge.sends,
+    asks: charge.asks,
+    leased_since: charge.leasedSince,
+    next_attempt_at: charge.nextAttemptAt,
+    tried: attempts?.map(presentAttempt),
+  });
 }
 
 function describe(charge: ChargeRecord): string[] {
@@ -154,34 +166,4 @@ function describe(charge: ChargeRecord): string[] {
 function describeAttempt({ attempt, kind, startedAt, outcome, detail }: ChargeAttempt): string {
   const what = outcome === null ? "no outcome yet" : outcome.replaceAll("_", " ");
   return `    ${attempt}. ${startedAt.toISOString()}  ${kind}: ${what}${detail === null ? "" : `, ${detail}`}`;
-}
-
-async function withDatabase(work: (dataSource: DataSource, config: Config) => Promise<void>): Promise<void> {
-  const config = readConfig(process.env);
-  const dataSource = await openDatabaseNow(config, "charges");
-  try {
-    await work(dataSource, config);
-  } finally {
-    await dataSource.destroy();
-  }
-}
-
-function limit(text: string): number {
-  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError("It must be a number from 1 to 9999.");
-  return Number(text);
-}
-
-function chargeId(text: string): string {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) {
-    throw new InvalidArgumentError("It must be a charge's id, a UUID.");
-  }
-  return text;
-}
-
-/** Kept with the charge, for whoever asks later why it was closed. */
-function closingNote(text: string): string {
-  const note = text.trim();
-  if (note === "" || note.length > 1000)
-    throw new InvalidArgumentError("It must say why, in 1 to 1000 characters.");
-  return note;
 }

@@ -1,11 +1,11 @@
 import type { Logger } from "pino";
 import type { DataSource, QueryRunner } from "typeorm";
+import { within } from "../backoff.js";
 import { type Config, ConfigError } from "../config.js";
 import { claimNetwork, readNetwork } from "../entities/installation.js";
 import { modeOf } from "../http/server/caller.js";
 import type { RedisClient } from "../redis/client.js";
 import { findRedisLacks, type RedisUse } from "../redis/requirements.js";
-import { missingSecretKeys, SecretKeys } from "../webhooks/secrets.js";
 import { EXIT } from "./print.js";
 
 /** The first with all that the migrations use; the tests run on it and on newer ones. */
@@ -114,24 +114,14 @@ export async function checkRedis(
       process.exit(EXIT.usage);
     }
   };
+  const there = new Promise((resolve) => redis.once("ready", resolve));
   try {
-    await untilReady(redis);
+    if (redis.status !== "ready" && (await within(THERE_WITHIN_MS, there, "late")) === "late") return later();
     if (!(await check())) later();
   } catch (error) {
     if (error instanceof ConfigError) throw error;
     later();
   }
-}
-
-function untilReady(redis: RedisClient): Promise<void> {
-  if (redis.status === "ready") return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("not there yet")), THERE_WITHIN_MS);
-    redis.once("ready", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
 
 /** Modes of keys that were issued here: what is left of a network that was never written down. */
@@ -172,25 +162,5 @@ async function refuseOtherMode(dataSource: Pick<DataSource, "query">, passphrase
   if (other === undefined) return;
   throw new ConfigError([
     `NETWORK_PASSPHRASE: got the passphrase of a ${mode} network, but DATABASE_URL names a database with API keys for ${other.mode} mode: test data must never count as live. Set the passphrase of its network, or the URL of another database.`,
-  ]);
-}
-
-/** The keys of webhook secrets that the environment names. */
-export function secretKeysOf(config: Config): SecretKeys {
-  return new SecretKeys(config.WEBHOOK_SECRETS_KEY, config.WEBHOOK_SECRETS_KEY_PREVIOUS);
-}
-
-/**
- * Refuses to begin where a secret that still signs can't be opened: its endpoint would be told of nothing, and nobody
- * would know why.
- * @throws ConfigError
- */
-export async function requireSecretKeys(dataSource: DataSource, keys: SecretKeys): Promise<void> {
-  const missing = await missingSecretKeys(dataSource.manager, keys);
-  if (missing.length === 0) return;
-  // An open pool would keep the process from ending.
-  await dataSource.destroy();
-  throw new ConfigError([
-    `WEBHOOK_SECRETS_KEY: webhook secrets are encrypted with ${missing.length} other key(s), named ${missing.join(", ")}: set the key, or WEBHOOK_SECRETS_KEY_PREVIOUS, to the one that they were encrypted with`,
   ]);
 }

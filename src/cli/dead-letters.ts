@@ -1,15 +1,16 @@
 import type { Command } from "commander";
-import { readConfig } from "../config.js";
+import type { DataSource } from "typeorm";
 import { removeDeadLetter } from "../consumers/dead-letters.js";
+import type { HorizonClient } from "../horizon/client.js";
 import { readOperation } from "../horizon/read-page.js";
 import { createLogger } from "../logging.js";
-import { connectRedis } from "../redis/client.js";
+import { connectRedis, type RedisClient } from "../redis/client.js";
 import type { Outcome } from "../settlement/decide.js";
 import { listUnreadable, type UnreadableCredit } from "../settlement/list-unreadable.js";
 import type { RecordedOutcome } from "../settlement/read-recorded.js";
 import { settle } from "../settlement/settle.js";
 import { creditKeyText } from "../stellar/credit.js";
-import { openDatabaseNow } from "./open-database.js";
+import { type Opened, withDatabase } from "./open-database.js";
 import { openHorizon, redisTarget } from "./open-servers.js";
 import { EXIT, print } from "./print.js";
 
@@ -23,16 +24,13 @@ export function addDeadLettersCommand(program: Command): void {
     .description("every unreadable credit, with why")
     .option("--json", "one JSON object per line")
     .action(async (options: { json?: boolean }) => {
-      const { dataSource, close } = await open();
-      try {
+      await withDatabase("dead-letters", async ({ dataSource }) => {
         const letters = await listUnreadable(dataSource.manager);
         if (letters.length === 0 && !options.json) await print("no dead letters");
         for (const letter of letters) {
           if (!(await print(...(options.json ? [asJson(letter)] : describe(letter))))) break;
         }
-      } finally {
-        await close();
-      }
+      });
     });
 
   command
@@ -40,37 +38,44 @@ export function addDeadLettersCommand(program: Command): void {
     .description("ask Horizon for the operation again and settle what it says; `all` for every one")
     .addHelpText("after", "\nExample:\n  paidonce dead-letters replay 257698037764097-0")
     .action(async (keys: string[]) => {
-      process.exitCode = (await replay(keys)) ? EXIT.ok : EXIT.failed;
+      await withDatabase("dead-letters", async (opened) => {
+        process.exitCode = (await replay(keys, opened)) ? EXIT.ok : EXIT.failed;
+      });
     });
 }
 
 /** @returns whether every one of them could be read this time */
-async function replay(keys: readonly string[]): Promise<boolean> {
-  const { dataSource, redis, horizon, close } = await open();
-  try {
-    const letters = await listUnreadable(dataSource.manager);
-    const chosen = keys.includes("all") ? letters : letters.filter(({ key }) => keys.includes(key));
-    const unknown = keys.filter((key) => key !== "all" && !letters.some((letter) => letter.key === key));
-    for (const key of unknown) await print(`${key}: no dead letter has this key`);
-    let isComplete = unknown.length === 0;
-    for (const letter of chosen) {
-      // One that fails keeps no other from being replayed.
-      const isRead = await replayOne({ dataSource, redis, horizon }, letter).catch(async (error: unknown) => {
-        const why = error instanceof Error ? error.message : String(error);
-        await print(`${letter.key}: could not be replayed (${why}); left as it is`);
-        return false;
-      });
-      isComplete &&= isRead;
-    }
-    return isComplete;
-  } finally {
-    await close();
+async function replay(keys: readonly string[], { config, dataSource, closing }: Opened): Promise<boolean> {
+  const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "dead-letters");
+  const redis = connectRedis(redisTarget(config), "paidonce-dead-letters", logger);
+  closing.defer(() => redis.disconnect());
+  const horizon = openHorizon(config, logger, { redis, purpose: "check" });
+  const letters = await listUnreadable(dataSource.manager);
+  const chosen = keys.includes("all") ? letters : letters.filter(({ key }) => keys.includes(key));
+  const unknown = keys.filter((key) => key !== "all" && !letters.some((letter) => letter.key === key));
+  for (const key of unknown) await print(`${key}: no dead letter has this key`);
+  let isComplete = unknown.length === 0;
+  for (const letter of chosen) {
+    // One that fails keeps no other from being replayed.
+    const isRead = await replayOne({ dataSource, redis, horizon }, letter).catch(async (error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error);
+      await print(`${letter.key}: could not be replayed (${why}); left as it is`);
+      return false;
+    });
+    isComplete &&= isRead;
   }
+  return isComplete;
 }
+
+type Sources = {
+  readonly dataSource: DataSource;
+  readonly redis: RedisClient;
+  readonly horizon: HorizonClient;
+};
 
 /** @returns whether it could be read this time */
 async function replayOne(
-  { dataSource, redis, horizon }: Omit<Awaited<ReturnType<typeof open>>, "close">,
+  { dataSource, redis, horizon }: Sources,
   letter: UnreadableCredit,
 ): Promise<boolean> {
   const signal = AbortSignal.timeout(30_000);
@@ -100,19 +105,6 @@ function describeOutcome(outcome: Outcome | RecordedOutcome): string {
     case "archived":
       return "accounted for before, and archived";
   }
-}
-
-async function open() {
-  const config = readConfig(process.env);
-  const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "dead-letters");
-  const dataSource = await openDatabaseNow(config, "dead-letters");
-  const redis = connectRedis(redisTarget(config), "paidonce-dead-letters", logger);
-  const horizon = openHorizon(config, logger, { redis, purpose: "check" });
-  const close = async () => {
-    redis.disconnect();
-    await dataSource.destroy();
-  };
-  return { dataSource, redis, horizon, close };
 }
 
 function describe(letter: UnreadableCredit): string[] {

@@ -1,14 +1,14 @@
-import { userInfo } from "node:os";
 import type { Command } from "commander";
 import type { DataSource } from "typeorm";
-import { readConfig } from "../config.js";
 import type { VerdictWord } from "../entities/credit-facts.js";
+import { presentException, verdictFields } from "../http/credits/credit.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import { giveVerdict, VerdictRefusedError } from "../settlement/give-verdict.js";
 import { type ExceptionRecord, listExceptions } from "../settlement/read-exceptions.js";
 import { creditKeyText, parseCreditKey } from "../stellar/credit.js";
 import { formatStroops } from "../stellar/stroops.js";
-import { openDatabaseNow } from "./open-database.js";
+import { note, operator } from "./arguments.js";
+import { withDatabase } from "./open-database.js";
 import { EXIT, print } from "./print.js";
 
 /** Read from the database at a time. */
@@ -32,22 +32,22 @@ export function addExceptionsCommand(program: Command): void {
     .option("--all", "those that have one too")
     .option("--json", "one JSON object per line")
     .action(async (options: { all?: boolean; json?: boolean }) => {
-      await withDatabase((dataSource) => list(dataSource, options));
+      await withDatabase("exceptions", ({ dataSource }) => list(dataSource, options));
     });
 
   for (const [verdict, description] of Object.entries(VERDICTS) as [VerdictWord, string][]) {
     command
       .command(`${verdict} <key...>`)
       .description(description)
-      .requiredOption("--note <text>", "why; kept with the verdict")
+      .requiredOption("--note <text>", "why; kept with the verdict", note("why"))
       .addHelpText(
         "after",
         `\nExample:\n  paidonce exceptions ${verdict} 257698037764097-0 --note "see ticket 7"`,
       )
-      .action(async (keys: string[], { note }: { note: string }) => {
-        await withDatabase(async (dataSource) => {
+      .action(async (keys: string[], options: { note: string }) => {
+        await withDatabase("exceptions", async ({ dataSource }) => {
           for (const key of keys) {
-            if (!(await decide(dataSource, key, verdict, note))) process.exitCode = EXIT.failed;
+            if (!(await decide(dataSource, key, verdict, options.note))) process.exitCode = EXIT.failed;
           }
         });
       });
@@ -73,37 +73,22 @@ async function decide(
   dataSource: DataSource,
   text: string,
   verdict: VerdictWord,
-  note: string,
+  why: string,
 ): Promise<boolean> {
   try {
     const key = parseCreditKey(text);
     if (key === null) throw new VerdictRefusedError("unknown", "A key is <operation id>-<index>.");
-    const trimmed = note.trim();
-    if (trimmed.length < 1 || trimmed.length > 1000) {
-      throw new VerdictRefusedError("refused", "Say why, in 1 to 1000 characters.");
-    }
-    const decidedBy = `operator:${userInfo().username}`;
-    const request = { key, verdict, note: trimmed, decidedBy, merchantId: null };
+    const request = { key, verdict, note: why, decidedBy: operator(), merchantId: null };
     await inSerializableTransaction(dataSource, (runner) => giveVerdict(runner, request));
     await print(`${text}: ${verdict}`);
     return true;
   } catch (error) {
     // One that fails keeps no other from being decided.
-    const why = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? error.message : String(error);
     await print(
-      `${text}: ${error instanceof VerdictRefusedError ? why : `could not be decided (${why}); it is as it was`}`,
+      `${text}: ${error instanceof VerdictRefusedError ? reason : `could not be decided (${reason}); it is as it was`}`,
     );
     return false;
-  }
-}
-
-async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
-  const config = readConfig(process.env);
-  const dataSource = await openDatabaseNow(config, "exceptions");
-  try {
-    await work(dataSource);
-  } finally {
-    await dataSource.destroy();
   }
 }
 
@@ -119,23 +104,8 @@ function describe(exception: ExceptionRecord): string[] {
   return lines;
 }
 
-/** Named as in the API. */
+/** As the API shows it, with the verdict's fields beside the others. */
 function asJson(exception: ExceptionRecord): string {
-  const { amount, verdict } = exception;
-  return JSON.stringify({
-    key: creditKeyText(exception),
-    reason: exception.reason,
-    session_id: exception.sessionId,
-    detail: exception.detail,
-    account: exception.account,
-    from: exception.from,
-    asset: exception.asset,
-    amount: amount === null ? null : formatStroops(amount),
-    closed_at: exception.closedAt,
-    open: verdict === null,
-    verdict: verdict?.verdict ?? null,
-    note: verdict?.note ?? null,
-    decided_by: verdict?.decidedBy ?? null,
-    decided_at: verdict?.decidedAt ?? null,
-  });
+  const { verdict, ...shown } = presentException(exception);
+  return JSON.stringify({ ...shown, ...verdictFields(verdict) });
 }

@@ -62,7 +62,7 @@ const WAITING_SHARE = 0.6;
 
 /** For whoever charges. */
 export function openStellar(
-  { NETWORK_PASSPHRASE: passphrase, CHARGE_TIMEOUT_SECONDS: seconds }: Config,
+  { NETWORK_PASSPHRASE: passphrase, CHARGE_TIMEOUT_MS: timeoutMs }: Config,
   horizon: HorizonClient,
   dataSource: DataSource,
 ): Provider {
@@ -70,6 +70,6 @@ export function openStellar(
     horizon,
     passphrase,
     keptFor: (id) => readSubmission(dataSource, id),
-    awaitMs: Math.min(LEDGERS_MS, seconds * WAITING_SHARE * 1_000),
+    awaitMs: Math.min(LEDGERS_MS, timeoutMs * WAITING_SHARE),
   });
 }

@@ -1,18 +1,13 @@
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
-import { type Config, ConfigError, redactUrl } from "../config.js";
+import { type Config, ConfigError, readConfig, redactUrl } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
 import { Replica } from "../entities/replica.js";
 import { databaseFault } from "../postgres/database-errors.js";
 import { SettingsLostError } from "../postgres/session-settings.js";
 import { assertWritable } from "../postgres/writable.js";
-import { connectRedis } from "../redis/client.js";
-import type { StatusSources } from "../status/collect-status.js";
-import { statusLimits } from "../status/status.js";
 import { refuseOtherNetwork, refuseUnfitPostgres } from "./check-servers.js";
-import { openLockServers, redisTarget } from "./open-servers.js";
-import { EXIT } from "./print.js";
 
 export class NotMigratedError extends Error {
   override readonly name = "NotMigratedError";
@@ -22,6 +17,9 @@ export class NotMigratedError extends Error {
 export class DatabaseAwayError extends Error {
   override readonly name = "DatabaseAwayError";
 }
+
+/** How long a statement of a command may take, where it is longer than that of a role. */
+type StatementTimeout = { readonly statementTimeoutMs?: number };
 
 /** Longest pause between two tries to reach a database that is away. */
 const MAX_PAUSE_MS = 2_000;
@@ -63,8 +61,12 @@ export async function openDatabase(config: Config, role: string, logger: Logger)
  * @throws NotMigratedError when the tables are missing or older than this program
  * @throws ConfigError when it holds the books of another network
  */
-export async function openDatabaseNow(config: Config, command: string): Promise<DataSource> {
-  const dataSource = newDataSource(config, command);
+export async function openDatabaseNow(
+  config: Config,
+  command: string,
+  options: StatementTimeout = {},
+): Promise<DataSource> {
+  const dataSource = newDataSource(config, command, options);
   try {
     await dataSource.initialize();
   } catch (error) {
@@ -77,12 +79,37 @@ export async function openDatabaseNow(config: Config, command: string): Promise<
   return refuseUnfit(dataSource, config, { claim: false });
 }
 
-function newDataSource(config: Config, role: string): DataSource {
+/** What a command works with. */
+export type Opened = {
+  readonly config: Config;
+  readonly dataSource: DataSource;
+  /** What the command opens beside the database is added here, and closed when it is done. */
+  readonly closing: AsyncDisposableStack;
+};
+
+/**
+ * Runs a command on the configured database, and closes all that it has opened.
+ * @throws as `openDatabaseNow`
+ */
+export async function withDatabase(
+  command: string,
+  work: (opened: Opened) => Promise<void>,
+  options?: StatementTimeout,
+): Promise<void> {
+  const config = readConfig(process.env);
+  await using closing = new AsyncDisposableStack();
+  const dataSource = await openDatabaseNow(config, command, options);
+  closing.defer(() => dataSource.destroy());
+  await work({ config, dataSource, closing });
+}
+
+function newDataSource(config: Config, role: string, options: StatementTimeout = {}): DataSource {
   return createDataSource({
     url: config.DATABASE_URL,
     applicationName: `paidonce-${role}`,
     // Statements must end before a lock can: a late COMMIT under a lost lock is what leases are about.
     statementTimeoutMs: Math.min(5_000, Math.floor(config.LOCK_LEASE_MS / 2)),
+    ...options,
   });
 }
 
@@ -119,91 +146,5 @@ export function openReplica(config: Config, primary: DataSource, logger: Logger)
     applicationName: "paidonce-api-lists",
     isStandby: true,
   });
-  return new Replica({ replica, primary, logger, maxLagMs: 1000 * config.DATABASE_REPLICA_MAX_LAG_SECONDS });
-}
-
-/** Connections for reading the status. What can't be reached is left so: that is what the status says. */
-export async function openStatusSources(
-  config: Config,
-  logger: Logger,
-  role = "status",
-): Promise<StatusSources & { close(): Promise<void> }> {
-  const dataSource = createDataSource({
-    url: config.DATABASE_URL,
-    applicationName: `paidonce-${role}`,
-    poolSize: role === "api" ? 10 : 3,
-  });
-  const closing = new AbortController();
-  const connecting = await connectWhenThere(
-    dataSource,
-    // A command that only reads does not say which network the database belongs to.
-    async () => {
-      await refuseUnfitPostgres(dataSource);
-      await refuseOtherNetwork(dataSource, config, { claim: role === "api" });
-    },
-    logger,
-    closing.signal,
-  );
-  const redis = connectRedis(redisTarget(config), `paidonce-${role}`, logger);
-  const lockServers = await openLockServers(config, logger);
-  return {
-    dataSource,
-    redis,
-    lockServers,
-    lockMode: config.LOCKS,
-    budget: { url: config.HORIZON_URL, perHour: config.HORIZON_REQUESTS_PER_HOUR },
-    statusLimits: statusLimits(config),
-    close: async () => {
-      closing.abort();
-      await connecting.done;
-      for (const connection of [redis, ...lockServers]) connection.disconnect();
-      if (dataSource.isInitialized) await dataSource.destroy();
-    },
-  };
-}
-
-/** How often to look for a Postgres that was away at the start. */
-const LOOK_AGAIN_MS = 2_000;
-
-/**
- * Connects, or goes on trying in the background: an API that was started first would otherwise say for ever
- * that Postgres is away.
- * @throws ConfigError where the database holds the books of another network; in the background that ends the process
- * @returns after the first attempt; `done` resolves when there is no more to come
- */
-async function connectWhenThere(
-  dataSource: DataSource,
-  refuseUnfit: () => Promise<void>,
-  logger: Logger,
-  signal: AbortSignal,
-): Promise<{ done: Promise<void> }> {
-  const connect = async () => {
-    if (!dataSource.isInitialized) await dataSource.initialize();
-    await refuseUnfit();
-  };
-  try {
-    await connect();
-    return { done: Promise.resolve() };
-  } catch (error) {
-    if (error instanceof ConfigError) {
-      await dataSource.destroy();
-      throw error;
-    }
-    logger.warn({ err: error }, "Postgres is away, or not migrated");
-  }
-  const tryAgain = async () => {
-    while (!signal.aborted) {
-      await sleep(LOOK_AGAIN_MS, signal);
-      if (signal.aborted) return;
-      try {
-        return await connect();
-      } catch (error) {
-        if (!(error instanceof ConfigError)) continue;
-        // It serves already: ended, it refuses as it would have at its start.
-        for (const problem of error.problems) logger.fatal(problem);
-        process.exit(EXIT.usage);
-      }
-    }
-  };
-  return { done: tryAgain() };
+  return new Replica({ replica, primary, logger, maxLagMs: config.DATABASE_REPLICA_MAX_LAG_MS });
 }

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { within } from "../backoff.js";
 import { sharedGovernor } from "../budget/shared-governor.js";
 import type { Config } from "../config.js";
 import { ClusterReader, OneServerReader, type StreamReader } from "../consumers/stream-reader.js";
@@ -15,26 +16,25 @@ import {
 /** A server that says neither yes nor no, such as one that loads its data, holds up nothing for longer. */
 const KNOWN_WITHIN_MS = 2_000;
 
-/** The locks on sessions, as configured, on connections of their own. */
+/**
+ * The locks on sessions, as configured, on connections of their own.
+ * @param closing closes those connections
+ */
 export async function openLocks(
   config: Config,
   logger: Logger,
+  closing: AsyncDisposableStack,
   onAsked?: SessionLocksOptions["onAsked"],
-): Promise<{ locks: SessionLocks; close: () => void }> {
+): Promise<SessionLocks> {
   const servers = await openLockServers(config, logger);
-  const locks = new SessionLocks({
+  for (const server of servers) closing.defer(() => server.disconnect());
+  return new SessionLocks({
     servers,
     mode: config.LOCKS,
     leaseMs: config.LOCK_LEASE_MS,
     logger,
     ...(onAsked && { onAsked }),
   });
-  return {
-    locks,
-    close: () => {
-      for (const server of servers) server.disconnect();
-    },
-  };
 }
 
 /**
@@ -48,16 +48,12 @@ export async function openLockServers(config: Config, logger: Logger): Promise<R
   return servers;
 }
 
-function untilKnown(server: RedisClient): Promise<void> {
-  return new Promise((resolve) => {
-    const known = () => {
-      clearTimeout(timer);
-      resolve();
-    };
-    const timer = setTimeout(known, KNOWN_WITHIN_MS);
-    if (server.status === "ready") return known();
-    for (const event of ["ready", "error", "close"]) server.once(event, known);
+async function untilKnown(server: RedisClient): Promise<void> {
+  if (server.status === "ready") return;
+  const known = new Promise<void>((resolve) => {
+    for (const event of ["ready", "error", "close"]) server.once(event, () => resolve());
   });
+  await within(KNOWN_WITHIN_MS, known, undefined);
 }
 
 /** How long a read waits for new entries, in milliseconds; also how long a stop can take at rest. */

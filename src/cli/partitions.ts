@@ -1,14 +1,12 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { DataSource } from "typeorm";
-import { readConfig } from "../config.js";
-import { createDataSource } from "../entities/data-source.js";
 import { describePartitions, type PartitionFacts } from "../history/describe-partitions.js";
 import { type Detached, detachPartitions } from "../history/detach-partitions.js";
 import { HISTORY_TABLES } from "../history/partitions.js";
 import { type Before, DetachRefusedError, findObstacles, planDetach } from "../history/plan-detach.js";
 import { preparePartitions } from "../history/prepare-partitions.js";
 import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";
-import { refuseUnfitPostgres } from "./check-servers.js";
+import { withDatabase } from "./open-database.js";
 import { EXIT, print, printError } from "./print.js";
 
 /** A large default is moved, and a year of exceptions looked through, in one statement each. */
@@ -25,7 +23,7 @@ export function addPartitionsCommand(program: Command): void {
     .description("every partition with its ledgers, times and size; credits as Postgres estimates them")
     .option("--json", "one JSON object per line")
     .action(async ({ json = false }: { json?: boolean }) => {
-      await withDatabase(async ({ manager }) => {
+      await onHistory(async ({ manager }) => {
         const found = await describePartitions(manager);
         await print(...(json ? found.map((one) => JSON.stringify(one)) : table(found)));
       });
@@ -34,7 +32,7 @@ export function addPartitionsCommand(program: Command): void {
     .command("prepare")
     .description("make the next months' partitions now, as `paidonce work` does every hour")
     .action(async () => {
-      await withDatabase(async (dataSource) => {
+      await onHistory(async (dataSource) => {
         const { created, moved } = await preparePartitions(dataSource);
         await print(`${created} partitions made, ${moved} credits moved out of the default`);
       });
@@ -47,7 +45,7 @@ export function addPartitionsCommand(program: Command): void {
     .option("--without-audit", "also what no audit has found to be equal to the network")
     .addHelpText("after", "\nExample:\n  paidonce partitions detach --before 2027-01-01 --yes")
     .action(async (options: DetachCommand) => {
-      await withDatabase((dataSource) => detach(dataSource, options));
+      await onHistory((dataSource) => detach(dataSource, options));
     });
 }
 
@@ -85,20 +83,9 @@ function describeDetached({ partitions, counts, end }: Detached): string[] {
   ];
 }
 
-async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
-  const config = readConfig(process.env);
-  const dataSource = await createDataSource({
-    url: config.DATABASE_URL,
-    applicationName: "paidonce-partitions",
-    poolSize: 2,
-    statementTimeoutMs: STATEMENT_MS,
-  }).initialize();
-  try {
-    await refuseUnfitPostgres(dataSource);
-    await work(dataSource);
-  } finally {
-    await dataSource.destroy();
-  }
+async function onHistory(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
+  const options = { statementTimeoutMs: STATEMENT_MS };
+  await withDatabase("partitions", ({ dataSource }) => work(dataSource), options);
 }
 
 function table(found: readonly PartitionFacts[]): string[] {

@@ -1,11 +1,10 @@
-import { type Command, InvalidArgumentError } from "commander";
-import type { DataSource } from "typeorm";
-import { readConfig } from "../config.js";
+import type { Command } from "commander";
 import { closeFinding, type RecordedFinding, readFindings } from "../findings/findings-log.js";
 import { createLogger } from "../logging.js";
 import { type RecoveryReport, recover } from "../recovery/recover.js";
 import { connectRedis } from "../redis/client.js";
-import { openDatabaseNow } from "./open-database.js";
+import { idOf, limit, note } from "./arguments.js";
+import { type Opened, withDatabase } from "./open-database.js";
 import { openHorizon, openLocks, redisTarget } from "./open-servers.js";
 import { EXIT, print } from "./print.js";
 
@@ -19,37 +18,38 @@ export function addRecoverCommand(program: Command): void {
     .option("--json", "one JSON object")
     .addHelpText("after", "\n`paidonce work` does the same every five minutes. Both at once is fine.")
     .action(async ({ dryRun = false, json = false }: { dryRun?: boolean; json?: boolean }) => {
-      const config = readConfig(process.env);
-      // The report says it all; a log between its lines would only be in the way.
-      const logger = createLogger({ ...config, LOG_LEVEL: "silent" }, "recover");
-      const dataSource = await openDatabaseNow(config, "recover");
-      const redis = connectRedis(redisTarget(config), "paidonce-recover", logger);
-      const { locks, close } = await openLocks(config, logger);
-      const stop = new AbortController();
-      process.once("SIGINT", () => stop.abort(new Error("interrupted; what was put right stays so")));
-      try {
-        const report = await recover(
-          {
-            dataSource,
-            redis,
-            locks,
-            logger,
-            horizon: openHorizon(config, logger, { redis, purpose: "check" }),
-            passphrase: config.NETWORK_PASSPHRASE,
-            afterSeconds: config.RECOVERY_AFTER_SECONDS,
-            maxDeliveries: config.MAX_DELIVERIES,
-            signal: stop.signal,
-          },
-          { dryRun },
-        );
-        await print(...(json ? [JSON.stringify(report)] : describeReport(report, dryRun)));
-        if (!isWell(report)) process.exitCode = EXIT.failed;
-      } finally {
-        close();
-        redis.disconnect();
-        await dataSource.destroy();
-      }
+      await withDatabase("recover", (opened) => recoverOnce(opened, dryRun, json));
     });
+}
+
+async function recoverOnce(
+  { config, dataSource, closing }: Opened,
+  dryRun: boolean,
+  json: boolean,
+): Promise<void> {
+  // The report says it all; a log between its lines would only be in the way.
+  const logger = createLogger({ ...config, LOG_LEVEL: "silent" }, "recover");
+  const redis = connectRedis(redisTarget(config), "paidonce-recover", logger);
+  closing.defer(() => redis.disconnect());
+  const locks = await openLocks(config, logger, closing);
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort(new Error("interrupted; what was put right stays so")));
+  const report = await recover(
+    {
+      dataSource,
+      redis,
+      locks,
+      logger,
+      horizon: openHorizon(config, logger, { redis, purpose: "check" }),
+      passphrase: config.NETWORK_PASSPHRASE,
+      afterSeconds: config.RECOVERY_AFTER_SECONDS,
+      maxDeliveries: config.MAX_DELIVERIES,
+      signal: stop.signal,
+    },
+    { dryRun },
+  );
+  await print(...(json ? [JSON.stringify(report)] : describeReport(report, dryRun)));
+  if (!isWell(report)) process.exitCode = EXIT.failed;
 }
 
 function isWell({ findings, failures }: RecoveryReport): boolean {
@@ -81,7 +81,7 @@ export function addFindingsCommand(program: Command): void {
     .option("--limit <number>", "how many", limit, 20)
     .option("--json", "one JSON object per line, with evidence")
     .action(async (options: ListOptions) => {
-      await withDatabase(async ({ manager }) => {
+      await withDatabase("findings", async ({ dataSource: { manager } }) => {
         const found = await readFindings(manager, options);
         const lines = found.flatMap((finding) =>
           options.json ? [JSON.stringify(finding)] : describe(finding),
@@ -93,10 +93,10 @@ export function addFindingsCommand(program: Command): void {
   findings
     .command("close")
     .description("say that a finding is dealt with; it opens again if the next run finds the same")
-    .argument("<id>", "as `paidonce findings --open` shows it", findingId)
-    .requiredOption("--note <text>", "what was done about it", closingNote)
+    .argument("<id>", "as `paidonce findings --open` shows it", idOf("a finding's"))
+    .requiredOption("--note <text>", "what was done about it", note("what was done"))
     .action(async (id: string, { note }: { note: string }) => {
-      await withDatabase(async ({ manager }) => {
+      await withDatabase("findings", async ({ dataSource: { manager } }) => {
         const closed = await closeFinding(manager, id, note);
         await print(closed ? "closed" : `no finding ${id} is open: \`paidonce findings --open\``);
         if (!closed) process.exitCode = EXIT.failed;
@@ -104,36 +104,7 @@ export function addFindingsCommand(program: Command): void {
     });
 }
 
-async function withDatabase(work: (dataSource: DataSource) => Promise<void>): Promise<void> {
-  const config = readConfig(process.env);
-  const dataSource = await openDatabaseNow(config, "findings");
-  try {
-    await work(dataSource);
-  } finally {
-    await dataSource.destroy();
-  }
-}
-
 function describe({ id, kind, action, detail, foundAt, seenAt, closedAt }: RecordedFinding): string[] {
   const state = closedAt === null ? `OPEN, last seen ${seenAt.toISOString()}` : action.replaceAll("_", " ");
   return [`${foundAt.toISOString()}  ${kind}  ${state}  ${id}`, `   ${detail}`];
-}
-
-function limit(text: string): number {
-  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError("It must be a number from 1 to 9999.");
-  return Number(text);
-}
-
-function findingId(text: string): string {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) {
-    throw new InvalidArgumentError("It must be a finding's id, a UUID.");
-  }
-  return text;
-}
-
-/** Kept with the finding, for whoever asks later why it was closed. */
-function closingNote(text: string): string {
-  const note = text.trim();
-  if (note === "") throw new InvalidArgumentError("It must say what was done.");
-  return note;
 }

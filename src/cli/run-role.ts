@@ -1,11 +1,18 @@
+import { hostname } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { Telemetry } from "bullmq";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
-import type { Config } from "../config.js";
+import type { DataSource } from "typeorm";
+import { type Config, readConfig } from "../config.js";
+import { createLogger } from "../logging.js";
+import { createRegistry } from "../metrics/registry.js";
 import { type RoleServer, serveRole } from "../metrics/role-server.js";
-import type { RedisClient } from "../redis/client.js";
+import { connectRedis, type RedisClient } from "../redis/client.js";
 import { startHeartbeat } from "../status/heartbeat.js";
+import { checkRedis } from "./check-servers.js";
+import { openDatabase } from "./open-database.js";
+import { redisTarget } from "./open-servers.js";
 
 /** Something that runs until it is stopped. */
 export type Actor = {
@@ -13,6 +20,63 @@ export type Actor = {
   /** Finishes what is in hand. Resolves when nothing of it runs any more. */
   stop(): Promise<void>;
 };
+
+/** What each role begins with. */
+export type Role = {
+  readonly config: Config;
+  /** Unique among the processes of the role. */
+  readonly name: string;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  readonly tracing: Tracing;
+  readonly dataSource: DataSource;
+  readonly redis: RedisClient;
+  /** What the role opens is added here. It is closed in the reverse order, after the actor has stopped. */
+  readonly closing: AsyncDisposableStack;
+  /**
+   * Lets others see the role, and runs the actor until the process is told to stop.
+   * @param figures told with each heartbeat
+   */
+  run(actor: Actor, figures?: () => Readonly<Record<string, string | number>>): Promise<void>;
+};
+
+/**
+ * Opens what `ingest`, `consume` and `work` need before they differ. The server of metrics and probes comes first: a role
+ * that waits for its database is alive, and must be able to say so.
+ * @param consumer the name of this consumer, also in its log lines; another role is named by its host and process
+ * @throws ConfigError for what will not be there by waiting
+ */
+export async function openRole(role: "ingest" | "consume" | "work", consumer?: string): Promise<Role> {
+  const config = readConfig(process.env);
+  const logger = createLogger(config, role).child(consumer === undefined ? {} : { consumer });
+  const registry = createRegistry();
+  const closing = new AsyncDisposableStack();
+  const server = await openRoleServer(config, logger, registry);
+  closing.defer(() => server?.close());
+  const tracing = await startTracing(config, role);
+  closing.defer(() => tracing.stop());
+  const dataSource = await openDatabase(config, role, logger);
+  closing.defer(() => dataSource.destroy());
+  const redis = connectRedis(redisTarget(config), `paidonce-${role}`, logger);
+  closing.defer(() => redis.disconnect());
+  await checkRedis(redis, logger, "paidonce:{probe}", ["streams"]);
+  const opened = { config, name: consumer ?? `${hostname()}-${process.pid}`, logger, registry, tracing };
+  return {
+    ...opened,
+    dataSource,
+    redis,
+    closing,
+    run: async (actor, figures = () => ({})) => {
+      const heartbeat = startHeartbeat({ redis, role, name: opened.name, logger, figures });
+      closing.defer(() => heartbeat.stop());
+      // Readiness waits for the first answer of Redis; the work does not.
+      const becameReady = () => server?.becameReady();
+      if (redis.status === "ready") becameReady();
+      else redis.once("ready", becameReady);
+      await runRole(logger, actor, closing);
+    },
+  };
+}
 
 /** How long a clean stop may take before the process ends anyway; what is left is redelivered. */
 const STOP_WITHIN_MS = 20_000;
@@ -22,27 +86,26 @@ const LINGER_MS = 2_000;
 
 /**
  * Runs an actor until SIGTERM or SIGINT, then stops it cleanly. A second signal ends the process at once:
- * that is safe at any point, and costs a redelivery at the most. The only place that handles signals.
- *
- * @param close what to end after the actor, such as connections, in this order
+ * that is safe at any point, and costs a redelivery at the most.
+ * @param closing what to close after the actor, such as connections
  */
 export async function runRole(
   logger: Logger,
   actor: Actor,
-  close: readonly (() => Promise<unknown> | unknown)[] = [],
+  closing = new AsyncDisposableStack(),
 ): Promise<void> {
   const stopAsked = new Promise<string>((resolve) => {
-    const ask = (reason: string) => () => resolve(reason);
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       process.once(signal, () => {
         process.once(signal, () => process.exit(1));
-        ask(signal)();
+        resolve(signal);
       });
     }
     // Started by `up`, which is gone: without this a role would run on with nobody to stop it.
-    process.once("disconnect", ask("the supervisor is gone"));
+    process.once("disconnect", () => resolve("the supervisor is gone"));
   });
   watchEventLoop();
+  closing.defer(() => actor.stop());
   await actor.start();
   // The supervisor, where there is one, waits for this.
   process.send?.("ready");
@@ -52,18 +115,14 @@ export async function runRole(
     logger.warn("the clean stop takes too long; ending now");
     process.exit(1);
   }, STOP_WITHIN_MS);
-  // Each is ended whatever becomes of the one before: what is left open would keep the process.
-  let isClean = true;
-  for (const end of [() => actor.stop(), ...close]) {
-    try {
-      await end();
-    } catch (error) {
-      isClean = false;
-      logger.error({ err: error }, "a part of this role did not stop cleanly");
-    }
+  try {
+    // Each is closed whatever becomes of the one before: what is left open would keep the process.
+    await closing.disposeAsync();
+  } catch (error) {
+    process.exitCode = 1;
+    for (const err of errorsOf(error)) logger.error({ err }, "a part of this role did not stop cleanly");
   }
   clearTimeout(deadline);
-  if (!isClean) process.exitCode = 1;
   logger.info("stopped");
   if (process.connected) process.disconnect();
   // A client of a cluster can be in the middle of finding its nodes when it is told to end, and goes on with it.
@@ -76,40 +135,18 @@ export async function runRole(
   }, LINGER_MS).unref();
 }
 
-export type ObservedRole = {
-  readonly logger: Logger;
-  readonly redis: RedisClient;
-  readonly role: string;
-  readonly name: string;
-  /** Opened before anything else; null where nobody wants one. */
-  readonly server: RoleServer | null;
-  readonly figures?: () => Readonly<Record<string, string | number>>;
-};
-
-/**
- * Lets others see a role whose database is there: its heartbeat, and its readiness as soon as Redis has answered once.
- * Never keeps it from working.
- */
-export function observeRole(observed: ObservedRole): { stop(): Promise<void> } {
-  const { redis, server } = observed;
-  const heartbeat = startHeartbeat(observed);
-  const becameReady = () => server?.becameReady();
-  if (redis.status === "ready") becameReady();
-  else redis.once("ready", becameReady);
-  return {
-    stop: async () => {
-      await heartbeat.stop();
-      server?.close();
-    },
-  };
+/** Every error of a stack's disposal: the stack wraps the earlier ones into the later ones. */
+function* errorsOf(error: unknown): Generator<unknown> {
+  if (!(error instanceof SuppressedError)) return yield error;
+  yield* errorsOf(error.suppressed);
+  yield* errorsOf(error.error);
 }
 
 /**
- * Serves a role's metrics and probes where METRICS_PORT says so. First of all that a role opens: one that waits for its
- * database is alive, and must be able to say so.
+ * Serves a role's metrics and probes where METRICS_PORT says so.
  * @returns null where it can't or is not wanted: that keeps no role from its work
  */
-export async function openRoleServer(
+async function openRoleServer(
   config: Config,
   logger: Logger,
   registry: Registry,

@@ -1,7 +1,12 @@
 import type { Command } from "commander";
-import { readConfig } from "../config.js";
+import type { Logger } from "pino";
+import type { DataSource } from "typeorm";
+import { sleep } from "../backoff.js";
+import { type Config, ConfigError, readConfig } from "../config.js";
+import { createDataSource } from "../entities/data-source.js";
 import { createLogger } from "../logging.js";
-import { collectStatus, isReady } from "../status/collect-status.js";
+import { connectRedis } from "../redis/client.js";
+import { collectStatus, isReady, type StatusSources } from "../status/collect-status.js";
 import {
   auditInWords,
   duration,
@@ -10,17 +15,19 @@ import {
   refundsInWords,
   seconds,
 } from "../status/in-words.js";
-import type {
-  AccountStatus,
-  NetworkFeed,
-  OpenExceptions,
-  Rate,
-  Status,
-  WaitingEntry,
+import {
+  type AccountStatus,
+  type NetworkFeed,
+  type OpenExceptions,
+  type Rate,
+  type Status,
+  statusLimits,
+  type WaitingEntry,
 } from "../status/status.js";
 import { NETWORK } from "../stream/stream-keys.js";
 import { visibleText } from "../visible-text.js";
-import { openStatusSources } from "./open-database.js";
+import { refuseOtherNetwork, refuseUnfitPostgres } from "./check-servers.js";
+import { openLockServers, redisTarget } from "./open-servers.js";
 import { EXIT, print } from "./print.js";
 
 export function addStatusCommand(program: Command): void {
@@ -31,20 +38,14 @@ export function addStatusCommand(program: Command): void {
     .option("--ready", "exit code by what a role needs to run (Postgres, Redis, migrations) and nothing else")
     .action(async (options: { json?: boolean; ready?: boolean }) => {
       const config = readConfig(process.env);
-      const sources = await openStatusSources(
-        config,
-        createLogger({ ...config, LOG_LEVEL: "silent" }, "status"),
-      );
-      try {
-        const status = await collectStatus(sources);
-        const text = options.json ? JSON.stringify(status, null, 2) : describeStatus(status);
-        await print(...text.trimEnd().split("\n"));
-        // A dead letter needs a person, not a restart: health checks of containers ask for less.
-        const isWell = options.ready ? isReady(status) : status.healthy;
-        process.exitCode = isWell ? EXIT.ok : EXIT.failed;
-      } finally {
-        await sources.close();
-      }
+      const logger = createLogger({ ...config, LOG_LEVEL: "silent" }, "status");
+      await using sources = await openStatusSources(config, logger);
+      const status = await collectStatus(sources);
+      const text = options.json ? JSON.stringify(status, null, 2) : describeStatus(status);
+      await print(...text.trimEnd().split("\n"));
+      // A dead letter needs a person, not a restart: health checks of containers ask for less.
+      const isWell = options.ready ? isReady(status) : status.healthy;
+      process.exitCode = isWell ? EXIT.ok : EXIT.failed;
     });
 }
 
@@ -151,4 +152,90 @@ function waiting(entry: WaitingEntry | null): string {
 
 function perMinute(rate: Rate): string {
   return `${rate.last_minute} in the last minute, ${rate.last_5_minutes} a minute over the last 5`;
+}
+
+/** Connections for reading the status. What can't be reached is left so: that is what the status says. */
+export async function openStatusSources(
+  config: Config,
+  logger: Logger,
+  role = "status",
+): Promise<StatusSources & AsyncDisposable> {
+  const dataSource = createDataSource({
+    url: config.DATABASE_URL,
+    applicationName: `paidonce-${role}`,
+    poolSize: role === "api" ? 10 : 3,
+  });
+  const closing = new AbortController();
+  const connecting = await connectWhenThere(
+    dataSource,
+    // A command that only reads does not say which network the database belongs to.
+    async () => {
+      await refuseUnfitPostgres(dataSource);
+      await refuseOtherNetwork(dataSource, config, { claim: role === "api" });
+    },
+    logger,
+    closing.signal,
+  );
+  const redis = connectRedis(redisTarget(config), `paidonce-${role}`, logger);
+  const lockServers = await openLockServers(config, logger);
+  return {
+    dataSource,
+    redis,
+    lockServers,
+    lockMode: config.LOCKS,
+    budget: { url: config.HORIZON_URL, perHour: config.HORIZON_REQUESTS_PER_HOUR },
+    statusLimits: statusLimits(config),
+    [Symbol.asyncDispose]: async () => {
+      closing.abort();
+      await connecting.done;
+      for (const connection of [redis, ...lockServers]) connection.disconnect();
+      if (dataSource.isInitialized) await dataSource.destroy();
+    },
+  };
+}
+
+/** How often to look for a Postgres that was away at the start. */
+const LOOK_AGAIN_MS = 2_000;
+
+/**
+ * Connects, or goes on trying in the background: an API that was started first would otherwise say for ever
+ * that Postgres is away.
+ * @throws ConfigError where the database holds the books of another network; in the background that ends the process
+ * @returns after the first attempt; `done` resolves when there is no more to come
+ */
+async function connectWhenThere(
+  dataSource: DataSource,
+  refuseUnfit: () => Promise<void>,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<{ done: Promise<void> }> {
+  const connect = async () => {
+    if (!dataSource.isInitialized) await dataSource.initialize();
+    await refuseUnfit();
+  };
+  try {
+    await connect();
+    return { done: Promise.resolve() };
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      await dataSource.destroy();
+      throw error;
+    }
+    logger.warn({ err: error }, "Postgres is away, or not migrated");
+  }
+  const tryAgain = async () => {
+    while (!signal.aborted) {
+      await sleep(LOOK_AGAIN_MS, signal);
+      if (signal.aborted) return;
+      try {
+        return await connect();
+      } catch (error) {
+        if (!(error instanceof ConfigError)) continue;
+        // It serves already: ended, it refuses as it would have at its start.
+        for (const problem of error.problems) logger.fatal(problem);
+        process.exit(EXIT.usage);
+      }
+    }
+  };
+  return { done: tryAgain() };
 }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Cluster, Redis } from "ioredis";
+import type { EntityManager } from "typeorm";
 import { readConfig } from "../config.js";
 import { createLogger } from "../logging.js";
 import { connectRedis, isCluster, type RedisClient } from "../redis/client.js";
@@ -7,7 +8,7 @@ import { isNoStreamError } from "../stream/consumer-group.js";
 import { listEntryKeys, retireOlderKeys, rotateEntryKey } from "../stream/entry-keys.js";
 import { leaderKey, type StreamName, streamKey, versionKey } from "../stream/stream-keys.js";
 import { feedOf, isNetworkStream } from "../stream/streams.js";
-import { openDatabaseNow } from "./open-database.js";
+import { withDatabase } from "./open-database.js";
 import { redisTarget } from "./open-servers.js";
 import { EXIT, print, printError } from "./print.js";
 
@@ -39,34 +40,32 @@ this, start them. Safe at any time: what is fetched twice is recognised.`,
 async function reset(isSure: boolean): Promise<boolean> {
   const config = readConfig(process.env);
   const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "streams");
+  await using closing = new AsyncDisposableStack();
   const redis = connectRedis(redisTarget(config), "paidonce-streams", logger);
-  try {
-    const streams = await streamsThere(redis);
-    for (const feed of new Set(streams.map(feedOf))) {
-      const leader = await redis.get(leaderKey(feed));
-      if (leader === null) continue;
-      await printError(
-        `ingest leads ${feed} (${leader}): stop every role first, or it writes down what the lost database had reached`,
-      );
-      return false;
-    }
-    for (const stream of streams) {
-      // A key that holds something else, whoever wrote it, is deleted too: it stands in the way of the stream.
-      const entries = await redis.xlen(streamKey(stream)).catch((error: unknown) => {
-        if (!isNoStreamError(error)) throw error;
-        return 0;
-      });
-      if (isSure) await redis.del(streamKey(stream));
-      // The database may give its number out again, for another set of accounts.
-      if (isSure && isNetworkStream(stream)) await redis.del(versionKey(stream));
-      await print(`${stream}: ${isSure ? "deleted" : "would delete"}, ${entries} entries`);
-    }
-    if (streams.length === 0) await print("there are no streams");
-    else if (!isSure) await print("nothing was deleted: run it with --yes");
-    return true;
-  } finally {
-    redis.disconnect();
+  closing.defer(() => redis.disconnect());
+  const streams = await streamsThere(redis);
+  for (const feed of new Set(streams.map(feedOf))) {
+    const leader = await redis.get(leaderKey(feed));
+    if (leader === null) continue;
+    await printError(
+      `ingest leads ${feed} (${leader}): stop every role first, or it writes down what the lost database had reached`,
+    );
+    return false;
   }
+  for (const stream of streams) {
+    // A key that holds something else, whoever wrote it, is deleted too: it stands in the way of the stream.
+    const entries = await redis.xlen(streamKey(stream)).catch((error: unknown) => {
+      if (!isNoStreamError(error)) throw error;
+      return 0;
+    });
+    if (isSure) await redis.del(streamKey(stream));
+    // The database may give its number out again, for another set of accounts.
+    if (isSure && isNetworkStream(stream)) await redis.del(versionKey(stream));
+    await print(`${stream}: ${isSure ? "deleted" : "would delete"}, ${entries} entries`);
+  }
+  if (streams.length === 0) await print("there are no streams");
+  else if (!isSure) await print("nothing was deleted: run it with --yes");
+  return true;
 }
 
 /** Those that Redis has: an account whose row the database lost has a stream all the same. */
@@ -96,12 +95,12 @@ export function addEntryKeyCommand(program: Command): void {
   keys
     .command("list")
     .description("which keys there are; never their secrets")
-    .action(() => withDatabase(listEntryKeys, (all) => all.map(describe).join("\n")));
+    .action(() => onKeys(listEntryKeys, (all) => all.map(describe).join("\n")));
   keys
     .command("rotate")
     .description("sign with a new key from now on; entries that the older ones signed are still settled")
     .action(() =>
-      withDatabase(
+      onKeys(
         rotateEntryKey,
         (id) =>
           `key ${id} signs from now on, in every process within 5 s\nwhen the streams are empty: paidonce entry-key retire`,
@@ -111,24 +110,19 @@ export function addEntryKeyCommand(program: Command): void {
     .command("retire")
     .description("accept the newest key alone: what an older one signed is read from Horizon again")
     .action(() =>
-      withDatabase(retireOlderKeys, (ids) =>
+      onKeys(retireOlderKeys, (ids) =>
         ids.length === 0 ? "there is no older key" : `retired: ${ids.join(", ")}`,
       ),
     );
 }
 
-type Opened = Awaited<ReturnType<typeof openDatabaseNow>>;
-
-async function withDatabase<T>(
-  work: (manager: Opened["manager"]) => Promise<T>,
+async function onKeys<T>(
+  work: (manager: EntityManager) => Promise<T>,
   show: (result: T) => string,
 ): Promise<void> {
-  const dataSource = await openDatabaseNow(readConfig(process.env), "entry-key");
-  try {
+  await withDatabase("entry-key", async ({ dataSource }) => {
     await print(show(await work(dataSource.manager)));
-  } finally {
-    await dataSource.destroy();
-  }
+  });
 }
 
 function describe({ id, createdAt, retiredAt }: Awaited<ReturnType<typeof listEntryKeys>>[number]): string {

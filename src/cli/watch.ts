@@ -1,6 +1,5 @@
 import { Argument, type Command, InvalidArgumentError } from "commander";
 import type { DataSource } from "typeorm";
-import { readConfig } from "../config.js";
 import { NetworkView } from "../horizon/network-view.js";
 import { changeShards, MOST_SHARDS } from "../ingest/account-feed.js";
 import { readCursor } from "../ingest/watermark.js";
@@ -9,7 +8,7 @@ import { acceptHole, acceptNetworkHole } from "../settlement/accept-hole.js";
 import { watchAccount } from "../settlement/watch-account.js";
 import { parseAccountId } from "../stellar/account.js";
 import type { AccountId } from "../stellar/credit.js";
-import { openDatabaseNow } from "./open-database.js";
+import { withDatabase } from "./open-database.js";
 import { openHorizon } from "./open-servers.js";
 import { EXIT, print } from "./print.js";
 
@@ -62,15 +61,11 @@ export function addWatchCommand(program: Command): void {
 async function withNetwork(
   run: (dataSource: DataSource, network: NetworkView) => Promise<void>,
 ): Promise<void> {
-  const config = readConfig(process.env);
-  const dataSource = await openDatabaseNow(config, "cli");
-  try {
+  await withDatabase("cli", async ({ config, dataSource }) => {
     const logger = createLogger({ ...config, LOG_LEVEL: "error" }, "cli");
     const horizon = openHorizon(config, logger, { redis: null, purpose: "check" });
     await run(dataSource, new NetworkView(horizon, config.NETWORK_PASSPHRASE));
-  } finally {
-    await dataSource.destroy();
-  }
+  });
 }
 
 export function addShardsCommand(program: Command): void {
@@ -89,8 +84,7 @@ All processes must be of a version that knows this command. One stream settles t
 docs/capacity.md says when more are worth it.`,
     )
     .action(async (account: AccountId, number: number | undefined) => {
-      const dataSource = await openDatabaseNow(readConfig(process.env), "cli");
-      try {
+      await withDatabase("cli", async ({ dataSource }) => {
         if (number === undefined) {
           const { shards } = await readCursor(dataSource.manager, account);
           await print(`${account} has ${streams(shards)}`);
@@ -99,9 +93,7 @@ docs/capacity.md says when more are worth it.`,
         const change = await changeShards(dataSource, account, number);
         if (change.kind === "not_watched" || change.kind === "under_way") process.exitCode = EXIT.failed;
         await print(`${account} ${words(change, number)}`);
-      } finally {
-        await dataSource.destroy();
-      }
+      });
     });
 }
 

@@ -1,8 +1,8 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type { DataSource, EntityManager } from "typeorm";
-import { validate } from "uuid";
-import { type Config, readConfig } from "../config.js";
+import { type Config, ConfigError } from "../config.js";
 import type { WebhookEndpoint } from "../entities/webhook-endpoint.js";
+import { MOST_REASON_CHARACTERS, presentEndpoint } from "../http/webhooks/webhook.js";
 import {
   deleteEndpoint,
   disableEndpoint,
@@ -10,9 +10,9 @@ import {
   listAllEndpoints,
   resumeEndpoint,
 } from "../webhooks/endpoints.js";
-import { resealSecrets } from "../webhooks/secrets.js";
-import { secretKeysOf } from "./check-servers.js";
-import { openDatabaseNow } from "./open-database.js";
+import { missingSecretKeys, resealSecrets, SecretKeys } from "../webhooks/secrets.js";
+import { idOf, note } from "./arguments.js";
+import { type Opened, withDatabase } from "./open-database.js";
 import { EXIT, print } from "./print.js";
 
 /** Read from the database at a time. */
@@ -29,14 +29,14 @@ export function addWebhooksCommand(program: Command): void {
     .description("every endpoint, the oldest first")
     .option("--json", "one JSON object per line")
     .action(async (options: { json?: boolean }) => {
-      await withDatabase((dataSource) => list(dataSource.manager, options));
+      await withDatabase("webhooks", ({ dataSource }) => list(dataSource.manager, options));
     });
 
   command
     .command("disable")
     .description("send it nothing any more; its merchant can't resume it")
-    .argument("<endpoint>", "its id, as `paidonce webhooks` shows it", endpointId)
-    .requiredOption("--because <text>", "why; its merchant reads it", reason)
+    .argument("<endpoint>", "its id, as `paidonce webhooks` shows it", idOf("an endpoint's"))
+    .requiredOption("--because <text>", "why; its merchant reads it", note("why", MOST_REASON_CHARACTERS))
     .action(async (id: string, { because }: { because: string }) => {
       await change(id, "disabled", (manager, endpoint) => disableEndpoint(manager, endpoint, because));
     });
@@ -44,7 +44,7 @@ export function addWebhooksCommand(program: Command): void {
   command
     .command("resume")
     .description("send it what waits, whoever has paused or disabled it")
-    .argument("<endpoint>", "its id, as `paidonce webhooks` shows it", endpointId)
+    .argument("<endpoint>", "its id, as `paidonce webhooks` shows it", idOf("an endpoint's"))
     .action(async (id: string) => {
       await change(id, "active", (manager, endpoint) => resumeEndpoint(manager, endpoint, "operator"));
     });
@@ -52,7 +52,7 @@ export function addWebhooksCommand(program: Command): void {
   command
     .command("delete")
     .description("for good; what waits for it is not sent any more")
-    .argument("<endpoint>", "its id, as `paidonce webhooks` shows it", endpointId)
+    .argument("<endpoint>", "its id, as `paidonce webhooks` shows it", idOf("an endpoint's"))
     .action(async (id: string) => {
       await change(id, "deleted", deleteEndpoint);
     });
@@ -67,7 +67,7 @@ To change the key, set WEBHOOK_SECRETS_KEY to the new one and WEBHOOK_SECRETS_KE
 every \`work\` and then every \`api\` anew. Run this. Then remove WEBHOOK_SECRETS_KEY_PREVIOUS.`,
     )
     .action(async () => {
-      await withDatabase(rotateKey);
+      await withDatabase("webhooks", rotateKey);
     });
 }
 
@@ -82,12 +82,17 @@ async function list(manager: EntityManager, { json }: { json?: boolean }): Promi
   }
 }
 
+/** As the API shows it to its merchant. */
+function asJson(endpoint: WebhookEndpoint): string {
+  return JSON.stringify({ merchant_id: endpoint.merchantId, ...presentEndpoint(endpoint) });
+}
+
 async function change(
   id: string,
   became: string,
   work: (manager: EntityManager, endpoint: WebhookEndpoint) => Promise<unknown>,
 ): Promise<void> {
-  await withDatabase((dataSource) =>
+  await withDatabase("webhooks", ({ dataSource }) =>
     dataSource.transaction(async (manager) => {
       const endpoint = await findEndpoint(manager, null, id);
       if (endpoint === null) process.exitCode = EXIT.failed;
@@ -97,7 +102,7 @@ async function change(
   );
 }
 
-async function rotateKey(dataSource: DataSource, config: Config): Promise<void> {
+async function rotateKey({ dataSource, config }: Opened): Promise<void> {
   const keys = secretKeysOf(config);
   const { changed, failed, reason } = await resealSecrets(dataSource, keys);
   const as = keys.currentName === null ? "stored as they are" : `encrypted with the key ${keys.currentName}`;
@@ -105,16 +110,6 @@ async function rotateKey(dataSource: DataSource, config: Config): Promise<void> 
   if (failed === 0) return;
   await print(`${failed} secrets could not be opened or changed, and are as they were: ${reason}`);
   process.exitCode = EXIT.failed;
-}
-
-async function withDatabase(work: (dataSource: DataSource, config: Config) => Promise<void>): Promise<void> {
-  const config = readConfig(process.env);
-  const dataSource = await openDatabaseNow(config, "webhooks");
-  try {
-    await work(dataSource, config);
-  } finally {
-    await dataSource.destroy();
-  }
 }
 
 function describe({ id, merchantId, url, status, disabledBecause, failures }: WebhookEndpoint): string {
@@ -125,31 +120,22 @@ function describe({ id, merchantId, url, status, disabledBecause, failures }: We
   return lines.join("\n");
 }
 
-/** Named as in the API. */
-function asJson(endpoint: WebhookEndpoint): string {
-  return JSON.stringify({
-    id: endpoint.id,
-    merchant_id: endpoint.merchantId,
-    url: endpoint.url,
-    description: endpoint.description,
-    event_types: endpoint.eventTypes,
-    status: endpoint.status,
-    disabled_because: endpoint.disabledBecause,
-    disabled_by_operator: endpoint.disabledByOperator,
-    failures: endpoint.failures,
-    created_at: endpoint.createdAt,
-  });
+/** The keys of webhook secrets that the environment names. */
+export function secretKeysOf(config: Config): SecretKeys {
+  return new SecretKeys(config.WEBHOOK_SECRETS_KEY, config.WEBHOOK_SECRETS_KEY_PREVIOUS);
 }
 
-function endpointId(text: string): string {
-  if (!validate(text)) throw new InvalidArgumentError("An id is a UUID.");
-  return text;
-}
-
-function reason(text: string): string {
-  const trimmed = text.trim();
-  if (trimmed.length < 1 || trimmed.length > 500) {
-    throw new InvalidArgumentError("Say why, in 1 to 500 characters.");
-  }
-  return trimmed;
+/**
+ * Refuses to begin where a secret that still signs can't be opened: its endpoint would be told of nothing, and nobody
+ * would know why.
+ * @throws ConfigError
+ */
+export async function requireSecretKeys(dataSource: DataSource, keys: SecretKeys): Promise<void> {
+  const missing = await missingSecretKeys(dataSource.manager, keys);
+  if (missing.length === 0) return;
+  // An open pool would keep the process from ending.
+  await dataSource.destroy();
+  throw new ConfigError([
+    `WEBHOOK_SECRETS_KEY: webhook secrets are encrypted with ${missing.length} other key(s), named ${missing.join(", ")}: set the key, or WEBHOOK_SECRETS_KEY_PREVIOUS, to the one that they were encrypted with`,
+  ]);
 }

@@ -67,7 +67,7 @@ export type AppSources = StatusSources & {
   /** How long what an account can receive counts before the network is asked again, in milliseconds, for tests. */
   readonly freshMs?: number;
   /** What Stripe signs its events with; without it none is taken. */
-  readonly stripeWebhookSecret?: string;
+  readonly stripeWebhookSecret?: string | undefined;
   /** Metrics and the operators' pages; without it there are none. */
   readonly ops?: Ops;
 };

@@ -71,6 +71,8 @@ export function addSandboxCommands(program: Command): void {
       const config = readConfig(process.env);
       const logger = createLogger(config, "customers");
       const dataSource = await openDatabase(config, "customers", logger);
+      const closing = new AsyncDisposableStack();
+      closing.defer(() => dataSource.destroy());
       const stopping = new AbortController();
       let running: Promise<void> = Promise.resolve();
       await runRole(
@@ -84,7 +86,7 @@ export function addSandboxCommands(program: Command): void {
             await running;
           },
         },
-        [() => dataSource.destroy()],
+        closing,
       );
     });
 

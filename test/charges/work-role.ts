@@ -25,4 +25,6 @@ const worker = new Worker({
   everyMs: 100,
   rescheduleMs: 100,
 });
-await runRole(logger, worker, [() => dataSource.destroy()]);
+const closing = new AsyncDisposableStack();
+closing.defer(() => dataSource.destroy());
+await runRole(logger, worker, closing);

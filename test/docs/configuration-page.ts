@@ -39,7 +39,7 @@ export function configurationPage(): string {
 /** What a process with only the servers set works with. A variable that is not set has no line. */
 function defaultLine(name: string): string {
   if (name in REQUIRED) return "- must be set\n";
-  const value = Object.entries(readConfig(REQUIRED)).find(([key]) => key === name)?.[1];
+  const value = Object.entries(environment.parse(REQUIRED)).find(([key]) => key === name)?.[1];
   return value === undefined ? "" : `- default: \`${String(value)}\`\n`;
 }
 

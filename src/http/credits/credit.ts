@@ -190,3 +190,8 @@ function presentVerdict(verdict: Verdict | null) {
     }
   );
 }
+
+/** A verdict's fields beside those of its credit, where a line has no room for an object: a file, a list of the CLI. */
+export function verdictFields(verdict: ReturnType<typeof presentVerdict>) {
+  return verdict ?? { verdict: null, note: null, decided_by: null, decided_at: null };
+}

@@ -17,6 +17,7 @@ import {
   paymentFilter,
   presentException,
   presentPayment,
+  verdictFields,
 } from "./credit.js";
 
 const contentType = "text/csv";
@@ -130,7 +131,7 @@ export function sessionCells(around: Surroundings): Record<string, (row: Session
 export const paymentCells = columns(
   (payment: PaymentRecord) => {
     const { memo, verdict, ...rest } = presentPayment(payment);
-    return { ...rest, ...memoCells(memo), ...verdictCells(verdict) };
+    return { ...rest, ...memoCells(memo), ...verdictFields(verdict) };
   },
   [
     ...CREDIT,
@@ -150,7 +151,7 @@ export const paymentCells = columns(
 export const exceptionCells = columns(
   (exception: ExceptionRecord) => {
     const { memo, verdict, ...rest } = presentException(exception);
-    return { ...rest, ...memoCells(memo), ...verdictCells(verdict) };
+    return { ...rest, ...memoCells(memo), ...verdictFields(verdict) };
   },
   [
     ...CREDIT,
@@ -182,17 +183,6 @@ function columns<Row extends object, Name extends string>(
 
 function memoCells(memo: { readonly type: string; readonly value: string } | null) {
   return { memo_type: memo?.type ?? null, memo: memo?.value ?? null };
-}
-
-type VerdictCells = {
-  readonly verdict: string;
-  readonly note: string;
-  readonly decided_by: string;
-  readonly decided_at: string;
-};
-
-function verdictCells(verdict: VerdictCells | null): { [Name in keyof VerdictCells]: string | null } {
-  return verdict ?? { verdict: null, note: null, decided_by: null, decided_at: null };
 }
 
 /** Rows that are read from the database at a time: what an export keeps in memory, whatever its length. */

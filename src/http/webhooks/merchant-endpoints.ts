@@ -13,8 +13,7 @@ import { noMerchant } from "../merchants/merchants.js";
 import { Problem } from "../server/problem.js";
 import { type Route, read, write } from "../server/route.js";
 import { Id } from "../server/values.js";
-import { Disabling, Endpoint } from "./webhook.js";
-import { presentEndpoint } from "./webhook-endpoints.js";
+import { Disabling, Endpoint, presentEndpoint } from "./webhook.js";
 
 const TAG = "Merchants";
 const LIST = "/v1/merchants/:merchant_id/webhooks/endpoints";

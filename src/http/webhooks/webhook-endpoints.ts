@@ -19,7 +19,7 @@ import { rotateSecret } from "../../webhooks/secrets.js";
 import { Problem } from "../server/problem.js";
 import { type Call, merchantOf, type Route, read, write } from "../server/route.js";
 import { Id } from "../server/values.js";
-import { Endpoint, EndpointChanges, EndpointRequest, SecretRotation } from "./webhook.js";
+import { Endpoint, EndpointChanges, EndpointRequest, presentEndpoint, SecretRotation } from "./webhook.js";
 
 const TAG = "Webhook endpoints";
 const LIST = "/v1/webhooks/endpoints";
@@ -212,19 +212,4 @@ export async function endpointOf(
   const endpoint = await findEndpoint(manager, merchantOf(call).merchantId, id);
   if (endpoint === null) throw new Problem("not-found", `There is no webhook endpoint ${id}.`);
   return endpoint;
-}
-
-export function presentEndpoint(endpoint: WebhookEndpoint): z.output<typeof Endpoint> {
-  return {
-    id: endpoint.id,
-    url: endpoint.url,
-    description: endpoint.description,
-    event_types: endpoint.eventTypes,
-    status: endpoint.status,
-    disabled_because: endpoint.disabledBecause,
-    disabled_by_operator: endpoint.status === "disabled" && endpoint.disabledByOperator,
-    not_before: endpoint.notBefore?.toISOString() ?? null,
-    failures: endpoint.failures,
-    created_at: endpoint.createdAt.toISOString(),
-  };
 }

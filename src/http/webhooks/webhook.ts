@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { EVENT_TYPES } from "../../entities/outbox-event.js";
+import type { WebhookEndpoint } from "../../entities/webhook-endpoint.js";
 import { DELIVERY_STATES } from "../../webhooks/deliveries.js";
 import { Id, NOT_BLANK, Time } from "../server/values.js";
 
@@ -48,13 +49,33 @@ export const EndpointChanges = z.strictObject({
   event_types: EndpointRequest.shape.event_types.unwrap().optional(),
 });
 
+export function presentEndpoint(endpoint: WebhookEndpoint): z.output<typeof Endpoint> {
+  return {
+    id: endpoint.id,
+    url: endpoint.url,
+    description: endpoint.description,
+    event_types: endpoint.eventTypes,
+    status: endpoint.status,
+    disabled_because: endpoint.disabledBecause,
+    disabled_by_operator: endpoint.status === "disabled" && endpoint.disabledByOperator,
+    not_before: endpoint.notBefore?.toISOString() ?? null,
+    failures: endpoint.failures,
+    created_at: endpoint.createdAt.toISOString(),
+  };
+}
+
+/** Of an operator's reason for disabling an endpoint. */
+export const MOST_REASON_CHARACTERS = 500;
+
+const REASON_WANTED = `why, in 1 to ${MOST_REASON_CHARACTERS} characters`;
+
 /** The operator's reason, which the merchant reads. */
 export const Disabling = z.strictObject({
   because: z
     .string()
     .trim()
-    .min(1, "why, in 1 to 500 characters")
-    .max(500, "why, in 1 to 500 characters")
+    .min(1, REASON_WANTED)
+    .max(MOST_REASON_CHARACTERS, REASON_WANTED)
     .meta({ override: NOT_BLANK }),
 });
 
