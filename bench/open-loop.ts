@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { seeded } from "../stage/server/dice.js";
 
 /** When each of a row of things is to happen, in nanoseconds from its beginning. */
 export type Timetable = readonly bigint[];
@@ -8,7 +9,7 @@ export type Timetable = readonly bigint[];
  * @param seed the same times for the same seed
  */
 export function timetable(perSecond: number, seconds: number, seed = 1): Timetable {
-  const random = dice(seed);
+  const random = seeded(seed);
   const times: bigint[] = [];
   for (let at = 0; ; ) {
     at += -Math.log(1 - random()) / perSecond;
@@ -37,15 +38,4 @@ export async function keepTo(
     await sleep(1);
   }
   return times.map((at) => start + at);
-}
-
-/** Mulberry32: small, fast and good enough for a timetable. */
-function dice(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -1,19 +1,7 @@
 import { z } from "zod";
+import { FaultRules, match, type Rule } from "../server/fault-rules.js";
 
-/**
- * Faults on demand: rules that requests are matched against, newest last. A rule meets a request whose method
- * and path fit, then its dice, then its count.
- */
-const match = {
-  /** Prefix of the path, `/` for all. */
-  path: z.string().startsWith("/").default("/"),
-  method: z.enum(["GET", "POST"]).optional(),
-  /** Chance per request; 1 when left out. */
-  probability: z.number().min(0).max(1).default(1),
-  /** How many more requests it meets; forever when left out. */
-  count: z.number().int().positive().optional(),
-};
-
+/** The faults of Horizon, as a caller asks for them. A request meets all rules that fit. */
 export const faultSchema = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("status"),
@@ -74,7 +62,7 @@ export class Faults {
   #behindSince = 0;
 
   constructor(
-    met: readonly Pick<Rule, "fault" | "since">[],
+    met: readonly Pick<Rule<Fault>, "fault" | "since">[],
     readonly random: () => number,
   ) {
     for (const { fault, since } of met) {
@@ -108,63 +96,21 @@ export class Faults {
   }
 }
 
-/** @property since when it was added, on performance.now()'s clock */
-type Rule = { readonly id: number; readonly fault: Fault; readonly since: number; left: number };
-
-export class FaultBook {
-  #rules: Rule[] = [];
-  #nextId = 1;
-  #random: () => number;
-
+export class FaultBook extends FaultRules<Fault, FaultInput> {
   constructor(seed = 1) {
-    this.#random = seeded(seed);
-  }
-
-  /** The dice start again from here. */
-  seed(seed: number): void {
-    this.#random = seeded(seed);
-  }
-
-  /** @returns the rule's id, by which it can be cleared */
-  add(asked: FaultInput): number {
-    const fault = faultSchema.parse(asked);
-    const id = this.#nextId++;
-    const left = fault.count ?? Number.POSITIVE_INFINITY;
-    this.#rules.push({ id, fault, since: performance.now(), left });
-    return id;
-  }
-
-  /** @param id one rule; all when left out */
-  clear(id?: number): void {
-    this.#rules = id === undefined ? [] : this.#rules.filter((rule) => rule.id !== id);
-  }
-
-  list(): { id: number; fault: Fault; left: number | null }[] {
-    return this.#rules.map(({ id, fault, left }) => ({
-      id,
-      fault,
-      left: Number.isFinite(left) ? left : null,
-    }));
+    super(faultSchema, seed);
   }
 
   /** What a request meets that no fault may touch. */
   none(): Faults {
-    return new Faults([], this.#random);
+    return new Faults([], this.random);
   }
 
   /** Which faults a request meets; counts go down. */
   meet(method: string, path: string, streaming: boolean): Faults {
-    const met: Rule[] = [];
-    for (const rule of this.#rules) {
-      const { fault } = rule;
-      if (!applies(fault.kind, method, path, streaming)) continue;
-      if (!path.startsWith(fault.path) || (fault.method ?? method) !== method) continue;
-      if (fault.probability < 1 && this.#random() >= fault.probability) continue;
-      rule.left -= 1;
-      met.push(rule);
-    }
-    this.#rules = this.#rules.filter((rule) => rule.left > 0);
-    return new Faults(met, this.#random);
+    const fits = (fault: Fault) =>
+      applies(fault.kind, method, path, streaming) && (fault.method ?? method) === method;
+    return new Faults(this.take(path, fits), this.random);
   }
 }
 
@@ -188,18 +134,6 @@ function applies(kind: FaultKind, method: string, path: string, streaming: boole
     case "delay":
       return true;
   }
-}
-
-/** mulberry32: a small generator is enough for dice that must fall the same way again. In [0, 1). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Fisher-Yates; two or more are never left as they were, or the fault would sometimes be none. */

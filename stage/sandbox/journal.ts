@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readFileSync, truncateSync } from "node:fs";
+import { Journal } from "../server/journal.js";
 import type { Injection } from "./operations/injected.js";
 import type { PriceOption } from "./prices.js";
 
@@ -20,34 +20,14 @@ export type JournalLedger = {
 };
 
 /**
- * Every closed ledger as a line of JSON, empty ones too: a restarted network goes on where it was, with the
- * same operation ids. Lines are handed to the operating system before the ledger is shown to anyone; they
- * survive the process, not a power cut.
+ * The header, then every closed ledger, empty ones too, before it is shown to anyone: a restarted network goes on where it
+ * was, with the same operation ids.
  */
-export class Journal {
-  constructor(readonly path: string) {}
-
-  /**
-   * Reads what is there and cuts off a last line that a crash left unfinished.
-   * @returns null for a new journal
-   * @throws Error when a line other than the last is broken
-   */
-  read(): { header: JournalHeader; ledgers: JournalLedger[] } | null {
-    if (!existsSync(this.path)) return null;
-    const bytes = readFileSync(this.path);
-    const end = bytes.lastIndexOf("\n") + 1;
-    if (end < bytes.length) truncateSync(this.path, end);
-    const [first, ...rest] = bytes.subarray(0, end).toString("utf8").split("\n").slice(0, -1);
-    if (first === undefined) return null;
-    return { header: parse<JournalHeader>(first), ledgers: rest.map((line) => parse<JournalLedger>(line)) };
+export class NetworkJournal extends Journal<JournalHeader | JournalLedger> {
+  /** @returns null for a new journal */
+  readNetwork(): { header: JournalHeader; ledgers: JournalLedger[] } | null {
+    const [header, ...ledgers] = this.read();
+    if (header === undefined) return null;
+    return { header: header as JournalHeader, ledgers: ledgers as JournalLedger[] };
   }
-
-  append(line: JournalHeader | JournalLedger): void {
-    appendFileSync(this.path, `${JSON.stringify(line)}\n`);
-  }
-}
-
-/** Our own lines, written by `append`: checked for being JSON, trusted for the rest. */
-function parse<T>(line: string): T {
-  return JSON.parse(line) as T;
 }

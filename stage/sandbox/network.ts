@@ -6,7 +6,7 @@ import { Credits } from "./credits.js";
 import { type Envelope, readEnvelope } from "./envelope.js";
 import { History, type HistoryLedger, type HistoryTransaction } from "./history.js";
 import { injectionEnvelope } from "./injection-envelope.js";
-import { Journal, type JournalHeader } from "./journal.js";
+import { type JournalHeader, NetworkJournal } from "./journal.js";
 import { AccountEntry, type Accounts } from "./ledger-state.js";
 import { bind } from "./operations/dispatch.js";
 import { checkInjection, type Injection } from "./operations/injected.js";
@@ -54,7 +54,7 @@ export class SandboxNetwork {
   readonly credits = new Credits();
   readonly #queue = new Queue();
   readonly #prices: Prices;
-  readonly #journal: Journal | null;
+  readonly #journal: NetworkJournal | null;
   readonly #clock: () => number;
   readonly #ledgerMs: number;
   readonly #listeners = new Set<() => void>();
@@ -65,8 +65,8 @@ export class SandboxNetwork {
   constructor(options: NetworkOptions = {}) {
     this.#clock = options.clock ?? Date.now;
     this.#ledgerMs = options.ledgerMs ?? 5000;
-    this.#journal = options.journal === undefined ? null : new Journal(options.journal);
-    const kept = this.#journal?.read() ?? null;
+    this.#journal = options.journal === undefined ? null : new NetworkJournal(options.journal);
+    const kept = this.#journal?.readNetwork() ?? null;
     const header: JournalHeader = kept?.header ?? {
       passphrase: options.passphrase ?? SANDBOX_PASSPHRASE,
       firstLedger: options.firstLedger ?? 60_000_000,

@@ -1,5 +1,4 @@
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listenLocally } from "../server/listen.js";
 import { FaultBook } from "./faults.js";
 import { RateLimit } from "./http/rate-limit.js";
 import { respond } from "./http/respond.js";
@@ -52,28 +51,18 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     resultMeta: options.resultMeta ?? true,
     rootLatest: cachedFor(rootCacheMs, () => network.latest.sequence),
   };
-  const server = createServer((request, response) => {
+  const server = await listenLocally(options.port ?? 0, (request, response) => {
     void respond(network, faults, http, request, response);
   });
-  // Node's five seconds would close a pooled connection just as a client reuses it.
-  server.keepAliveTimeout = 65_000;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options.port ?? 0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
   network.start();
   return {
-    url: `http://127.0.0.1:${port}`,
-    port,
+    url: server.url,
+    port: server.port,
     network,
     faults,
     stop: async () => {
       network.stop();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
+      await server.stop();
     },
   };
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
+import type { Journal } from "../server/journal.js";
 import { invalidRequest, noSuch, StripeProblem, unexpectedState } from "./errors.js";
 import { groupOf, type Params, textOf } from "./form.js";
-import type { IntentJournal } from "./journal.js";
 import type { PaymentIntent } from "./payment-intent.js";
 import { behaviourOf } from "./test-cards.js";
 
@@ -29,16 +29,15 @@ export class Bank {
 
   /**
    * @param tell hears of every change that Stripe sends webhooks about
-   * @param journal what an earlier one left, and where every change is noted; nothing is kept without one
+   * @param journal what an earlier one left, and where every change is noted, the whole intent each time; nothing is kept
+   *   without one. Kept answers are not in it: Stripe forgets its keys too
    */
   constructor(
     private readonly tell: (event: IntentEvent, intent: PaymentIntent) => void,
-    private readonly journal: IntentJournal | null = null,
+    private readonly journal: Journal<PaymentIntent> | null = null,
   ) {
-    for (const intent of journal?.read() ?? []) {
-      this.#intents.set(intent.id, intent);
-      if (intent.status === "succeeded") this.#book(intent);
-    }
+    for (const intent of journal?.read() ?? []) this.#intents.set(intent.id, intent);
+    for (const intent of this.#intents.values()) if (intent.status === "succeeded") this.#book(intent);
   }
 
   /** @throws StripeProblem */

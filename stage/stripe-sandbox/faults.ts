@@ -1,18 +1,13 @@
 import { z } from "zod";
+import { match as anyMatch, FaultRules } from "../server/fault-rules.js";
 
-/** Faults on demand: rules that requests are matched against. A rule meets what fits, then its dice, then its count. */
 const match = {
-  /** Prefix of the path, `/` for all. */
-  path: z.string().startsWith("/").default("/"),
+  ...anyMatch,
   /** What the path ends with, such as `/confirm`. */
   ending: z.string().default(""),
-  method: z.enum(["GET", "POST"]).optional(),
-  /** Chance per request; 1 when left out. */
-  probability: z.number().min(0).max(1).default(1),
-  /** How many more requests it meets; forever when left out. */
-  count: z.number().int().positive().optional(),
 };
 
+/** The faults of Stripe, as a caller asks for them. A request meets one: the oldest rule that fits. */
 export const faultSchema = z.discriminatedUnion("kind", [
   /** Waits, then does it, whether the client still listens or not; without `ms` until somebody releases it. */
   z.object({ kind: z.literal("late"), ms: z.number().int().min(0).optional(), ...match }),
@@ -49,42 +44,11 @@ export type Fault = z.infer<typeof faultSchema>;
 export type FaultInput = z.input<typeof faultSchema>;
 type Kind = Fault["kind"];
 
-type Rule = { readonly id: number; readonly fault: Fault; left: number };
-
-export class FaultBook {
-  #rules: Rule[] = [];
-  #nextId = 1;
-  #random: () => number;
+export class FaultBook extends FaultRules<Fault, FaultInput> {
   readonly #parked = new Set<() => void>();
 
   constructor(seed = 1) {
-    this.#random = seeded(seed);
-  }
-
-  /** The dice start again from here. */
-  seed(seed: number): void {
-    this.#random = seeded(seed);
-  }
-
-  /** @returns the rule's id, by which it can be cleared */
-  add(asked: FaultInput): number {
-    const fault = faultSchema.parse(asked);
-    const id = this.#nextId++;
-    this.#rules.push({ id, fault, left: fault.count ?? Number.POSITIVE_INFINITY });
-    return id;
-  }
-
-  /** @param id one rule; all when left out */
-  clear(id?: number): void {
-    this.#rules = id === undefined ? [] : this.#rules.filter((rule) => rule.id !== id);
-  }
-
-  list(): { id: number; fault: Fault; left: number | null }[] {
-    return this.#rules.map(({ id, fault, left }) => ({
-      id,
-      fault,
-      left: Number.isFinite(left) ? left : null,
-    }));
+    super(faultSchema, seed);
   }
 
   /** The one fault that a request meets, the oldest rule first; counts go down. */
@@ -98,17 +62,8 @@ export class FaultBook {
   }
 
   #meet(fits: (fault: Fault) => boolean, path: string): Fault | null {
-    const rule = this.#rules.find(
-      ({ fault }) =>
-        fits(fault) &&
-        path.startsWith(fault.path) &&
-        path.endsWith(fault.ending) &&
-        (fault.probability === 1 || this.#random() < fault.probability),
-    );
-    if (rule === undefined) return null;
-    rule.left -= 1;
-    if (rule.left <= 0) this.clear(rule.id);
-    return rule.fault;
+    const [rule] = this.take(path, (fault) => fits(fault) && path.endsWith(fault.ending), 1);
+    return rule?.fault ?? null;
   }
 
   /** Resolves after `ms`; without it, or earlier, when everything is released. */
@@ -141,16 +96,4 @@ export function isOneOf<K extends Kind>(
   ...kinds: readonly K[]
 ): fault is Extract<Fault, { kind: K }> {
   return fault !== null && (kinds as readonly Kind[]).includes(fault.kind);
-}
-
-/** mulberry32: a small generator is enough for dice that must fall the same way again. In [0, 1). */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

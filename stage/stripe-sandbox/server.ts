@@ -1,9 +1,9 @@
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { Journal } from "../server/journal.js";
+import { listenLocally } from "../server/listen.js";
 import { Bank } from "./bank.js";
 import { FaultBook } from "./faults.js";
 import { KeptAnswers } from "./idempotency.js";
-import { IntentJournal } from "./journal.js";
+import type { PaymentIntent } from "./payment-intent.js";
 import { respond } from "./respond.js";
 import { Webhooks, type WebhookTarget } from "./webhooks.js";
 
@@ -39,28 +39,21 @@ export type StripeSandbox = {
 export async function startStripeSandbox(options: StripeSandboxOptions = {}): Promise<StripeSandbox> {
   const faults = new FaultBook(options.seed);
   const webhooks = new Webhooks(options.webhook ?? null, faults);
-  const journal = options.journal === undefined ? null : new IntentJournal(options.journal);
+  const journal = options.journal === undefined ? null : new Journal<PaymentIntent>(options.journal);
   const bank = new Bank((event, intent) => webhooks.send(event, intent), journal);
   const kept = new KeptAnswers();
   const state = { bank, faults, searchLagMs: options.searchLagMs ?? 0 };
   const underWay = new Set<Promise<void>>();
-  const server = createServer((request, response) => {
+  const server = await listenLocally(options.port ?? 0, (request, response) => {
     const answered = respond(state, kept, options.apiKey ?? null, request, response)
       // A client that hung up while it sent: there is nobody to answer.
       .catch(() => void response.destroy())
       .finally(() => underWay.delete(answered));
     underWay.add(answered);
   });
-  // Node's five seconds would close a pooled connection just as a client reuses it.
-  server.keepAliveTimeout = 65_000;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(options.port ?? 0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${port}`,
-    port,
+    url: server.url,
+    port: server.port,
     bank,
     faults,
     kept,
@@ -77,10 +70,7 @@ export async function startStripeSandbox(options: StripeSandboxOptions = {}): Pr
     stop: async () => {
       webhooks.stop();
       faults.release();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      });
+      await server.stop();
     },
   };
 }

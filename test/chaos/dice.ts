@@ -1,4 +1,4 @@
-import { seeded } from "../../stage/sandbox/faults.js";
+import { seeded } from "../../stage/server/dice.js";
 
 /** Dice that fall the same way again for the same seed, whatever else draws meanwhile. */
 export class Dice {

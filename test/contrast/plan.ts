@@ -1,4 +1,4 @@
-import { seeded } from "../../stage/sandbox/faults.js";
+import { seeded } from "../../stage/server/dice.js";
 
 /**
  * What can go wrong between a customer who presses Pay and a provider that charges. `road` is what happens to the

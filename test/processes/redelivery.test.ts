@@ -4,6 +4,7 @@ import { type AccountId, type Credit, compareKeys } from "../../src/stellar/cred
 import { encodeEntry, entryId } from "../../src/stream/entry.js";
 import { signEntry } from "../../src/stream/entry-mac.js";
 import { GROUP, streamKey } from "../../src/stream/stream-keys.js";
+import { seeded } from "../../stage/server/dice.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
 import {
   aSession,
@@ -111,15 +112,9 @@ function ascendingRuns(credits: readonly Credit[]): Credit[][] {
   return runs;
 }
 
-/** In an order that is the same for the same seed (mulberry32). */
+/** In an order that is the same for the same seed. */
 function shuffled<T>(items: readonly T[]): T[] {
-  let state = SEED;
-  const random = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const random = seeded(SEED);
   const order = items.map((item) => ({ item, at: random() }));
   return order.sort((a, b) => a.at - b.at).map(({ item }) => item);
 }
