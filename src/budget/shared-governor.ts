@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import { sleep, within } from "../backoff.js";
-import { HorizonError } from "../horizon/errors.js";
+import { HorizonError, retryAfterOf } from "../horizon/errors.js";
 import { type Governor, type Purpose, UNLIMITED } from "../horizon/http.js";
 import type { RedisClient } from "../redis/client.js";
 import {
@@ -122,7 +122,7 @@ class SharedGovernor implements Governor {
     const isRefusal = status === 429;
     const remaining = numberOf(headers.get("x-ratelimit-remaining"));
     const capacity = this.#capacityBy(numberOf(headers.get("x-ratelimit-limit")));
-    const holdMs = isRefusal ? Math.min((numberOf(headers.get("retry-after")) ?? 1) * 1000, MAX_HOLD_MS) : 0;
+    const holdMs = isRefusal ? Math.min(retryAfterOf(headers) ?? 1_000, MAX_HOLD_MS) : 0;
     const left = isRefusal ? 0 : (remaining ?? Number.POSITIVE_INFINITY);
     if (holdMs === 0 && capacity === null && left >= this.#tokens) return;
     this.#tokens = Math.min(this.#tokens, left);

@@ -102,7 +102,7 @@ export function errorOfResponse(where: string, status: number, headers: Headers,
   return new HorizonError(kind, `${where}: HTTP ${status}${told === "" ? "" : ` ${told}`}`, {
     status,
     problemType: problem.type,
-    retryAfterMs: retryAfterMs(kind, headers),
+    retryAfterMs: kind === "rate_limited" || kind === "unavailable" ? retryAfterOf(headers) : null,
     latestLedger: latestLedgerOf(headers),
   });
 }
@@ -125,11 +125,10 @@ function kindOf(status: number, problemType: string | null): HorizonErrorKind {
 }
 
 /**
- * Seconds in `Retry-After`. `X-Ratelimit-Reset` is no wait: it says when the whole burst is back (101 s by default), while
+ * How long Horizon asks us to wait, in milliseconds, by the seconds in `Retry-After`; null where it does not say. `X-Ratelimit-Reset` is no wait: it says when the whole burst is back (101 s by default), while
  * the next request fits after one second.
  */
-function retryAfterMs(kind: HorizonErrorKind, headers: Headers): number | null {
-  if (kind !== "rate_limited" && kind !== "unavailable") return null;
+export function retryAfterOf(headers: Headers): number | null {
   const text = headers.get("retry-after");
   if (text === null || !/^\d{1,15}$/.test(text)) return null;
   return Math.min(Number(text) * 1000, MAX_RETRY_AFTER_MS);
