@@ -19,6 +19,8 @@ export type Actor = {
   start(): void | Promise<void>;
   /** Finishes what is in hand. Resolves when nothing of it runs any more. */
   stop(): Promise<void>;
+  /** Resolves with the reason where it can't go on: the process ends, and whatever runs it starts it again. */
+  readonly failed?: Promise<string>;
 };
 
 /** What each role begins with. */
@@ -85,7 +87,7 @@ const STOP_WITHIN_MS = 20_000;
 const LINGER_MS = 2_000;
 
 /**
- * Runs an actor until SIGTERM or SIGINT, then stops it cleanly. A second signal ends the process at once:
+ * Runs an actor until SIGTERM or SIGINT, or until it fails, then stops it cleanly. A second signal ends the process at once:
  * that is safe at any point, and costs a redelivery at the most.
  * @param closing what to close after the actor, such as connections
  */
@@ -109,7 +111,11 @@ export async function runRole(
   await actor.start();
   // The supervisor, where there is one, waits for this.
   process.send?.("ready");
-  const reason = await stopAsked;
+  const failed = actor.failed?.then((why) => {
+    process.exitCode = 1;
+    return why;
+  });
+  const reason = await Promise.race(failed === undefined ? [stopAsked] : [stopAsked, failed]);
   logger.info({ reason }, "stopping");
   const deadline = setTimeout(() => {
     logger.warn("the clean stop takes too long; ending now");

@@ -68,12 +68,6 @@ export class ChargeQueue {
     });
   }
 
-  readonly name = CHARGE_QUEUE;
-
-  isRunning(): boolean {
-    return this.#jobs.isRunning();
-  }
-
   start(): void {
     this.#jobs.start();
   }

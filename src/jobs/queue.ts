@@ -16,23 +16,8 @@ export const PREFIX = "{paidonce:jobs}";
 /** A hash that counts, for each scheduled job, its signs of life: when it begins, while it runs, and when it ends, in any replica. */
 export const RUNS_KEY = `${PREFIX}:runs`;
 
-/** Scheduled work that may take its time. */
-export const MAINTENANCE_QUEUE = "maintenance";
-
-/** Outbox to deliveries, every second: a queue of its own, so that maintenance can't hold it up. */
-export const RELAY_QUEUE = "relay";
-
-/** The hourly audit: it reads Horizon page by page, and must hold up nothing else. */
-export const AUDIT_QUEUE = "audit";
-
-/** Recovery: it asks Horizon too, and must not wait for an audit. */
-export const RECOVERY_QUEUE = "recovery";
-
-/** Whether receiving accounts can be paid: it asks Horizon, and must not wait for an audit. */
-export const RECEIVING_QUEUE = "receiving";
-
-/** Signed transactions of sessions: sent and asked for, every second. */
-export const SUBMISSION_QUEUE = "submissions";
+/** The jobs that are only a timer. */
+export const SCHEDULED_QUEUE = "scheduled";
 
 /** One job for each webhook that is due. */
 export const WEBHOOK_QUEUE = "webhooks";
@@ -50,6 +35,8 @@ export type QueueContext = {
   readonly forWorkers: RedisClient;
   /** Carries traces from whoever adds a job to whoever runs it; none by default. */
   readonly telemetry?: Telemetry | undefined;
+  /** Called when this process takes no more jobs of a queue, although nobody has stopped it. */
+  readonly onEnded: (why: string) => void;
 };
 
 /** A job that asks to look at a row. Its id says which, and since when: a job of an earlier time can't stand for it. */
@@ -78,7 +65,7 @@ export class QueueWorker<Data> {
   readonly queue: Queue<Data, unknown, string>;
   readonly #worker: BullWorker<Data, unknown, string>;
   readonly #context: QueueContext;
-  #hasEnded = false;
+  #isStopping = false;
   /** The jobs that were enqueued here a moment ago: without this each look would write all of them again. */
   readonly #enqueued = new Set<string>();
   #trustedUntil = 0;
@@ -112,22 +99,18 @@ export class QueueWorker<Data> {
     this.#context.logger.warn({ err: error, queue: this.name }, "a queue's connection or worker failed");
   }
 
-  isRunning(): boolean {
-    return !this.#hasEnded;
-  }
-
   start(): void {
-    const { logger } = this.#context;
-    void this.#worker
-      .run()
-      .catch((error: unknown) => logger.error({ err: error, queue: this.name }, "the job worker ended"))
-      .finally(() => {
-        this.#hasEnded = true;
-      });
+    const ended = (error?: unknown) => {
+      if (this.#isStopping) return;
+      const why = error === undefined ? "" : `: ${error instanceof Error ? error.message : String(error)}`;
+      this.#context.onEnded(`the worker of the queue ${this.name} has ended${why}`);
+    };
+    this.#worker.run().then(() => ended(), ended);
   }
 
   /** @param isAway Redis can't be reached: jobs in hand can't be finished there, and are left for a repetition */
   async stop(isAway: boolean): Promise<void> {
+    this.#isStopping = true;
     await this.#worker.close(isAway);
     await this.queue.close();
   }

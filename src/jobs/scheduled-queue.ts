@@ -1,4 +1,4 @@
-import { type QueueContext, QueueWorker, RUNS_KEY } from "./queue.js";
+import { type QueueContext, QueueWorker, RUNS_KEY, SCHEDULED_QUEUE } from "./queue.js";
 
 /** Schedules are put back this often: a Redis that lost its data has lost them too. */
 const RESCHEDULE_MS = 30_000;
@@ -16,27 +16,30 @@ export type ScheduledJob = {
 };
 
 export type ScheduledQueueOptions = QueueContext & {
-  readonly name: string;
   readonly jobs: Readonly<Record<string, ScheduledJob>>;
   /** How often schedules are put back, for tests; 30 s by default. */
-  readonly rescheduleMs?: number;
+  readonly rescheduleMs?: number | undefined;
   /** How often a run that lasts says that it is alive, for tests; 10 s by default. */
-  readonly sayAliveMs?: number;
+  readonly sayAliveMs?: number | undefined;
 };
 
-/** A queue of jobs that run on a schedule, each run in one of the replicas. */
+/**
+ * The queue of all jobs that are only a timer, each run in one of the replicas. A job that lasts holds up no other: there is
+ * room for one run of each.
+ */
 export class ScheduledQueue {
   readonly #options: ScheduledQueueOptions;
-  readonly #jobs: QueueWorker<unknown>;
-  /** Schedules that are to be written from scratch, and have not been yet. */
-  readonly #doubted = new Set<string>();
+  readonly #queue: QueueWorker<unknown>;
+  /** Jobs that this process runs now. */
+  readonly #running = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ScheduledQueueOptions) {
     this.#options = options;
-    this.#jobs = new QueueWorker(options.name, options, {
+    this.#queue = new QueueWorker(SCHEDULED_QUEUE, options, {
       run: (job) => this.#run(job.name),
       jobs: { removeOnComplete: { count: 100 }, removeOnFail: { count: 1_000 } },
+      worker: { concurrency: Object.keys(options.jobs).length },
       onFailed: (job, error) =>
         options.logger.warn(
           { err: error, job: job?.name },
@@ -45,43 +48,35 @@ export class ScheduledQueue {
     });
   }
 
-  get name(): string {
-    return this.#options.name;
-  }
-
-  isRunning(): boolean {
-    return this.#jobs.isRunning();
-  }
-
-  /**
-   * @param anew the schedules that are there are not to be trusted: a replica whose clock is hours ahead leaves one
-   * whose next job lies as far in the future, and an upsert would leave it as it is
-   */
-  start({ anew = false }: { readonly anew?: boolean } = {}): void {
-    if (anew) for (const name of Object.keys(this.#options.jobs)) this.#doubted.add(name);
+  start(): void {
     // Not waited for: while Redis is away this lasts as long, and the process must be able to stop meanwhile.
     void this.#schedule();
     this.#timer = setInterval(() => this.#schedule(), this.#options.rescheduleMs ?? RESCHEDULE_MS);
-    this.#jobs.start();
+    this.#queue.start();
   }
 
   /** @param isAway Redis can't be reached: the job in hand can't be finished there, and is left for a repetition */
   async stop(isAway: boolean): Promise<void> {
     clearInterval(this.#timer);
-    await this.#jobs.stop(isAway);
+    await this.#queue.stop(isAway);
   }
 
-  /** Idempotent: an existing schedule with the same interval is left as it is, unless it is doubted. */
+  /**
+   * Removes the schedules, and the next process writes them from scratch. A replica whose clock is hours ahead leaves some
+   * whose next run lies as far in the future, and an upsert would leave them as they are.
+   */
+  async removeSchedules(): Promise<void> {
+    clearInterval(this.#timer);
+    for (const name of Object.keys(this.#options.jobs)) await this.#queue.queue.removeJobScheduler(name);
+  }
+
+  /** Idempotent: an existing schedule with the same interval is left as it is. */
   async #schedule(): Promise<void> {
-    const { queue } = this.#jobs;
-    for (const [name, { every }] of Object.entries(this.#options.jobs)) {
+    for (const [name, { every, level }] of Object.entries(this.#options.jobs)) {
+      // Runs of each second would leave none of the others to be seen on the board.
+      const opts = level === "debug" ? { removeOnComplete: true } : {};
       try {
-        if (this.#doubted.has(name)) {
-          await queue.removeJobScheduler(name);
-          // Not again with the next repetition: that would remove what this one writes.
-          this.#doubted.delete(name);
-        }
-        await queue.upsertJobScheduler(name, { every }, { name });
+        await this.#queue.queue.upsertJobScheduler(name, { every }, { name, opts });
       } catch (error) {
         // One whose schedule Redis refuses keeps no other from being written.
         this.#options.logger.warn({ err: error, job: name }, "can't write a job's schedule; trying again");
@@ -97,17 +92,18 @@ export class ScheduledQueue {
   async #run(name: string): Promise<unknown> {
     const job = this.#options.jobs[name];
     if (job === undefined) throw new Error(`no job is called ${name}`);
+    // The run before lasts still. Without this line runs of one job would take the room of all others.
+    if (this.#running.has(name)) return {};
+    this.#running.add(name);
     await this.#sayAlive(name);
-    // An audit can take hours: without this it would count as standing, and be cut short by a restart; and so would
-    // the queue's other jobs, which wait behind it.
-    const names = Object.keys(this.#options.jobs);
-    const sayAlive = () => names.forEach((each) => void this.#sayAlive(each));
-    const alive = setInterval(sayAlive, this.#options.sayAliveMs ?? SAY_ALIVE_MS);
+    // An audit can take hours: without this it would count as standing, and be cut short.
+    const alive = setInterval(() => this.#sayAlive(name), this.#options.sayAliveMs ?? SAY_ALIVE_MS);
     let result: Readonly<Record<string, number>>;
     try {
       result = await job.run();
     } finally {
       clearInterval(alive);
+      this.#running.delete(name);
     }
     await this.#sayAlive(name);
     if (Object.values(result).some((count) => count !== 0)) {

@@ -58,12 +58,6 @@ export class WebhookQueue {
     });
   }
 
-  readonly name = WEBHOOK_QUEUE;
-
-  isRunning(): boolean {
-    return this.#jobs.isRunning();
-  }
-
   start(): void {
     this.#jobs.start();
   }

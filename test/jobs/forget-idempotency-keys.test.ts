@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { forgetIdempotencyKeys } from "../../src/jobs/forget-idempotency-keys.js";
+import { forgetIdempotencyKeys } from "../../src/jobs/scheduled-jobs.js";
 import { impatient, keepLocked } from "../support/bad-rows.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 

@@ -1,10 +1,9 @@
 import { Queue } from "bullmq";
 import { expect } from "chai";
 import type { Redis } from "ioredis";
-import { type Logger, pino } from "pino";
 import type { Finding } from "../../src/findings/findings-log.js";
-import { Liveness, nextRestart, type Restarts } from "../../src/jobs/liveness.js";
-import { MAINTENANCE_QUEUE, PREFIX, RUNS_KEY } from "../../src/jobs/queue.js";
+import { Liveness } from "../../src/jobs/liveness.js";
+import { PREFIX, QueueWorker, RUNS_KEY, SCHEDULED_QUEUE } from "../../src/jobs/queue.js";
 import { Worker } from "../../src/jobs/worker.js";
 import { SessionLocks } from "../../src/locks/session-locks.js";
 import { connectRedis } from "../../src/redis/client.js";
@@ -23,10 +22,10 @@ describe("workers that stand although Redis is there", () => {
   let told: Finding[];
   let connections: string[];
 
-  const startWorker = (logger: Logger = silent): Worker => {
+  const startWorker = (): Worker => {
     const started = new Worker({
       dataSource: database.dataSource,
-      logger,
+      logger: silent,
       connect: (name) => {
         connections.push(name);
         const options = { maxRetriesPerRequest: null, commandTimeout: undefined };
@@ -74,19 +73,24 @@ describe("workers that stand although Redis is there", () => {
       return open.length === 0;
     });
   };
-  const restarts = () =>
+  const failures = () =>
     database.dataSource.query("SELECT detail FROM recovery_findings WHERE kind = 'worker_standing'");
 
-  it("connections that hang after a failover: started anew, told, counted, and the jobs run again", async () => {
+  it("connections that hang after a failover: it fails, recorded and counted; one that is started again runs the jobs", async () => {
     await expiresOne();
-    expect(await restarts()).to.deep.equal([]);
+    expect(await failures()).to.deep.equal([]);
     proxy.freeze();
+    expect(await worker.failed).to.match(/gives no answer|nobody has run/);
+    expect(await failures()).to.have.length(1);
+    expect(told.map(({ kind, action }) => [kind, action])).to.deep.equal([["worker_standing", "restarted"]]);
+    const asked = performance.now();
+    await worker.stop();
+    expect(performance.now() - asked).to.be.below(5_000);
+    worker = startWorker();
     await expiresOne();
-    await eventually(async () => (await restarts()).length > 0);
-    expect(told.map(({ kind, action }) => [kind, action])).to.deep.include(["worker_standing", "restarted"]);
   });
 
-  it("a run that lasts longer than any patience is left alone, and so are the jobs that wait behind it", async () => {
+  it("a run that lasts longer than any patience is left alone, and holds up no other job", async () => {
     await expiresOne();
     const count = async () => Number(await redis.hget(RUNS_KEY, "expiry"));
     const holder = database.dataSource.createQueryRunner();
@@ -95,108 +99,107 @@ describe("workers that stand although Redis is there", () => {
     await holder.query("SET LOCAL idle_in_transaction_session_timeout = 0");
     await holder.query("LOCK TABLE checkout_sessions IN ACCESS EXCLUSIVE MODE");
     const before = await count();
-    // Every 50 ms: two seconds and more, of which a quarter would be enough for a restart.
+    // Every 50 ms: two seconds and more, of which a quarter would be enough to fail.
     await eventually(async () => (await count()) > before + 40);
     await holder.rollbackTransaction();
     await holder.release();
-    expect(await restarts()).to.deep.equal([]);
+    expect(await failures()).to.deep.equal([]);
     await expiresOne();
   });
 
-  it("a schedule whose next run lies hours ahead, by a clock that was wrong: written from scratch", async () => {
+  it("a schedule whose next run lies hours ahead, by a clock that was wrong: removed, and written from scratch by the next", async () => {
     await expiresOne();
     await worker.stop();
-    const queue = new Queue(MAINTENANCE_QUEUE, { connection: redis, prefix: PREFIX });
+    const queue = new Queue(SCHEDULED_QUEUE, { connection: redis, prefix: PREFIX });
     await queue.removeJobScheduler("expiry");
     const startDate = Date.now() + 5 * 3_600_000;
     await queue.upsertJobScheduler("expiry", { every: 100, startDate }, { name: "expiry" });
     await queue.close();
     worker = startWorker();
-    await expiresOne();
-    await eventually(async () => (await restarts()).length > 0);
-    expect((await restarts())[0].detail).to.include("nobody has run the job expiry");
-  });
-
-  it("a stop in the middle of a restart: nothing is started any more", async () => {
+    expect(await worker.failed).to.include("nobody has run the job expiry");
     await worker.stop();
-    let stopped: Promise<void> | null = null;
-    const write = (line: string) => {
-      if (line.includes("starting them anew")) stopped ??= worker.stop();
-    };
-    worker = startWorker(pino({ level: "error" }, { write }));
+    worker = startWorker();
     await expiresOne();
-    const before = [...connections];
-    proxy.freeze();
-    await eventually(async () => stopped !== null);
-    await stopped;
-    expect(connections).to.deep.equal(before);
-    expect(told).to.deep.equal([]);
   });
 
-  it("restarts that follow each other have pauses that grow, up to ten minutes; a later one begins anew", () => {
-    let restarts: Restarts | null = null;
-    const pauses: number[] = [];
-    for (let second = 0; pauses.length < 9; second++) {
-      const next = nextRestart(restarts, second * 1_000, 15_000);
-      if (next === null) continue;
-      if (restarts !== null) pauses.push((next.lastAt - restarts.lastAt) / 1_000);
-      restarts = next;
-    }
-    expect(pauses).to.deep.equal([15, 30, 60, 120, 240, 480, 600, 600, 600]);
-    const later = (restarts?.lastAt ?? 0) + 31 * 60_000;
-    expect(nextRestart(restarts, later, 15_000)).to.deep.equal({ count: 1, lastAt: later });
+  it("a queue's worker that ends by itself fails all of them, with its reason", async () => {
+    const context = {
+      dataSource: database.dataSource,
+      logger: silent,
+      forQueues: redis,
+      forWorkers: connectRedis(server.url, "test", silent, { maxRetriesPerRequest: null }),
+    };
+    const ended = Promise.withResolvers<string>();
+    const queue = new QueueWorker(
+      "odd",
+      { ...context, onEnded: ended.resolve },
+      { run: async () => null, jobs: {} },
+    );
+    queue.start();
+    // BullMQ refuses to run a worker twice: a rejection like any other.
+    queue.start();
+    expect(await ended.promise).to.match(/the worker of the queue odd has ended: .*already running/i);
+    await queue.stop(false);
+    context.forWorkers.disconnect();
+  });
+
+  it("a stop while it fails: nothing is started any more, and the stop ends", async () => {
+    await expiresOne();
+    proxy.freeze();
+    await eventually(async () => told.length > 0);
+    const before = [...connections];
+    await worker.stop();
+    expect(connections).to.deep.equal(before);
   });
 
   it("a paused queue has its whole time again after a resume", async () => {
     let now = 0;
-    const liveness = new Liveness({ probe: redis, standingMs: 1_000, now: () => now });
-    const watched = {
-      scheduled: [{ job: "nightly", queue: "nights", every: 1_000 }],
-      standsBecause: async () => null,
-    };
-    expect(await liveness.look(watched)).to.equal(null);
-    await redis.hset(`${PREFIX}:nights:meta`, "paused", 1);
-    for (now of [900, 1_800, 2_700]) expect(await liveness.look(watched), "paused").to.equal(null);
-    await redis.hdel(`${PREFIX}:nights:meta`, "paused");
+    const intervals = new Map([["nightly", 1_000]]);
+    const liveness = new Liveness({ probe: redis, intervals, standingMs: 1_000, now: () => now });
+    const meta = `${PREFIX}:${SCHEDULED_QUEUE}:meta`;
+    expect(await liveness.look()).to.equal(null);
+    await redis.hset(meta, "paused", 1);
+    for (now of [900, 1_800, 2_700]) expect(await liveness.look(), "paused").to.equal(null);
+    await redis.hdel(meta, "paused");
     now = 3_600;
-    expect(await liveness.look(watched), "just resumed").to.equal(null);
+    expect(await liveness.look(), "just resumed").to.equal(null);
     now = 3_701;
-    expect(await liveness.look(watched)).to.match(/nobody has run the job nightly for 1 s/);
+    expect(await liveness.look()).to.deep.equal({ job: "nightly", seconds: 1 });
   });
 
-  it("a schedule that is there without its job: nobody runs it, and it is put back", async () => {
+  it("a schedule that is there without its job: nobody runs it, and the next worker puts it back", async () => {
     await expiresOne();
     await redis.del(
-      `${PREFIX}:maintenance:delayed`,
-      `${PREFIX}:maintenance:wait`,
-      `${PREFIX}:maintenance:prioritized`,
+      `${PREFIX}:${SCHEDULED_QUEUE}:delayed`,
+      `${PREFIX}:${SCHEDULED_QUEUE}:wait`,
+      `${PREFIX}:${SCHEDULED_QUEUE}:prioritized`,
     );
+    expect(await worker.failed).to.include("nobody has run the job");
+    await worker.stop();
+    worker = startWorker();
     await expiresOne();
   });
 
   it("is not said of workers that run, of a flushed Redis, or while Redis is away", async () => {
-    const liveness = new Liveness({ probe: redis, standingMs: 0 });
-    const watched = {
-      scheduled: [{ job: "relay", queue: "relay", every: 1_000 }],
-      standsBecause: async () => null,
-    };
+    const intervals = new Map([["relay", 1_000]]);
+    const liveness = new Liveness({ probe: redis, intervals, standingMs: 0 });
     await redis.hset(RUNS_KEY, "relay", 7);
-    expect(await liveness.look(watched), "first seen").to.equal(null);
+    expect(await liveness.look(), "first seen").to.equal(null);
     await redis.hincrby(RUNS_KEY, "relay", 1);
-    expect(await liveness.look(watched), "it ran").to.equal(null);
+    expect(await liveness.look(), "it ran").to.equal(null);
     await redis.flushall();
-    expect(await liveness.look(watched), "flushed").to.equal(null);
+    expect(await liveness.look(), "flushed").to.equal(null);
     await redis.hset(RUNS_KEY, "relay", 1);
-    expect(await liveness.look(watched)).to.equal(null);
-    expect(await liveness.look(watched)).to.match(/nobody has run the job relay/);
-    await redis.hset(`${PREFIX}:relay:meta`, "paused", 1);
-    expect(await liveness.look(watched), "paused by an operator").to.equal(null);
+    expect(await liveness.look()).to.equal(null);
+    expect(await liveness.look()).to.deep.include({ job: "relay" });
+    await redis.hset(`${PREFIX}:${SCHEDULED_QUEUE}:meta`, "paused", 1);
+    expect(await liveness.look(), "paused by an operator").to.equal(null);
     const away = connectRedis(server.url, "test", silent);
     await away.ping();
-    const probing = new Liveness({ probe: away, standingMs: 0 });
-    expect(await probing.look(watched)).to.equal(null);
+    const probing = new Liveness({ probe: away, intervals, standingMs: 0 });
+    expect(await probing.look()).to.equal(null);
     await server.kill();
-    expect(await probing.look(watched)).to.equal(null);
+    expect(await probing.look()).to.equal(null);
     away.disconnect();
     await server.restart();
   });

@@ -131,7 +131,7 @@ export const ONE_BAD_ROW: readonly Mutant[] = [
     what: "an account whose answer can't be kept ends the check of all others",
   },
   {
-    file: "src/jobs/engine.ts",
+    file: "src/jobs/worker.ts",
     find: "const [numbered] = await Promise.allSettled([numbering]);",
     replace:
       'const numbered: PromiseSettledResult<number> = { status: "fulfilled", value: await numbering };',
@@ -139,7 +139,7 @@ export const ONE_BAD_ROW: readonly Mutant[] = [
     what: "events that can't be relayed keep charges from being made",
   },
   {
-    file: "src/jobs/forget-idempotency-keys.ts",
+    file: "src/jobs/scheduled-jobs.ts",
     find: " FOR UPDATE SKIP LOCKED",
     replace: "",
     test: "test/jobs/forget-idempotency-keys.test.ts",

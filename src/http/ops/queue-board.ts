@@ -3,35 +3,17 @@ import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import { KoaAdapter } from "@bull-board/koa";
 import { Queue } from "bullmq";
 import type { Middleware } from "koa";
-import {
-  AUDIT_QUEUE,
-  CHARGE_QUEUE,
-  MAINTENANCE_QUEUE,
-  PREFIX,
-  RECEIVING_QUEUE,
-  RECOVERY_QUEUE,
-  RELAY_QUEUE,
-  SUBMISSION_QUEUE,
-  WEBHOOK_QUEUE,
-} from "../../jobs/queue.js";
+import { CHARGE_QUEUE, PREFIX, SCHEDULED_QUEUE, WEBHOOK_QUEUE } from "../../jobs/queue.js";
 import type { RedisClient } from "../../redis/client.js";
 import { Problem } from "../server/problem.js";
 
 const QUEUES: readonly { readonly name: string; readonly description: string }[] = [
   { name: CHARGE_QUEUE, description: "One job per charge that is due: an attempt, or a question." },
   { name: WEBHOOK_QUEUE, description: "One job per webhook that is due; failed ones are dead letters." },
-  { name: RELAY_QUEUE, description: "Outbox to deliveries, charges to jobs, every second." },
   {
-    name: SUBMISSION_QUEUE,
-    description: "Signed transactions of sessions are sent and asked for, every second.",
+    name: SCHEDULED_QUEUE,
+    description: "What runs again and again: relay, submissions, recovery, audit, expiry and other upkeep.",
   },
-  { name: RECOVERY_QUEUE, description: "What faults have left behind is found and put right, on schedule." },
-  {
-    name: RECEIVING_QUEUE,
-    description: "Whether receiving accounts can be paid, every minute some of them.",
-  },
-  { name: AUDIT_QUEUE, description: "The books against the network, every hour." },
-  { name: MAINTENANCE_QUEUE, description: "Sessions past their time, and other scheduled work." },
 ];
 
 /** Its styles are inline. */
