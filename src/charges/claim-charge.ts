@@ -9,6 +9,7 @@ import { endCharge, isHeld, type LockedCharge, lockCharge } from "../settlement/
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { toStroops } from "../stellar/stroops.js";
+import { recordRefusal } from "../submission/submissions.js";
 import type { ChargeVerdict, Heard } from "./judge-attempt.js";
 import { ASK_DELAYS_MS } from "./judge-attempt.js";
 
@@ -168,7 +169,10 @@ export async function recordAttempt(
   const write = (what: ChargeVerdict) =>
     inSerializableTransaction(dataSource, async (runner) => {
       await runner.query(LOG, [claim.id, claim.attempt, heard.kind, "detail" in heard ? heard.detail : null]);
-      return writeVerdict(runner, claim, what);
+      const recorded = await writeVerdict(runner, claim, what);
+      const { refusal } = heard.kind === "in_progress" ? heard : {};
+      if (refusal !== undefined) await recordRefusal(runner, claim.id, refusal);
+      return recorded;
     });
   try {
     return await write(verdict);

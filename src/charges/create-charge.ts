@@ -7,7 +7,7 @@ import { recordEvent } from "../outbox/record-event.js";
 import { violatedConstraint } from "../postgres/database-errors.js";
 import { type Acceptance, ChargeRefusedError, type ChargeRequest } from "../providers/provider.js";
 import { adoptCredits, type PaidBefore } from "../settlement/adopt-credits.js";
-import type { SignedTransaction } from "../submission/check-payment.js";
+import type { CheckedTransaction } from "../submission/check-payment.js";
 import { storeSubmission } from "../submission/submissions.js";
 import {
   type ChargeRecord,
@@ -169,7 +169,10 @@ async function refuseStrangeAsset(runner: QueryRunner, { account, asset }: NewCh
 }
 
 /** Settled by its hash for the charge, it would leave the session that its memo names unpaid. */
-async function refuseSessionsTransaction(runner: QueryRunner, transaction: SignedTransaction): Promise<void> {
+async function refuseSessionsTransaction(
+  runner: QueryRunner,
+  transaction: CheckedTransaction,
+): Promise<void> {
   const { account } = transaction;
   const references = transaction.references.filter((reference) => reference !== null);
   if (references.length === 0) return;

@@ -1,4 +1,4 @@
-import type { ChargeOutcome, Declined, FindOutcome, PrepareOutcome } from "../providers/provider.js";
+import type { ChargeOutcome, FindOutcome, PrepareOutcome } from "../providers/provider.js";
 import type { ChargeEnding } from "../settlement/end-charge.js";
 
 /** The last thing that was heard in an attempt. */
@@ -22,8 +22,6 @@ export type ChargeCircumstances = {
   readonly asks: number;
   /** In [0, 1), as from Math.random(). */
   readonly random: number;
-  /** The answer of the last attempt: of a charge that was never taken, why not. */
-  readonly lastAnswer?: string | null;
 };
 
 /**
@@ -33,13 +31,16 @@ export type ChargeCircumstances = {
  */
 export function judgeAttempt(
   heard: Heard,
-  { status, sends, asks, random, lastAnswer = null }: ChargeCircumstances,
+  { status, sends, asks, random }: ChargeCircumstances,
 ): ChargeVerdict {
   switch (heard.kind) {
     case "succeeded":
       return { kind: "end", ending: { kind: "succeeded", providerId: heard.providerId } };
     case "declined":
-      return { kind: "end", ending: { kind: "failed", code: heard.code, detail: saidOf(heard, lastAnswer) } };
+      return {
+        kind: "end",
+        ending: { kind: "failed", code: heard.code, detail: heard.sentence ?? heard.detail },
+      };
     case "refused": {
       if (status === "unknown") {
         return { kind: "unknown", delayMs: askDelay(asks, random, heard.retryAfterMs) };
@@ -57,12 +58,6 @@ export function judgeAttempt(
   }
 }
 
-/** A charge that was left to expire has a reason, and that it expired is not it. */
-function saidOf({ code, detail, sentence = detail }: Declined, lastAnswer: string | null): string {
-  if (code !== "transaction_expired" || lastAnswer === null) return sentence;
-  return `${sentence}; the last time that it was sent, the answer was ${lastAnswer}`;
-}
-
 /** A provider's own idea of when to ask; never so soon that it would be asked without end. */
 function hint(askAfterMs = Number.POSITIVE_INFINITY): number {
   return Math.max(askAfterMs, ASK_DELAYS_MS[0]);
@@ -74,7 +69,7 @@ function hint(askAfterMs = Number.POSITIVE_INFINITY): number {
  * end would hold back everybody's.
  * @param hasAnswered a question, in the same attempt
  */
-export function isFault(heard: Heard, hasAnswered: boolean): boolean {
+export function speaksAgainst(heard: Heard, hasAnswered: boolean): boolean {
   return heard.kind === "refused" || (heard.kind === "unknown" && !hasAnswered);
 }
 

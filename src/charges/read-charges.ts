@@ -217,19 +217,6 @@ const ATTEMPTS = `
   ORDER BY attempt DESC
   LIMIT $3`;
 
-/** As a provider puts it: the network's code, such as `tx_bad_auth`, and what it means. That it is over is no news. */
-const LAST_ANSWER = `
-  SELECT detail FROM charge_attempts
-  WHERE charge_id = $1 AND outcome = 'in_progress' AND detail ~ '^[a-z_]+( [(][^)]*[)])?: ' AND detail !~ '^tx_too_late'
-  ORDER BY attempt DESC
-  LIMIT 1`;
-
-/** The last answer for a charge that was sent and not taken; null where there was none. */
-export async function readLastAnswer(manager: EntityManager, chargeId: string): Promise<string | null> {
-  const [row]: { detail: string }[] = await manager.query(LAST_ANSWER, [chargeId]);
-  return row?.detail ?? null;
-}
-
 /**
  * The attempts of a charge, the newest first: an unknown one is asked about without end.
  * @param before only attempts with a smaller number

@@ -3,7 +3,7 @@ import { backoffDelay, sleep, within } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
 import type { ChargeId } from "../entities/charge.js";
 import { databaseFault, violatedConstraint } from "../postgres/database-errors.js";
-import type { Provider } from "../providers/provider.js";
+import type { FindOutcome, Provider } from "../providers/provider.js";
 import { settle } from "../settlement/settle.js";
 import {
   type ChargeClaim,
@@ -14,8 +14,7 @@ import {
   readName,
   recordAttempt,
 } from "./claim-charge.js";
-import { type ChargeVerdict, type Heard, isFault, judgeAttempt } from "./judge-attempt.js";
-import { readLastAnswer } from "./read-charges.js";
+import { type ChargeVerdict, type Heard, judgeAttempt, speaksAgainst } from "./judge-attempt.js";
 
 export type Charging = {
   readonly dataSource: DataSource;
@@ -42,20 +41,81 @@ export type ChargeAttempted = {
  * @throws the database's error
  */
 export async function runCharge(charging: Charging, id: ChargeId): Promise<ChargeAttempted | null> {
-  const { dataSource, provider } = charging;
+  const { dataSource, provider, timeoutMs } = charging;
   const claim = await claimCharge(dataSource, id, provider.name);
   if (claim === null) return null;
   await checkpoint("charge.after-claim");
   const begun = performance.now();
-  const { heard, verdict, isFault } = await decide(charging, claim);
+  // An unknown charge is asked for first; only where the provider knows of nothing it is sent again, in this lease.
+  const found =
+    claim.status === "unknown"
+      ? await callProvider(timeoutMs, (signal) => provider.find(claim, signal))
+      : null;
+  let heard: Heard | null = found;
+  if (heard === null || (heard.kind === "absent" && (await commitSend(dataSource, claim)))) {
+    const named = await nameCharge(charging, claim);
+    heard =
+      "kind" in named ? named : await callProvider(timeoutMs, (signal) => provider.charge(named, signal));
+  }
+  const isFault = speaksAgainst(heard, found !== null && heard !== found);
+  // Of an unknown charge the number of sends decides nothing.
+  const { status, sends, asks } = claim;
+  const circumstances = { status, sends, asks, random: Math.random() };
+  let verdict = judgeAttempt(heard, circumstances);
+  if (heard.kind === "refused" && verdict.kind === "end") {
+    const last = await giveUp(charging, claim);
+    // The provider's word ends it, and ours says why it was given up.
+    if (last !== null && last.kind !== "declined") {
+      heard = last;
+      verdict = judgeAttempt(last, circumstances);
+    }
+  }
   // What came over the network is settled like everything that came, and ends its charge in the same transaction.
   // This worker or ingest settles the credit first: the other one finds the work done.
   // A replay: what a consumer could not read once would else leave the charge open for ever.
   const movements = heard.kind === "succeeded" ? heard.movements : undefined;
   if (movements !== undefined) await withRetries(() => settle(dataSource, movements, { replay: true }));
   await checkpoint("charge.before-record");
-  const recorded = await withRetries(() => recordAttempt(dataSource, claim, heard, verdict));
+  const said = heard;
+  const recorded = await withRetries(() => recordAttempt(dataSource, claim, said, verdict));
   return { claim, heard, verdict, recorded, isFault, durationMs: Math.round(performance.now() - begun) };
+}
+
+/**
+ * Has the provider name a charge that has no name there yet, and commits that name before anything is sent under it.
+ * @returns the charge with its name; or why there is none
+ */
+async function nameCharge(
+  { dataSource, provider, timeoutMs }: Charging,
+  claim: ChargeClaim,
+): Promise<ChargeClaim | Heard> {
+  const prepare = provider.prepare?.bind(provider);
+  if (prepare === undefined || claim.providerId !== null) return claim;
+  const prepared = await callProvider(timeoutMs, (signal) => prepare(claim, signal));
+  if (prepared.kind !== "prepared") return prepared;
+  const { providerId } = prepared;
+  try {
+    if (await commitName(dataSource, claim, providerId)) return { ...claim, providerId };
+    return { kind: "unknown", detail: "another worker had taken the charge over" };
+  } catch (error) {
+    if (violatedConstraint(error) !== "charges_provider_id_unique") throw error;
+    return { kind: "unknown", detail: `the provider calls another charge ${providerId} too` };
+  }
+}
+
+/**
+ * Before a charge is given up its provider is told so, where it can be: whatever was sent for it and is still on some
+ * wire can't charge then, and what the provider says instead is what counts.
+ */
+async function giveUp(
+  { dataSource, provider, timeoutMs }: Charging,
+  claim: ChargeClaim,
+): Promise<FindOutcome | null> {
+  const call = provider.giveUp?.bind(provider);
+  if (call === undefined) return null;
+  // This very attempt may have named it: given up without its name, nothing would be cancelled there.
+  const named = { ...claim, providerId: await readName(dataSource, claim) };
+  return callProvider(timeoutMs, (signal) => call(named, signal));
 }
 
 const TRIES = 6;
@@ -78,76 +138,6 @@ async function withRetries<T>(write: () => Promise<T>): Promise<T> {
       if (!isPassing || failures + 1 >= TRIES) throw error;
       await sleep(backoffDelay(failures, Math.random(), AGAIN), new AbortController().signal);
     }
-  }
-}
-
-type Decided = Pick<ChargeAttempted, "heard" | "verdict" | "isFault">;
-
-/**
- * What an attempt hears and means. Before a charge is given up its provider is told so, where it can be: whatever was
- * sent for it and is still on some wire can't charge then, and what the provider says instead is what counts.
- */
-async function decide(charging: Charging, claim: ChargeClaim): Promise<Decided> {
-  const { dataSource, provider, timeoutMs } = charging;
-  const { heard, isFault } = await hear(charging, claim);
-  // Of an unknown charge the number of sends decides nothing.
-  const { status, sends, asks } = claim;
-  const isExpired = heard.kind === "declined" && heard.code === "transaction_expired";
-  const lastAnswer = isExpired ? await readLastAnswer(dataSource.manager, claim.id) : null;
-  const circumstances = { status, sends, asks, random: Math.random(), lastAnswer };
-  const verdict = judgeAttempt(heard, circumstances);
-  const isGivenUp = heard.kind === "refused" && verdict.kind === "end";
-  const giveUp = provider.giveUp?.bind(provider);
-  if (!isGivenUp || giveUp === undefined) return { heard, verdict, isFault };
-  // This very attempt may have named it: given up without its name, nothing would be cancelled there.
-  const named = { ...claim, providerId: await readName(dataSource, claim) };
-  const last = await callProvider(timeoutMs, (signal) => giveUp(named, signal));
-  // The provider's word ends it, and ours says why it was given up.
-  if (last.kind === "declined") return { heard, verdict, isFault };
-  return { heard: last, verdict: judgeAttempt(last, circumstances), isFault };
-}
-
-/** An unknown charge is asked for first; only where the provider knows of nothing it is sent again, in this lease. */
-async function hear(
-  charging: Charging,
-  claim: ChargeClaim,
-): Promise<Pick<ChargeAttempted, "heard" | "isFault">> {
-  if (claim.status === "processing") {
-    const heard = await send(charging, claim);
-    return { heard, isFault: isFault(heard, false) };
-  }
-  const { dataSource, provider, timeoutMs } = charging;
-  const found = await callProvider(timeoutMs, (signal) => provider.find(claim, signal));
-  if (found.kind !== "absent" || !(await commitSend(dataSource, claim))) {
-    return { heard: found, isFault: isFault(found, false) };
-  }
-  const heard = await send(charging, claim);
-  return { heard, isFault: isFault(heard, true) };
-}
-
-async function send(charging: Charging, claim: ChargeClaim): Promise<Heard> {
-  const { provider, timeoutMs } = charging;
-  const named = claim.providerId === null ? await prepare(charging, claim) : claim;
-  if ("kind" in named) return named;
-  return callProvider(timeoutMs, (signal) => provider.charge(named, signal));
-}
-
-/** @returns the charge with its name at the provider, which is committed; or why there is none */
-async function prepare(
-  { dataSource, provider, timeoutMs }: Charging,
-  claim: ChargeClaim,
-): Promise<ChargeClaim | Heard> {
-  const call = provider.prepare?.bind(provider);
-  if (call === undefined) return claim;
-  const prepared = await callProvider(timeoutMs, (signal) => call(claim, signal));
-  if (prepared.kind !== "prepared") return prepared;
-  const { providerId } = prepared;
-  try {
-    if (await commitName(dataSource, claim, providerId)) return { ...claim, providerId };
-    return { kind: "unknown", detail: "another worker had taken the charge over" };
-  } catch (error) {
-    if (violatedConstraint(error) !== "charges_provider_id_unique") throw error;
-    return { kind: "unknown", detail: `the provider calls another charge ${providerId} too` };
   }
 }
 

@@ -69,7 +69,7 @@ export function openStellar(
   return new StellarProvider({
     horizon,
     passphrase,
-    keptFor: (id) => readSubmission(dataSource, id),
+    submissionOf: (id) => readSubmission(dataSource, id),
     awaitMs: Math.min(LEDGERS_MS, timeoutMs * WAITING_SHARE),
   });
 }

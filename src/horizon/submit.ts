@@ -1,18 +1,26 @@
-import type { TransactionHash } from "../stellar/credit.js";
+import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import type { HorizonClient } from "./client.js";
 import { errorOfResponse, HorizonError } from "./errors.js";
 import { type Fields, isFields } from "./fields.js";
 import type { FormAnswer } from "./http.js";
 import { resultCodeOf } from "./result-code.js";
 
-/** A signed transaction as it is sent. */
-export type Sendable = {
-  /** Base64 of the TransactionEnvelope. */
-  readonly envelope: string;
-  /** Of a fee bump the inner one. */
+/** A signed transaction that was handed in, as the network will know it. */
+export type SignedTransaction = {
+  /** Of a fee bump the inner one: bumped again it has another outer hash. */
   readonly hash: TransactionHash;
+  /** Of a fee bump, as it was handed in; null of any other. */
   readonly outerHash: TransactionHash | null;
+  /** Base64 of the TransactionEnvelope, sent as it came. */
+  readonly envelope: string;
+  /** The account that it pays. */
+  readonly account: AccountId;
+  /** Its upper time bound: it can be in no ledger that closes later (CAP-21). */
+  readonly maxTime: Date;
 };
+
+/** What is sent, and how it is known again in the answer. */
+type Sendable = Pick<SignedTransaction, "envelope" | "hash" | "outerHash">;
 
 /**
  * What a server said to a transaction. None of it is the end: that is what the ledger says, asked by hash.

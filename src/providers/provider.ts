@@ -1,7 +1,7 @@
 import type { Charge, FailureCode } from "../entities/charge.js";
 import type { Movement } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
-import type { SignedTransaction } from "../submission/check-payment.js";
+import type { CheckedTransaction } from "../submission/check-payment.js";
 import type { EnvelopeFault } from "../submission/read-envelope.js";
 
 /** What a provider is told of a charge. Its id is the key under which it is charged, for life (G6). */
@@ -40,6 +40,8 @@ export type Declined = {
 export type InProgress = {
   readonly kind: "in_progress";
   readonly detail: string;
+  /** Of a charge on the network that was sent now: the code of its refusal; null where it was taken. For its transaction. */
+  readonly refusal?: string | null;
   /** When it will be decided, in milliseconds from now, where that is known: it is asked for then at the latest. */
   readonly askAfterMs?: number;
 };
@@ -121,7 +123,7 @@ export type Acceptance = {
   /** Where the provider's name for it is known from the start. */
   readonly providerId: string | null;
   /** A charge on the network: kept in the transaction that creates the charge. */
-  readonly submission: SignedTransaction | null;
+  readonly submission: CheckedTransaction | null;
   /** Of a charge on the network: the memo that its transaction must carry. Unique on the account, as a session's is. */
   readonly memoKey?: MemoKey;
   /** Why the transaction can't pay this charge: it does not carry that memo. Then the charge is refused, applied or not. */

@@ -1,13 +1,12 @@
 import type { QueryRunner } from "typeorm";
 import { aboutSession, type Facts, type Finding, recordFinding } from "../findings/findings-log.js";
 import { type HorizonRoot, reachesPast } from "../horizon/reach.js";
-import { readSubmitted } from "../horizon/read-transaction.js";
 import { decide, type Outcome } from "../settlement/decide.js";
 import { rollBackSession } from "../settlement/end-session.js";
 import { findCharges } from "../settlement/find-charges.js";
 import { type Settlement, settle } from "../settlement/settle.js";
 import { type AccountId, creditKeyText, type Movement, type TransactionHash } from "../stellar/credit.js";
-import { judgeSubmission } from "../submission/judge-submission.js";
+import { askNetwork } from "../submission/ask-network.js";
 import {
   type BrokenSession,
   byAccount,
@@ -51,12 +50,11 @@ async function askByHash(
   hash: TransactionHash,
   before: HorizonRoot,
 ): Promise<void> {
-  const { horizon, signal } = run;
   const { account, submittedOuterHash: outerHash, submittedMaxTime: maxTime, payableAfter: after } = session;
-  const answer = await readSubmitted(horizon, account, { hash, outerHash }, signal);
-  const roots = { before, after: answer.kind === "absent" ? await horizon.root(signal) : before };
-  const judgement = judgeSubmission({ maxTime, after }, answer, roots);
-  if (judgement.kind === "wait") return wait(run, session, judgement.why);
+  const asked = { hash, outerHash, account, maxTime, after };
+  const network = { ...run, root: async () => before };
+  const { judgement, answer } = await askNetwork(network, asked, "likely", run.signal);
+  if (judgement.kind === "open" || judgement.kind === "unproved") return wait(run, session, judgement.why);
   const evidence = {
     hash,
     max_time: maxTime?.toISOString() ?? null,
@@ -67,8 +65,11 @@ async function askByHash(
   };
   await withSession(run, session, async (signal) => {
     const found = { session, evidence, signal };
-    if (judgement.kind === "ask_person") return askPerson(run, found, judgement.why);
-    if (judgement.kind === "roll_back") return rollBack(run, found, judgement.resultCode, judgement.why);
+    if (judgement.kind === "unanswerable") return askPerson(run, found, judgement.why);
+    if (judgement.kind !== "applied") {
+      const resultCode = judgement.kind === "failed" ? judgement.resultCode : null;
+      return rollBack(run, found, resultCode, `its transaction can't pay it any more (${judgement.why})`);
+    }
     const settled = await settleCredits(run, found, judgement.movements);
     if (settled === "unreadable") return askPerson(run, found, UNREADABLE);
     // It paid somebody else, or not enough: each credit has its place now, and the session waits again.

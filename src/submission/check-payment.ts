@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
+import type { SignedTransaction } from "../horizon/submit.js";
 import { type DecidableSession, decide } from "../settlement/decide.js";
 import type { Asset } from "../stellar/asset.js";
-import type { AccountId, TransactionHash } from "../stellar/credit.js";
+import type { AccountId } from "../stellar/credit.js";
 import { hashMemo, type MemoKey } from "../stellar/memo.js";
 import { type Reference, referenceOf } from "../stellar/reference.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
@@ -20,7 +21,7 @@ export function checkSession(
   envelope: ReadEnvelope,
   session: DecidableSession,
   now: Date,
-): SignedTransaction {
+): CheckedTransaction {
   const maxTime = checkTime(envelope, now);
   checkUnverifiedTime(envelope, maxTime, now);
   const incoming = incomingOf(envelope, session.account);
@@ -32,7 +33,7 @@ export function checkSession(
     throw new EnvelopeError("several_payments", "one operation pays the session, and no other its account");
   }
   expectPayment(payment, envelope, session, nextLedger(envelope, now));
-  return signedTransaction(envelope, { account: session.account, maxTime, incoming });
+  return checked(envelope, { account: session.account, maxTime, incoming });
 }
 
 /** When a ledger can be expected to hold it. */
@@ -80,7 +81,7 @@ export function checkCharge(
   envelope: ReadEnvelope,
   { account, asset, amount }: Charged,
   now: Date,
-): SignedTransaction {
+): CheckedTransaction {
   const maxTime = checkTime(envelope, now);
   const incoming = incomingOf(envelope, account);
   if (incoming.length === 0) {
@@ -99,7 +100,7 @@ export function checkCharge(
       `expected ${formatStroops(amount)}, the transaction pays ${told}`,
     );
   }
-  return signedTransaction(envelope, { account, maxTime, incoming });
+  return checked(envelope, { account, maxTime, incoming });
 }
 
 /** Ledgers close every 5 to 6 seconds: what ends sooner would most likely come too late for the next one. */
@@ -178,28 +179,17 @@ function secondsBetween(from: Date, to: Date): number {
   return (to.getTime() - from.getTime()) / 1000;
 }
 
-/** A signed transaction as the network will know it. */
-export type SignedTransaction = {
-  /** Of a fee bump the inner one: bumped again it has another outer hash. */
-  readonly hash: TransactionHash;
-  /** Of a fee bump, as it was handed in; null of any other. */
-  readonly outerHash: TransactionHash | null;
-  /** Base64 of the TransactionEnvelope, sent as it came. */
-  readonly envelope: string;
-  /** The account that it pays. */
-  readonly account: AccountId;
-  /** Its upper time bound: it can be in no ledger that closes later (CAP-21). */
-  readonly maxTime: Date;
+/** A transaction that pays what it was handed in for, as it is stored, and what it names. */
+export type CheckedTransaction = SignedTransaction & {
   /** What its operations to the account name, each once; null for those that name nothing. */
   readonly references: readonly (Reference | null)[];
 };
 
-/** The stored part of an envelope that was checked. */
-export function signedTransaction(
+function checked(
   { hash, outerHash, envelope, memo }: ReadEnvelope,
-  checked: { readonly account: AccountId; readonly maxTime: Date; readonly incoming: readonly Incoming[] },
-): SignedTransaction {
-  const { account, maxTime, incoming } = checked;
+  by: { readonly account: AccountId; readonly maxTime: Date; readonly incoming: readonly Incoming[] },
+): CheckedTransaction {
+  const { account, maxTime, incoming } = by;
   const references = [...new Set(incoming.map(({ muxed }) => referenceOf({ muxed, memo })))];
   return { hash, outerHash, envelope, account, maxTime, references };
 }

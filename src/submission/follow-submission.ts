@@ -1,34 +1,21 @@
 import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
-import type { HorizonClient } from "../horizon/client.js";
 import { HorizonError, WrongNetworkError } from "../horizon/errors.js";
-import type { HorizonRoot } from "../horizon/reach.js";
-import { readSubmitted } from "../horizon/read-transaction.js";
-import { type Sendable, submitTransaction } from "../horizon/submit.js";
-import type { TransactionHash } from "../stellar/credit.js";
-import {
-  type Conclusion,
-  concludeApplied,
-  concludeFailed,
-  endSubmission,
-  postponeSubmission,
-} from "./conclude-submission.js";
-import { judgeSubmission } from "./judge-submission.js";
+import { type SignedTransaction, submitTransaction } from "../horizon/submit.js";
+import { inSerializableTransaction } from "../postgres/serializable.js";
+import { rollBackSession } from "../settlement/end-session.js";
+import { type Settlement, settle } from "../settlement/settle.js";
+import type { Movement, TransactionHash } from "../stellar/credit.js";
+import { askNetwork, type Network } from "./ask-network.js";
+import { ruleFor, type SubmitRule } from "./judge-transaction.js";
 import { innerEnvelope } from "./read-envelope.js";
-import { type ClaimedSubmission, claimSubmission } from "./submissions.js";
+import { type ClaimedSubmission, claimSubmission, endSubmission, postponeSubmission } from "./submissions.js";
 
-export type Following = {
-  readonly dataSource: DataSource;
-  readonly horizon: HorizonClient;
-  /**
-   * What a server of our network has said of its ledgers, before now: another network knows none of our transactions. It
-   * can be a while ago, which only makes a look wait that need not.
-   * @throws HorizonError, WrongNetworkError
-   */
-  readonly root: () => Promise<HorizonRoot>;
-  readonly logger: Logger;
-};
+export type Following = Network & { readonly dataSource: DataSource; readonly logger: Logger };
+
+/** What became of a session's transaction. */
+export type Conclusion = "paid" | "applied_without_paying" | "rolled_back" | "unreadable";
 
 /** What one attempt came to. */
 export type Followed =
@@ -57,7 +44,8 @@ export async function followSubmission(
   const claim = await claimSubmission(parts.dataSource, hash);
   if (claim === null) return "not_ours";
   if (!claim.isAwaited) {
-    await endSubmission(parts.dataSource, claim);
+    // Ingest or recovery has concluded it.
+    await endSubmission(parts.dataSource.manager, claim.hash);
     return "ended";
   }
   try {
@@ -70,31 +58,33 @@ export async function followSubmission(
     }
     if (!(error instanceof HorizonError || error instanceof WrongNetworkError)) throw error;
     parts.logger.warn({ err: error, ...factsOf(claim) }, "the network could not be asked for a transaction");
-    const askedMs = error instanceof HorizonError ? error.retryAfterMs : null;
-    await postpone(parts, claim, { refusal: undefined, askedMs });
+    const retryAfterMs = error instanceof HorizonError ? error.retryAfterMs : null;
+    await postpone(parts, claim, { refusal: undefined, retryAfterMs });
     return "waiting";
   }
 }
 
 async function attempt(parts: Following, claim: ClaimedSubmission, signal: AbortSignal): Promise<Followed> {
-  const { dataSource, root, logger } = parts;
+  const { dataSource, logger } = parts;
   // Only a payer who has it too can have sent it before the first attempt, and ingest sees that.
-  const judgement = claim.attempt === 1 ? null : await judge(parts, claim, signal);
+  if (claim.attempt === 1) await parts.root();
+  const found = claim.attempt === 1 ? null : await askNetwork(parts, claim, "likely", signal);
+  const judgement = found?.judgement;
   switch (judgement?.kind) {
-    case "settle": {
+    case "applied": {
       const conclusion = await concludeApplied(dataSource, claim, judgement.movements, signal);
       if (conclusion === "unreadable") await postpone(parts, claim, FOR_A_PERSON);
       return conclusion;
     }
-    case "roll_back": {
-      const resultCode = judgement.resultCode ?? claim.refusal ?? TOO_LATE;
+    case "failed":
+    case "over": {
+      const resultCode = judgement.kind === "failed" ? judgement.resultCode : (claim.refusal ?? TOO_LATE);
       const conclusion = await concludeFailed(dataSource, claim, resultCode);
       logger.info({ ...factsOf(claim), resultCode }, "a transaction that was handed in can't pay any more");
       return conclusion;
     }
   }
-  if (judgement === null) await root();
-  const unsent = judgement?.kind === "ask_person" ? FOR_A_PERSON : UNSENT;
+  const unsent = judgement?.kind === "unanswerable" ? FOR_A_PERSON : UNSENT;
   await postpone(parts, claim, canPay(claim, new Date()) ? await send(parts, claim, signal) : unsent);
   return "waiting";
 }
@@ -102,29 +92,55 @@ async function attempt(parts: Following, claim: ClaimedSubmission, signal: Abort
 /** What the network would say to one whose time is over, and that it never took. */
 const TOO_LATE = "tx_too_late";
 
-async function judge({ horizon, root }: Following, claim: ClaimedSubmission, signal: AbortSignal) {
-  const { account, maxTime, after } = claim;
-  // Before the question: an answer can only be believed about ledgers that were closed when it was given.
-  const before = await root();
-  const answer = await readSubmitted(horizon, account, claim, signal);
-  // What its server has forgotten matters once its time is over: until then it is sent again in any case.
-  const isOpen = before.historyLatestClosedAt === null || before.historyLatestClosedAt <= maxTime;
-  const latest = answer.kind === "absent" && !isOpen ? await horizon.root(signal) : before;
-  return judgeSubmission({ maxTime, after }, answer, { before, after: latest });
+const STATUS = `SELECT status FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
+
+/**
+ * It applied: what it brought is settled like any other credit, by ingest or here, whoever is first. A session that it
+ * did not pay (too little came, say: its credit has its place) waits for another one.
+ * @throws the database's error; safe to repeat, against ingest and recovery too
+ */
+async function concludeApplied(
+  dataSource: DataSource,
+  { hash, sessionId }: ClaimedSubmission,
+  movements: readonly Movement[],
+  signal: AbortSignal,
+): Promise<Conclusion> {
+  const settlements = await settle(dataSource, movements, { signal });
+  return inSerializableTransaction(dataSource, async (runner): Promise<Conclusion> => {
+    const [session]: { status: string }[] = await runner.query(STATUS, [sessionId]);
+    // It is not known whether it has paid: recovery finds the session, and asks a person.
+    if (session?.status === "processing" && settlements.some(isUnreadable)) return "unreadable";
+    await rollBackSession(runner, sessionId, hash, "tx_success");
+    await endSubmission(runner.manager, hash);
+    return session?.status === "paid" ? "paid" : "applied_without_paying";
+  });
+}
+
+function isUnreadable(settlement: Settlement): boolean {
+  const outcome = settlement.kind === "recorded" ? settlement.outcome : settlement.recorded;
+  return outcome.kind === "exception" && outcome.reason === "unreadable";
+}
+
+/** It can't pay any more: its session is pending again, and says why. @param resultCode what the network said to it */
+async function concludeFailed(
+  dataSource: DataSource,
+  { hash, sessionId }: ClaimedSubmission,
+  resultCode: string,
+): Promise<Conclusion> {
+  return inSerializableTransaction(dataSource, async (runner): Promise<Conclusion> => {
+    await rollBackSession(runner, sessionId, hash, resultCode);
+    await endSubmission(runner.manager, hash);
+    return "rolled_back";
+  });
 }
 
 /** What a sending tells about the next one. */
-type Sent = {
-  /** What the network said at the door: null where it took it, undefined where it said nothing. */
-  readonly refusal: string | null | undefined;
-  /** What Horizon asked us to wait, in milliseconds. */
-  readonly askedMs: number | null;
-};
+type Sent = Pick<SubmitRule, "refusal" | "retryAfterMs">;
 
-const UNSENT: Sent = { refusal: undefined, askedMs: null };
+const UNSENT: Sent = { refusal: undefined, retryAfterMs: null };
 
 /** Recovery asks one. Until somebody has decided it stays as it is, and is looked at now and then. */
-const FOR_A_PERSON: Sent = { refusal: undefined, askedMs: 300_000 };
+const FOR_A_PERSON: Sent = { refusal: undefined, retryAfterMs: 300_000 };
 
 /** Money that can only come too late would be the payer's loss. What was sent before may still apply. */
 function canPay({ maxTime, lastMoment }: ClaimedSubmission, now: Date): boolean {
@@ -140,43 +156,26 @@ async function send(
   const answer = await submitTransaction(horizon, sendable(claim), signal);
   await checkpoint("submission.after-send");
   logger.debug({ ...factsOf(claim), answer }, "transaction sent to the network");
-  switch (answer.kind) {
-    case "pending":
-    case "duplicate":
-    case "applied":
-      return { refusal: null, askedMs: null };
-    case "refused":
-      return { refusal: answer.resultCode, askedMs: null };
-    case "not_taken":
-      return { refusal: undefined, askedMs: answer.retryAfterMs };
-    case "try_again_later":
-    case "no_answer":
-      return UNSENT;
-  }
+  return ruleFor(answer);
 }
 
 /**
  * A fee bump that the network has refused may be a stranger's, whose account has no funds: the transaction inside is sent in
  * turns with it.
  */
-function sendable(claim: ClaimedSubmission): Sendable {
-  const { hash, outerHash, envelope, refusal, attempt } = claim;
+function sendable(claim: ClaimedSubmission): SignedTransaction {
+  const { outerHash, envelope, refusal, attempt } = claim;
   if (outerHash === null || refusal === null || attempt % 2 === 1) return claim;
-  return { hash, outerHash: null, envelope: innerEnvelope(envelope) };
+  return { ...claim, outerHash: null, envelope: innerEnvelope(envelope) };
 }
 
 async function postpone({ dataSource }: Following, claim: ClaimedSubmission, sent: Sent): Promise<void> {
   const { attempt, maxTime } = claim;
   const refusal = sent.refusal === undefined ? claim.refusal : sent.refusal;
-  const waiting = {
-    attempt,
-    maxTime,
-    refusal,
-    now: new Date(),
-    askedMs: sent.askedMs,
-    random: Math.random(),
-  };
-  await postponeSubmission(dataSource, claim, lookAgainAfter(waiting), sent.refusal);
+  const { retryAfterMs } = sent;
+  const random = Math.random();
+  const delayMs = lookAgainAfter({ attempt, maxTime, refusal, now: new Date(), retryAfterMs, random });
+  await postponeSubmission(dataSource, claim, delayMs, sent.refusal);
 }
 
 function factsOf({ hash, sessionId: session, attempt }: ClaimedSubmission) {
@@ -230,19 +229,19 @@ export type Waiting = {
   /** What the network has said at the door, last; null where it has refused nothing. */
   readonly refusal: string | null;
   /** What Horizon asked us to wait, in milliseconds. */
-  readonly askedMs: number | null;
+  readonly retryAfterMs: number | null;
   /** In [0, 1), as from Math.random(). */
   readonly random: number;
 };
 
 /** Milliseconds until a transaction that is not known yet is sent and asked for again. Pure. */
 export function lookAgainAfter(waiting: Waiting): number {
-  const { maxTime, now, askedMs, random } = waiting;
+  const { maxTime, now, retryAfterMs, random } = waiting;
   const rhythm = Math.round(usualDelay(waiting) * (1 + JITTER * random));
   const decided = maxTime.getTime() + LEDGER_MS - now.getTime();
   // A payer who waits at the page is told at once that it is over, and can pay again.
   const delay = decided > 0 ? Math.min(rhythm, decided) : rhythm;
-  return Math.max(delay, askedMs ?? 0);
+  return Math.max(delay, retryAfterMs ?? 0);
 }
 
 function usualDelay({ attempt, refusal }: Waiting): number {

@@ -1,9 +1,9 @@
-import type { DataSource, QueryRunner } from "typeorm";
+import type { DataSource, EntityManager, QueryRunner } from "typeorm";
 import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
+import type { SignedTransaction } from "../horizon/submit.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
-import type { SignedTransaction } from "./check-payment.js";
 
 /** What a transaction was handed in for. */
 export type Purpose = { readonly chargeId: ChargeId } | { readonly sessionId: SessionId };
@@ -56,7 +56,7 @@ const USED_FOR = `SELECT charge_id, session_id FROM submissions WHERE hash = $1`
  */
 export async function storeSubmission(
   runner: QueryRunner,
-  transaction: Omit<SignedTransaction, "references">,
+  transaction: SignedTransaction,
   purpose: Purpose,
 ): Promise<Stored> {
   const { hash, outerHash, envelope, account, maxTime } = transaction;
@@ -79,29 +79,13 @@ export async function storeSubmission(
   return { kind: "used", chargeId: used?.charge_id ?? null, sessionId: used?.session_id ?? null };
 }
 
-/** The transaction of a charge, as it was kept when the charge was accepted. */
-export type Kept = {
-  readonly hash: TransactionHash;
-  readonly outerHash: TransactionHash | null;
-  readonly envelope: string;
-  readonly account: AccountId;
-  readonly maxTime: Date;
+/** A stored transaction, with what is known of it before the network is asked. */
+export type Submission = SignedTransaction & {
   /** Whatever it did that is not in the books yet lies after this operation. */
   readonly after: OperationId;
+  /** The code with which the network refused it when it was last sent; null where it refused nothing. */
+  readonly refusal: string | null;
 };
-
-/**
- * What it brought up to the account's watermark is in the books, and has ended the charge: so the server's history is
- * needed from there on. But not over a hole that was accepted since: nobody knows what was in it.
- */
-const READ = `
-  SELECT s.hash, s.outer_hash, s.envelope, s.account, s.max_time,
-    least(c.watermark, (SELECT min(h.missing_from) - 1
-                        FROM history_holes h
-                        WHERE h.account = s.account AND h.accepted_at >= s.created_at)) AS after
-  FROM submissions s
-  JOIN watched_cursors c USING (account)
-  WHERE s.charge_id = $1`;
 
 type Row = {
   hash: TransactionHash;
@@ -109,16 +93,47 @@ type Row = {
   envelope: string;
   account: AccountId;
   max_time: Date;
+  last_answer: string | null;
   after: string;
 };
 
-/** @throws the database's error */
-export async function readSubmission(dataSource: DataSource, id: ChargeId): Promise<Kept | null> {
+function submissionOf({
+  hash,
+  outer_hash,
+  envelope,
+  account,
+  max_time,
+  last_answer,
+  after,
+}: Row): Submission {
+  return {
+    hash,
+    outerHash: outer_hash,
+    envelope,
+    account,
+    maxTime: max_time,
+    refusal: last_answer,
+    after: parseOperationId(after),
+  };
+}
+
+/**
+ * What it brought up to the account's watermark is in the books, and has ended the charge: so the server's history is
+ * needed from there on. But not over a hole that was accepted since: nobody knows what was in it.
+ */
+const READ = `
+  SELECT s.hash, s.outer_hash, s.envelope, s.account, s.max_time, s.last_answer,
+    least(c.watermark, (SELECT min(h.missing_from) - 1
+                        FROM history_holes h
+                        WHERE h.account = s.account AND h.accepted_at >= s.created_at)) AS after
+  FROM submissions s
+  JOIN watched_cursors c USING (account)
+  WHERE s.charge_id = $1`;
+
+/** Reads the transaction that was handed in for a charge. @throws the database's error */
+export async function readSubmission(dataSource: DataSource, id: ChargeId): Promise<Submission | null> {
   const [row]: Row[] = await dataSource.query(READ, [id]);
-  if (row === undefined) return null;
-  const { hash, envelope, account } = row;
-  const after = parseOperationId(row.after);
-  return { hash, outerHash: row.outer_hash, envelope, account, maxTime: row.max_time, after };
+  return row === undefined ? null : submissionOf(row);
 }
 
 /**
@@ -128,23 +143,13 @@ export async function readSubmission(dataSource: DataSource, id: ChargeId): Prom
  */
 export const TAKEN_OVER_AFTER_S = 60;
 
-/** A transaction that is ours to follow for a while. */
-export type ClaimedSubmission = {
-  readonly hash: TransactionHash;
-  readonly outerHash: TransactionHash | null;
+/** A session's transaction that is ours to follow for a while. */
+export type ClaimedSubmission = Submission & {
   readonly sessionId: SessionId;
-  /** Base64, sent as it came. */
-  readonly envelope: string;
-  readonly account: AccountId;
-  readonly maxTime: Date;
   /** The last ledger close time that can pay its session. */
   readonly lastMoment: Date;
   /** Counts from 1: the fencing token. Only its holder says when to look again. */
   readonly attempt: number;
-  /** What the network said at the door to an earlier sending; null where it refused nothing. */
-  readonly refusal: string | null;
-  /** Whatever it did lies after this operation. */
-  readonly after: OperationId;
   /** Whether its session still waits for a payment that is on its way. */
   readonly isAwaited: boolean;
 };
@@ -162,23 +167,11 @@ const CLAIM = `
   WHERE t.hash = free.hash AND s.id = t.session_id AND t.ended_at IS NULL AND t.next_attempt_at <= now()
     AND (t.leased_since IS NULL OR t.leased_since <= now() - make_interval(secs => ${TAKEN_OVER_AFTER_S}))
   RETURNING t.hash, t.outer_hash, t.session_id, t.envelope, t.account, t.max_time, t.attempts, t.last_answer,
-    greatest(s.payable_after, c.starting_cursor) AS payable_after,
+    greatest(s.payable_after, c.starting_cursor) AS after,
     s.expires_at + make_interval(secs => s.grace_seconds) AS last_moment,
     s.status = 'processing' AS is_awaited`;
 
-type ClaimedRow = {
-  hash: TransactionHash;
-  outer_hash: TransactionHash | null;
-  session_id: SessionId;
-  envelope: string;
-  account: AccountId;
-  max_time: Date;
-  attempts: number;
-  last_answer: string | null;
-  payable_after: string;
-  last_moment: Date;
-  is_awaited: boolean;
-};
+type ClaimedRow = Row & { session_id: SessionId; attempts: number; last_moment: Date; is_awaited: boolean };
 
 /**
  * Takes a session's transaction, for one attempt, in one statement that is committed before anything is sent.
@@ -190,19 +183,8 @@ export async function claimSubmission(
 ): Promise<ClaimedSubmission | null> {
   const [[row]]: [ClaimedRow[], number] = await dataSource.query(CLAIM, [hash]);
   if (row === undefined) return null;
-  return {
-    hash: row.hash,
-    outerHash: row.outer_hash,
-    sessionId: row.session_id,
-    envelope: row.envelope,
-    account: row.account,
-    maxTime: row.max_time,
-    lastMoment: row.last_moment,
-    attempt: row.attempts,
-    refusal: row.last_answer,
-    after: BigInt(row.payable_after) as OperationId,
-    isAwaited: row.is_awaited,
-  };
+  const { session_id: sessionId, attempts: attempt, last_moment: lastMoment, is_awaited: isAwaited } = row;
+  return { ...submissionOf(row), sessionId, lastMoment, attempt, isAwaited };
 }
 
 /** Of sessions: a charge has a lease of its own. `submissions_due` holds what is open, and nothing of the past. */
@@ -217,4 +199,45 @@ const DUE = `
 export async function findDueSubmissions(dataSource: DataSource, limit: number): Promise<TransactionHash[]> {
   const rows: { hash: TransactionHash }[] = await dataSource.query(DUE, [limit]);
   return rows.map(({ hash }) => hash);
+}
+
+/** A look that took so long that another took over says nothing about when to look next. */
+const POSTPONE = `
+  UPDATE submissions
+  SET leased_since = NULL, next_attempt_at = now() + make_interval(secs => $3),
+      last_answer = CASE WHEN $5 THEN $4 ELSE last_answer END
+  WHERE hash = $1 AND attempts = $2 AND leased_since IS NOT NULL AND ended_at IS NULL`;
+
+/**
+ * Gives a session's transaction back until later, where it is still ours.
+ * @param refusal what the network said when it was sent: null where it took it, undefined where it said nothing
+ */
+export async function postponeSubmission(
+  dataSource: DataSource,
+  { hash, attempt }: ClaimedSubmission,
+  delayMs: number,
+  refusal: string | null | undefined,
+): Promise<void> {
+  const values = [hash, attempt, delayMs / 1_000, refusal ?? null, refusal !== undefined];
+  await dataSource.query(POSTPONE, values);
+}
+
+const END = `
+  UPDATE submissions SET ended_at = now(), leased_since = NULL WHERE hash = $1 AND ended_at IS NULL`;
+
+/** Nobody follows a session's transaction any more. */
+export async function endSubmission(manager: EntityManager, hash: TransactionHash): Promise<void> {
+  await manager.query(END, [hash]);
+}
+
+const RECORD_REFUSAL = `
+  UPDATE submissions SET last_answer = $2 WHERE charge_id = $1 AND last_answer IS DISTINCT FROM $2`;
+
+/** Writes what the network said when a charge's transaction was sent. @param refusal null where it took it */
+export async function recordRefusal(
+  runner: QueryRunner,
+  id: ChargeId,
+  refusal: string | null,
+): Promise<void> {
+  await runner.query(RECORD_REFUSAL, [id, refusal]);
 }

@@ -118,7 +118,7 @@ export async function openFaultyStellar(dataSource: DataSource): Promise<FaultyS
     provider: new StellarProvider({
       horizon: new HorizonClient({ url: sandbox.url }),
       passphrase: network.passphrase,
-      keptFor: (id) => readSubmission(dataSource, id),
+      submissionOf: (id) => readSubmission(dataSource, id),
       awaitMs: 20,
       lookEveryMs: 10,
     }),

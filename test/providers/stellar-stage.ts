@@ -9,7 +9,7 @@ import { parseAccountId } from "../../src/stellar/account.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { parseStroops } from "../../src/stellar/stroops.js";
-import type { Kept } from "../../src/submission/submissions.js";
+import type { Submission } from "../../src/submission/submissions.js";
 import type { FaultInput } from "../../stage/sandbox/faults.js";
 import { Stage } from "../sandbox/stage.js";
 import { memoFor } from "../support/charges.js";
@@ -22,12 +22,12 @@ import { memoFor } from "../support/charges.js";
 export async function openStellarStage() {
   const stage = await Stage.open({ submitTimeoutMs: 50 });
   const merchant = stage.account();
-  const kept = new Map<ChargeId, Kept>();
+  const kept = new Map<ChargeId, Submission>();
   const acceptor = new StellarAcceptor(stage.network.passphrase);
   const provider = new StellarProvider({
     horizon: new HorizonClient({ url: stage.sandbox.url, timeoutMs: 2_000 }),
     passphrase: stage.network.passphrase,
-    keptFor: async (id) => kept.get(id) ?? null,
+    submissionOf: async (id) => kept.get(id) ?? null,
     awaitMs: 20,
     lookEveryMs: 10,
   });
@@ -53,7 +53,7 @@ export async function openStellarStage() {
     const { payload, providerId, submission } = acceptor.accept(request, new Date());
     if (submission === null) throw new Error("nothing to send");
     const after = endOfLedger(stage.network.latest.sequence as LedgerSequence);
-    kept.set(id, { ...submission, after });
+    kept.set(id, { ...submission, after, refusal: null });
     return { ...request, id, payload, providerId, createdAt: new Date() };
   };
   const next = (fault: FaultInput) => () => void stage.sandbox.faults.add({ count: 1, ...fault });

@@ -9,7 +9,7 @@ const delayOf = (facts: Partial<Waiting>) =>
     maxTime: inSeconds(300),
     now: NOW,
     refusal: null,
-    askedMs: null,
+    retryAfterMs: null,
     random: 0,
     ...facts,
   });
@@ -47,7 +47,7 @@ describe("when a transaction is looked at again", () => {
   });
 
   it("not before Horizon wants to be asked", () => {
-    expect(delayOf({ askedMs: 90_000 })).to.equal(90_000);
-    expect(delayOf({ askedMs: 1 })).to.equal(2_000);
+    expect(delayOf({ retryAfterMs: 90_000 })).to.equal(90_000);
+    expect(delayOf({ retryAfterMs: 1 })).to.equal(2_000);
   });
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { v7 as uuidv7 } from "uuid";
+import { runCharge } from "../../src/charges/run-charge.js";
 import { openStellar, stellarAcceptor } from "../../src/cli/open-charge-providers.js";
 import { readConfig } from "../../src/config.js";
 import { Charge, type ChargeId } from "../../src/entities/charge.js";
@@ -13,6 +14,7 @@ import { parseStroops } from "../../src/stellar/stroops.js";
 import { readSubmission, storeSubmission } from "../../src/submission/submissions.js";
 import { Stage } from "../sandbox/stage.js";
 import { watchAccount } from "../support/books.js";
+import { skipChargeWaiting } from "../support/charges.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
 
 const { signal } = new AbortController();
@@ -77,7 +79,7 @@ describe("what is kept for a charge by a signed transaction", () => {
     const { order, submission, watermark } = await accept();
     const kept = await readSubmission(database.dataSource, order.id);
     const { hash, outerHash, envelope, account, maxTime } = submission;
-    assert.deepEqual(kept, { hash, outerHash, envelope, account, maxTime, after: watermark });
+    assert.deepEqual(kept, { hash, outerHash, envelope, account, maxTime, after: watermark, refusal: null });
     const provider = openStellar(
       config(),
       new HorizonClient({ url: stage.sandbox.url }),
@@ -87,6 +89,29 @@ describe("what is kept for a charge by a signed transaction", () => {
     stage.network.submit(envelope);
     stage.network.closeLedger();
     assert.equal((await provider.charge(order, signal)).kind, "succeeded");
+  });
+
+  it("has the code of its last refusal, until the network takes it; an attempt that heard neither changes nothing", async () => {
+    const { order } = await accept();
+    const { dataSource } = database;
+    for (const [refusal, expected] of [
+      [undefined, null],
+      ["tx_bad_auth", "tx_bad_auth"],
+      [undefined, "tx_bad_auth"],
+      [null, null],
+    ] as const) {
+      const said = {
+        kind: "in_progress",
+        detail: "",
+        ...(refusal === undefined ? {} : { refusal }),
+      } as const;
+      const charge = async () => said;
+      const find = async () => ({ kind: "absent", detail: "" }) as const;
+      await skipChargeWaiting(dataSource);
+      const provider = { name: "stellar", charge, find };
+      await runCharge({ dataSource, provider, timeoutMs: 5_000 }, order.id);
+      assert.equal((await readSubmission(dataSource, order.id))?.refusal, expected);
+    }
   });
 
   it("is nothing for a charge that brought none", async () => {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type MemoKey, memoParts } from "../../stellar/memo.js";
 import { referenceOfKey } from "../../stellar/reference.js";
-import type { SignedTransaction } from "../../submission/check-payment.js";
+import type { CheckedTransaction } from "../../submission/check-payment.js";
 import { type Charged, chargeMemo, checkCharge } from "../../submission/check-payment.js";
 import { EnvelopeError, type ReadEnvelope, readEnvelope } from "../../submission/read-envelope.js";
 import { type Acceptance, type Acceptor, ChargeRefusedError, type ChargeRequest } from "../provider.js";
@@ -37,7 +37,7 @@ export class StellarAcceptor implements Acceptor {
 }
 
 /** Whether all that a transaction brings the account carries this memo. */
-function isBound({ references }: SignedTransaction, memoKey: MemoKey): boolean {
+function isBound({ references }: CheckedTransaction, memoKey: MemoKey): boolean {
   return references.length === 1 && references[0] === referenceOfKey(memoKey);
 }
 
@@ -66,7 +66,7 @@ function acceptanceOf(envelope: ReadEnvelope, charged: Charged, now: Date): OfTr
   }
 }
 
-type OfTransaction = Acceptance & { readonly submission: SignedTransaction };
+type OfTransaction = Acceptance & { readonly submission: CheckedTransaction };
 
 const MINUTE_MS = 60_000;
 

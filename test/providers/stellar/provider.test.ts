@@ -18,7 +18,7 @@ import { NATIVE } from "../../../src/stellar/asset.js";
 import type { TransactionHash } from "../../../src/stellar/credit.js";
 import { BEFORE_ALL, endOfLedger, type LedgerSequence } from "../../../src/stellar/operation-id.js";
 import { parseStroops } from "../../../src/stellar/stroops.js";
-import type { Kept } from "../../../src/submission/submissions.js";
+import type { Submission } from "../../../src/submission/submissions.js";
 import type { FaultInput } from "../../../stage/sandbox/faults.js";
 import { Stage } from "../../sandbox/stage.js";
 import { eventually } from "../../support/stream.js";
@@ -36,7 +36,7 @@ describe("the stellar provider, on a real server", () => {
   let stage: Stage;
   let payer: Keypair;
   let merchant: Keypair;
-  const kept = new Map<ChargeId, Kept>();
+  const kept = new Map<ChargeId, Submission>();
   const sent = new Map<ChargeId, Transaction>();
   let charges = 0;
 
@@ -68,6 +68,7 @@ describe("the stellar provider, on a real server", () => {
       account,
       maxTime: new Date(Number(inner.timeBounds?.maxTime) * 1000),
       after: endOfLedger(stage.network.latest.sequence as LedgerSequence),
+      refusal: null,
     });
     return {
       id,
@@ -87,7 +88,7 @@ describe("the stellar provider, on a real server", () => {
     return new StellarProvider({
       horizon: new HorizonClient({ url: stage.sandbox.url, timeoutMs: 2_000 }),
       passphrase: stage.network.passphrase,
-      keptFor: async (id) => kept.get(id) ?? null,
+      submissionOf: async (id) => kept.get(id) ?? null,
       awaitMs,
       lookEveryMs: 10,
     });
@@ -214,7 +215,7 @@ describe("the stellar provider, on a real server", () => {
     const nobody = new StellarProvider({
       horizon: new HorizonClient({ url: "http://127.0.0.1:9" }),
       passphrase: stage.network.passphrase,
-      keptFor: async (id) => kept.get(id) ?? null,
+      submissionOf: async (id) => kept.get(id) ?? null,
     });
     expectOpen(await nobody.charge(order, signal), "unknown", /./);
     expectOpen(await nobody.find(order, signal), "unknown", /./);
@@ -332,6 +333,28 @@ describe("the stellar provider, on a real server", () => {
     expectExpired(await provider().find(order, signal));
   });
 
+  it("says why the network took it not, and once it has expired, what that was: not that it is over", async () => {
+    const refusalOf = (outcome: ChargeOutcome) => (outcome.kind === "in_progress" ? outcome.refusal : "none");
+    const unsigned = accept(payment("10", inSeconds(300), { signers: [merchant] }));
+    assert.equal(refusalOf(await provider().charge(unsigned, signal)), "tx_bad_auth");
+    assert.equal(refusalOf(await provider().charge(accept(payment()), signal)), null);
+    once("try_again_later");
+    assert.equal(refusalOf(await provider().charge(accept(payment()), signal)), undefined);
+    const order = accept(payment("10", inSeconds(-10)));
+    stage.network.closeLedger();
+    assert.equal(refusalOf(await provider().charge(order, signal)), undefined, "tx_too_late");
+    for (const refusal of [null, "tx_bad_auth"]) {
+      const one = kept.get(order.id);
+      assert.ok(one !== undefined);
+      kept.set(order.id, { ...one, refusal });
+      const outcome = await provider().find(order, signal);
+      assert.ok(outcome.kind === "declined", inspect(outcome));
+      const why =
+        "the last time that it was sent, the answer was tx_bad_auth: its signatures do not suffice now";
+      assert.equal(outcome.sentence, refusal === null ? undefined : `${outcome.detail}; ${why}`);
+    }
+  });
+
   it("is not failed by a lagging server that does not say where it is, however long ago its time was", async () => {
     const order = accept(payment());
     assert.equal((await provider().charge(order, signal)).kind, "in_progress");
@@ -433,7 +456,7 @@ describe("the stellar provider, on a real server", () => {
     const elsewhere = new StellarProvider({
       horizon: new HorizonClient({ url: stage.sandbox.url }),
       passphrase: "another network",
-      keptFor: async (id) => kept.get(id) ?? null,
+      submissionOf: async (id) => kept.get(id) ?? null,
     });
     expectOpen(await elsewhere.find(order, signal), "unknown", /network/);
   });
