@@ -1,4 +1,4 @@
-import { Column, Entity, PrimaryColumn } from "typeorm";
+import { Column, Entity, type EntityManager, PrimaryColumn } from "typeorm";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 
@@ -20,4 +20,22 @@ export class ReceivingAccount {
 
   @Column("timestamptz", { name: "created_at", default: () => "now()" })
   createdAt!: Date;
+}
+
+const TAKING = `
+  SELECT account FROM receiving_accounts
+  WHERE merchant_id = $1 AND $2 = ANY (assets) AND ($3::text IS NULL OR account = $3) LIMIT 2`;
+
+/**
+ * A merchant's accounts that take an asset, or two of them where there are more.
+ * @param account only this one; null for any
+ */
+export async function accountsTaking(
+  manager: Pick<EntityManager, "query">,
+  merchantId: string,
+  asset: Asset,
+  account: AccountId | null = null,
+): Promise<AccountId[]> {
+  const rows: { account: AccountId }[] = await manager.query(TAKING, [merchantId, asset, account]);
+  return rows.map((row) => row.account);
 }

@@ -1,5 +1,4 @@
 import cors from "@koa/cors";
-import type Router from "@koa/router";
 import type { Context, Next } from "koa";
 import Koa from "koa";
 import helmet from "koa-helmet";
@@ -8,7 +7,7 @@ import type { Replica } from "../entities/replica.js";
 import type { HorizonClient } from "../horizon/client.js";
 import { httpMetrics } from "../metrics/registry.js";
 import type { Acceptor } from "../providers/provider.js";
-import { isReady, type StatusSources } from "../status/collect-status.js";
+import type { StatusSources } from "../status/collect-status.js";
 import { SharedStatus } from "../status/shared-status.js";
 import type { EndpointRules } from "../webhooks/endpoints.js";
 import type { UrlPolicy } from "../webhooks/public-address.js";
@@ -36,7 +35,7 @@ import {
   type TrustedProxies,
 } from "./server/rate-limit.js";
 import { endBodies } from "./server/read-bytes.js";
-import { WritablePrimary } from "./server/readiness.js";
+import { health, WritablePrimary } from "./server/readiness.js";
 import { type Route, strictRouter } from "./server/route.js";
 import { serve } from "./server/serve-route.js";
 import { sessionEventRoutes } from "./sessions/session-events.js";
@@ -149,37 +148,6 @@ function otherMethods(limit: AddressLimit) {
     }
     if (methods.length > 0) context.set("Allow", methods.join(", "));
   };
-}
-
-/**
- * For load balancers and operators. Not part of the versioned API but for the status.
- * @param shared so that probes without a key can't make the database count as often as they like
- */
-function health(shared: SharedStatus, primary: WritablePrimary, limit: AddressLimit): Router {
-  const router = strictRouter();
-
-  /** Alive: this process answers. Says nothing about payments; that is /v1/status. */
-  router.get("/healthz", (context) => {
-    context.body = { status: "alive" };
-  });
-
-  /** Ready: the servers this process needs can be reached, the database fits the program and takes writes. */
-  router.get("/readyz", async (context) => {
-    const [status, writable] = await Promise.all([shared.current(), primary.current()]);
-    const ready = isReady(status) && writable;
-    context.status = ready ? 200 : 503;
-    context.body = {
-      status: ready ? "ready" : "not ready",
-      postgres: { ...status.postgres, writable },
-      redis: status.redis,
-    };
-  });
-
-  router.get("/v1/status", async (context) => {
-    await limit(context);
-    context.body = await shared.current();
-  });
-  return router;
 }
 
 /**

@@ -63,6 +63,38 @@ export function obstacleFor(
   return amount > trustline.room ? "limit_reached" : null;
 }
 
+/**
+ * How long an account's owner may need to put right what is in their own hands. A session that ends sooner would show
+ * its payer an address that refuses the payment; one that lives longer, such as an invoice, can wait for it.
+ */
+const OWNER_NEEDS_SECONDS = 86_400;
+
+/**
+ * What ends an obstacle: `nothing` (it is a mistake in the request), `owner` (a transaction of the account's owner or of
+ * the issuer), `anybody` (whoever sends lumens creates the account; the shop sends balance away in its ordinary course).
+ */
+function endsBy(obstacle: Obstacle, asset: Asset): "nothing" | "owner" | "anybody" {
+  switch (obstacle) {
+    case "issuer_missing":
+      return "nothing";
+    case "account_missing":
+      // An issued asset needs a trustline as well, which only the owner can add.
+      return asset === NATIVE ? "anybody" : "owner";
+    case "limit_reached":
+      return "anybody";
+    case "no_trustline":
+    case "not_authorized":
+    case "limit_too_low":
+      return "owner";
+  }
+}
+
+/** Whether an obstacle stays for as long as a payment is waited for, so that it must not be asked for at all. Pure. */
+export function outlasts(obstacle: Obstacle, asset: Asset, waitSeconds: number): boolean {
+  const by = endsBy(obstacle, asset);
+  return by === "nothing" || (by === "owner" && waitSeconds < OWNER_NEEDS_SECONDS);
+}
+
 /** What can still arrive of an asset. Pure. */
 export function roomFor(account: AccountId, asset: Asset, state: ReceivingState): Stroops {
   if (state.kind === "missing") return toStroops(0n);

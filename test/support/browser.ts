@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser as AnyBrowser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { ASSETS } from "../../src/http/checkout/assets.js";
+import { ASSETS } from "../../src/http/checkout/checkout-page.js";
 import { renderCheckout } from "../../src/http/checkout/page.js";
 import type { CheckoutView } from "../../src/http/checkout/view.js";
 

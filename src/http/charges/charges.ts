@@ -1,4 +1,5 @@
 import type { QueryRunner } from "typeorm";
+import { validate as isUuid } from "uuid";
 import { z } from "zod";
 import { cancelCharge } from "../../charges/close-charge.js";
 import { createCharge, type NewCharge, ReferenceUsedError } from "../../charges/create-charge.js";
@@ -13,7 +14,7 @@ import type { ChargeId } from "../../entities/charge.js";
 import { type Acceptance, type Acceptor, ChargeRefusedError } from "../../providers/provider.js";
 import { chargeMemo } from "../../submission/check-payment.js";
 import { holdBackSettlement } from "../../submission/submissions.js";
-import { onlyAccount } from "../merchants/only-account.js";
+import { onlyAccount } from "../merchants/receiving-checks.js";
 import { decodeCursor, Paging, pageOf, toPage } from "../server/paging.js";
 import { type FieldError, Problem } from "../server/problem.js";
 import { merchantOf, type Route, read, write } from "../server/route.js";
@@ -79,7 +80,7 @@ export function chargeRoutes(sources: ChargeSources & Surroundings): Route[] {
         const charges = await listCharges(
           manager,
           { merchantId, reference, status, provider, createdAfter, createdBefore },
-          decodeCursor(cursor, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
+          decodeCursor(cursor, isUuid),
           limit + 1,
         );
         return {
@@ -133,7 +134,7 @@ export function chargeRoutes(sources: ChargeSources & Surroundings): Route[] {
       read: async (call, manager) => {
         const { id } = call.params;
         const { limit, cursor } = call.query;
-        const before = decodeCursor(cursor, /^\d{1,9}$/);
+        const before = decodeCursor(cursor, (text) => /^\d{1,9}$/.test(text));
         if ((await readCharge(manager, id, merchantOf(call).merchantId)) === null) throw noCharge(id);
         const attempts = await listAttempts(manager, id, before === null ? null : Number(before), limit + 1);
         return { body: toPage(attempts, limit, ({ attempt }) => String(attempt), presentAttempt) };

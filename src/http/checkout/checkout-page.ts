@@ -1,5 +1,5 @@
-/** src/http/checkout: the page that a customer pays on. What it says is pure; only this file and its neighbour `read-checkout` ask. */
-
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type Router from "@koa/router";
 import type { Context, Next } from "koa";
 import type { DataSource } from "typeorm";
@@ -13,7 +13,6 @@ import type { RateLimit } from "../server/rate-limit.js";
 import { strictRouter } from "../server/route.js";
 import { Id } from "../server/values.js";
 import { type HandInSources, readSigned, takeTransaction } from "../sessions/session-transactions.js";
-import { ASSETS, ASSETS_HASH } from "./assets.js";
 import { renderCheckout, renderMessage } from "./page.js";
 import { readCheckout } from "./read-checkout.js";
 import type { Sep7Signer } from "./sep7.js";
@@ -29,6 +28,25 @@ export type CheckoutSources = {
   readonly rateLimit: RateLimit;
   readonly receiving: ReceivingChecks;
 };
+
+/** What the page loads, by name: files of this folder, and the countdown, which the page renders with as well. */
+export const ASSETS: ReadonlyMap<string, { readonly type: string; readonly body: string }> = new Map([
+  ["styles.css", { type: "text/css", body: contentOf("../../../../assets/checkout/styles.css") }],
+  ["script.js", { type: "text/javascript", body: contentOf("../../../../assets/checkout/script.js") }],
+  ["time-left.js", { type: "text/javascript", body: contentOf("time-left.js") }],
+  ["icon.svg", { type: "image/svg+xml", body: contentOf("../../../../assets/checkout/icon.svg") }],
+]);
+
+/** @param path seen from dist/src/http/checkout. The link to a source map goes: none is served. */
+function contentOf(path: string): string {
+  return readFileSync(new URL(path, import.meta.url), "utf8").replace(/^\/\/# sourceMappingURL=.*$/m, "");
+}
+
+/** One hash over all, so that a page of one release never runs with the script of another, nor with half of it. */
+const ASSETS_HASH = createHash("sha256")
+  .update(JSON.stringify([...ASSETS]))
+  .digest("base64url")
+  .slice(0, 16);
 
 const ASSET_BASE = `/pay/assets/${ASSETS_HASH}`;
 

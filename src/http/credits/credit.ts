@@ -7,7 +7,17 @@ import { CREDIT_KEY_FORM, type CreditKey, creditKeyText, parseCreditKey } from "
 import { memoParts } from "../../stellar/memo.js";
 import { formatStroops } from "../../stellar/stroops.js";
 import { Paging } from "../server/paging.js";
-import { Account, Amount, AssetText, Id, MemoBody, Moment, NOT_BLANK, Time } from "../server/values.js";
+import {
+  Account,
+  Amount,
+  AssetText,
+  Id,
+  MemoBody,
+  Moment,
+  NOT_BLANK,
+  Time,
+  TrueOrFalse,
+} from "../server/values.js";
 
 const CreditKeyText = z
   .string()
@@ -91,11 +101,9 @@ export const PaymentQuery = CreditQuery.extend({ charge_id: Id.optional() });
 
 export const ExceptionQuery = CreditQuery.extend({
   reason: z.enum(EXCEPTION_REASONS).optional(),
-  open: z
-    .enum(["true", "false"])
-    .transform((text) => text === "true")
-    .optional()
-    .meta({ description: "Only those that wait for a verdict, or only those that have one." }),
+  open: TrueOrFalse.optional().meta({
+    description: "Only those that wait for a verdict, or only those that have one.",
+  }),
 });
 
 export const PaymentList = Paging.extend(PaymentQuery.shape);

@@ -4,7 +4,7 @@ import { giveVerdict, VerdictRefusedError } from "../../settlement/give-verdict.
 import { listExceptions, readException } from "../../settlement/read-exceptions.js";
 import { listPayments } from "../../settlement/read-payments.js";
 import { readSession } from "../../settlement/read-sessions.js";
-import { CREDIT_KEY_FORM, type CreditKey, creditKeyText, parseCreditKey } from "../../stellar/credit.js";
+import { type CreditKey, creditKeyText, parseCreditKey } from "../../stellar/credit.js";
 import { decodeCursor, pageOf, toPage } from "../server/paging.js";
 import { Problem, type ProblemKind } from "../server/problem.js";
 import { merchantOf, type Route, read, write } from "../server/route.js";
@@ -45,7 +45,7 @@ export function exceptionRoutes(): Route[] {
       answer: pageOf(Exception),
       read: async (call, manager) => {
         const { limit, cursor } = call.query;
-        const before = decodeCursor(cursor, CREDIT_KEY_FORM);
+        const before = decodeCursor(cursor, isCreditKey);
         const exceptions = await listExceptions(
           manager,
           merchantOf(call).merchantId,
@@ -123,7 +123,7 @@ export function paymentRoutes(): Route[] {
       answer: pageOf(Payment),
       read: async (call, manager) => {
         const { limit, cursor } = call.query;
-        const before = decodeCursor(cursor, CREDIT_KEY_FORM);
+        const before = decodeCursor(cursor, isCreditKey);
         const payments = await listPayments(
           manager,
           merchantOf(call).merchantId,
@@ -173,4 +173,8 @@ export function paymentRoutes(): Route[] {
       },
     }),
   ];
+}
+
+function isCreditKey(text: string): boolean {
+  return parseCreditKey(text) !== null;
 }

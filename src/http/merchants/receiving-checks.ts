@@ -1,10 +1,12 @@
-import type { DataSource } from "typeorm";
+import type { DataSource, EntityManager } from "typeorm";
+import { accountsTaking } from "../../entities/receiving-account.js";
 import type { HorizonClient } from "../../horizon/client.js";
 import { readReceivingState } from "../../horizon/receiving-state.js";
 import { recordReceivingState } from "../../settlement/receiving-states.js";
 import { type Asset, issuerOf } from "../../stellar/asset.js";
 import type { AccountId } from "../../stellar/credit.js";
 import { type Obstacle, obstacleFor, type Payee, type ReceivingState } from "../../stellar/payable.js";
+import { invalidField, Problem, type ProblemKind } from "../server/problem.js";
 
 export type ReceivingChecksOptions = {
   readonly dataSource: DataSource;
@@ -42,10 +44,6 @@ export type Check = {
   readonly issuer: ReceivingState | null;
 };
 
-const REGISTERED = `
-  SELECT account FROM receiving_accounts
-  WHERE merchant_id = $1 AND $2 = ANY (assets) AND ($3::text IS NULL OR account = $3) LIMIT 2`;
-
 /**
  * What this process knows of accounts on the network: whether a payment to them would arrive. It asks Horizon for an
  * account at most once in a while, whoever wants to know and how often.
@@ -72,15 +70,10 @@ export class ReceivingChecks {
     const meantBy = `${merchantId} ${payee.asset}`;
     const known = account ?? this.#meant.get(meantBy);
     if (known !== undefined && this.#isFresh({ ...payee, account: known }, REFUSAL_FRESH_MS)) return;
-    const rows: { account: AccountId }[] = await dataSource.query(REGISTERED, [
-      merchantId,
-      payee.asset,
-      account,
-    ]);
-    const [only] = rows;
-    if (only === undefined || rows.length > 1) return;
-    if (account === null) put(this.#meant, meantBy, only.account);
-    await this.ask({ ...payee, account: only.account }, REFUSAL_FRESH_MS);
+    const [only, another] = await accountsTaking(dataSource, merchantId, payee.asset, account);
+    if (only === undefined || another !== undefined) return;
+    if (account === null) put(this.#meant, meantBy, only);
+    await this.ask({ ...payee, account: only }, REFUSAL_FRESH_MS);
   }
 
   /**
@@ -164,4 +157,23 @@ function put<K, V>(map: Map<K, V>, key: K, value: V): void {
   if (map.size <= MOST_HELD) return;
   const [oldest] = map.keys();
   if (oldest !== undefined) map.delete(oldest);
+}
+
+/**
+ * The account that is meant where a request names none: the merchant's only one that takes the asset.
+ * @param refused what it is called when none does
+ * @throws Problem
+ */
+export async function onlyAccount(
+  manager: EntityManager,
+  merchantId: string,
+  asset: Asset,
+  refused: ProblemKind,
+): Promise<AccountId> {
+  const [account, another] = await accountsTaking(manager, merchantId, asset);
+  if (account === undefined) {
+    throw new Problem(refused, `No receiving account takes ${asset}: register one for it first.`);
+  }
+  if (another !== undefined) throw invalidField("account", `several accounts take ${asset}: name one`);
+  return account;
 }

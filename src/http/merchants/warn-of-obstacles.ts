@@ -1,37 +1,17 @@
 import { z } from "zod";
-import { type Asset, NATIVE } from "../../stellar/asset.js";
+import type { Asset } from "../../stellar/asset.js";
 import type { AccountId } from "../../stellar/credit.js";
-import { type Obstacle, type Payee, type ReceivingState, remedyFor } from "../../stellar/payable.js";
+import {
+  type Obstacle,
+  outlasts,
+  type Payee,
+  type ReceivingState,
+  remedyFor,
+} from "../../stellar/payable.js";
 import { Problem } from "../server/problem.js";
 import type { Check } from "./receiving-checks.js";
 
 type Warnings = z.output<typeof Warning>[];
-
-/**
- * How long an account's owner may need to put right what is in their own hands. A session that ends sooner would show
- * its payer an address that refuses the payment; one that lives longer, such as an invoice, can wait for it.
- */
-const OWNER_NEEDS_SECONDS = 86_400;
-
-/**
- * What ends an obstacle: `nothing` (it is a mistake in the request), `owner` (a transaction of the account's owner or of
- * the issuer), `anybody` (whoever sends lumens creates the account; the shop sends balance away in its ordinary course).
- */
-function endsBy(obstacle: Obstacle, asset: Asset): "nothing" | "owner" | "anybody" {
-  switch (obstacle) {
-    case "issuer_missing":
-      return "nothing";
-    case "account_missing":
-      // An issued asset needs a trustline as well, which only the owner can add.
-      return asset === NATIVE ? "anybody" : "owner";
-    case "limit_reached":
-      return "anybody";
-    case "no_trustline":
-    case "not_authorized":
-    case "limit_too_low":
-      return "owner";
-  }
-}
 
 /**
  * What the answer to a new session warns of.
@@ -41,11 +21,8 @@ function endsBy(obstacle: Obstacle, asset: Asset): "nothing" | "owner" | "anybod
 export function warnOfSession(check: Check, payee: Payee, lifeSeconds: number): Warnings {
   const { obstacle } = check;
   if (obstacle === null) return [];
-  if (obstacle !== "not_checked") {
-    const by = endsBy(obstacle, payee.asset);
-    if (by === "nothing" || (by === "owner" && lifeSeconds < OWNER_NEEDS_SECONDS)) {
-      throw notPayable(obstacle, payee, check.issuer);
-    }
+  if (obstacle !== "not_checked" && outlasts(obstacle, payee.asset, lifeSeconds)) {
+    throw notPayable(obstacle, payee, check.issuer);
   }
   return [warningOf(obstacle, payee, check.issuer)];
 }
@@ -63,7 +40,7 @@ export function warnOfAccount(
   for (const { payee, check } of checks) {
     const { obstacle, issuer } = check;
     if (obstacle === null) continue;
-    if (obstacle !== "not_checked" && endsBy(obstacle, payee.asset) === "nothing")
+    if (obstacle !== "not_checked" && outlasts(obstacle, payee.asset, Number.POSITIVE_INFINITY))
       throw notPayable(obstacle, payee, issuer);
     warnings.push(warningOf(obstacle, payee, issuer));
   }

@@ -59,16 +59,24 @@ export function encodeCursor(position: string): string {
 }
 
 /**
- * @param form what this list's positions look like
+ * @param isPosition whether a text is a position of this list
  * @returns the position, or null for the first page
  * @throws Problem `invalid-request`
  */
-export function decodeCursor(cursor: string | undefined, form: RegExp): string | null {
+export function decodeCursor(
+  cursor: string | undefined,
+  isPosition: (text: string) => boolean,
+): string | null {
   if (cursor === undefined) return null;
   const position = Buffer.from(cursor, "base64url").toString("utf8");
-  if (form.test(position)) return position;
+  if (isPosition(position)) return position;
   const detail = "a cursor is the next_cursor of a page of this very list";
   throw new Problem("invalid-request", "Not valid: cursor. Each is explained in errors.", {
     errors: [{ in: "query", field: "cursor", detail }],
   });
+}
+
+/** For lists whose positions are numbers. */
+export function isNumber(text: string): boolean {
+  return /^\d{1,18}$/.test(text);
 }

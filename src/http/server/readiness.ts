@@ -1,6 +1,11 @@
+import type Router from "@koa/router";
 import type { DataSource } from "typeorm";
 import { within } from "../../backoff.js";
 import { assertWritable } from "../../postgres/writable.js";
+import { isReady } from "../../status/collect-status.js";
+import type { SharedStatus } from "../../status/shared-status.js";
+import type { AddressLimit } from "./rate-limit.js";
+import { strictRouter } from "./route.js";
 
 /** Asked for more often than this, the same answer serves all: probes need no key. */
 const MAX_AGE_MS = 1_000;
@@ -38,4 +43,35 @@ export class WritablePrimary {
       () => false,
     );
   }
+}
+
+/**
+ * For load balancers and operators. Not part of the versioned API but for the status.
+ * @param shared so that probes without a key can't make the database count as often as they like
+ */
+export function health(shared: SharedStatus, primary: WritablePrimary, limit: AddressLimit): Router {
+  const router = strictRouter();
+
+  /** Alive: this process answers. Says nothing about payments; that is /v1/status. */
+  router.get("/healthz", (context) => {
+    context.body = { status: "alive" };
+  });
+
+  /** Ready: the servers this process needs can be reached, the database fits the program and takes writes. */
+  router.get("/readyz", async (context) => {
+    const [status, writable] = await Promise.all([shared.current(), primary.current()]);
+    const ready = isReady(status) && writable;
+    context.status = ready ? 200 : 503;
+    context.body = {
+      status: ready ? "ready" : "not ready",
+      postgres: { ...status.postgres, writable },
+      redis: status.redis,
+    };
+  });
+
+  router.get("/v1/status", async (context) => {
+    await limit(context);
+    context.body = await shared.current();
+  });
+  return router;
 }

@@ -23,6 +23,9 @@ export const Time = z.iso
   .refine(isInYears, "a time is in the years 1 to 9999")
   .meta({ example: "2026-11-21T12:00:00Z" });
 
+/** Yes or no in a query. */
+export const TrueOrFalse = z.enum(["true", "false"]).transform((text) => text === "true");
+
 /** A time in a query, as a Date. */
 export const Moment = z
   .string()

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { EntityManager } from "typeorm";
+import { validate as isUuid } from "uuid";
 import { z } from "zod";
 import type { SessionId } from "../../entities/checkout-session.js";
 import {
@@ -10,8 +11,7 @@ import {
 import { cancelSession, expireSessionNow, type SessionEnd } from "../../settlement/end-session.js";
 import { listSessions, readSession } from "../../settlement/read-sessions.js";
 import { idMemo, type MemoKey } from "../../stellar/memo.js";
-import { onlyAccount } from "../merchants/only-account.js";
-import type { ReceivingChecks } from "../merchants/receiving-checks.js";
+import { onlyAccount, type ReceivingChecks } from "../merchants/receiving-checks.js";
 import { warnOfSession } from "../merchants/warn-of-obstacles.js";
 import { decodeCursor, Paging, pageOf, toPage } from "../server/paging.js";
 import { invalidField, Problem } from "../server/problem.js";
@@ -94,7 +94,7 @@ export function sessionRoutes(around: Surroundings, receiving: ReceivingChecks):
         const sessions = await listSessions(
           manager,
           sessionFilter(call.query, merchantOf(call).merchantId),
-          decodeCursor(cursor, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
+          decodeCursor(cursor, isUuid),
           limit + 1,
         );
         return {

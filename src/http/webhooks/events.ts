@@ -3,10 +3,10 @@ import { z } from "zod";
 import { EVENT_TYPES } from "../../entities/outbox-event.js";
 import { numberEvents } from "../../outbox/number-events.js";
 import { LISTED_DAYS, listEvents, type NumberedEvent, readEvent } from "../../outbox/read-events.js";
-import { decodeCursor, encodeCursor, Paging, pageOf } from "../server/paging.js";
+import { decodeCursor, encodeCursor, isNumber, Paging, pageOf } from "../server/paging.js";
 import { Problem } from "../server/problem.js";
 import { merchantOf, type Route, read } from "../server/route.js";
-import { Id, Time } from "../server/values.js";
+import { Id, Time, TrueOrFalse } from "../server/values.js";
 
 const TAG = "Events";
 
@@ -28,11 +28,9 @@ const Event = z
 const EventQuery = Paging.extend({
   type: z.enum(EVENT_TYPES).optional(),
   session_id: Id.optional(),
-  delivered: z
-    .enum(["true", "false"])
-    .transform((text) => text === "true")
-    .optional()
-    .meta({ description: "`false`: what no webhook has brought, or not to each active endpoint." }),
+  delivered: TrueOrFalse.optional().meta({
+    description: "`false`: what no webhook has brought, or not to each active endpoint.",
+  }),
 });
 
 /** What happened, for those who come and ask instead of being called. */
@@ -49,7 +47,7 @@ export function eventRoutes({ dataSource }: { readonly dataSource: DataSource })
       answer: pageOf(Event),
       read: async (call, manager) => {
         const { limit, cursor, type, delivered, session_id: sessionId } = call.query;
-        const after = decodeCursor(cursor, /^\d{1,18}$/) ?? "0";
+        const after = decodeCursor(cursor, isNumber) ?? "0";
         // Else what was committed a moment ago would have no place yet, and a reader would have to wait for it.
         await numberEvents(dataSource);
         const filter = { merchantId: merchantOf(call).merchantId, type, sessionId, delivered };

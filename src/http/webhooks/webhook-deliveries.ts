@@ -1,4 +1,5 @@
 import type { DataSource } from "typeorm";
+import { validate as isUuid } from "uuid";
 import { z } from "zod";
 import { numberEvents } from "../../outbox/number-events.js";
 import {
@@ -10,7 +11,7 @@ import {
   redeliverEvent,
   redeliverSince,
 } from "../../webhooks/deliveries.js";
-import { decodeCursor, encodeCursor, Paging, pageOf, toPage } from "../server/paging.js";
+import { decodeCursor, encodeCursor, isNumber, Paging, pageOf, toPage } from "../server/paging.js";
 import { Problem } from "../server/problem.js";
 import { merchantOf, type Route, read, write } from "../server/route.js";
 import { Id, Time } from "../server/values.js";
@@ -29,7 +30,10 @@ const DeliveryQuery = Paging.extend({
 });
 
 /** A position and an endpoint's id. */
-const CURSOR = /^\d{1,18} [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+function isPosition(text: string): boolean {
+  const [position = "", endpointId = "", ...more] = text.split(" ");
+  return isNumber(position) && isUuid(endpointId) && more.length === 0;
+}
 
 const RedeliverSince = z.strictObject({
   since: Time.meta({ description: "Events from then on." }),
@@ -56,7 +60,7 @@ export function deliveryRoutes({ dataSource }: { readonly dataSource: DataSource
       answer: pageOf(Delivery),
       read: async (call, manager) => {
         const { limit, cursor, endpoint_id: endpointId, event_id: eventId, state } = call.query;
-        const [position, afterEndpoint] = decodeCursor(cursor, CURSOR)?.split(" ") ?? [];
+        const [position, afterEndpoint] = decodeCursor(cursor, isPosition)?.split(" ") ?? [];
         const after =
           position === undefined || afterEndpoint === undefined
             ? undefined
@@ -126,7 +130,7 @@ export function deliveryRoutes({ dataSource }: { readonly dataSource: DataSource
       prepare,
       write: async (call, { manager }) => {
         const endpoint = await endpointOf(call, manager);
-        const after = BigInt(decodeCursor(call.body.cursor, /^\d{1,18}$/) ?? 0);
+        const after = BigInt(decodeCursor(call.body.cursor, isNumber) ?? 0);
         const { count, next } = await redeliverSince(manager, endpoint, new Date(call.body.since), after);
         return { body: { count, next_cursor: next === null ? null : encodeCursor(String(next)) } };
       },
