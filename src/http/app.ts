@@ -42,9 +42,8 @@ import { sessionEventRoutes } from "./sessions/session-events.js";
 import { sessionTransactionRoutes } from "./sessions/session-transactions.js";
 import { sessionRoutes } from "./sessions/sessions.js";
 import { eventRoutes } from "./webhooks/events.js";
-import { merchantEndpointRoutes } from "./webhooks/merchant-endpoints.js";
 import { deliveryRoutes } from "./webhooks/webhook-deliveries.js";
-import { endpointRoutes } from "./webhooks/webhook-endpoints.js";
+import { endpointRoutes, merchantEndpointRoutes } from "./webhooks/webhook-endpoints.js";
 
 export type AppSources = StatusSources & {
   readonly horizon: HorizonClient;

@@ -1,10 +1,12 @@
 import type { EntityManager } from "typeorm";
 import { z } from "zod";
+import { Merchant } from "../../entities/merchant.js";
 import type { WebhookEndpoint } from "../../entities/webhook-endpoint.js";
 import {
   createEndpoint,
   DisabledByOperatorError,
   deleteEndpoint,
+  disableEndpoint,
   EndpointLimitError,
   type EndpointRules,
   findEndpoint,
@@ -16,10 +18,18 @@ import {
 } from "../../webhooks/endpoints.js";
 import { endpointUrlProblem, type UrlPolicy } from "../../webhooks/public-address.js";
 import { rotateSecret } from "../../webhooks/secrets.js";
+import { noMerchant } from "../merchants/merchants.js";
 import { Problem } from "../server/problem.js";
 import { type Call, merchantOf, type Route, read, write } from "../server/route.js";
 import { Id } from "../server/values.js";
-import { Endpoint, EndpointChanges, EndpointRequest, presentEndpoint, SecretRotation } from "./webhook.js";
+import {
+  Disabling,
+  Endpoint,
+  EndpointChanges,
+  EndpointRequest,
+  presentEndpoint,
+  SecretRotation,
+} from "./webhook.js";
 
 const TAG = "Webhook endpoints";
 const LIST = "/v1/webhooks/endpoints";
@@ -101,48 +111,20 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy & En
         return { body: presentEndpoint(await updateEndpoint(manager, endpoint, changes)) };
       },
     }),
-    write({
-      method: "DELETE",
-      path: ONE,
-      access: "merchant",
-      operationId: "deleteWebhookEndpoint",
-      summary: "Delete a webhook endpoint; what waits for it is not sent any more",
-      tag: TAG,
-      params: OneEndpoint,
-      answer: z.object({ id: Id, deleted: z.literal(true) }),
-      write: async (call, { manager }) => {
-        const endpoint = await endpointOf(call, manager);
-        await deleteEndpoint(manager, endpoint);
-        return { body: { id: endpoint.id, deleted: true } };
-      },
-    }),
-    write({
-      method: "POST",
-      path: `${ONE}/pause`,
-      access: "merchant",
+    deletion({ ...OF_MERCHANT, operationId: "deleteWebhookEndpoint", summary: "Delete a webhook endpoint" }),
+    change({
+      ...OF_MERCHANT,
+      verb: "pause",
       operationId: "pauseWebhookEndpoint",
       summary: "Pause a webhook endpoint: its events wait",
-      tag: TAG,
-      idempotency: "optional",
-      params: OneEndpoint,
-      answer: Endpoint,
-      write: async (call, { manager }) => ({
-        body: presentEndpoint(await orProblem(pauseEndpoint(manager, await endpointOf(call, manager)))),
-      }),
+      work: pauseEndpoint,
     }),
-    write({
-      method: "POST",
-      path: `${ONE}/resume`,
-      access: "merchant",
+    change({
+      ...OF_MERCHANT,
+      verb: "resume",
       operationId: "resumeWebhookEndpoint",
       summary: "Resume a paused or disabled webhook endpoint: what waits is sent",
-      tag: TAG,
-      idempotency: "optional",
-      params: OneEndpoint,
-      answer: Endpoint,
-      write: async (call, { manager }) => ({
-        body: presentEndpoint(await orProblem(resumeEndpoint(manager, await endpointOf(call, manager)))),
-      }),
+      work: (manager, endpoint) => resumeEndpoint(manager, endpoint),
     }),
     write({
       method: "POST",
@@ -184,6 +166,122 @@ export function endpointRoutes({ webhooks }: { readonly webhooks: UrlPolicy & En
     }),
   ];
 }
+
+/** What the admin may do to the webhook endpoints of any merchant: stop one that harms others. */
+export function merchantEndpointRoutes(): Route[] {
+  return [
+    read({
+      path: "/v1/merchants/:merchant_id/webhooks/endpoints",
+      access: "admin",
+      operationId: "listMerchantWebhookEndpoints",
+      summary: "List a merchant's webhook endpoints",
+      tag: OF_ADMIN.tag,
+      params: OfMerchant,
+      answer: z.object({ data: z.array(Endpoint) }),
+      read: async ({ params: { merchant_id: id } }, manager) => {
+        if (!(await manager.existsBy(Merchant, { id }))) throw noMerchant(id);
+        return { body: { data: (await listEndpoints(manager, id)).map(presentEndpoint) } };
+      },
+    }),
+    change({
+      ...OF_ADMIN,
+      verb: "disable",
+      operationId: "disableMerchantWebhookEndpoint",
+      summary: "Disable a merchant's webhook endpoint; the merchant can't resume it",
+      body: Disabling,
+      work: (manager, endpoint, { because }) => disableEndpoint(manager, endpoint, because),
+    }),
+    change({
+      ...OF_ADMIN,
+      verb: "resume",
+      operationId: "resumeMerchantWebhookEndpoint",
+      summary: "Resume a merchant's webhook endpoint, whoever has paused or disabled it",
+      work: (manager, endpoint) => resumeEndpoint(manager, endpoint, "operator"),
+    }),
+    deletion({
+      ...OF_ADMIN,
+      operationId: "deleteMerchantWebhookEndpoint",
+      summary: "Delete a merchant's webhook endpoint",
+    }),
+  ];
+}
+
+/** Whose endpoints a route is about, and who may ask for it. */
+type Side<P> = {
+  readonly access: "merchant" | "admin";
+  readonly tag: string;
+  /** The path of one endpoint. */
+  readonly one: string;
+  readonly params: z.ZodType<P>;
+  readonly find: (call: Call<P, unknown, unknown>, manager: EntityManager) => Promise<WebhookEndpoint>;
+};
+
+const OF_MERCHANT: Side<z.output<typeof OneEndpoint>> = {
+  access: "merchant",
+  tag: TAG,
+  one: ONE,
+  params: OneEndpoint,
+  find: endpointOf,
+};
+
+const OfMerchant = z.object({ merchant_id: Id });
+const OneOfMerchant = OfMerchant.extend({ endpoint_id: Id });
+
+const OF_ADMIN: Side<z.output<typeof OneOfMerchant>> = {
+  access: "admin",
+  tag: "Merchants",
+  one: "/v1/merchants/:merchant_id/webhooks/endpoints/:endpoint_id",
+  params: OneOfMerchant,
+  find: async ({ params: { merchant_id: merchantId, endpoint_id: id } }, manager) => {
+    const endpoint = await findEndpoint(manager, merchantId, id);
+    if (endpoint !== null) return endpoint;
+    throw new Problem("not-found", `Merchant ${merchantId} has no webhook endpoint ${id}.`);
+  },
+};
+
+type Naming = { readonly operationId: string; readonly summary: string };
+
+/** Does something to an endpoint, and answers with the endpoint as it is then. */
+function change<P, B = undefined>({
+  one,
+  find,
+  verb,
+  work,
+  ...description
+}: Side<P> &
+  Naming & {
+    readonly verb: string;
+    readonly body?: z.ZodType<B>;
+    readonly work: (manager: EntityManager, endpoint: WebhookEndpoint, body: B) => Promise<WebhookEndpoint>;
+  }): Route {
+  return write<P, unknown, B, z.output<typeof Endpoint>>({
+    ...description,
+    method: "POST",
+    path: `${one}/${verb}`,
+    idempotency: "optional",
+    answer: Endpoint,
+    write: async (call, { manager }) => ({
+      body: presentEndpoint(await orProblem(work(manager, await find(call, manager), call.body))),
+    }),
+  });
+}
+
+function deletion<P>({ one, find, summary, ...description }: Side<P> & Naming): Route {
+  return write<P, unknown, undefined, z.output<typeof Deleted>>({
+    ...description,
+    summary: `${summary}; what waits for it is not sent any more`,
+    method: "DELETE",
+    path: one,
+    answer: Deleted,
+    write: async (call, { manager }) => {
+      const endpoint = await find(call, manager);
+      await deleteEndpoint(manager, endpoint);
+      return { body: { id: endpoint.id, deleted: true as const } };
+    },
+  });
+}
+
+const Deleted = z.object({ id: Id, deleted: z.literal(true) });
 
 /** Says in the API's words why an endpoint can't be had or changed. */
 async function orProblem<T>(work: Promise<T>): Promise<T> {
