@@ -37,3 +37,27 @@ export async function within<T, L>(
     done.abort();
   }
 }
+
+/** No server may ask for more patience than this. */
+const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
+
+/**
+ * Reads a Retry-After header: seconds, or an HTTP date.
+ * @returns milliseconds from `now`, between 0 and 24 h; null where it is missing or says neither
+ */
+export function retryAfterMs(header: string | null | undefined, now = new Date()): number | null {
+  if (header === null || header === undefined) return null;
+  const text = header.trim();
+  // Dates only as HTTP writes them: Date.parse would take "-1" for a month.
+  const ms = /^\d{1,10}$/.test(text)
+    ? Number(text) * 1_000
+    : /^[A-Z][a-z]{2},? /.test(text)
+      ? httpDateMs(text) - now.getTime()
+      : Number.NaN;
+  return Number.isNaN(ms) ? null : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
+}
+
+/** The oldest form of an HTTP date, `Sat Nov 21 13:00:00 2026`, names no zone: Date.parse would take it for local time. */
+function httpDateMs(text: string): number {
+  return Date.parse(text.endsWith(" GMT") ? text : `${text} GMT`);
+}

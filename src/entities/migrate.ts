@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { type DataSource, MigrationExecutor, type QueryRunner } from "typeorm";
+import { sleep } from "../backoff.js";
 import { databaseFault } from "../postgres/database-errors.js";
 import { createDataSource, MIGRATIONS } from "./data-source.js";
 

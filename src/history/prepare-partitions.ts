@@ -1,4 +1,5 @@
 import type { DataSource } from "typeorm";
+import { sleep } from "../backoff.js";
 import { databaseFault, isDatabaseAway } from "../postgres/database-errors.js";
 import { parseOperationId } from "../stellar/operation-id.js";
 import { partitionNumber } from "./partitions.js";
@@ -59,7 +60,7 @@ async function createPartition(dataSource: DataSource, number: number): Promise<
       return row?.credits == null ? null : Number(row.credits);
     } catch (error) {
       if (databaseFault(error) !== "conflict" || tries >= TRIES) throw error;
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * (1 + Math.random())));
+      await sleep(PAUSE_MS * (1 + Math.random()));
     }
   }
 }

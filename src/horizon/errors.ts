@@ -1,3 +1,4 @@
+import { retryAfterMs } from "../backoff.js";
 import type { LedgerSequence } from "../stellar/operation-id.js";
 
 /**
@@ -129,9 +130,8 @@ function kindOf(status: number, problemType: string | null): HorizonErrorKind {
  * the next request fits after one second.
  */
 export function retryAfterOf(headers: Headers): number | null {
-  const text = headers.get("retry-after");
-  if (text === null || !/^\d{1,15}$/.test(text)) return null;
-  return Math.min(Number(text) * 1000, MAX_RETRY_AFTER_MS);
+  const ms = retryAfterMs(headers.get("retry-after"));
+  return ms === null ? null : Math.min(ms, MAX_RETRY_AFTER_MS);
 }
 
 /** Newest ledger that the answering server has ingested, from the `Latest-Ledger` header; null when it is missing. */

@@ -1,4 +1,5 @@
 import Redlock, { ExecutionError, type Lock, ResourceLockedError } from "redlock";
+import { within } from "../backoff.js";
 import type { RedisClient } from "../redis/client.js";
 
 /**
@@ -28,7 +29,7 @@ export class LeaseService {
   async acquire(resources: readonly string[], leaseMs: number): Promise<Lease> {
     const startedAt = performance.now();
     try {
-      const lock = await within(ANSWER_WITHIN_MS, this.#redlock.acquire([...resources], leaseMs), (late) =>
+      const lock = await answerTo(this.#redlock.acquire([...resources], leaseMs), (late) =>
         // Granted after we gave up: without this nobody would hold it and nobody could have it.
         late.release(),
       );
@@ -71,7 +72,7 @@ export class Lease {
   async extend(): Promise<void> {
     const startedAt = performance.now();
     try {
-      this.#lock = await within(ANSWER_WITHIN_MS, this.#lock.extend(this.#leaseMs));
+      this.#lock = await answerTo(this.#lock.extend(this.#leaseMs));
       this.#validUntil = validUntil(startedAt, this.#leaseMs);
     } catch (error) {
       throw await classify(error);
@@ -81,7 +82,7 @@ export class Lease {
   /** Gives the lease back. Never throws and never waits long: what can't be released runs out by itself. */
   async release(): Promise<void> {
     this.#validUntil = 0;
-    await within(ANSWER_WITHIN_MS, this.#lock.release()).catch(() => undefined);
+    await answerTo(this.#lock.release()).catch(() => undefined);
   }
 }
 
@@ -106,25 +107,18 @@ async function classify(error: unknown): Promise<unknown> {
   );
 }
 
-/** @param onLate what to do with a result that comes after the time was up */
-async function within<T>(ms: number, work: Promise<T>, onLate?: (result: T) => unknown): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  let late = false;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      late = true;
-      reject(new LockUnavailableError(`no quorum of lock servers answered within ${ms} ms`));
-    }, ms);
-  });
-  work.then(
-    (result) => late && onLate?.(result),
-    () => undefined,
-  );
-  try {
-    return await Promise.race([work, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
+const LATE: unique symbol = Symbol("late");
+
+/**
+ * What a majority of the servers answers.
+ * @param onLate what to do with a result that comes after the time was up
+ * @throws LockUnavailableError where the answer takes too long
+ */
+async function answerTo<T>(request: Promise<T>, onLate?: (result: T) => unknown): Promise<T> {
+  const answer = await within<T, typeof LATE>(ANSWER_WITHIN_MS, request, LATE);
+  if (answer !== LATE) return answer;
+  request.then(onLate, () => undefined);
+  throw new LockUnavailableError(`no quorum of lock servers answered within ${ANSWER_WITHIN_MS} ms`);
 }
 
 /** Some of the resources are held by somebody else: an ordinary answer, try again in a moment. */

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { sleep } from "../backoff.js";
 import type { RedisClient } from "../redis/client.js";
 
 /** Its messages are empty: the relay looks into the outbox. */

@@ -1,4 +1,5 @@
 import type { DataSource, QueryRunner } from "typeorm";
+import { sleep } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
 import { databaseFault } from "./database-errors.js";
 
@@ -43,7 +44,7 @@ export async function inSerializableTransaction<T>(
       if (databaseFault(error) !== "conflict" || conflicts >= MAX_CONFLICTS) throw error;
       options.onConflict?.(error);
       // Without the jitter two replicas that collided would collide again, in step.
-      await delay(Math.random() * BASE_DELAY_MS * 2 ** conflicts);
+      await sleep(Math.random() * BASE_DELAY_MS * 2 ** conflicts);
     }
   }
 }
@@ -70,8 +71,4 @@ async function attempt<T>(
   } finally {
     await runner.release().catch(() => undefined);
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,3 +1,5 @@
+import { retryAfterMs } from "../backoff.js";
+
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -17,9 +19,6 @@ export const RETRY_DELAYS_MS: readonly number[] = [
 
 /** Up to this much is added to a delay, or taken off: what failed together must not come back together. */
 const JITTER = 0.1;
-
-/** No endpoint may ask for more patience than this. */
-const MAX_RETRY_AFTER_MS = 24 * HOUR;
 
 /** What an overloaded endpoint that names no time is left alone for: doubled with each failure, up to the second. */
 const SLOW_DOWN_MS = [5 * SECOND, 5 * MINUTE] as const;
@@ -77,27 +76,6 @@ export function judge(answer: Answer, { attempt, failures, now, random }: Circum
   const jittered = Math.round(delay * (1 - JITTER + 2 * JITTER * random));
   // The endpoint knows when it is able again, and the schedule when to try a broken one: the later of both.
   return { state: "pending", delayMs: Math.max(jittered, asked ?? 0), slowDownMs, disable };
-}
-
-/**
- * Reads a Retry-After header: seconds, or an HTTP date.
- * @returns milliseconds from `now`, between 0 and 24 h; null where it is missing or says neither
- */
-export function retryAfterMs(header: string | null, now: Date): number | null {
-  if (header === null) return null;
-  const text = header.trim();
-  // Dates only as HTTP writes them: Date.parse would take "-1" for a month.
-  const ms = /^\d{1,10}$/.test(text)
-    ? Number(text) * SECOND
-    : /^[A-Z][a-z]{2},? /.test(text)
-      ? httpDateMs(text) - now.getTime()
-      : Number.NaN;
-  return Number.isNaN(ms) ? null : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
-}
-
-/** The oldest form of an HTTP date, `Sat Nov 21 13:00:00 2026`, names no zone: Date.parse would take it for local time. */
-function httpDateMs(text: string): number {
-  return Date.parse(text.endsWith(" GMT") ? text : `${text} GMT`);
 }
 
 function slowDown(failures: number): number {

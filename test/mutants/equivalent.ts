@@ -41,7 +41,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     why: "no status is neither between 200 and 299 nor one of the overloaded",
   },
   {
-    file: "src/webhooks/retry-schedule.ts",
+    file: "src/backoff.ts",
     find: 'text.endsWith(" GMT")',
     replace: 'text.startsWith(" GMT")',
     why: "GMT said twice is GMT",

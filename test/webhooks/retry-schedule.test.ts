@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { type Answer, judge, RETRY_DELAYS_MS, retryAfterMs } from "../../src/webhooks/retry-schedule.js";
+import { retryAfterMs } from "../../src/backoff.js";
+import { type Answer, judge, RETRY_DELAYS_MS } from "../../src/webhooks/retry-schedule.js";
 
 const NOW = new Date("2026-11-21T12:00:00Z");
 const HOUR = 3_600_000;

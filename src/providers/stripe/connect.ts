@@ -7,6 +7,7 @@ import {
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 import { TLSSocket } from "node:tls";
 import Stripe from "stripe";
+import { retryAfterMs } from "../../backoff.js";
 import { VERSION } from "../../version.js";
 
 /** Pinned: what Stripe answers changes when we have read what is new, and not before. That of the package in use. */
@@ -228,8 +229,8 @@ function unanswered({ detail }: Stripe.errors.StripeConnectionError): Told {
 }
 
 function retryAfter(headers: Readonly<Record<string, string>> | undefined): { retryAfterMs?: number } {
-  const seconds = headers?.["retry-after"];
-  return seconds !== undefined && /^\d{1,6}$/.test(seconds) ? { retryAfterMs: Number(seconds) * 1000 } : {};
+  const ms = retryAfterMs(headers?.["retry-after"]);
+  return ms === null ? {} : { retryAfterMs: ms };
 }
 
 function nameOf(error: unknown): string {
