@@ -3,15 +3,9 @@ import { readArchivedEnd } from "../entities/archived-end.js";
 import type { HorizonClient } from "../horizon/client.js";
 import { NetworkView } from "../horizon/network-view.js";
 import { type AccountId, type CreditKey, compareKeys, creditKeyText } from "../stellar/credit.js";
-import {
-  endOfLedger,
-  type LedgerSequence,
-  ledgerOf,
-  type OperationId,
-  parseOperationId,
-} from "../stellar/operation-id.js";
+import { endOfLedger, type LedgerSequence, ledgerOf, type OperationId } from "../stellar/operation-id.js";
 import { type AuditProgress, beginAudit, differencesOf, saveProgress } from "./audit-log.js";
-import { type BookedCredit, bookedCredits } from "./booked-credits.js";
+import { type BookedCredit, bookedCredits, readBooksReach } from "./books.js";
 import { type BalanceReport, checkBalances } from "./check-balances.js";
 import { checkCharges, checkSessions } from "./check-books.js";
 import { addTotals, checkConservation, compareCredits, type Totals } from "./compare-credits.js";
@@ -95,7 +89,8 @@ async function auditInSnapshot(
   range: AuditRange,
 ): Promise<AuditReport> {
   const { dataSource, horizon, network = new NetworkView(horizon, null), signal, onProgress } = parts;
-  const { watchedFrom, start, watermark, readThrough } = await readReach(snapshot, account);
+  const { watchedFrom, watermark, readThrough } = await readBooksReach(snapshot, account);
+  const start = await startOfBooks(snapshot, watchedFrom);
   const asked =
     range.after ?? (range.from === undefined ? start : endOfLedger((range.from - 1) as LedgerSequence));
   if (range.from !== undefined && later(asked, watchedFrom) < start) {
@@ -144,27 +139,10 @@ async function auditInSnapshot(
   return { account, from: progress.from, to, credits, totals, differences, balances };
 }
 
-/** Where the account is watched from, and where its books begin and end. */
-async function readReach(
-  snapshot: EntityManager,
-  account: AccountId,
-): Promise<{
-  watchedFrom: OperationId;
-  start: OperationId;
-  watermark: OperationId;
-  readThrough: OperationId;
-}> {
-  const [row]: { starting_cursor: string; watermark: string; read_through: string }[] = await snapshot.query(
-    "SELECT starting_cursor, watermark, read_through FROM watched_cursors WHERE account = $1",
-    [account],
-  );
-  if (row === undefined) throw new Error(`${account} is not watched`);
-  const watchedFrom = parseOperationId(row.starting_cursor);
+/** Where the books begin: archives end where a ledger ends. */
+async function startOfBooks(snapshot: EntityManager, watchedFrom: OperationId): Promise<OperationId> {
   const archivedEnd = await readArchivedEnd(snapshot);
-  // Archives end where a ledger ends.
-  const start = archivedEnd === 0n ? watchedFrom : later(watchedFrom, (archivedEnd - 1n) as OperationId);
-  const watermark = parseOperationId(row.watermark);
-  return { watchedFrom, start, watermark, readThrough: parseOperationId(row.read_through) };
+  return archivedEnd === 0n ? watchedFrom : later(watchedFrom, (archivedEnd - 1n) as OperationId);
 }
 
 /** Close time of the last credit at or before a range: sessions paid by then belong to earlier audits. */

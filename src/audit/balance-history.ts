@@ -3,6 +3,7 @@ import { endOfPage, type PlacedRecord, placeRecords } from "../horizon/decode-pa
 import { HorizonError, isNotFound } from "../horizon/errors.js";
 import { type Fields, isFields } from "../horizon/fields.js";
 import type { NetworkView } from "../horizon/network-view.js";
+import { pageOrNone } from "../horizon/read-page.js";
 import { balancesByAsset } from "../horizon/receiving-state.js";
 import { type Asset, issuerOf } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
@@ -16,7 +17,7 @@ import {
 import { parseStroops } from "../stellar/stroops.js";
 import { changesByOperation, type OperationChanges, type PlacedEffect, placeEffects } from "./effects.js";
 import { type Fee, transactionOf } from "./flows.js";
-import { PAGE, pageOrNone, provenPage } from "./network-pages.js";
+import { PAGE, provenPage } from "./network-pages.js";
 
 /** A part of an account's history of which everything is known that changed a balance. */
 export type Stretch = {

@@ -19,10 +19,7 @@ import {
 import {
   type BalanceCheck,
   BalanceCheckMovedError,
-  bookedOperations,
-  bookedSums,
   readBalanceCheck,
-  readBooksReach,
   saveBalanceCheck,
 } from "./balance-log.js";
 import {
@@ -33,6 +30,7 @@ import {
   supposedOpening,
   unexplainedBalance,
 } from "./balance-sheet.js";
+import { bookedOperations, bookedSums, readBooksReach } from "./books.js";
 import type { Difference } from "./difference.js";
 import type { OperationChanges } from "./effects.js";
 import {
@@ -191,7 +189,7 @@ class BalanceCheckRun {
     const opening = check.balances ?? supposedOpening(check.flows, now);
     const sheets = sheetsOf(opening, check.ledger, check.flows, now);
     const wrong = sheets.filter((sheet) => !isExplained(sheet));
-    // A balance that is not explained stays: the next check tells of it again.
+    // A balance that is not explained stays: the next check reports it again.
     if (wrong.length === 0) await this.#agree(now);
     this.differences.push(...wrong.map(unexplainedBalance));
     return { ...this.#found(), kind: "checked", ledger: now.ledger, sheets };
@@ -215,8 +213,8 @@ class BalanceCheckRun {
     const through = endOfLedger(now.ledger);
     const until = performance.now() + BOOKS_WITHIN_MS;
     for (;;) {
-      const reach = await readBooksReach(dataSource, this.#account);
-      const sums = await bookedSums(dataSource, this.#account, readThrough, through);
+      const reach = await readBooksReach(dataSource.manager, this.#account);
+      const sums = await bookedSums(dataSource.manager, this.#account, readThrough, through);
       const booked: Flows = new Map(
         [...sums]
           .filter(([asset]) => issuerOf(asset) !== this.#account)
@@ -234,10 +232,10 @@ class BalanceCheckRun {
   async #take(check: BalanceCheck, read: Stretch): Promise<BalanceCheck> {
     const { dataSource } = this.#parts;
     const account = this.#account;
-    // Before the rows: what is settled up to here is among them.
-    const { watermark } = await readBooksReach(dataSource, account);
+    // Before the rows: what is settled up to here is among them. Not in the audit's snapshot, which is older.
+    const { watermark } = await readBooksReach(dataSource.manager, account);
     const ids = read.operations.map(({ operationId }) => operationId);
-    const booked = await bookedOperations(dataSource, account, ids);
+    const booked = await bookedOperations(dataSource.manager, account, ids);
     const unclear = read.operations.some((operation) => isUnclear(operation, { booked, own: read.own }));
     const { end, operations } = unclear
       ? await readOperations(this.#source, check.readThrough, read.end)

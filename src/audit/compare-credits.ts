@@ -1,6 +1,6 @@
 import { compareKeys, creditKeyText, type Movement } from "../stellar/credit.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
-import type { BookedCredit } from "./booked-credits.js";
+import type { BookedCredit } from "./books.js";
 import type { Difference } from "./difference.js";
 
 /**

@@ -1,10 +1,10 @@
 import type { HorizonClient } from "../horizon/client.js";
-import { completeMerge } from "../horizon/decode.js";
 import { decodePlaced, endOfPage, placeRecords } from "../horizon/decode-page.js";
-import { HorizonError, isNotFound } from "../horizon/errors.js";
+import { HorizonError } from "../horizon/errors.js";
 import type { NetworkView } from "../horizon/network-view.js";
 import { findHistoryHole, type HorizonRoot, mayBeForgottenSince } from "../horizon/reach.js";
-import { type RecordPage, Turns } from "../horizon/read-records.js";
+import { completed, pageOrNone } from "../horizon/read-page.js";
+import { Turns } from "../horizon/read-records.js";
 import type { AccountId, Movement } from "../stellar/credit.js";
 import { ledgerOf, type OperationId } from "../stellar/operation-id.js";
 
@@ -48,16 +48,6 @@ export async function provenPage<T extends Read>(
     );
   }
   return { ...page, end: page.isLast || page.cursor > through ? through : page.cursor };
-}
-
-/** A page of an account; an empty one of an account that never existed, to which nothing has happened. */
-export async function pageOrNone(asked: Promise<RecordPage>): Promise<RecordPage> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (isNotFound(error)) return { records: [], isWhole: true, bytes: 0 };
-    throw error;
-  }
 }
 
 /** The server's root once it has the range's last ledger. @throws HorizonError `behind` where it has not */
@@ -110,11 +100,7 @@ export async function* networkCredits(
       if (each.operationId > through) break;
       const { decoded } = decodePlaced(each, account);
       await turns.rest();
-      movements.push(
-        ...(decoded.kind === "movements"
-          ? decoded.movements
-          : completeMerge(decoded, await client.operationEffects(decoded.operationId, signal))),
-      );
+      movements.push(...(await completed(client, decoded, signal)));
     }
     yield { movements, through: end };
     cursor = end;

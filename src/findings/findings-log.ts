@@ -3,8 +3,8 @@ import { v7 as uuidv7 } from "uuid";
 import type { SessionId } from "../entities/checkout-session.js";
 
 /**
- * What waits for a person is told once: a later run that sees the same only adds to the evidence. What a person has
- * closed, in just this state, is not told again.
+ * What waits for a person is reported once: a later run that finds the same only adds to the evidence. What a person has
+ * closed, in just this state, is not reported again.
  */
 const RECORD = `
   INSERT INTO recovery_findings (id, run_id, kind, subject, session_id, action, detail, evidence, before, after, closed_at)
@@ -25,7 +25,7 @@ const CLOSE_REPAIRED = `
 export type FindingStatus = "new" | "known" | "closed";
 
 /**
- * Writes a finding, in the transaction of the repair that it tells of: neither is ever there without the other.
+ * Writes a finding, in the transaction of its repair: neither is ever there without the other.
  * @param runId the run that found it; null where it was none
  */
 export async function recordFinding(
@@ -80,7 +80,7 @@ const CLOSE_BY_HAND = `
   RETURNING id`;
 
 /**
- * Closes a finding because a person says so. It is not told again while its subject stays as it is.
+ * Closes a finding because a person says so. It is not reported again while its subject stays as it is.
  * @returns false where there is none that is open
  */
 export async function closeFinding(manager: EntityManager, id: string, note: string): Promise<boolean> {

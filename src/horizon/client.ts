@@ -28,7 +28,7 @@ export type HorizonClientOptions = {
   readonly governor?: Governor;
   /** What this client's requests are for; `check` by default. */
   readonly purpose?: Purpose;
-  readonly observer?: RequestObserver;
+  readonly observer?: RequestObserver | undefined;
 };
 
 /** Horizon's own maximum. */
@@ -43,16 +43,12 @@ const MAX_BYTES = 16 * 1024 * 1024;
 /** Every method throws HorizonError (see errors.ts), or the signal's reason when the caller aborts. */
 export class HorizonClient {
   readonly url: string;
-  readonly purpose: Purpose;
   readonly #base: URL;
-  readonly #options: Required<Omit<HorizonClientOptions, "observer">> & {
-    readonly observer?: RequestObserver | undefined;
-  };
+  readonly #options: HorizonClientOptions & Omit<RequestOptions, "signal">;
 
   /** @throws TypeError when `url` is none */
   constructor(options: HorizonClientOptions) {
     this.url = options.url;
-    this.purpose = options.purpose ?? "check";
     // Without the slash a base with a path would lose its last part.
     this.#base = new URL(options.url.endsWith("/") ? options.url : `${options.url}/`);
     this.#options = {
@@ -66,7 +62,7 @@ export class HorizonClient {
 
   /** The same server, asked for another purpose. */
   withPurpose(purpose: Purpose): HorizonClient {
-    return new HorizonClient({ ...this.#given(), purpose });
+    return new HorizonClient({ ...this.#options, purpose });
   }
 
   /** Whether the budget of requests is nearly used: what can be left out should be. */
@@ -222,7 +218,7 @@ export class HorizonClient {
     return await postForm(new URL(path, this.#base), form, this.#request(signal));
   }
 
-  /** All pages about something that is in `ledger`: whoever does not find it has not got there. */
+  /** All pages about something that is in `ledger`. A server that does not find it has not ingested that ledger. */
   async #allSince(
     ledger: LedgerSequence,
     path: string,
@@ -290,11 +286,6 @@ export class HorizonClient {
 
   #request(signal: AbortSignal): RequestOptions {
     return { ...this.#options, signal };
-  }
-
-  #given(): HorizonClientOptions {
-    const { observer, ...options } = this.#options;
-    return { ...options, ...(observer !== undefined && { observer }) };
   }
 }
 

@@ -126,8 +126,9 @@ function kindOf(status: number, problemType: string | null): HorizonErrorKind {
 }
 
 /**
- * How long Horizon asks us to wait, in milliseconds, by the seconds in `Retry-After`; null where it does not say. `X-Ratelimit-Reset` is no wait: it says when the whole burst is back (101 s by default), while
- * the next request fits after one second.
+ * How long Horizon asks us to wait, in milliseconds, by the seconds in `Retry-After`; null where it does not say.
+ * `X-Ratelimit-Reset` is no wait: it says when the whole burst is back (101 s by default), while the next request fits after
+ * one second.
  */
 export function retryAfterOf(headers: Headers): number | null {
   const ms = retryAfterMs(headers.get("retry-after"));

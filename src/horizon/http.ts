@@ -34,11 +34,10 @@ export type FormAnswer = {
 };
 
 /** By this a server's operator can tell us from others; the SDKs send the same two names. */
-const CLIENT_IDENTITY: Readonly<Record<string, string>> = {
-  "User-Agent": USER_AGENT,
-  "X-App-Name": "paidonce",
-  "X-App-Version": VERSION,
-};
+const CLIENT_IDENTITY = { "User-Agent": USER_AGENT, "X-App-Name": "paidonce", "X-App-Version": VERSION };
+
+/** fetch decompresses by itself what comes compressed. */
+const HEADERS = { ...CLIENT_IDENTITY, accept: "application/json", "accept-encoding": "gzip" };
 
 /** Of an error's body only the problem is read. */
 const MAX_ERROR_BYTES = 64 * 1024;
@@ -52,18 +51,14 @@ const WHOLE_PAGE = 6;
  * @throws the signal's reason when the caller aborts
  */
 export async function getJson(url: URL, options: RequestOptions): Promise<JsonAnswer> {
-  const where = `GET ${url.pathname}`;
-  return await exchange(where, options, async ({ deadline, meter }) => {
-    const response = meter.answer(
-      await fetch(url, { headers: headersFor("application/json"), signal: deadline }),
-    );
-    if (response.status !== 200) throw await refusal(where, response);
+  return await get(url, options, async (where, response, exchange) => {
     const latestLedger = latestLedgerOf(response.headers);
-    const text = await boundedText(where, response, options.maxBytes, meter);
+    const text = await boundedText(where, response.status, options.maxBytes, exchange.body(response));
     try {
       return { body: JSON.parse(text), latestLedger };
     } catch (cause) {
-      throw brokenBody(where, latestLedger, cause);
+      const why = `${where}: the body is no complete JSON`;
+      throw new HorizonError("broken_body", why, { status: 200, latestLedger, cause });
     }
   });
 }
@@ -76,13 +71,8 @@ export async function getJson(url: URL, options: RequestOptions): Promise<JsonAn
  * @throws the signal's reason when the caller aborts
  */
 export async function getRecords(url: URL, options: RequestOptions): Promise<RecordPage> {
-  const where = `GET ${url.pathname}`;
-  return await exchange(where, options, async ({ deadline, meter, extend }) => {
-    const response = meter.answer(
-      await fetch(url, { headers: headersFor("application/json"), signal: deadline }),
-    );
-    if (response.status !== 200) throw await refusal(where, response);
-    return await readRecords(where, chunksOf(response, meter, extend), options.signal);
+  return await get(url, options, async (where, response, exchange) => {
+    return await readRecords(where, exchange.body(response, "extend"), options.signal);
   });
 }
 
@@ -98,54 +88,50 @@ export async function postForm(
   options: RequestOptions,
 ): Promise<FormAnswer> {
   const where = `POST ${url.pathname}`;
-  return await exchange(where, options, async ({ deadline, meter }) => {
-    const answer = await fetch(url, {
+  return await exchanged(where, options, async (exchange) => {
+    // fetch turns a redirected POST into a GET (301, 302): a page of transactions would read as an answer.
+    const answer = await exchange.fetch(url, {
       method: "POST",
-      headers: headersFor("application/json"),
       body: new URLSearchParams(form),
-      // fetch turns a redirected POST into a GET (301, 302): a page of transactions would read as an answer.
       redirect: "error",
-      signal: deadline,
     });
-    const { status, headers } = meter.answer(answer);
-    return { status, headers, text: await boundedText(where, answer, options.maxBytes, meter) };
+    const text = await boundedText(where, answer.status, options.maxBytes, exchange.body(answer));
+    return { status: answer.status, headers: answer.headers, text };
   });
 }
 
-/** What every request carries. fetch decompresses by itself what comes compressed. */
-export function headersFor(accept: string): Record<string, string> {
-  return { ...CLIENT_IDENTITY, accept, "accept-encoding": "gzip" };
-}
-
-/** The error that an answer other than 200 stands for; reads its body. */
-export async function refusal(where: string, response: Response): Promise<HorizonError> {
-  // A proxy's endless or cut-off error page must not hide the status, which alone decides what to do.
-  const body = await boundedText(where, response, MAX_ERROR_BYTES).catch(() => "");
-  return errorOfResponse(where, response.status, response.headers, body);
-}
-
-/** Any failure of fetch as a HorizonError; the caller's own abort is thrown as it is. */
-export function failureOf(where: string, error: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted) return signal.reason;
-  if (error instanceof HorizonError) return error;
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const told = cause instanceof Error ? cause.message : String(cause);
-  return new HorizonError("network", `${where}: ${told}`, { cause: error });
+async function get<T>(
+  url: URL,
+  options: RequestOptions,
+  read: (where: string, response: Response, exchange: Exchange) => Promise<T>,
+): Promise<T> {
+  const where = `GET ${url.pathname}`;
+  return await exchanged(where, options, async (exchange) => {
+    const response = await exchange.fetch(url, {});
+    if (response.status === 200) return await read(where, response, exchange);
+    // A proxy's endless or cut-off error page must not hide the status, which alone decides what to do.
+    const body = await boundedText(where, response.status, MAX_ERROR_BYTES, response.body ?? []).catch(
+      () => "",
+    );
+    throw errorOfResponse(where, response.status, response.headers, body);
+  });
 }
 
 type Exchange = {
-  /** Fires on the caller's abort, after the time-out, and when the work has ended: no socket outlives the call. */
-  readonly deadline: AbortSignal;
-  readonly meter: Meter;
-  /** Something came: the time-out begins anew. */
-  readonly extend: () => void;
+  /** Ends on the caller's abort, after the time-out, and when the work has ended: no socket outlives the call. */
+  fetch(url: URL, init: RequestInit): Promise<Response>;
+  /**
+   * The answer's body as it comes, counted.
+   * @param timeout whether the time-out begins anew with each part of it
+   */
+  body(response: Response, timeout?: "extend"): AsyncIterable<Uint8Array>;
 };
 
 /**
  * Runs `work` once the governor has room for it, within its time. Timer and listener are taken away again, however long
  * the caller's signal lives.
  */
-async function exchange<T>(
+async function exchanged<T>(
   where: string,
   options: RequestOptions,
   work: (exchange: Exchange) => Promise<T>,
@@ -158,81 +144,67 @@ async function exchange<T>(
     controller.abort(new HorizonError("timeout", `${where}: no complete answer within ${timeoutMs} ms`));
   const startedAt = performance.now();
   let timer = setTimeout(timedOut, timeoutMs);
-  const extend = () => {
-    const left = startedAt + WHOLE_PAGE * timeoutMs - performance.now();
-    clearTimeout(timer);
-    timer = setTimeout(timedOut, Math.min(timeoutMs, left));
-  };
   const stop = () => controller.abort(signal.reason);
   signal.addEventListener("abort", stop);
-  const meter = new Meter(governor);
+  const seen: { answer: Response | null; bytes: number } = { answer: null, bytes: 0 };
+  const exchange: Exchange = {
+    async fetch(url, init) {
+      const answer = await fetch(url, { ...init, headers: HEADERS, signal: controller.signal });
+      seen.answer = answer;
+      governor.heard(answer.status, answer.headers);
+      return answer;
+    },
+    async *body(response, timeout) {
+      for await (const chunk of response.body ?? []) {
+        seen.bytes += chunk.byteLength;
+        if (timeout === "extend") {
+          const left = startedAt + WHOLE_PAGE * timeoutMs - performance.now();
+          clearTimeout(timer);
+          timer = setTimeout(timedOut, Math.min(timeoutMs, left));
+        }
+        yield chunk;
+      }
+    },
+  };
   try {
-    return await work({ deadline: controller.signal, meter, extend });
+    return await work(exchange);
   } catch (error) {
     const failure = controller.signal.aborted ? controller.signal.reason : failureOf(where, error, signal);
     if (failure instanceof HorizonError) observer?.failed(purpose, failure);
     throw failure;
   } finally {
-    if (meter.response !== null)
-      observer?.answered(purpose, meter.response.status, meter.bytes, meter.response.headers);
+    const { answer, bytes } = seen;
+    if (answer !== null) observer?.answered(purpose, answer.status, bytes, answer.headers);
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
     controller.abort();
   }
 }
 
-/** What came of one request. */
-class Meter {
-  bytes = 0;
-  response: Response | null = null;
-  readonly #governor: Governor;
-
-  constructor(governor: Governor) {
-    this.#governor = governor;
-  }
-
-  answer(response: Response): Response {
-    this.response = response;
-    this.#governor.heard(response.status, response.headers);
-    return response;
-  }
-}
-
-async function* chunksOf(response: Response, meter: Meter, extend: () => void): AsyncGenerator<Uint8Array> {
-  for await (const chunk of response.body ?? []) {
-    meter.bytes += chunk.byteLength;
-    extend();
-    yield chunk;
-  }
+/** Any failure of fetch as a HorizonError; the caller's own abort is thrown as it is. */
+function failureOf(where: string, error: unknown, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason;
+  if (error instanceof HorizonError) return error;
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const told = cause instanceof Error ? cause.message : String(cause);
+  return new HorizonError("network", `${where}: ${told}`, { cause: error });
 }
 
 async function boundedText(
   where: string,
-  response: Response,
+  status: number,
   maxBytes: number,
-  meter?: Meter,
+  body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of body) {
     bytes += chunk.byteLength;
-    if (meter !== undefined) meter.bytes = bytes;
-    if (bytes > maxBytes) {
-      throw new HorizonError("too_large", `${where}: the body is over ${maxBytes} bytes`, {
-        status: response.status,
-      });
-    }
+    if (bytes > maxBytes)
+      throw new HorizonError("too_large", `${where}: the body is over ${maxBytes} bytes`, { status });
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");
-}
-
-function brokenBody(where: string, latestLedger: LedgerSequence | null, cause: unknown): HorizonError {
-  return new HorizonError("broken_body", `${where}: the body is no complete JSON`, {
-    status: 200,
-    latestLedger,
-    cause,
-  });
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { sleep } from "../backoff.js";
+import { sleep, within } from "../backoff.js";
 import { endOfLedger, type LedgerSequence, type OperationId } from "../stellar/operation-id.js";
 import type { HorizonClient } from "./client.js";
 import { CONDITION_WORDS, type ServerCondition } from "./condition.js";
@@ -51,6 +51,9 @@ const LEDGERS = 20;
 /** For how long others wait for the one that looks. */
 const LOOK_MS = 1_000;
 
+/** The client's own time-outs end a look far sooner. */
+const LONGER_THAN_A_LOOK_MS = 600_000;
+
 /** What others announce is believed for so long without a look of one's own, in milliseconds: money is proved by those alone. */
 const OWN_LOOK_EVERY_MS = 20_000;
 
@@ -74,7 +77,7 @@ const WELL_WITHIN = 3;
  * Follows the ledgers as they close: asks the server just after the next one should be in, again shortly if it is not
  * yet, and ever more seldom while the network stands still. Feeds read their pages when it calls.
  *
- * No stream tells it: a server looks for new ledgers every 5 s for a stream, each look counts against the rate limit as a
+ * It uses no stream: a server looks for new ledgers every 5 s for a stream, each look counts against the rate limit as a
  * request does, and a payer would wait for the look (0 to 5 s).
  */
 export class LedgerWatch {
@@ -88,7 +91,7 @@ export class LedgerWatch {
   #newestAt = performance.now();
   #askedWhyAt = Number.NEGATIVE_INFINITY;
   #announced = 0;
-  /** The newest ledger that the listeners have been called for, by whatever told of it. */
+  /** The newest ledger that the listeners have been called for, after a look or an announcement. */
   #calledFor = 0;
   /** Old heads, the oldest first. */
   #kept: LedgerHead[] = [];
@@ -105,7 +108,7 @@ export class LedgerWatch {
     this.#clock = new LedgerClock({ mostMs: options.mostMs });
     options.looks.onAnnounced((sequence) => {
       const newest = this.#newest?.sequence ?? sequence;
-      // A forged one that is far ahead would keep every true one from being heard.
+      // If a forged one that is far ahead counted, every true one would be ignored.
       if (sequence <= this.#announced || sequence > newest + MOST_AHEAD) return;
       this.#announced = sequence;
       this.#clock.found(sequence, performance.now());
@@ -129,7 +132,7 @@ export class LedgerWatch {
     return this.#clock.ledgerMs;
   }
 
-  /** The newest ledger that the server has told this process of; null before its first answer. */
+  /** The newest ledger by the server's answers to this process; null before the first. */
   newest(): LedgerHead | null {
     return this.#newest;
   }
@@ -146,7 +149,7 @@ export class LedgerWatch {
   }
 
   /**
-   * Whether no ledger after this one had an operation, as far as the server has told: then there is no page to ask for.
+   * Whether no ledger after this one had an operation, by the server's answers: then there is no page to ask for.
    * One ledger more counts as having some: behind a balancer the page may have come from a server that was not so far.
    * Of a ledger that another process has announced nothing is known: a payer would wait for this process's own look.
    */
@@ -164,7 +167,7 @@ export class LedgerWatch {
   }
 
   /**
-   * The newest ledger; asks the server where this process has not heard of one yet.
+   * The newest ledger; asks the server where this process knows none yet.
    * @throws HorizonError, WrongNetworkError; the signal's reason
    */
   async first(signal: AbortSignal): Promise<LedgerHead> {
@@ -222,14 +225,8 @@ export class LedgerWatch {
     this.#looking ??= this.#look().finally(() => {
       this.#looking = null;
     });
-    const { promise, reject } = Promise.withResolvers<never>();
-    const stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop);
-    try {
-      await Promise.race([this.#looking, promise]);
-    } finally {
-      signal.removeEventListener("abort", stop);
-    }
+    await within(LONGER_THAN_A_LOOK_MS, this.#looking, null, signal);
+    signal.throwIfAborted();
   }
 
   async #look(): Promise<void> {

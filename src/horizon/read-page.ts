@@ -34,11 +34,7 @@ export async function readPage(
   limit: number,
   signal: AbortSignal,
 ): Promise<ReadPage> {
-  const page = await client.accountPayments(account, after, signal, { limit }).catch((error: unknown) => {
-    // The account does not exist yet: nothing has happened to it, and it is watched until something does.
-    if (isNotFound(error)) return { records: [], isWhole: true, bytes: 0 };
-    throw error;
-  });
+  const page = await pageOrNone(client.accountPayments(account, after, signal, { limit }));
   const placed = placeRecords(page.records, after);
   const movements: Movement[] = [];
   const turns = new Turns();
@@ -48,6 +44,14 @@ export async function readPage(
     await turns.rest();
   }
   return { movements, ...endOfPage(page, placed, after, limit) };
+}
+
+/** A page of an account; an empty one of an account that does not exist yet, to which nothing has happened. */
+export async function pageOrNone(asked: Promise<RecordPage>): Promise<RecordPage> {
+  return await asked.catch((error: unknown) => {
+    if (isNotFound(error)) return { records: [], isWhole: true, bytes: 0 };
+    throw error;
+  });
 }
 
 /**
@@ -194,8 +198,8 @@ export type Touched = {
 };
 
 /**
- * Finds the watched accounts that a record of the network's feed concerns: whoever it names, in whatever field, so that
- * a kind of operation that is not known yet is seen too. Whether it brought them anything is for `decodeRecord`.
+ * Finds the watched accounts that a record of the network's feed names, in any field, so that a kind of operation that is
+ * not known yet is seen too. Whether it brought them anything is for `decodeRecord`.
  */
 export function touchedBy(record: unknown, watched: { has(account: string): boolean }): Touched {
   const accounts = new Set<AccountId>();

@@ -76,7 +76,7 @@ export async function repair(
   }
 }
 
-/** Adds a finding to what the run has found, and tells of it where it is news. */
+/** Adds a finding to what the run has found, and reports it where it is new. */
 export function note(run: Run, finding: Finding, status: FindingStatus): Finding | null {
   // A person has dealt with just this, and said so.
   if (status === "closed") return null;

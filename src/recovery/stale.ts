@@ -141,7 +141,7 @@ export async function relayOutbox(run: Run): Promise<void> {
   }));
 }
 
-/** Longer than any request may last: whoever was sending is gone, and so is whoever should have taken over. */
+/** Longer than any request may last: the worker that was sending is gone, and no other one has taken over. */
 const RELEASE = `
   UPDATE webhook_deliveries SET state = 'pending', sending_since = NULL, next_attempt_at = now()
   WHERE (event_id, endpoint_id) IN (

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import type { BookedCredit } from "../../src/audit/booked-credits.js";
+import type { BookedCredit } from "../../src/audit/books.js";
 import { compareCredits } from "../../src/audit/compare-credits.js";
 import { idMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { referenceOf, referenceOfKey } from "../../src/stellar/reference.js";

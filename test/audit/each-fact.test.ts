@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import type { BookedCredit } from "../../src/audit/booked-credits.js";
+import type { BookedCredit } from "../../src/audit/books.js";
 import { checkSessions } from "../../src/audit/check-books.js";
 import { compareCredits } from "../../src/audit/compare-credits.js";
 import { settle } from "../../src/settlement/settle.js";

@@ -1,4 +1,5 @@
 import type { EntityManager } from "typeorm";
+import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 
@@ -48,11 +49,13 @@ export type BookedCredit = {
 
 const READ = `
   SELECT c.operation_id, c.move_index, c.outcome, c.account, c.transaction_hash, c.inner_hash, c.sender, c.asset, c.amount,
-         c.memo_key, c.muxed_key, c.closed_at, e.reason, e.detail, p.surplus, v.verdict,
-         s.id AS session_id, s.account AS session_account, s.asset AS session_asset, s.amount AS session_amount,
-         s.memo_key AS session_memo, p.charge_id,
-         ch.id AS handed_in_for, ch.account AS charge_account, ch.asset AS charge_asset, ch.status AS charge_status,
-         ch.memo_key AS charge_memo
+         c.memo_key, c.muxed_key, c.closed_at, e.reason, e.detail, p.charge_id,
+         CASE WHEN ch.id IS NOT NULL THEN json_build_object(
+           'id', ch.id, 'account', ch.account, 'asset', ch.asset, 'status', ch.status, 'memoKey', ch.memo_key) END AS charge,
+         -- Amounts as text: a number of JSON is a float.
+         CASE WHEN s.id IS NOT NULL THEN json_build_object(
+           'surplus', p.surplus::text, 'accepted', v.verdict IS NOT DISTINCT FROM 'accept', 'id', s.id,
+           'account', s.account, 'asset', s.asset, 'amount', s.amount::text, 'memoKey', s.memo_key) END AS session
   FROM credits c
   LEFT JOIN payments p USING (operation_id, move_index)
   LEFT JOIN checkout_sessions s ON s.id = p.session_id
@@ -71,7 +74,7 @@ export async function bookedCredits(
   through: OperationId,
 ): Promise<BookedCredit[]> {
   const rows: Row[] = await manager.query(READ, [account, after.toString(), through.toString()]);
-  return rows.map((row) => ({
+  return rows.map(({ session, ...row }) => ({
     operationId: parseOperationId(row.operation_id),
     moveIndex: row.move_index,
     outcome: row.outcome,
@@ -86,31 +89,13 @@ export async function bookedCredits(
     closedAt: row.closed_at,
     reason: row.reason,
     detail: row.detail,
-    handedInFor:
-      row.handed_in_for === null
-        ? null
-        : {
-            id: row.handed_in_for,
-            account: row.charge_account,
-            asset: row.charge_asset,
-            status: row.charge_status,
-            memoKey: row.charge_memo,
-          },
+    handedInFor: row.charge,
     paysCharge: row.charge_id,
-    payment:
-      row.session_id === null
-        ? null
-        : {
-            surplus: BigInt(row.surplus),
-            accepted: row.verdict === "accept",
-            session: {
-              id: row.session_id,
-              account: row.session_account,
-              asset: row.session_asset,
-              amount: BigInt(row.session_amount),
-              memoKey: row.session_memo,
-            },
-          },
+    payment: session && {
+      surplus: BigInt(session.surplus),
+      accepted: session.accepted,
+      session: { ...session, amount: BigInt(session.amount) },
+    },
   }));
 }
 
@@ -129,17 +114,75 @@ type Row = {
   closed_at: Date | null;
   reason: string | null;
   detail: string | null;
-  surplus: string;
-  verdict: string | null;
-  session_id: string | null;
-  session_account: string;
-  session_asset: string;
-  session_amount: string;
-  session_memo: string;
   charge_id: string | null;
-  handed_in_for: string | null;
-  charge_account: string | null;
-  charge_asset: string | null;
-  charge_status: string;
-  charge_memo: string | null;
+  charge: BookedCredit["handedInFor"];
+  session: {
+    surplus: string;
+    accepted: boolean;
+    id: string;
+    account: string;
+    asset: string;
+    amount: string;
+    memoKey: string;
+  } | null;
 };
+
+const REACH = `SELECT starting_cursor, watermark, read_through FROM watched_cursors WHERE account = $1`;
+
+/** Where an account's books begin and end. */
+export type BooksReach = {
+  readonly watchedFrom: OperationId;
+  /** All credits up to here are settled. */
+  readonly watermark: OperationId;
+  /** The network was read up to here. */
+  readonly readThrough: OperationId;
+};
+
+export async function readBooksReach(manager: EntityManager, account: AccountId): Promise<BooksReach> {
+  const [row]: { starting_cursor: string; watermark: string; read_through: string }[] = await manager.query(
+    REACH,
+    [account],
+  );
+  if (row === undefined) throw new Error(`${account} is not watched`);
+  return {
+    watchedFrom: parseOperationId(row.starting_cursor),
+    watermark: parseOperationId(row.watermark),
+    readThrough: parseOperationId(row.read_through),
+  };
+}
+
+const SUMS = `
+  SELECT asset, sum(amount) AS sum FROM credits
+  WHERE account = $1 AND operation_id > $2 AND operation_id <= $3 AND asset IS NOT NULL AND amount IS NOT NULL
+  GROUP BY asset`;
+
+const OPERATIONS = `
+  SELECT DISTINCT operation_id FROM credits WHERE account = $1 AND operation_id = ANY ($2::bigint[])`;
+
+/** What the books have of a range, per asset. */
+export async function bookedSums(
+  manager: EntityManager,
+  account: AccountId,
+  after: OperationId,
+  through: OperationId,
+): Promise<Map<Asset, bigint>> {
+  const rows: { asset: string; sum: string }[] = await manager.query(SUMS, [
+    account,
+    after.toString(),
+    through.toString(),
+  ]);
+  return new Map(rows.map(({ asset, sum }) => [parseAsset(asset), BigInt(sum)]));
+}
+
+/** Those operations of which the books have a row, readable or not. */
+export async function bookedOperations(
+  manager: EntityManager,
+  account: AccountId,
+  operations: readonly OperationId[],
+): Promise<Set<OperationId>> {
+  const rows: { operation_id: string }[] = await manager.query(OPERATIONS, [
+    account,
+    operations.map((id) => id.toString()),
+  ]);
+  return new Set(rows.map(({ operation_id }) => parseOperationId(operation_id)));
+}
