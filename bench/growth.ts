@@ -153,6 +153,7 @@ async function recoverSome(servers: Servers, { database, owner }: Site): Promise
       logger: silent,
       // What this benchmark leaves behind on purpose, such as events that nobody sends, is no fault.
       afterSeconds: 86_400,
+      maxDeliveries: 5,
       signal: new AbortController().signal,
     });
     const took = performance.now() - startedAt;

@@ -5,12 +5,6 @@ import type { RecoveryParts, Run } from "./repair.js";
 import { settleProcessing } from "./settle-processing.js";
 import { advanceWatermarks, relayOutbox, releaseDeliveries, sweepStreams } from "./stale.js";
 
-/** Five minutes: longer than any submission is waited for, or any server is restarted. */
-const AFTER_SECONDS = 300;
-
-/** As the consumers' default. */
-const MAX_DELIVERIES = 5;
-
 /**
  * What a run looks at, each with what can cause it: first what came and was not settled, then what contradicts itself.
  * `processing`, `payments` and `sessions` are the three repairs that were asked for.
@@ -59,15 +53,7 @@ const FORGET = `
  */
 export async function recover(parts: RecoveryParts, { dryRun = false } = {}): Promise<RecoveryReport> {
   const { dataSource, signal } = parts;
-  const run: Run = {
-    afterSeconds: AFTER_SECONDS,
-    maxDeliveries: MAX_DELIVERIES,
-    ...parts,
-    id: uuidv7(),
-    dryRun,
-    findings: [],
-    waiting: 0,
-  };
+  const run: Run = { ...parts, id: uuidv7(), dryRun, findings: [], waiting: 0 };
   if (!dryRun) {
     await dataSource.query(BEGIN, [run.id]);
     await tidyUp(dataSource.manager);

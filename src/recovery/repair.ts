@@ -19,10 +19,10 @@ export type RecoveryParts = {
   readonly locks: SessionLocks;
   readonly logger: Logger;
   readonly signal: AbortSignal;
-  /** How long something may stand before it is looked at, in seconds; 300 by default. */
-  readonly afterSeconds?: number;
-  /** Entries delivered more often are left to the consumers, who move them to the dead letters; 5 by default. */
-  readonly maxDeliveries?: number;
+  /** How long something may stand before it is looked at, in seconds: longer than any submission or restart of a server takes. */
+  readonly afterSeconds: number;
+  /** Entries delivered more often are left to the consumers, who move them to the dead letters. */
+  readonly maxDeliveries: number;
   /** Pages of Horizon read for one account's searches in one run, at the most; 200 by default. */
   readonly pages?: number;
   /** Told of each finding, once. */
@@ -34,8 +34,6 @@ export type Run = RecoveryParts & {
   readonly id: string;
   /** Look, and say what would be done. */
   readonly dryRun: boolean;
-  readonly afterSeconds: number;
-  readonly maxDeliveries: number;
   readonly findings: Finding[];
   /** Looked at and left for the next run. */
   waiting: number;

@@ -114,7 +114,7 @@ function wait(run: Run, { id }: BrokenSession, why: string): void {
 }
 
 /** A session that is looked at, with what the network has said about it, under its lock. */
-export type Case = {
+type Case = {
   readonly session: BrokenSession;
   readonly evidence: Facts;
   /** Of the lock. */
@@ -122,7 +122,7 @@ export type Case = {
 };
 
 /** Makes the session pending again, unless it is paid, or another transaction is in flight for it by now. */
-export async function rollBack(
+async function rollBack(
   run: Run,
   { session, evidence, signal }: Case,
   resultCode: string | null,
@@ -145,7 +145,7 @@ const STILL = `
   WHERE id = $1 AND status = 'processing' AND submitted_hash IS NOT DISTINCT FROM $2 FOR NO KEY UPDATE`;
 
 /** Leaves the session to a person, if it is still as it was. */
-export async function askPerson(run: Run, { session, evidence, signal }: Case, why: string): Promise<void> {
+async function askPerson(run: Run, { session, evidence, signal }: Case, why: string): Promise<void> {
   const { id, submittedHash } = session;
   const work = async (runner: QueryRunner) => {
     const still: unknown[] = await runner.query(STILL, [id, submittedHash]);
@@ -159,7 +159,7 @@ export async function askPerson(run: Run, { session, evidence, signal }: Case, w
  * Settles what came, as a consumer would, with the finding in the same transaction.
  * @returns whether the session is paid by it; or that nobody can tell, since something could not be read
  */
-export async function settleCredits(
+async function settleCredits(
   run: Run,
   { session, evidence, signal }: Case,
   movements: readonly Movement[],

@@ -1,6 +1,6 @@
-import { baseAccount } from "./address.js";
 import { minimumFee } from "./check-transaction.js";
 import { type Envelope, sourceAccount } from "./envelope.js";
+import { baseAccount } from "./horizon-fields.js";
 import { type Accounts, Draft } from "./ledger-state.js";
 import { type BoundOperation, bind } from "./operations/dispatch.js";
 import { type Applied, failed } from "./operations/rule.js";

@@ -1,6 +1,6 @@
 import { Account, Memo, Operation, TransactionBuilder } from "@stellar/stellar-sdk";
 import { parseAsset } from "../../src/stellar/asset.js";
-import { sdkAsset } from "./asset-fields.js";
+import { sdkAsset } from "./horizon-fields.js";
 import type { SandboxNetwork } from "./network.js";
 
 export type BulkPayment = {

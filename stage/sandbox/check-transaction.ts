@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { StrKey, type xdr } from "@stellar/stellar-sdk";
-import { baseAccount } from "./address.js";
 import { type Envelope, sourceAccount } from "./envelope.js";
+import { baseAccount } from "./horizon-fields.js";
 import { type AccountEntry, type Accounts, BASE_FEE } from "./ledger-state.js";
 import { bind } from "./operations/dispatch.js";
 import type { OperationResult, Verdict } from "./result.js";

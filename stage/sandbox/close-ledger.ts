@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { toOperationId } from "../../src/stellar/operation-id.js";
-import { baseAccount } from "./address.js";
 import { type AppliedTransaction, applyTransaction, type LedgerContext } from "./apply-transaction.js";
 import type { Credits } from "./credits.js";
 import type { Envelope } from "./envelope.js";
 import type { HistoryLedger, HistoryOperation, HistoryTransaction } from "./history.js";
+import { baseAccount } from "./horizon-fields.js";
 import { callFields } from "./injection-envelope.js";
 import { bindInjection, type Injection } from "./operations/injected.js";
 import { signatureTexts, transactionBody } from "./records/transaction-body.js";

@@ -1,8 +1,8 @@
 import type { HistoryOperation } from "./history.js";
+import { timeText } from "./horizon-fields.js";
 import type { JsonObject } from "./json.js";
 import { decimal } from "./operations/move-effects.js";
 import type { Move } from "./operations/rule.js";
-import { timeText } from "./records/times.js";
 
 /**
  * What the sandbox credited, written down where balances change and kept apart from the record code: the

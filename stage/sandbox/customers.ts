@@ -1,19 +1,22 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   Account,
   Asset,
   BASE_FEE,
+  type FeeBumpTransaction,
+  Horizon,
   hash,
   Keypair,
   Memo,
   MuxedAccount,
   NotFoundError,
   Operation,
+  StrKey,
   type Transaction,
   TransactionBuilder,
+  TransactionFailedError,
   type xdr,
 } from "@stellar/stellar-sdk";
-import { CustomerServers } from "./customer-servers.js";
-import { type Submitted, submitUntilKnown } from "./customer-submission.js";
 
 export type CustomersOptions = {
   readonly horizonUrl: string;
@@ -178,5 +181,85 @@ export class Customers {
       if (error instanceof NotFoundError) return false;
       throw error;
     }
+  }
+}
+
+/**
+ * The server as each account asks it: from an address of its own, as customers all over the world do. Asked from one
+ * machine, they would share its rate limit, and take it from the service that they pay.
+ */
+export class CustomerServers {
+  readonly #servers = new Map<string, Horizon.Server>();
+
+  constructor(readonly horizonUrl: string) {}
+
+  of(account: string): Horizon.Server {
+    const known = this.#servers.get(account);
+    if (known !== undefined) return known;
+    const headers = { "X-Forwarded-For": addressOf(account) };
+    const server = new Horizon.Server(this.horizonUrl, { allowHttp: true, headers });
+    this.#servers.set(account, server);
+    return server;
+  }
+}
+
+/** An address of this machine that nobody listens on: 127.1.0.0 and above, never 127.0.0.1. */
+function addressOf(account: string): string {
+  const [a = 0, b = 0, c = 0] = StrKey.decodeEd25519PublicKey(account);
+  return `127.${1 + (a % 254)}.${b}.${c}`;
+}
+
+export type Submitted = { readonly hash: string; readonly ledger: number };
+
+/** Pause before the same envelope goes out again. */
+const RETRY_MS = 500;
+
+/** The envelope is valid for 120 s; long before that either it is in or no one will take it. */
+const ATTEMPTS = 60;
+
+/** tx_bad_seq from a server that lags looks like a refusal although it applied: asked about this often. */
+const BAD_SEQ_ATTEMPTS = 10;
+
+/**
+ * Submits until the outcome is known: after anything but a verdict the same envelope again, which can't apply
+ * twice, and before any verdict is believed the hash is looked up: tx_bad_seq can mean that it already applied.
+ * @throws Error with the result codes when the network refused it
+ */
+export async function submitUntilKnown(
+  server: Horizon.Server,
+  transaction: Transaction | FeeBumpTransaction,
+): Promise<Submitted> {
+  const hash = Buffer.from(transaction.hash()).toString("hex");
+  let last: unknown;
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    try {
+      const { ledger } = await server.submitTransaction(transaction, { skipMemoRequiredCheck: true });
+      return { hash, ledger };
+    } catch (error) {
+      last = error;
+    }
+    const found = await lookUp(server, hash);
+    if (found.known && found.successful) return { hash, ledger: found.ledger };
+    const codes = last instanceof TransactionFailedError ? last.getResultCodes() : null;
+    const doubtful = codes?.transaction === "tx_bad_seq" && attempt < BAD_SEQ_ATTEMPTS;
+    const believable = found.known || found.absent;
+    if (codes !== null && believable && !doubtful) {
+      throw new Error(`refused: ${JSON.stringify(codes)}`, { cause: last });
+    }
+    await sleep(RETRY_MS);
+  }
+  throw new Error(`no answer about ${hash}`, { cause: last });
+}
+
+type Found =
+  | { readonly known: true; readonly ledger: number; readonly successful: boolean }
+  | { readonly known: false; readonly absent: boolean };
+
+async function lookUp(server: Horizon.Server, hash: string): Promise<Found> {
+  try {
+    const record = await server.transactions().transaction(hash).call();
+    return { known: true, ledger: record.ledger_attr, successful: record.successful };
+  } catch (error) {
+    return { known: false, absent: error instanceof NotFoundError };
   }
 }

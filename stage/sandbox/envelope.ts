@@ -1,5 +1,5 @@
 import { FeeBumpTransaction, type Transaction, TransactionBuilder, type xdr } from "@stellar/stellar-sdk";
-import { baseAccount } from "./address.js";
+import { baseAccount } from "./horizon-fields.js";
 
 export type Operation = Transaction["operations"][number];
 

@@ -7,8 +7,8 @@ import { createSession } from "../../src/settlement/create-session.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { formatStroops, type Stroops, toStroops } from "../../src/stellar/stroops.js";
-import { sdkAsset } from "../sandbox/asset-fields.js";
 import type { Customers } from "../sandbox/customers.js";
+import { sdkAsset } from "../sandbox/horizon-fields.js";
 import { type DemoMerchant, demoCustomers, seedDemoMerchant } from "./demo-merchant.js";
 import { sdkMemoOf } from "./pay-session.js";
 

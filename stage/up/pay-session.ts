@@ -4,8 +4,8 @@ import type { DataSource } from "typeorm";
 import { CheckoutSession, type SessionId } from "../../src/entities/checkout-session.js";
 import type { MemoKey } from "../../src/stellar/memo.js";
 import { formatStroops, type Stroops } from "../../src/stellar/stroops.js";
-import { sdkAsset } from "../sandbox/asset-fields.js";
 import type { CustomerPaid } from "../sandbox/customers.js";
+import { sdkAsset } from "../sandbox/horizon-fields.js";
 import { demoCustomers } from "./demo-merchant.js";
 
 export class NoSuchSessionError extends Error {

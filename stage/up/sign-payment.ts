@@ -2,8 +2,8 @@ import { BASE_FEE, Keypair, type Memo, Operation, TransactionBuilder } from "@st
 import type { Asset } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { formatStroops, type Stroops } from "../../src/stellar/stroops.js";
-import { sdkAsset } from "../sandbox/asset-fields.js";
-import { CustomerServers } from "../sandbox/customer-servers.js";
+import { CustomerServers } from "../sandbox/customers.js";
+import { sdkAsset } from "../sandbox/horizon-fields.js";
 import { demoCustomers } from "./demo-merchant.js";
 
 export type PaymentToSign = {

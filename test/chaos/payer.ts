@@ -11,8 +11,7 @@ import {
 } from "@stellar/stellar-sdk";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import type { MemoKey } from "../../src/stellar/memo.js";
-import { CustomerServers } from "../../stage/sandbox/customer-servers.js";
-import { submitUntilKnown } from "../../stage/sandbox/customer-submission.js";
+import { CustomerServers, submitUntilKnown } from "../../stage/sandbox/customers.js";
 import { sdkMemoOf } from "../../stage/up/pay-session.js";
 import type { DriverLedger } from "./ledger.js";
 

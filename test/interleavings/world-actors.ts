@@ -82,6 +82,7 @@ export function recovering(world: World): Actor {
         logger: silent,
         signal: stop.signal,
         afterSeconds: 0,
+        maxDeliveries: 5,
       });
     },
   };

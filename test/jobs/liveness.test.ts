@@ -36,6 +36,8 @@ describe("workers that stand although Redis is there", () => {
         locks: new SessionLocks({ servers: [], mode: "off", leaseMs: 5_000, logger: silent }),
         redis,
         everySeconds: 300,
+        afterSeconds: 300,
+        maxDeliveries: 5,
         onFinding: (finding) => told.push(finding),
       },
       everyMs: 100,

@@ -7,8 +7,7 @@ import {
   type xdr,
 } from "@stellar/stellar-sdk";
 import { NATIVE } from "../../src/stellar/asset.js";
-import { baseAccount } from "../../stage/sandbox/address.js";
-import { canonical } from "../../stage/sandbox/asset-fields.js";
+import { baseAccount, canonical } from "../../stage/sandbox/horizon-fields.js";
 import { AccountEntry, TRUSTLINE_FLAGS } from "../../stage/sandbox/ledger-state.js";
 import type { Submission } from "../../stage/sandbox/network.js";
 import { resultCodes } from "../../stage/sandbox/result.js";

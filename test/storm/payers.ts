@@ -9,8 +9,7 @@ import {
   TransactionBuilder,
 } from "@stellar/stellar-sdk";
 import { formatStroops, type Stroops } from "../../src/stellar/stroops.js";
-import { CustomerServers } from "../../stage/sandbox/customer-servers.js";
-import { submitUntilKnown } from "../../stage/sandbox/customer-submission.js";
+import { CustomerServers, submitUntilKnown } from "../../stage/sandbox/customers.js";
 import { SANDBOX_PASSPHRASE } from "../../stage/sandbox/network.js";
 import { lumens } from "../chaos/payer.js";
 import { memoFor } from "../support/charges.js";

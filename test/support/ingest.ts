@@ -13,7 +13,7 @@ import { NATIVE } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import type { LedgerSequence } from "../../src/stellar/operation-id.js";
 import { formatStroops } from "../../src/stellar/stroops.js";
-import { sdkAsset } from "../../stage/sandbox/asset-fields.js";
+import { sdkAsset } from "../../stage/sandbox/horizon-fields.js";
 import type { SandboxNetwork } from "../../stage/sandbox/network.js";
 import { sdkMemoOf } from "../../stage/up/pay-session.js";
 import type { Stage } from "../sandbox/stage.js";

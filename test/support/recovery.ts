@@ -37,6 +37,8 @@ export async function recoverOn(
         redis,
         horizon: new HorizonClient({ url: spine.stage.sandbox.url, timeoutMs: 2_000 }),
         passphrase: spine.stage.network.passphrase,
+        afterSeconds: 300,
+        maxDeliveries: 5,
         locks: new SessionLocks({ servers: [lockServer], mode: "optional", leaseMs: 5_000, logger: silent }),
         logger: silent,
         signal: new AbortController().signal,

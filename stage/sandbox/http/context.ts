@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { FaultBook, Faults } from "../faults.js";
 import type { View } from "../history.js";
 import type { SandboxNetwork } from "../network.js";
-import type { RecordOptions } from "../records/record-options.js";
+import type { RecordOptions } from "../records/transaction-record.js";
 import type { Collection } from "./paging.js";
 import type { RateLimit } from "./rate-limit.js";
 

@@ -1,10 +1,10 @@
 import { ledgerOfToid } from "../history.js";
+import { timeText } from "../horizon-fields.js";
 import { isJsonObject } from "../json.js";
 import { BASE_FEE } from "../ledger-state.js";
 import { accountRecord } from "../records/account-record.js";
 import { ledgerRecord, PROTOCOL_VERSION } from "../records/ledger-record.js";
 import { operationRecord } from "../records/operation-record.js";
-import { timeText } from "../records/times.js";
 import { transactionRecord } from "../records/transaction-record.js";
 import { accountParam, joinsTransactions, ledgerParam, visibleTransaction } from "./collections.js";
 import { type Answer, type Context, document } from "./context.js";

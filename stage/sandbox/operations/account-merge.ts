@@ -1,6 +1,6 @@
 import type { Operation } from "@stellar/stellar-sdk";
 import { NATIVE } from "../../../src/stellar/asset.js";
-import { addressFields, baseAccount } from "../address.js";
+import { addressFields, baseAccount } from "../horizon-fields.js";
 import { ACCOUNT_FLAGS } from "../ledger-state.js";
 import { credit } from "./balances.js";
 import { effect, move, moved } from "./move-effects.js";

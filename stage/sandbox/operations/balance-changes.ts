@@ -1,7 +1,6 @@
 import { Account, MuxedAccount } from "@stellar/stellar-sdk";
 import { type Asset, parseAsset } from "../../../src/stellar/asset.js";
-import { baseAccount } from "../address.js";
-import { assetFields } from "../asset-fields.js";
+import { assetFields, baseAccount } from "../horizon-fields.js";
 import type { JsonObject } from "../json.js";
 import { amountOf, credit, debit } from "./balances.js";
 import { decimal, moved } from "./move-effects.js";

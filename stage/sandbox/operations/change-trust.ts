@@ -1,7 +1,6 @@
 import { type Operation, Asset as SdkAsset } from "@stellar/stellar-sdk";
 import { issuerOf } from "../../../src/stellar/asset.js";
-import { addressFields, baseAccount } from "../address.js";
-import { assetFields, canonical } from "../asset-fields.js";
+import { addressFields, assetFields, baseAccount, canonical } from "../horizon-fields.js";
 import { ACCOUNT_FLAGS, type AccountEntry, TRUSTLINE_FLAGS } from "../ledger-state.js";
 import { amountOf } from "./balances.js";
 import { decimal, effect } from "./move-effects.js";

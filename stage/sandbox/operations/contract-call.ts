@@ -1,8 +1,7 @@
 import { Address, type Operation, scValToNative, xdr } from "@stellar/stellar-sdk";
 import { type Asset, issuerOf, NATIVE } from "../../../src/stellar/asset.js";
 import { MAX_STROOPS } from "../../../src/stellar/stroops.js";
-import { baseAccount, splitAddress } from "../address.js";
-import { sdkAsset } from "../asset-fields.js";
+import { baseAccount, sdkAsset, splitAddress } from "../horizon-fields.js";
 import type { JsonObject } from "../json.js";
 import { applyChanges, type BalanceChange, changeRecord } from "./balance-changes.js";
 import { decimal } from "./move-effects.js";

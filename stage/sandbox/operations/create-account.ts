@@ -1,6 +1,6 @@
 import type { Operation } from "@stellar/stellar-sdk";
 import { NATIVE } from "../../../src/stellar/asset.js";
-import { addressFields, baseAccount } from "../address.js";
+import { addressFields, baseAccount } from "../horizon-fields.js";
 import { AccountEntry, BASE_RESERVE } from "../ledger-state.js";
 import { amountOf } from "./balances.js";
 import { decimal, effect, move, moved } from "./move-effects.js";

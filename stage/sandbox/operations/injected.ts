@@ -1,4 +1,4 @@
-import { baseAccount } from "../address.js";
+import { baseAccount } from "../horizon-fields.js";
 import type { JsonObject } from "../json.js";
 import { applyChanges, type BalanceChange, changeRecord } from "./balance-changes.js";
 import { type BoundOperation, bound } from "./dispatch.js";

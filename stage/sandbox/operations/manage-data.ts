@@ -1,5 +1,5 @@
 import type { Operation } from "@stellar/stellar-sdk";
-import { baseAccount } from "../address.js";
+import { baseAccount } from "../horizon-fields.js";
 import { effect } from "./move-effects.js";
 import { type Applied, type ApplyContext, failed, type Rule } from "./rule.js";
 

@@ -1,7 +1,6 @@
 import type { Asset } from "../../../src/stellar/asset.js";
 import { formatStroops, toStroops } from "../../../src/stellar/stroops.js";
-import { splitAddress } from "../address.js";
-import { assetFields } from "../asset-fields.js";
+import { assetFields, splitAddress } from "../horizon-fields.js";
 import type { Effect, EffectType, Move } from "./rule.js";
 
 /** account_credited or account_debited for an address, with its muxed part where it has one. */

@@ -1,8 +1,7 @@
 import type { Operation } from "@stellar/stellar-sdk";
 import { Keypair } from "@stellar/stellar-sdk";
 import type { Asset } from "../../../src/stellar/asset.js";
-import { addressFields, baseAccount } from "../address.js";
-import { assetFields, canonical, sdkAsset } from "../asset-fields.js";
+import { addressFields, assetFields, baseAccount, canonical, sdkAsset } from "../horizon-fields.js";
 import type { JsonObject } from "../json.js";
 import { amountOf, credit, debit } from "./balances.js";
 import { decimal, move, moved } from "./move-effects.js";

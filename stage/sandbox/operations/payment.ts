@@ -1,7 +1,6 @@
 import type { Operation } from "@stellar/stellar-sdk";
 import { NATIVE } from "../../../src/stellar/asset.js";
-import { addressFields, baseAccount } from "../address.js";
-import { assetFields, canonical } from "../asset-fields.js";
+import { addressFields, assetFields, baseAccount, canonical } from "../horizon-fields.js";
 import { amountOf, credit, debit } from "./balances.js";
 import { decimal, move, moved } from "./move-effects.js";
 import { type Applied, type ApplyContext, failed, type Rule } from "./rule.js";

@@ -1,5 +1,5 @@
-import { baseAccount } from "../address.js";
 import type { Operation } from "../envelope.js";
+import { baseAccount } from "../horizon-fields.js";
 import { ACCOUNT_FLAGS } from "../ledger-state.js";
 import { flagChange, flagFields, type NamedFlags } from "./flag-fields.js";
 import { effect } from "./move-effects.js";

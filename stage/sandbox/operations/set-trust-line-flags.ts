@@ -1,6 +1,5 @@
 import type { Operation } from "@stellar/stellar-sdk";
-import { baseAccount } from "../address.js";
-import { assetFields, canonical } from "../asset-fields.js";
+import { assetFields, baseAccount, canonical } from "../horizon-fields.js";
 import { ACCOUNT_FLAGS, TRUSTLINE_FLAGS } from "../ledger-state.js";
 import { flagChange, flagFields, type NamedFlags } from "./flag-fields.js";
 import { effect } from "./move-effects.js";

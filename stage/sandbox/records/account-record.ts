@@ -1,9 +1,8 @@
 import { NATIVE } from "../../../src/stellar/asset.js";
-import { assetFields } from "../asset-fields.js";
+import { assetFields, timeText } from "../horizon-fields.js";
 import type { Json, JsonObject } from "../json.js";
 import { ACCOUNT_FLAGS, type AccountEntry, isAuthorized, TRUSTLINE_FLAGS } from "../ledger-state.js";
 import { decimal } from "../operations/move-effects.js";
-import { timeText } from "./times.js";
 
 /** Horizon's account resource. One signer and no thresholds: set_options changes flags alone here. */
 export function accountRecord(entry: AccountEntry, base: string): JsonObject {

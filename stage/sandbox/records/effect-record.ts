@@ -1,7 +1,7 @@
 import type { HistoryOperation } from "../history.js";
+import { timeText } from "../horizon-fields.js";
 import type { JsonObject } from "../json.js";
 import { EFFECT_TYPES, type Effect } from "../operations/rule.js";
-import { timeText } from "./times.js";
 
 /**
  * Horizon's effect resource. Ids are the operation's TOID in 19 digits and the effect's order, from 1, in 10.

@@ -1,8 +1,8 @@
 import type { HistoryLedger } from "../history.js";
+import { timeText } from "../horizon-fields.js";
 import type { JsonObject } from "../json.js";
 import { BASE_FEE, BASE_RESERVE } from "../ledger-state.js";
 import { decimal } from "../operations/move-effects.js";
-import { timeText } from "./times.js";
 
 export const PROTOCOL_VERSION = 23;
 

@@ -1,8 +1,7 @@
-import { addressFields } from "../address.js";
 import type { HistoryOperation } from "../history.js";
+import { addressFields, timeText } from "../horizon-fields.js";
 import type { JsonObject } from "../json.js";
-import type { RecordOptions } from "./record-options.js";
-import { timeText } from "./times.js";
+import type { RecordOptions } from "./transaction-record.js";
 import { transactionRecord } from "./transaction-record.js";
 
 /**

@@ -1,6 +1,6 @@
 import type { Memo } from "@stellar/stellar-sdk";
-import { addressFields } from "../address.js";
 import type { Envelope } from "../envelope.js";
+import { addressFields } from "../horizon-fields.js";
 import type { JsonObject } from "../json.js";
 import { resultXdr, type Verdict } from "../result.js";
 

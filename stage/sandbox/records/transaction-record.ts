@@ -1,7 +1,6 @@
 import type { HistoryTransaction } from "../history.js";
+import { timeText } from "../horizon-fields.js";
 import type { JsonObject } from "../json.js";
-import type { RecordOptions } from "./record-options.js";
-import { timeText } from "./times.js";
 import { transactionMeta } from "./transaction-meta.js";
 
 /**
@@ -64,3 +63,11 @@ function links(transaction: HistoryTransaction, base: string, hash: string): Jso
     transaction: { href: self },
   };
 }
+
+/** How a server writes its records. */
+export type RecordOptions = {
+  /** `http://host:port` as the client called us: what links begin with. */
+  readonly base: string;
+  /** Whether transactions carry their metas, as Horizon's do unless SKIP_TXMETA is set. */
+  readonly resultMeta: boolean;
+};
