@@ -223,7 +223,7 @@ export const environment = z.object({
   METRICS_PORT: wholeNumber(0, 65_535)
     .optional()
     .describe(
-      "Where `ingest`, `consume` and `work` serve /metrics, /healthz and /readyz; 0 takes a free port and logs it. `api` has them on PORT.",
+      "Where `ingest`, `consume` and `work` serve /metrics, /healthz and /startupz; 0 takes a free port and logs it. `api` has them on PORT.",
     ),
   METRICS_HOST: z.string().min(1).default("127.0.0.1").describe("The address that METRICS_PORT listens on."),
   OPS_USER: z

@@ -1,7 +1,9 @@
 import type { DataSource } from "typeorm";
+import { type Finding, recordFinding } from "../findings/findings-log.js";
 import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type LedgerSequence, type OperationId, parseOperationId } from "../stellar/operation-id.js";
+import { formatSum } from "../stellar/stroops.js";
 import type { Flows, OutsidePayment } from "./flows.js";
 
 /** How far an account's balances are explained. */
@@ -117,8 +119,25 @@ export async function saveBalanceCheck(
       outside.map(({ type }) => type),
       outside.map(({ amount }) => amount.toString()),
     ]);
-    return fresh.map(outsideOf);
+    const found = fresh.map(outsideOf);
+    for (const payment of found) {
+      if (payment.amount > 0n) await recordFinding(manager, null, arrivedOutside(account, payment));
+    }
+    return found;
   });
+}
+
+/** Somebody may have paid, and no session or charge will ever be told: a person must look, and close the finding. */
+function arrivedOutside(account: AccountId, { operationId, asset, type, amount }: OutsidePayment): Finding {
+  return {
+    kind: "outside_payment",
+    subject: `${account} ${operationId} ${asset} ${type}`,
+    action: "needs_person",
+    detail: `${formatSum(amount)} ${asset} arrived on ${account} outside payments, by ${type} in operation ${operationId}. Nothing was settled by it: find out who sent it, deliver or send it back by hand, then close this finding`,
+    evidence: { account, operation: `${operationId}`, asset, type, amount: formatSum(amount) },
+    before: {},
+    after: {},
+  };
 }
 
 /** The newest of what moved outside /payments after one operation and up to another, and how much there is. */

@@ -11,6 +11,7 @@ import {
   auditInWords,
   duration,
   exceptionsInWords,
+  outsideInWords,
   recoveryInWords,
   refundsInWords,
   seconds,
@@ -112,6 +113,7 @@ function* books(status: Status): Generator<string> {
     yield `outbox     ${status.outbox_unrelayed} events not relayed${oldest === null ? "" : `, oldest ${duration(oldest)}`}`;
   }
   if (status.exceptions !== null) yield `exceptions ${exceptions(status.exceptions)}`;
+  if (status.outside_payments !== null) yield `outside    ${outsideInWords(status.outside_payments)}`;
   if (status.refunds_owed !== null) yield `refunds    ${refundsInWords(status.refunds_owed)}`;
   if (webhooks !== null) {
     const age = webhooks.oldest_seconds;

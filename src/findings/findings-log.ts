@@ -143,7 +143,8 @@ export type FindingKind =
   | "entry_forged"
   | "watermark_behind"
   | "worker_standing"
-  | "charge_contradicted";
+  | "charge_contradicted"
+  | "outside_payment";
 
 /** The action that was taken; `needs_person`: none, since only a person can decide. */
 export type FindingAction =

@@ -28,8 +28,8 @@ export function ingestMetrics(registry: Registry, server: ServerSeen): IngestMet
     registers,
   });
   new Gauge({
-    name: "paidonce_ingest_cursor_lag_ledgers",
-    help: "Ledgers between Horizon's newest and how far the account (or `network`) has been read, for those led here.",
+    name: "paidonce_ingest_lag_ledgers",
+    help: "Ledgers between Horizon's newest and what ingest has read.",
     labelNames: ["account"],
     registers,
     collect() {

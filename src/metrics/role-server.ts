@@ -6,24 +6,24 @@ import type { Registry } from "prom-client";
 export type RoleServer = {
   /** The one it listens on, also where a free one was asked for. */
   readonly port: number;
-  /** From now on, for as long as the process lives, `GET /readyz` says yes. */
+  /** From now on, for as long as the process lives, `GET /startupz` says yes. */
   becameReady(): void;
   close(): void;
 };
 
 /**
- * Serves `GET /metrics`, `GET /healthz` and `GET /readyz`, and nothing else.
+ * Serves `GET /metrics`, `GET /healthz` and `GET /startupz`, and nothing else.
  *
  * - `/healthz`: the process answers, so its event loop turns. Asks no server: while Postgres or Redis is away a role has
  *   to wait, and one that is killed for it would only have to begin anew.
- * - `/readyz`: the role has begun its work once. It does not take that back: nobody sends it requests, and an outage that
+ * - `/startupz`: the role has begun its work once. It does not take that back: nobody sends it requests, and an outage that
  *   all replicas share must not look as if their release had failed.
  *
  * @param port 0 takes a free one
  * @throws the server's error, such as EADDRINUSE
  */
 export async function serveRole(registry: Registry, port: number, host: string): Promise<RoleServer> {
-  let isReady = false;
+  let hasStarted = false;
   const server = createServer(async (request, response) => {
     const json = (status: number, word: string) =>
       response
@@ -33,8 +33,8 @@ export async function serveRole(registry: Registry, port: number, host: string):
     switch (request.url) {
       case "/healthz":
         return json(200, "alive");
-      case "/readyz":
-        return isReady ? json(200, "ready") : json(503, "starting");
+      case "/startupz":
+        return hasStarted ? json(200, "started") : json(503, "starting");
       case "/metrics":
         try {
           const text = await registry.metrics();
@@ -56,7 +56,7 @@ export async function serveRole(registry: Registry, port: number, host: string):
   return {
     port: (server.address() as AddressInfo).port,
     becameReady: () => {
-      isReady = true;
+      hasStarted = true;
     },
     close: () => {
       server.close();

@@ -233,6 +233,16 @@ const FIGURES: readonly Figure[] = [
     read: ({ exceptions }) => ofReasons(exceptions, ({ oldest_seconds: oldest }) => oldest ?? 0),
   },
   {
+    name: "paidonce_outside_payments_open",
+    help: "Payments that arrived outside /payments and that no person has dealt with.",
+    read: (s) => one(s.outside_payments?.open),
+  },
+  {
+    name: "paidonce_outside_payments_oldest_seconds",
+    help: "Time since the oldest of them was found; 0 without any.",
+    read: (s) => one(s.outside_payments && (s.outside_payments.oldest_seconds ?? 0)),
+  },
+  {
     name: "paidonce_refunds_owed",
     help: "Refunds that verdicts say are owed, by asset: the 20 with the most.",
     labels: ["asset"],

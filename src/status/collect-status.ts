@@ -88,6 +88,7 @@ export async function collectStatus(sources: StatusSources): Promise<Status> {
     sessions: counts?.sessions ?? null,
     unreadable: books?.exceptions?.by_reason.unreadable.open ?? null,
     exceptions: books?.exceptions ?? null,
+    outside_payments: books?.outsidePayments ?? null,
     refunds_owed: books?.refundsOwed ?? null,
     outbox_unrelayed: counts?.unrelayed ?? null,
     outbox_oldest_seconds: counts?.unrelayedSeconds ?? null,

@@ -12,6 +12,7 @@ import type {
   History,
   LastRecovery,
   OpenExceptions,
+  OutsidePayments,
   Status,
   StatusLimits,
   Unpayable,
@@ -83,6 +84,7 @@ export function findProblems(status: Omit<Status, "healthy" | "problems">): stri
     );
   }
   if (status.exceptions !== null) problems.push(...problemsOfExceptions(status.exceptions, limits));
+  if (status.outside_payments !== null) problems.push(...problemsOfOutside(status.outside_payments, limits));
   return problems;
 }
 
@@ -143,6 +145,15 @@ function* problemsOfExceptions(exceptions: OpenExceptions, limits: StatusLimits)
   if (oldest === null || oldest <= limits.exception_open_seconds) return;
   const wait = open === 1 ? "exception waits" : "exceptions wait";
   yield `${open} ${wait} for a verdict, the oldest for ${duration(oldest)}: \`paidonce exceptions list\`, then accept, refund or dismiss each, or ask its merchant to.`;
+}
+
+/** As exceptions are: somebody may have paid, and gets neither goods nor money. */
+function* problemsOfOutside(
+  { open, oldest_seconds: oldest }: OutsidePayments,
+  limits: StatusLimits,
+): Generator<string> {
+  if (oldest === null || oldest <= limits.exception_open_seconds) return;
+  yield `${open} ${open === 1 ? "payment" : "payments"} arrived outside /payments and settled nothing, the oldest found ${duration(oldest)} ago: \`paidonce findings --open\` names each; deliver or send it back by hand, then \`paidonce findings close\`.`;
 }
 
 /** Nothing is lost by it: the default partition takes what has no other, and grows slow and hard to archive. */

@@ -1,5 +1,5 @@
 import { type Asset, codeOf, issuerOf } from "../stellar/asset.js";
-import type { LastAudit, LastRecovery, OpenExceptions, RefundsOwed } from "./status.js";
+import type { LastAudit, LastRecovery, OpenExceptions, OutsidePayments, RefundsOwed } from "./status.js";
 
 /** A length of time as people say it. */
 export function duration(seconds: number): string {
@@ -61,6 +61,11 @@ export function exceptionsInWords({ by_reason: byReason, oldest_seconds: oldest 
     .filter(([, { open }]) => open > 0)
     .map(([reason, { open }]) => `${open} ${reason.replaceAll("_", " ")}`);
   return `${counted.join(", ")}; the oldest for ${duration(oldest)}`;
+}
+
+/** Such as `2 open; the oldest for 3 h`. */
+export function outsideInWords({ open, oldest_seconds: oldest }: OutsidePayments): string {
+  return oldest === null ? "none open" : `${open} open; the oldest for ${duration(oldest)}`;
 }
 
 /** Such as `2 refunds owed: 12.5000000 XLM`. */

@@ -5,6 +5,7 @@ import { isDatabaseAway } from "../postgres/database-errors.js";
 import {
   readOpenCharges,
   readOpenExceptions,
+  readOutsidePayments,
   readRefundsOwed,
   readUnpayable,
   secondsOf,
@@ -67,7 +68,7 @@ const LAST_AUDIT = `
 /** The end of recovery_runs_by_end, and the open findings, which are few. */
 const LAST_RECOVERY = `
   SELECT finished_at, extract(epoch FROM now() - finished_at) AS age, repaired, waiting, failures,
-         (SELECT count(*) FROM recovery_findings WHERE closed_at IS NULL) AS needs_person
+         (SELECT count(*) FROM recovery_findings WHERE closed_at IS NULL AND kind <> 'outside_payment') AS needs_person
   FROM recovery_runs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1`;
 
 /** The newest by the ends of the keys, the oldest by the index by time: none of it grows with the history. */
@@ -100,6 +101,7 @@ async function askAll(dataSource: DataSource) {
     counts: read(COUNTS, countsOf),
     throughput: read(THROUGHPUT, throughputOf),
     exceptions: orNothing(readOpenExceptions(manager)),
+    outsidePayments: orNothing(readOutsidePayments(manager)),
     refundsOwed: orNothing(readRefundsOwed(manager)),
     charges: orNothing(readOpenCharges(manager)),
     unpayable: orNothing(readUnpayable(manager)),

@@ -3,7 +3,7 @@ import { EXCEPTION_REASONS, type ExceptionReason } from "../entities/payment-exc
 import type { Asset } from "../stellar/asset.js";
 import { OBSTACLES, type Obstacle } from "../stellar/payable.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
-import type { Charges, OpenExceptions, RefundsOwed, Unpayable } from "./status.js";
+import type { Charges, OpenExceptions, OutsidePayments, RefundsOwed, Unpayable } from "./status.js";
 
 /**
  * Since when nobody knows. Of a charge whose provider has said that it is still deciding, somebody does: a bank debit
@@ -88,6 +88,17 @@ export async function readOpenExceptions(manager: EntityManager): Promise<OpenEx
     oldest_seconds: ages.length === 0 ? null : Math.max(...ages),
     by_reason: byReason,
   };
+}
+
+/** Of `findings_open_once`, which holds open findings alone. */
+const OUTSIDE = `
+  SELECT count(*)::int AS open, extract(epoch FROM now() - min(found_at)) AS oldest
+  FROM recovery_findings WHERE kind = 'outside_payment' AND closed_at IS NULL`;
+
+/** Counts what arrived outside /payments and no person has dealt with. */
+export async function readOutsidePayments(manager: EntityManager): Promise<OutsidePayments> {
+  const [row]: { open: number; oldest: string | null }[] = await manager.query(OUTSIDE);
+  return { open: row?.open ?? 0, oldest_seconds: secondsOf(row?.oldest) };
 }
 
 /** Sums what verdicts say is owed, every merchant's. */

@@ -87,6 +87,14 @@ export type OpenExceptions = {
   >;
 };
 
+/** Value that arrived outside /payments, found by an audit: no session or charge is settled by it. */
+export type OutsidePayments = {
+  /** Those that no person has dealt with. */
+  readonly open: number;
+  /** Since the oldest of them was found; null without any. */
+  readonly oldest_seconds: number | null;
+};
+
 /** What verdicts say is owed to senders. */
 export type RefundsOwed = {
   readonly refunds: number;
@@ -226,6 +234,7 @@ export type Status = {
   /** The open exceptions with this reason. */
   readonly unreadable: number | null;
   readonly exceptions: OpenExceptions | null;
+  readonly outside_payments: OutsidePayments | null;
   readonly refunds_owed: RefundsOwed | null;
   readonly outbox_unrelayed: number | null;
   readonly outbox_oldest_seconds: number | null;
@@ -249,6 +258,7 @@ export type StatusLimits = {
   /** Since the last run of recovery that ended. */
   readonly recovery_silent_seconds: number;
   readonly charge_unknown_seconds: number;
+  /** Of outside payments too. */
   readonly exception_open_seconds: number;
 };
 

@@ -143,7 +143,10 @@ function holdFor(where: string, read: () => Manifest[]): void {
       const isApi = metadata.name === "paidonce-api";
       expect(String(port.containerPort)).to.equal(isApi ? config.PORT : config.METRICS_PORT);
       expect(container.livenessProbe.httpGet).to.deep.equal({ path: "/healthz", port: port.name });
-      expect(container.readinessProbe.httpGet).to.deep.equal({ path: "/readyz", port: port.name });
+      expect(container.readinessProbe.httpGet).to.deep.equal({
+        path: isApi ? "/readyz" : "/startupz",
+        port: port.name,
+      });
     }
   });
 

@@ -19,18 +19,24 @@ const RUNBOOK = fileURLToPath(new URL("../../../docs/operations.md", import.meta
 
 const read = (name: string) => readFile(fileURLToPath(new URL(name, OPS)), "utf8");
 
-/** Every name that the roles register, by the code that registers them. */
+/** Every name that the roles register, by the code that registers them. One figure has one name in all roles. */
 function registered(): string[] {
-  const registry = createRegistry();
-  consumerMetrics(registry);
-  ingestMetrics(registry, { newest: () => null, condition: () => new ServerCondition().current });
-  horizonMetrics(registry);
-  httpMetrics(registry);
-  statusMetrics(registry);
-  recoveryMetrics(registry);
-  chargeMetrics(registry);
-  replicaMetrics(registry, { isUsed: true, lagMs: 0 });
-  return registry.getMetricsAsArray().map(({ name }) => name);
+  const [api, ingest, consume, work] = [
+    createRegistry(),
+    createRegistry(),
+    createRegistry(),
+    createRegistry(),
+  ];
+  httpMetrics(api);
+  statusMetrics(api);
+  replicaMetrics(api, { isUsed: true, lagMs: 0 });
+  ingestMetrics(ingest, { newest: () => null, condition: () => new ServerCondition().current });
+  consumerMetrics(consume);
+  horizonMetrics(work);
+  recoveryMetrics(work);
+  chargeMetrics(work);
+  const all = [api, ingest, consume, work].flatMap((registry) => registry.getMetricsAsArray());
+  return [...new Set(all.map(({ name }) => name))];
 }
 
 /** The names in a dashboard's or a rule's expressions; a histogram is one name with three series. */

@@ -76,7 +76,7 @@ describe("a role's own metrics", () => {
     const { account } = spine.owner;
     await eventually(async () => {
       const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-      return text.includes(`paidonce_ingest_cursor_lag_ledgers{account="${account}"} 0\n`);
+      return text.includes(`paidonce_ingest_lag_ledgers{account="${account}"} 0\n`);
     });
     const newest = String(spine.stage.network.latest.sequence);
     await eventually(async () => (await readHeartbeats(spine.redis))[0]?.figures.newest_ledger === newest);

@@ -50,17 +50,17 @@ describe("a role's probes", () => {
       // Ended below, whatever happens: a rejection that nobody awaits would end the run.
       starting.catch(() => undefined);
       await eventually(async () => (await ask(port, "/healthz")) === 200);
-      expect(await ask(port, "/readyz")).to.equal(503);
+      expect(await ask(port, "/startupz")).to.equal(503);
       expect(await ask(port, "/metrics")).to.equal(200);
 
       road = await openRoad(postgresPort, upstream);
       const role = await starting;
-      await eventually(async () => (await ask(port, "/readyz")) === 200);
+      await eventually(async () => (await ask(port, "/startupz")) === 200);
 
       await Promise.all([redis.stop(), road.close()]);
       await eventually(async () => role.output().includes("redis is unreachable"));
       expect(await ask(port, "/healthz")).to.equal(200);
-      expect(await ask(port, "/readyz")).to.equal(200);
+      expect(await ask(port, "/startupz")).to.equal(200);
     });
   }
 

@@ -1,5 +1,7 @@
 import { expect } from "chai";
 import type { Redis } from "ioredis";
+import { saveBalanceCheck } from "../../src/audit/balance-log.js";
+import { closeFinding, readFindings } from "../../src/findings/findings-log.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { giveVerdict } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";
@@ -7,7 +9,7 @@ import { collectStatus } from "../../src/status/collect-status.js";
 import { startHeartbeat } from "../../src/status/heartbeat.js";
 import { OPEN, OWED } from "../../src/status/read-open.js";
 import { SharedStatus } from "../../src/status/shared-status.js";
-import { parseAsset } from "../../src/stellar/asset.js";
+import { NATIVE, parseAsset } from "../../src/stellar/asset.js";
 import { MAX_STROOPS, toStroops } from "../../src/stellar/stroops.js";
 import { ensureGroup, readNew } from "../../src/stream/consumer-group.js";
 import { streamKey } from "../../src/stream/stream-keys.js";
@@ -126,7 +128,9 @@ describe("the status", () => {
     const plan: { "QUERY PLAN": string }[] = await database.dataSource.query(
       "EXPLAIN SELECT count(*) FROM credits WHERE recorded_at > now() - interval '5 minutes'",
     );
-    expect(plan.map((row) => row["QUERY PLAN"]).join("\n")).to.match(/Index (Only )?Scan using \w+_recorded_at_idx/);
+    expect(plan.map((row) => row["QUERY PLAN"]).join("\n")).to.match(
+      /Index (Only )?Scan using \w+_recorded_at_idx/,
+    );
     expect((await collectStatus(sources())).throughput).to.deep.include({
       credits_per_minute: { last_minute: 0, last_5_minutes: 0 },
       close_to_settled: null,
@@ -200,6 +204,36 @@ describe("the status", () => {
     expect(webhooks).to.deep.include({ pending: 1, sending: 1, dead: 1 });
     expect(webhooks?.oldest_seconds).to.be.within(3_600, 3_660);
     expect(outbox_unrelayed).to.equal(0);
+  });
+
+  it("counts what arrived outside payments until a person closes it, and not as a finding of recovery too", async () => {
+    const { dataSource } = database;
+    const { account } = await watchAccount(dataSource);
+    const arrived = { operationId: nextOperationId(), asset: NATIVE, type: "claim", amount: 70n };
+    const left = { ...arrived, operationId: nextOperationId(), amount: -70n };
+    const check = {
+      ledger: null,
+      balances: null,
+      sequence: null,
+      readThrough: arrived.operationId,
+      flows: new Map(),
+    };
+    expect((await collectStatus(sources())).outside_payments).to.deep.equal({
+      open: 0,
+      oldest_seconds: null,
+    });
+    await saveBalanceCheck(dataSource, account, check, null, [arrived, left]);
+    await dataSource.query("UPDATE recovery_findings SET found_at = now() - interval '4 days'");
+    const status = await collectStatus(sources());
+    expect(status.outside_payments?.open).to.equal(1);
+    expect(status.outside_payments?.oldest_seconds).to.be.within(345_600, 345_660);
+    expect(status.problems.filter((line) => line.includes("paidonce findings"))).to.have.length(1);
+    const [finding] = await readFindings(dataSource.manager, { open: true, limit: 10 });
+    expect(finding?.detail).to.match(new RegExp(`^0.0000070 native arrived on ${account} outside payments`));
+    expect(await closeFinding(dataSource.manager, finding?.id ?? "", "sent back")).to.equal(true);
+    // The same is found again by an audit from the beginning.
+    await saveBalanceCheck(dataSource, account, check, arrived.operationId, [arrived, left]);
+    expect((await collectStatus(sources())).outside_payments?.open).to.equal(0);
   });
 
   it("counts open exceptions by reason with the age of the oldest, and sums the refunds owed by asset", async () => {

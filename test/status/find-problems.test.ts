@@ -188,6 +188,11 @@ const CASES: readonly [what: string, status: Collected, line: RegExp][] = [
     { ...WELL, exceptions: openExceptions({ late: [70, 259_201], duplicate: [3, 60] }) },
     /^73 exceptions wait for a verdict, the oldest for 3 days: `paidonce exceptions list`/,
   ],
+  [
+    "value that arrived outside payments",
+    { ...WELL, outside_payments: { open: 2, oldest_seconds: 259_201 } },
+    /^2 payments arrived outside \/payments .* the oldest found 3 days ago: `paidonce findings --open`/,
+  ],
   ["unreadable credits", { ...WELL, unreadable: 2 }, /2 unreadable .* `paidonce dead-letters list`/],
 ];
 
@@ -223,6 +228,8 @@ describe("findProblems: what needs a person", () => {
       findProblems({ ...WELL, exceptions, limits: { ...LIMITS, exception_open_seconds: 60 } }),
     ).to.have.length(1);
     expect(findProblems({ ...WELL, exceptions })).to.deep.equal([]);
+    const outside = { open: 1, oldest_seconds: 61 };
+    expect(findProblems({ ...WELL, outside_payments: outside })).to.deep.equal([]);
   });
 
   it("leaves what could not be read to its own line, however long it waits", () => {

@@ -114,6 +114,7 @@ export const WELL: Omit<Status, "healthy" | "problems"> = {
   sessions: { pending: 5, processing: 0 },
   unreadable: 0,
   exceptions: openExceptions({ late: [3, 86_400], no_memo: [1, 60] }),
+  outside_payments: { open: 0, oldest_seconds: null },
   refunds_owed: {
     refunds: 1,
     by_asset: [{ asset: NATIVE, refunds: 1, amount: "12.5000000" }],

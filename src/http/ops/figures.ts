@@ -4,6 +4,7 @@ import {
   awaitingVerdict,
   duration,
   exceptionsInWords,
+  outsideInWords,
   recoveryInWords,
   refundsInWords,
   seconds,
@@ -16,7 +17,7 @@ const UNKNOWN = "–";
 /** The figures that are read first, one box each. */
 export function renderTiles(status: Status): Html {
   const { throughput, locks, webhooks, charges, horizon, horizon_condition: condition, roles } = status;
-  const { limits, exceptions, refunds_owed: refunds } = status;
+  const { limits, exceptions, refunds_owed: refunds, outside_payments: outside } = status;
   const times = throughput?.close_to_settled ?? null;
   const streams = status.accounts.flatMap(({ stream }) => stream ?? []);
   const backlog = streams.reduce((sum, stream) => sum + stream.backlog, 0);
@@ -96,6 +97,12 @@ ${tile(
   exceptions !== null &&
     (exceptions.by_reason.unreadable.open > 0 ||
       (awaitingVerdict(exceptions).oldest_seconds ?? 0) > limits.exception_open_seconds),
+)}
+${tile(
+  "Outside payments",
+  number(outside?.open),
+  outside === null ? "not known" : outsideInWords(outside),
+  (outside?.oldest_seconds ?? 0) > limits.exception_open_seconds,
 )}
 </dl>`;
 }
