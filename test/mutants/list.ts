@@ -287,7 +287,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     file: "src/locks/redlock-adapter.ts",
-    find: "await within(ANSWER_WITHIN_MS, this.#lock.release())",
+    find: "await answerTo(this.#lock.release())",
     replace: "await this.#lock.release()",
     test: OUTAGE,
     what: "a release waits without a bound",
