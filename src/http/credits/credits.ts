@@ -44,16 +44,11 @@ export function exceptionRoutes(): Route[] {
       query: ExceptionList,
       answer: pageOf(Exception),
       read: async (call, manager) => {
-        const { limit, cursor } = call.query;
-        const before = decodeCursor(cursor, isCreditKey);
-        const exceptions = await listExceptions(
-          manager,
-          merchantOf(call).merchantId,
-          exceptionFilter(call.query),
-          before === null ? null : parseCreditKey(before),
-          limit + 1,
-        );
-        return { body: toPage(exceptions, limit, creditKeyText, presentException) };
+        const { merchantId } = merchantOf(call);
+        const { limit } = call.query;
+        const filter = exceptionFilter(call.query);
+        const found = await listExceptions(manager, merchantId, filter, positionOf(call.query), limit + 1);
+        return { body: toPage(found, limit, creditKeyText, presentException) };
       },
     }),
     read({
@@ -122,16 +117,11 @@ export function paymentRoutes(): Route[] {
       query: PaymentList,
       answer: pageOf(Payment),
       read: async (call, manager) => {
-        const { limit, cursor } = call.query;
-        const before = decodeCursor(cursor, isCreditKey);
-        const payments = await listPayments(
-          manager,
-          merchantOf(call).merchantId,
-          paymentFilter(call.query),
-          before === null ? null : parseCreditKey(before),
-          limit + 1,
-        );
-        return { body: toPage(payments, limit, creditKeyText, presentPayment) };
+        const { merchantId } = merchantOf(call);
+        const { limit } = call.query;
+        const filter = paymentFilter(call.query);
+        const found = await listPayments(manager, merchantId, filter, positionOf(call.query), limit + 1);
+        return { body: toPage(found, limit, creditKeyText, presentPayment) };
       },
     }),
     read({
@@ -175,6 +165,8 @@ export function paymentRoutes(): Route[] {
   ];
 }
 
-function isCreditKey(text: string): boolean {
-  return parseCreditKey(text) !== null;
+/** The credit that a page begins behind; null of the first page. */
+function positionOf({ cursor }: { readonly cursor?: string | undefined }): CreditKey | null {
+  const position = decodeCursor(cursor, (text) => parseCreditKey(text) !== null);
+  return position === null ? null : parseCreditKey(position);
 }

@@ -2,7 +2,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { stringify } from "csv-stringify";
 import type { Context } from "koa";
-import type { DataSource } from "typeorm";
+import type { DataSource, EntityManager } from "typeorm";
+import type { z } from "zod";
 import { type Replica, readerOf } from "../../entities/replica.js";
 import { type ExceptionRecord, listExceptions } from "../../settlement/read-exceptions.js";
 import { listPayments, type PaymentRecord } from "../../settlement/read-payments.js";
@@ -20,76 +21,82 @@ import {
   verdictFields,
 } from "./credit.js";
 
-const contentType = "text/csv";
-
 /** Lists as files, with the lists' own filters. */
 export function exportRoutes(
   sources: Surroundings & { readonly dataSource: DataSource; readonly replica?: Replica },
 ): Route[] {
-  // One for the whole file: what began on the primary must not go on behind it, with rows missing in between.
-  const read = () => readerOf(sources, true);
-  return [
+  const fileRoute = <Q, Row>(file: ListAsFile<Q, Row>): Route =>
     stream({
-      path: "/v1/checkout/sessions.csv",
+      path: file.path,
       access: "merchant",
+      operationId: file.operationId,
+      summary: file.summary,
+      tag: file.tag,
+      query: file.query,
+      contentType: "text/csv",
+      stream: async (call, context) => {
+        const { merchantId } = merchantOf(call);
+        // One for the whole file: what began on the primary must not go on behind it, with rows missing in between.
+        const from = readerOf(sources, true);
+        const read = (after: Row | null) =>
+          from((manager) => file.list(manager, merchantId, call.query, after));
+        await answerCsv(context, file.name, read, file.cells);
+      },
+    });
+  return [
+    fileRoute({
+      path: "/v1/checkout/sessions.csv",
       operationId: "exportSessions",
       summary: "Checkout sessions as CSV, the newest first",
       tag: "Checkout sessions",
+      name: "sessions",
       query: SessionFilter,
-      contentType,
-      stream: async (call, context) => {
-        const filter = sessionFilter(call.query, merchantOf(call).merchantId);
-        const from = read();
-        await answerCsv(
-          context,
-          "sessions",
-          (after) => from((manager) => listSessions(manager, filter, after?.id ?? null, ROWS_AT_A_TIME)),
-          sessionCells(sources),
-        );
-      },
+      list: (manager, merchantId, query, after: SessionWithAnomaly | null) =>
+        listSessions(manager, sessionFilter(query, merchantId), after?.id ?? null, ROWS_AT_A_TIME),
+      cells: sessionCells(sources),
     }),
-    stream({
+    fileRoute({
       path: "/v1/payments.csv",
-      access: "merchant",
       operationId: "exportPayments",
       summary: "Payments as CSV, the network's newest first",
       tag: "Payments",
+      name: "payments",
       query: PaymentQuery,
-      contentType,
-      stream: async (call, context) => {
-        const { merchantId } = merchantOf(call);
-        const filter = paymentFilter(call.query);
-        const from = read();
-        await answerCsv(
-          context,
-          "payments",
-          (after) => from((manager) => listPayments(manager, merchantId, filter, after, ROWS_AT_A_TIME)),
-          paymentCells,
-        );
-      },
+      list: (manager, merchantId, query, after: PaymentRecord | null) =>
+        listPayments(manager, merchantId, paymentFilter(query), after, ROWS_AT_A_TIME),
+      cells: paymentCells,
     }),
-    stream({
+    fileRoute({
       path: "/v1/exceptions.csv",
-      access: "merchant",
       operationId: "exportExceptions",
       summary: "Exceptions as CSV, the network's newest first",
       tag: "Exceptions",
+      name: "exceptions",
       query: ExceptionQuery,
-      contentType,
-      stream: async (call, context) => {
-        const { merchantId } = merchantOf(call);
-        const filter = exceptionFilter(call.query);
-        const from = read();
-        await answerCsv(
-          context,
-          "exceptions",
-          (after) => from((manager) => listExceptions(manager, merchantId, filter, after, ROWS_AT_A_TIME)),
-          exceptionCells,
-        );
-      },
+      list: (manager, merchantId, query, after: ExceptionRecord | null) =>
+        listExceptions(manager, merchantId, exceptionFilter(query), after, ROWS_AT_A_TIME),
+      cells: exceptionCells,
     }),
   ];
 }
+
+type ListAsFile<Q, Row> = {
+  readonly path: string;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly tag: string;
+  /** Of the file, without its ending. */
+  readonly name: string;
+  readonly query: z.ZodType<Q>;
+  /** @param after the last row of the page before */
+  readonly list: (
+    manager: EntityManager,
+    merchantId: string,
+    query: Q,
+    after: Row | null,
+  ) => Promise<readonly Row[]>;
+  readonly cells: Readonly<Record<string, (row: Row) => Cell>>;
+};
 
 /** The fields of an answer that become columns as they are. */
 const SESSION = [
