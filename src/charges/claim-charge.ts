@@ -1,29 +1,25 @@
 import type { DataSource, QueryRunner } from "typeorm";
-import type { Charge, ChargeId, ChargeStatus } from "../entities/charge.js";
+import {
+  type Charge,
+  type ChargeId,
+  type ChargeRow,
+  type ChargeStatus,
+  chargeOf,
+} from "../entities/charge.js";
 import { chargeUnknown } from "../outbox/events.js";
 import { recordEvent } from "../outbox/record-event.js";
 import { violatedConstraint } from "../postgres/database-errors.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
-import type { ChargeOrder } from "../providers/provider.js";
-import { endCharge, isHeld, type LockedCharge, lockCharge } from "../settlement/end-charge.js";
-import type { Asset } from "../stellar/asset.js";
-import type { AccountId } from "../stellar/credit.js";
-import { toStroops } from "../stellar/stroops.js";
+import { endCharge, isHeld, lockCharge } from "../settlement/end-charge.js";
 import { recordRefusal } from "../submission/submissions.js";
-import type { ChargeVerdict, Heard } from "./judge-attempt.js";
-import { ASK_DELAYS_MS } from "./judge-attempt.js";
+import { ASK_DELAYS_MS, type ChargeVerdict, type Heard } from "./judge-attempt.js";
 
-/** A charge that is ours for one attempt. */
-export type ChargeClaim = ChargeOrder & {
-  readonly provider: string;
+/** A charge that is ours for one attempt: `sends` and `asks` count this one too. */
+export type ChargeClaim = Charge & {
   /** Counts from 1 over the charge's whole life, and is the fencing token: only its holder records an outcome. */
   readonly attempt: number;
   /** `unknown`: the provider is asked before anything is sent. */
   readonly status: "processing" | "unknown";
-  /** How often it may have been told to charge, this time included where it is not only asked. */
-  readonly sends: number;
-  /** How often it was asked, this time included. */
-  readonly asks: number;
 };
 
 /**
@@ -41,31 +37,12 @@ const CLAIM = `
       leased_since = now()
     WHERE id = $1 AND provider = $2 AND status IN ('pending', 'processing', 'unknown')
       AND leased_since IS NULL AND next_attempt_at <= now()
-    RETURNING id, merchant_id, reference, provider, amount, currency, asset, account, payload, provider_id,
-              created_at, status, attempts, sends, asks
+    RETURNING *
   ), noted AS (
     INSERT INTO charge_attempts (charge_id, attempt, kind)
     SELECT id, attempts, CASE status WHEN 'unknown' THEN 'ask' ELSE 'charge' END FROM claimed
   )
   SELECT * FROM claimed`;
-
-type Row = {
-  id: ChargeId;
-  merchant_id: string;
-  reference: string;
-  provider: string;
-  amount: string;
-  currency: string | null;
-  asset: Asset | null;
-  account: AccountId | null;
-  payload: Charge["payload"];
-  provider_id: string | null;
-  created_at: Date;
-  status: "processing" | "unknown";
-  attempts: number;
-  sends: number;
-  asks: number;
-};
 
 /**
  * Takes a charge, for one attempt. Committed before the provider is called: whatever happens then, the next one knows
@@ -79,17 +56,8 @@ export async function claimCharge(
   id: ChargeId,
   provider: string,
 ): Promise<ChargeClaim | null> {
-  const [row]: Row[] = await dataSource.query(CLAIM, [id, provider]);
-  if (row === undefined) return null;
-  const { merchant_id, provider_id, created_at, attempts, amount, ...same } = row;
-  return {
-    ...same,
-    merchantId: merchant_id,
-    providerId: provider_id,
-    createdAt: created_at,
-    attempt: attempts,
-    amount: toStroops(BigInt(amount)),
-  };
+  const [row]: (ChargeRow & Pick<ChargeClaim, "status">)[] = await dataSource.query(CLAIM, [id, provider]);
+  return row === undefined ? null : { ...chargeOf(row), status: row.status, attempt: row.attempts };
 }
 
 const NAME = `
@@ -205,7 +173,7 @@ async function writeVerdict(
   return { kind: "recorded" };
 }
 
-async function becomeUnknown(runner: QueryRunner, charge: LockedCharge, delayMs: number): Promise<void> {
+async function becomeUnknown(runner: QueryRunner, charge: Charge, delayMs: number): Promise<void> {
   const { id, status } = charge;
   await runner.query(BECOME_UNKNOWN, [id, delayMs / 1_000]);
   if (status === "processing") await recordEvent(runner, { chargeId: id }, chargeUnknown(charge));

@@ -1,10 +1,10 @@
 import type { QueryRunner } from "typeorm";
-import type { ChargeId, ChargeStatus } from "../entities/charge.js";
+import type { Charge, ChargeId, ChargeStatus } from "../entities/charge.js";
 import { chargeCancelled } from "../outbox/events.js";
 import { recordEvent } from "../outbox/record-event.js";
 import { violatedConstraint } from "../postgres/database-errors.js";
 import type { ChargeOrder, Provider } from "../providers/provider.js";
-import { type ChargeEnding, endCharge, type LockedCharge, lockCharge } from "../settlement/end-charge.js";
+import { type ChargeEnding, endCharge, lockCharge } from "../settlement/end-charge.js";
 import { callProvider } from "./run-charge.js";
 
 /** What a person found out about a charge of which nobody else knows. */
@@ -60,7 +60,7 @@ export async function closeCharge(runner: QueryRunner, closing: Closing): Promis
   }
 }
 
-async function endingOf(runner: QueryRunner, charge: LockedCharge, closing: Closing): Promise<ChargeEnding> {
+async function endingOf(runner: QueryRunner, charge: Charge, closing: Closing): Promise<ChargeEnding> {
   if (closing.as === "failed") {
     const [alive]: { max_time: Date }[] = await runner.query(CAN_STILL_PAY, [charge.id]);
     if (alive !== undefined) {

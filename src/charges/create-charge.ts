@@ -1,6 +1,6 @@
 import type { QueryRunner } from "typeorm";
 import { v7 as uuidv7 } from "uuid";
-import type { ChargeId } from "../entities/charge.js";
+import { type ChargeId, type ChargeRow, chargeOf } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import { chargeCreated } from "../outbox/events.js";
 import { recordEvent } from "../outbox/record-event.js";
@@ -9,13 +9,7 @@ import { type Acceptance, ChargeRefusedError, type ChargeRequest } from "../prov
 import { adoptCredits, type PaidBefore } from "../settlement/adopt-credits.js";
 import type { CheckedTransaction } from "../submission/check-payment.js";
 import { storeSubmission } from "../submission/submissions.js";
-import {
-  type ChargeRecord,
-  type ChargeRow,
-  chargeOf,
-  chargeOfReference,
-  readCharge,
-} from "./read-charges.js";
+import { type ChargeRecord, chargeOfReference, readCharge } from "./read-charges.js";
 
 /** What a merchant asks for, and of whom. */
 export type NewCharge = ChargeRequest & { readonly provider: string };
@@ -82,7 +76,7 @@ export async function createCharge(
   ]);
   if (row === null) throw await whatIsTaken(runner, request, providerId);
   await refuseStrangeAsset(runner, request);
-  const charge = chargeOf({ ...row, transaction_hash: submission?.hash ?? null });
+  const charge = { ...chargeOf(row), transactionHash: submission?.hash ?? null };
   await recordEvent(runner, { chargeId: id }, chargeCreated(charge));
   if (submission === null) return charge;
   await refuseSessionsTransaction(runner, submission);

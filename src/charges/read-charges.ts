@@ -1,10 +1,13 @@
 import type { EntityManager } from "typeorm";
-import type { Charge, ChargeId, ChargeStatus, FailureCode } from "../entities/charge.js";
+import {
+  type Charge,
+  type ChargeId,
+  type ChargeRow,
+  type ChargeStatus,
+  chargeOf,
+} from "../entities/charge.js";
 import { idAround } from "../settlement/id-around.js";
-import { parseAsset } from "../stellar/asset.js";
-import type { AccountId, TransactionHash } from "../stellar/credit.js";
-import type { MemoKey } from "../stellar/memo.js";
-import { toStroops } from "../stellar/stroops.js";
+import type { TransactionHash } from "../stellar/credit.js";
 
 /** A charge, and the signed transaction that was handed in for it. */
 export type ChargeRecord = Charge & {
@@ -22,7 +25,7 @@ export type ChargeFilter = {
   readonly createdBefore?: Date | undefined;
 };
 
-/** What `chargeOf` reads, of charges `c`. */
+/** What `recordOf` reads, of charges `c`. */
 const WITH_TRANSACTION = `
   SELECT c.*, s.hash AS transaction_hash
   FROM charges c LEFT JOIN submissions s ON s.charge_id = c.id`;
@@ -55,8 +58,8 @@ export async function readCharge(
   id: string,
   merchantId?: string,
 ): Promise<ChargeRecord | null> {
-  const [row]: ChargeRow[] = await manager.query(BY_ID, [id]);
-  return row !== undefined && (merchantId ?? row.merchant_id) === row.merchant_id ? chargeOf(row) : null;
+  const [row]: RecordRow[] = await manager.query(BY_ID, [id]);
+  return row !== undefined && (merchantId ?? row.merchant_id) === row.merchant_id ? recordOf(row) : null;
 }
 
 /** The merchant's charge of this reference: there is one at the most. */
@@ -81,7 +84,7 @@ export async function listCharges(
 ): Promise<ChargeRecord[]> {
   const { merchantId, reference, status, provider, createdAfter, createdBefore } = filter;
   const few = status !== undefined || reference !== undefined;
-  const rows: ChargeRow[] = await manager.query(few ? LIST_FEW : LIST, [
+  const rows: RecordRow[] = await manager.query(few ? LIST_FEW : LIST, [
     merchantId,
     before,
     status ?? null,
@@ -93,63 +96,13 @@ export async function listCharges(
     idAround(createdBefore, "after"),
     limit,
   ]);
-  return rows.map(chargeOf);
+  return rows.map(recordOf);
 }
 
-export type ChargeRow = {
-  id: ChargeId;
-  merchant_id: string;
-  reference: string;
-  provider: string;
-  currency: string | null;
-  asset: string | null;
-  amount: string;
-  account: AccountId | null;
-  memo_key: MemoKey | null;
-  payload: Record<string, unknown>;
-  metadata: Record<string, string>;
-  status: ChargeStatus;
-  attempts: number;
-  sends: number;
-  asks: number;
-  leased_since: Date | null;
-  next_attempt_at: Date;
-  unknown_since: Date | null;
-  provider_id: string | null;
-  failure_code: FailureCode | null;
-  failure_detail: string | null;
-  created_at: Date;
-  ended_at: Date | null;
-  transaction_hash: TransactionHash | null;
-};
+type RecordRow = ChargeRow & { transaction_hash: TransactionHash | null };
 
-export function chargeOf(row: ChargeRow): ChargeRecord {
-  return {
-    id: row.id,
-    merchantId: row.merchant_id,
-    reference: row.reference,
-    provider: row.provider,
-    currency: row.currency,
-    asset: row.asset === null ? null : parseAsset(row.asset),
-    amount: toStroops(BigInt(row.amount)),
-    account: row.account,
-    memoKey: row.memo_key,
-    payload: row.payload,
-    metadata: row.metadata,
-    status: row.status,
-    attempts: row.attempts,
-    sends: row.sends,
-    asks: row.asks,
-    leasedSince: row.leased_since,
-    nextAttemptAt: row.next_attempt_at,
-    unknownSince: row.unknown_since,
-    providerId: row.provider_id,
-    failureCode: row.failure_code,
-    failureDetail: row.failure_detail,
-    createdAt: row.created_at,
-    endedAt: row.ended_at,
-    transactionHash: row.transaction_hash,
-  };
+function recordOf({ transaction_hash, ...row }: RecordRow): ChargeRecord {
+  return { ...chargeOf(row), transactionHash: transaction_hash };
 }
 
 export const OPEN_STATUSES = ["pending", "processing", "unknown"] as const;
@@ -176,14 +129,14 @@ export async function listOpenCharges(
   status: OpenStatus,
   limit: number,
 ): Promise<ChargeRecord[]> {
-  const rows: ChargeRow[] = await manager.query(OPEN, [status, limit]);
-  return rows.map(chargeOf);
+  const rows: RecordRow[] = await manager.query(OPEN, [status, limit]);
+  return rows.map(recordOf);
 }
 
 /** Every merchant's charges, the newest first. */
 export async function listNewestCharges(manager: EntityManager, limit: number): Promise<ChargeRecord[]> {
-  const rows: ChargeRow[] = await manager.query(NEWEST, [limit]);
-  return rows.map(chargeOf);
+  const rows: RecordRow[] = await manager.query(NEWEST, [limit]);
+  return rows.map(recordOf);
 }
 
 /** One turn of a worker at a charge, or what somebody else said of it. */

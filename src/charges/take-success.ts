@@ -1,11 +1,11 @@
 import type { Logger } from "pino";
 import type { DataSource, QueryRunner } from "typeorm";
 import { validate as isUuid } from "uuid";
-import type { ChargeId } from "../entities/charge.js";
+import type { Charge, ChargeId } from "../entities/charge.js";
 import { recordFinding } from "../findings/findings-log.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import { type Intent, mismatchOf } from "../providers/stripe/judge-intent.js";
-import { type Ended, endCharge, type LockedCharge, lockCharge } from "../settlement/end-charge.js";
+import { type Ended, endCharge, lockCharge } from "../settlement/end-charge.js";
 
 export type ToldSuccess = { readonly id: string; readonly intent: Intent };
 
@@ -22,7 +22,7 @@ export async function takeSuccess(
   { id: event, intent }: ToldSuccess,
   logger: Logger,
 ): Promise<Ended> {
-  const chargeId = chargeOf(intent);
+  const chargeId = chargeIdOf(intent);
   if (chargeId === null) return "no_such_charge";
   const { ended, why } = await inSerializableTransaction(dataSource, async (runner) => {
     const charge = await lockCharge(runner, chargeId);
@@ -47,7 +47,7 @@ export async function takeSuccess(
 }
 
 /** Where the event is of one payment and the charge of another, nothing is ended by it. */
-function doubtOf(charge: LockedCharge, intent: Intent): string | null {
+function doubtOf(charge: Charge, intent: Intent): string | null {
   if (charge.providerId !== intent.id)
     return `the charge is ${charge.providerId ?? "of no payment intent"}, and ${intent.id} has succeeded`;
   return mismatchOf(intent, charge);
@@ -55,7 +55,7 @@ function doubtOf(charge: LockedCharge, intent: Intent): string | null {
 
 async function tellPerson(
   runner: QueryRunner,
-  charge: LockedCharge,
+  charge: Charge,
   { id, intent }: ToldSuccess,
   why: string,
 ): Promise<void> {
@@ -83,11 +83,11 @@ const ASK_SOON = `
 
 /** Something became of it, and the worker is to ask what: events come in no order, so none of them says how it ends. */
 export async function askSoon(dataSource: DataSource, intent: Intent): Promise<void> {
-  const chargeId = chargeOf(intent);
+  const chargeId = chargeIdOf(intent);
   if (chargeId !== null) await dataSource.query(ASK_SOON, [chargeId, intent.id]);
 }
 
-function chargeOf({ metadata }: Intent): ChargeId | null {
+function chargeIdOf({ metadata }: Intent): ChargeId | null {
   const { charge_id: id } = metadata;
   return id !== undefined && isUuid(id) ? (id as ChargeId) : null;
 }

@@ -1,8 +1,8 @@
 import { Column, Entity, PrimaryColumn } from "typeorm";
-import type { Asset } from "../stellar/asset.js";
+import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
-import type { Stroops } from "../stellar/stroops.js";
+import { type Stroops, toStroops } from "../stellar/stroops.js";
 import { bigintColumn } from "./columns.js";
 
 /** A UUIDv7, and for life the key under which its provider charges (G6). */
@@ -125,4 +125,54 @@ export class Charge {
   /** Set exactly when it has succeeded, failed or was cancelled. */
   @Column("timestamptz", { name: "ended_at", nullable: true })
   endedAt!: Date | null;
+}
+
+/** A row of `charges`, as a statement gives it. */
+export type ChargeRow = Pick<
+  Charge,
+  | "id"
+  | "reference"
+  | "provider"
+  | "currency"
+  | "account"
+  | "payload"
+  | "metadata"
+  | "status"
+  | "attempts"
+  | "sends"
+  | "asks"
+> & {
+  merchant_id: string;
+  asset: string | null;
+  amount: string;
+  memo_key: MemoKey | null;
+  leased_since: Date | null;
+  next_attempt_at: Date;
+  unknown_since: Date | null;
+  provider_id: string | null;
+  failure_code: FailureCode | null;
+  failure_detail: string | null;
+  created_at: Date;
+  ended_at: Date | null;
+};
+
+/** The one mapper of a charge. @param row `SELECT *`, or `RETURNING *`, of `charges` */
+export function chargeOf(row: ChargeRow): Charge {
+  const { asset, amount, merchant_id, memo_key, leased_since, next_attempt_at, unknown_since, ...more } = row;
+  const { provider_id, failure_code, failure_detail, created_at, ended_at, ...same } = more;
+  return {
+    ...same,
+    asset: asset === null ? null : parseAsset(asset),
+    amount: toStroops(BigInt(amount)),
+    merchantId: merchant_id,
+    memoKey: memo_key,
+    leasedSince: leased_since,
+    nextAttemptAt: next_attempt_at,
+    unknownSince: unknown_since,
+    providerId: provider_id,
+    failureCode: failure_code,
+    failureDetail: failure_detail,
+    createdAt: created_at,
+    endedAt: ended_at,
+  };
 }

@@ -1,9 +1,13 @@
 import type { QueryRunner } from "typeorm";
-import type { Charge, ChargeId, ChargeStatus, FailureCode } from "../entities/charge.js";
-import { chargeFailed, chargeSucceeded, type ReportedCharge } from "../outbox/events.js";
+import {
+  type Charge,
+  type ChargeId,
+  type ChargeRow,
+  chargeOf,
+  type FailureCode,
+} from "../entities/charge.js";
+import { chargeFailed, chargeSucceeded } from "../outbox/events.js";
 import { recordEvent } from "../outbox/record-event.js";
-import type { Asset } from "../stellar/asset.js";
-import { toStroops } from "../stellar/stroops.js";
 
 /** The source of the outcome. */
 export type Heard =
@@ -31,12 +35,7 @@ export type Ended =
   | "contradiction"
   | "no_such_charge";
 
-export type LockedCharge = ReportedCharge &
-  Pick<Charge, "merchantId" | "status" | "attempts" | "leasedSince">;
-
-const LOCK = `
-  SELECT id, merchant_id, reference, provider, currency, asset, amount, provider_id, status, attempts, leased_since
-  FROM charges WHERE id = $1 FOR NO KEY UPDATE`;
+const LOCK = `SELECT * FROM charges WHERE id = $1 FOR NO KEY UPDATE`;
 
 /** Money that came before anything was sent goes the same way as all other. */
 const BEGIN = `UPDATE charges SET status = 'processing' WHERE id = $1 AND status = 'pending'`;
@@ -117,29 +116,7 @@ export function isHeld(charge: Pick<Charge, "attempts" | "leasedSince">, lease: 
 }
 
 /** Locks a charge until the transaction ends. */
-export async function lockCharge(runner: QueryRunner, id: ChargeId): Promise<LockedCharge | null> {
+export async function lockCharge(runner: QueryRunner, id: ChargeId): Promise<Charge | null> {
   const [row]: ChargeRow[] = await runner.query(LOCK, [id]);
-  if (row === undefined) return null;
-  const { merchant_id, provider_id, leased_since, amount, ...same } = row;
-  return {
-    ...same,
-    merchantId: merchant_id,
-    providerId: provider_id,
-    leasedSince: leased_since,
-    amount: toStroops(BigInt(amount)),
-  };
+  return row === undefined ? null : chargeOf(row);
 }
-
-type ChargeRow = {
-  id: ChargeId;
-  merchant_id: string;
-  reference: string;
-  provider: string;
-  currency: string | null;
-  asset: Asset | null;
-  amount: string;
-  provider_id: string | null;
-  status: ChargeStatus;
-  attempts: number;
-  leased_since: Date | null;
-};

@@ -4,7 +4,7 @@ import { expect } from "chai";
 import type { DataSource } from "typeorm";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
-import { StellarAcceptor } from "../../src/providers/stellar/accept.js";
+import { StellarAcceptor } from "../../src/providers/stellar/provider.js";
 import { settle } from "../../src/settlement/settle.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { chargeMemo } from "../../src/submission/check-payment.js";

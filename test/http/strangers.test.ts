@@ -7,7 +7,7 @@ import {
   TransactionBuilder,
 } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import { StellarAcceptor } from "../../src/providers/stellar/accept.js";
+import { StellarAcceptor } from "../../src/providers/stellar/provider.js";
 import { ADMIN_KEY, type ApiAnswer, type Json, startApi, type TestApi } from "../support/api.js";
 import { memoFor } from "../support/charges.js";
 import { validFor } from "../support/handed-in.js";

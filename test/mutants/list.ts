@@ -475,7 +475,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a trustline that its issuer has not authorised can be paid",
   },
   {
-    file: "src/providers/stellar/accept.ts",
+    file: "src/providers/stellar/provider.ts",
     find: "return references.length === 1 && references[0] === referenceOfKey(memoKey);",
     replace: "return true;",
     test: "test/processes/stranger.test.ts",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Memo } from "@stellar/stellar-sdk";
 import { ChargeRefusedError, type ChargeRequest } from "../../../src/providers/provider.js";
-import { StellarAcceptor } from "../../../src/providers/stellar/accept.js";
+import { StellarAcceptor } from "../../../src/providers/stellar/provider.js";
 import { muxedAddress, parseAccountId } from "../../../src/stellar/account.js";
 import { NATIVE } from "../../../src/stellar/asset.js";
 import { parseStroops } from "../../../src/stellar/stroops.js";
