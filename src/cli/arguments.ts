@@ -38,7 +38,7 @@ export function account(text: string): AccountId {
   }
 }
 
-/** Who decides: written beside what was decided. */
+/** The name of the person who decides. It is written beside what was decided. */
 export function operator(): string {
   return `operator:${userInfo().username}`;
 }

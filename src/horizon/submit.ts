@@ -19,7 +19,7 @@ export type SignedTransaction = {
   readonly maxTime: Date;
 };
 
-/** What is sent, and how it is known again in the answer. */
+/** A transaction to send, and what its answer names it by. */
 type Sendable = Pick<SignedTransaction, "envelope" | "hash" | "outerHash">;
 
 /**

@@ -11,7 +11,7 @@ import type { SubmitAnswer } from "../horizon/submit.js";
 import type { Movement } from "../stellar/credit.js";
 import type { LedgerSequence, OperationId } from "../stellar/operation-id.js";
 
-/** What is judged of a transaction that was handed in. */
+/** A transaction that was handed in, as far as it is judged. */
 export type Judged = {
   /** Upper time bound of its envelope; null where it has none, which nothing of ours submits. */
   readonly maxTime: Date | null;
@@ -30,7 +30,7 @@ export type Answers = {
 };
 
 /**
- * What is enough to call a transaction over.
+ * How much is needed to call a transaction over.
  * - `likely`: for a session. To roll one back too early loses no money, since a credit that comes later still pays it.
  * - `proved`: for a charge. One that is called failed and is paid after all is the payer's loss. So an answer counts only
  *   by the ledger that it names itself: nothing bounds how far a server may lag that does not say where it is.

@@ -225,7 +225,7 @@ export async function postponeSubmission(
 const END = `
   UPDATE submissions SET ended_at = now(), leased_since = NULL WHERE hash = $1 AND ended_at IS NULL`;
 
-/** Nobody follows a session's transaction any more. */
+/** Ends the following of a session's transaction. */
 export async function endSubmission(manager: EntityManager, hash: TransactionHash): Promise<void> {
   await manager.query(END, [hash]);
 }

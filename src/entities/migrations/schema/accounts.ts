@@ -1,4 +1,4 @@
-/** Who is paid, on which accounts, from which network, and how far ingest has read each account. */
+/** Merchants, their accounts, the network of an account, and how far ingest has read each account. */
 export const ACCOUNTS = `
   CREATE TABLE installation (
     is_only boolean PRIMARY KEY DEFAULT true CONSTRAINT installation_is_one CHECK (is_only),
