@@ -1,7 +1,7 @@
 import { sleep } from "../backoff.js";
 import { inSpan } from "../tracing.js";
-import type { DeliveryKey } from "../webhooks/claim-delivery.js";
-import { type Due, findDue } from "../webhooks/claim-delivery.js";
+import type { DeliveryKey } from "../webhooks/attempts.js";
+import { type Due, findDue } from "../webhooks/attempts.js";
 import { type Attempted, type Delivering, deliver } from "../webhooks/deliver.js";
 import { FairSlots, SLOT_LIMITS } from "../webhooks/fair-slots.js";
 import { type DueJob, type QueueContext, QueueWorker, WEBHOOK_QUEUE } from "./queue.js";

@@ -12,7 +12,7 @@ import {
 } from "../stream/consumer-group.js";
 import { leaderKey, type StreamName } from "../stream/stream-keys.js";
 import { watchedStreams } from "../stream/streams.js";
-import { TAKEN_OVER_AFTER_S } from "../webhooks/claim-delivery.js";
+import { TAKEN_OVER_AFTER_S } from "../webhooks/attempts.js";
 import { eachOf, type Run, repair } from "./repair.js";
 
 /** Entries settled in one go. */

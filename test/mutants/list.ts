@@ -411,14 +411,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
 
   {
-    file: "src/webhooks/record-attempt.ts",
+    file: "src/webhooks/attempts.ts",
     find: " AND d.state = 'sending' AND d.attempts = o.attempt",
     replace: " AND d.state = 'sending'",
     test: DELIVERY,
     what: "a lease that is over records an outcome",
   },
   {
-    file: "src/webhooks/record-attempt.ts",
+    file: "src/webhooks/attempts.ts",
     find: " AND d.state = 'sending' AND d.attempts = o.attempt",
     replace: " AND d.attempts = o.attempt",
     test: DELIVERY,
@@ -432,7 +432,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "what is being sent is sent again",
   },
   {
-    file: "src/webhooks/claim-delivery.ts",
+    file: "src/webhooks/attempts.ts",
     find: "e.status = 'active' AND e.deleted_at IS NULL",
     replace: "e.deleted_at IS NULL",
     test: DELIVERY,

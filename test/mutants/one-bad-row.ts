@@ -81,7 +81,7 @@ export const ONE_BAD_ROW: readonly Mutant[] = [
     what: "one delivery that is refused makes all of its statement fail",
   },
   {
-    file: "src/webhooks/claim-delivery.ts",
+    file: "src/webhooks/attempts.ts",
     find: "FOR NO KEY UPDATE OF d SKIP LOCKED",
     replace: "FOR NO KEY UPDATE OF d",
     test: DELIVER,

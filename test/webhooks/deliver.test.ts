@@ -4,7 +4,7 @@ import type { Agent } from "undici";
 import { atCheckpoints } from "../../src/checkpoints.js";
 import { numberEvents } from "../../src/outbox/number-events.js";
 import { settle } from "../../src/settlement/settle.js";
-import { findDue } from "../../src/webhooks/claim-delivery.js";
+import { findDue } from "../../src/webhooks/attempts.js";
 import { deliver, deliveryBooks } from "../../src/webhooks/deliver.js";
 import {
   listAttempts,

@@ -1,8 +1,12 @@
 import { expect } from "chai";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
-import { type Claim, claimDeliveries, TAKEN_OVER_AFTER_S } from "../../src/webhooks/claim-delivery.js";
+import {
+  type Claim,
+  claimDeliveries,
+  recordAttempts,
+  TAKEN_OVER_AFTER_S,
+} from "../../src/webhooks/attempts.js";
 import { redeliverEvent } from "../../src/webhooks/deliveries.js";
-import { recordAttempts } from "../../src/webhooks/record-attempt.js";
 import type { Verdict } from "../../src/webhooks/retry-schedule.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";

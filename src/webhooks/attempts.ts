@@ -1,7 +1,9 @@
 import type { DataSource } from "typeorm";
 import { runPrepared } from "../postgres/strict-client.js";
 import type { TraceParent } from "../tracing.js";
+import type { Verdict } from "./retry-schedule.js";
 import { MAX_LIVE_SECRETS, SecretKeys } from "./secrets.js";
+import type { LoggedAnswer } from "./send-request.js";
 
 /** One event's way to one endpoint: names the row, and the job. */
 export type DeliveryKey = { readonly eventId: string; readonly endpointId: string };
@@ -212,4 +214,99 @@ export async function findDue(dataSource: DataSource, endpointId?: string): Prom
   return endpointId === undefined
     ? runPrepared<Due>(dataSource.manager, DUE, [])
     : runPrepared<Due>(dataSource.manager, DUE_OF_ONE, [endpointId]);
+}
+
+/** What came of an attempt. */
+export type Outcome = { readonly claim: Claim; readonly answer: LoggedAnswer; readonly verdict: Verdict };
+
+/**
+ * An attempt is logged whoever holds the delivery now: the request was made. Its outcome counts only while the
+ * delivery is in this very attempt: a worker that was paused can't undo what its successor did.
+ *
+ * Endpoints are locked in the order of their ids: two workers that judge the same ones wait for each other.
+ */
+const RECORD = {
+  name: "record_attempts",
+  text: `
+  WITH outcome AS (
+    SELECT * FROM json_to_recordset($1::json) AS o (
+      event_id uuid, endpoint_id uuid, attempt integer, started_at timestamptz, duration_ms integer,
+      response_status integer, response_body text, error text, state text, delay float8, slow_down float8, disable text)
+  ), logged AS (
+    INSERT INTO webhook_attempts (event_id, endpoint_id, attempt, started_at, duration_ms, response_status, response_body, error)
+    SELECT event_id, endpoint_id, attempt, started_at, duration_ms, response_status, response_body, error FROM outcome
+    ON CONFLICT ON CONSTRAINT attempts_logged_once DO NOTHING
+  ), recorded AS (
+    UPDATE webhook_deliveries d SET
+      state = o.state,
+      sending_since = NULL,
+      delivered_at = CASE WHEN o.state = 'delivered' THEN now() END,
+      next_attempt_at = now() + make_interval(secs => o.delay)
+    FROM outcome o
+    WHERE d.event_id = o.event_id AND d.endpoint_id = o.endpoint_id AND d.state = 'sending' AND d.attempts = o.attempt
+    RETURNING o.*
+  ), judgement AS (
+    SELECT endpoint_id, bool_or(state = 'delivered') AS delivered, count(*) AS count,
+           max(slow_down) AS slow_down, min(disable) AS disable
+    FROM recorded GROUP BY endpoint_id
+  ), held AS MATERIALIZED (
+    SELECT e.id FROM webhook_endpoints e JOIN judgement j ON j.endpoint_id = e.id
+    -- Without this line each success of a busy endpoint would write its row again, for nothing.
+    WHERE NOT (j.delivered AND e.failures = 0 AND j.slow_down IS NULL AND j.disable IS NULL)
+    ORDER BY e.id FOR NO KEY UPDATE OF e
+  ), judged AS (
+    UPDATE webhook_endpoints e SET
+      failures = CASE WHEN j.delivered THEN 0 ELSE e.failures + j.count END,
+      not_before = greatest(e.not_before, now() + make_interval(secs => j.slow_down)),
+      status = CASE WHEN j.disable IS NULL THEN e.status ELSE 'disabled' END,
+      disabled_because = coalesce(e.disabled_because, j.disable),
+      -- Whoever knows nothing of this column can have resumed the endpoint: now its receiver has disabled it.
+      disabled_by_operator = e.disabled_by_operator AND e.status = 'disabled'
+    FROM judgement j JOIN held ON held.id = j.endpoint_id
+    WHERE e.id = j.endpoint_id
+  )
+  SELECT event_id, endpoint_id, attempt FROM recorded`,
+};
+
+/**
+ * Writes what came of attempts.
+ * @param outcomes none of the same attempt
+ * @returns for each, false when the delivery is no longer ours: then only the log says it
+ */
+export async function recordAttempts(
+  dataSource: DataSource,
+  outcomes: readonly Outcome[],
+): Promise<boolean[]> {
+  const recorded = await runPrepared<{ event_id: string; endpoint_id: string; attempt: number }>(
+    dataSource.manager,
+    RECORD,
+    [JSON.stringify(outcomes.map(toRow))],
+  );
+  return outcomes.map(({ claim }) =>
+    recorded.some(
+      (row) =>
+        row.event_id === claim.eventId &&
+        row.endpoint_id === claim.endpointId &&
+        row.attempt === claim.attempt,
+    ),
+  );
+}
+
+/** By the names that `RECORD` reads. */
+function toRow({ claim, answer, verdict }: Outcome): Readonly<Record<string, unknown>> {
+  const failed = verdict.state === "delivered" ? null : verdict;
+  return {
+    event_id: claim.eventId,
+    endpoint_id: claim.endpointId,
+    attempt: claim.attempt,
+    started_at: answer.startedAt,
+    duration_ms: answer.durationMs,
+    response_status: answer.status,
+    response_body: answer.body,
+    error: answer.error,
+    state: verdict.state,
+    delay: verdict.state === "pending" ? verdict.delayMs / 1_000 : 0,
+    slow_down: failed?.slowDownMs == null ? null : failed.slowDownMs / 1_000,
+    disable: failed?.disable ? `it answered ${answer.status} to event ${claim.eventId}` : null,
+  };
 }
