@@ -9,10 +9,7 @@ import { creditKeyText, parseCreditKey } from "../stellar/credit.js";
 import { formatStroops } from "../stellar/stroops.js";
 import { note, operator } from "./arguments.js";
 import { withDatabase } from "./open-database.js";
-import { EXIT, print } from "./print.js";
-
-/** Read from the database at a time. */
-const PAGE = 200;
+import { EXIT, print, printList } from "./print.js";
 
 const VERDICTS: Readonly<Record<VerdictWord, string>> = {
   accept: "let a late or short credit pay its session",
@@ -56,16 +53,12 @@ export function addExceptionsCommand(program: Command): void {
 
 async function list(dataSource: DataSource, options: { all?: boolean; json?: boolean }): Promise<void> {
   const filter = options.all ? {} : { open: true };
-  let before: ExceptionRecord | null = null;
-  for (;;) {
-    const page: ExceptionRecord[] = await listExceptions(dataSource.manager, null, filter, before, PAGE);
-    if (before === null && page.length === 0 && !options.json) await print("no exceptions");
-    for (const each of page) {
-      if (!(await print(...(options.json ? [asJson(each)] : describe(each))))) return;
-    }
-    before = page.at(-1) ?? null;
-    if (page.length < PAGE) return;
-  }
+  await printList(
+    (before: ExceptionRecord | null, limit) =>
+      listExceptions(dataSource.manager, null, filter, before, limit),
+    options.json ? (each) => [asJson(each)] : describe,
+    options.json ? null : "no exceptions",
+  );
 }
 
 /** @returns whether the verdict holds */

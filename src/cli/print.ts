@@ -38,3 +38,26 @@ function write(stream: NodeJS.WriteStream, lines: readonly string[]): Promise<vo
 
 /** For scripts: documented in `paidonce --help`. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, outside: 3 } as const;
+
+/** Rows of a list that are read from the database at a time. */
+const PAGE = 200;
+
+/**
+ * Prints a list, as far as anybody reads it.
+ * @param read the page behind a row; null for the first
+ * @param none what to print where there is no row at all; null for nothing
+ */
+export async function printList<Row>(
+  read: (after: Row | null, limit: number) => Promise<readonly Row[]>,
+  describe: (row: Row) => readonly string[],
+  none: string | null,
+): Promise<void> {
+  let after: Row | null = null;
+  for (;;) {
+    const page: readonly Row[] = await read(after, PAGE);
+    if (after === null && page.length === 0 && none !== null) await print(none);
+    for (const row of page) if (!(await print(...describe(row)))) return;
+    after = page.at(-1) ?? null;
+    if (page.length < PAGE) return;
+  }
+}

@@ -13,10 +13,7 @@ import {
 import { missingSecretKeys, resealSecrets, SecretKeys } from "../webhooks/secrets.js";
 import { idOf, note } from "./arguments.js";
 import { type Opened, withDatabase } from "./open-database.js";
-import { EXIT, print } from "./print.js";
-
-/** Read from the database at a time. */
-const PAGE = 200;
+import { EXIT, print, printList } from "./print.js";
 
 /** The operator's view of all merchants' webhook endpoints. */
 export function addWebhooksCommand(program: Command): void {
@@ -72,14 +69,11 @@ every \`work\` and then every \`api\` anew. Run this. Then remove WEBHOOK_SECRET
 }
 
 async function list(manager: EntityManager, { json }: { json?: boolean }): Promise<void> {
-  let after: string | null = null;
-  for (;;) {
-    const page: WebhookEndpoint[] = await listAllEndpoints(manager, after, PAGE);
-    if (after === null && page.length === 0 && !json) await print("no webhook endpoints");
-    if (!(await print(...page.map((each) => (json ? asJson(each) : describe(each)))))) return;
-    after = page.at(-1)?.id ?? null;
-    if (page.length < PAGE) return;
-  }
+  await printList(
+    (after: WebhookEndpoint | null, limit) => listAllEndpoints(manager, after?.id ?? null, limit),
+    json ? (each) => [asJson(each)] : describe,
+    json ? null : "no webhook endpoints",
+  );
 }
 
 /** As the API shows it to its merchant. */
@@ -112,12 +106,12 @@ async function rotateKey({ dataSource, config }: Opened): Promise<void> {
   process.exitCode = EXIT.failed;
 }
 
-function describe({ id, merchantId, url, status, disabledBecause, failures }: WebhookEndpoint): string {
+function describe({ id, merchantId, url, status, disabledBecause, failures }: WebhookEndpoint): string[] {
   // As JSON text: what a merchant has written must not steer the operator's terminal.
   const lines = [`${id}  ${status}  ${JSON.stringify(url)}`, `    merchant ${merchantId}`];
   if (failures > 0) lines.push(`    ${failures} attempts in a row have failed`);
   if (disabledBecause !== null) lines.push(`    because: ${JSON.stringify(disabledBecause)}`);
-  return lines.join("\n");
+  return lines;
 }
 
 /** The keys of webhook secrets that the environment names. */

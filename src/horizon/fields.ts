@@ -1,8 +1,9 @@
+import { parseMuxedAddress } from "../stellar/account.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type MemoKey, memoOfTransaction, muxedId } from "../stellar/memo.js";
 import { type LedgerSequence, type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import { preview } from "../stellar/preview.js";
-import { decodeStrKey, encodeStrKey, isStrKey } from "../stellar/strkey.js";
+import { isStrKey } from "../stellar/strkey.js";
 import { HorizonError } from "./errors.js";
 
 /** A JSON object of which nothing is known yet. */
@@ -107,14 +108,14 @@ export function muxedOf(record: Fields, name: string, account: AccountId): MemoK
   const address = record[`${name}_muxed`];
   const told = named === undefined ? null : muxedId(named);
   if (address === undefined) return told;
-  const bytes = typeof address === "string" ? decodeStrKey("muxedAccount", address) : null;
-  if (bytes === null) {
+  const parsed = typeof address === "string" ? parseMuxedAddress(address) : null;
+  if (parsed === null) {
     throw new FieldError(`${name}_muxed is no M… address: ${preview(address)}`);
   }
-  if (encodeStrKey("account", bytes.subarray(0, 32)) !== account) {
+  if (parsed.account !== account) {
     throw new FieldError(`${name}_muxed is an address of another account`);
   }
-  const decoded = muxedId(bytes.readBigUInt64BE(32));
+  const decoded = muxedId(parsed.id);
   if (told !== null && told !== decoded)
     throw new FieldError(`${name}_muxed_id is not the id in the address`);
   return decoded;

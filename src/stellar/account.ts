@@ -31,3 +31,13 @@ export function muxedAddress(account: AccountId, id: string): string {
   number.writeBigUInt64BE(BigInt(id));
   return encodeStrKey("muxedAccount", Buffer.concat([key, number]));
 }
+
+/** The account and the id in an `M…` address. @returns null for any other text */
+export function parseMuxedAddress(
+  address: string,
+): { readonly account: AccountId; readonly id: bigint } | null {
+  const bytes = decodeStrKey("muxedAccount", address);
+  if (bytes === null) return null;
+  const account = encodeStrKey("account", bytes.subarray(0, 32)) as AccountId;
+  return { account, id: bytes.readBigUInt64BE(32) };
+}

@@ -2,10 +2,10 @@ import {
   FeeBumpTransaction,
   type Memo,
   type Asset as SdkAsset,
-  StrKey,
   type Transaction,
   TransactionBuilder,
 } from "@stellar/stellar-sdk";
+import { parseMuxedAddress } from "../stellar/account.js";
 import { type Asset, NATIVE, parseAsset } from "../stellar/asset.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../stellar/memo.js";
@@ -254,11 +254,9 @@ export function readOperation(operation: Operation, transactionSource: string): 
 /** Takes a `G…` or `M…` address apart (SEP-23). */
 export function splitAddress(address: string): { account: AccountId; muxed: MemoKey | null } {
   if (!address.startsWith("M")) return { account: address as AccountId, muxed: null };
-  const bytes = Buffer.from(StrKey.decodeMed25519PublicKey(address));
-  return {
-    account: StrKey.encodeEd25519PublicKey(bytes.subarray(0, 32)) as AccountId,
-    muxed: muxedId(bytes.readBigUInt64BE(32)),
-  };
+  const parsed = parseMuxedAddress(address);
+  if (parsed === null) throw new Error(`no M… address: ${address}`);
+  return { account: parsed.account, muxed: muxedId(parsed.id) };
 }
 
 function paid(address: string): Pick<ReadOperation, "destination" | "muxed"> {

@@ -49,6 +49,7 @@ describe("paidonce webhooks", () => {
     expect(disabled).to.deep.equal({ code: 0, stdout: `${second.id}: disabled\n` });
     const shown = (await cli(["list"])).stdout;
     expect(shown).to.contain(`${second.id}  disabled`).and.to.contain("it never ends its answers");
+    expect(shown, "line breaks stay").not.to.contain("\\u000a");
     expect((await cli(["resume", second.id])).stdout).to.equal(`${second.id}: active\n`);
     expect((await listed()).map(({ status }) => status)).to.deep.equal(["active", "active"]);
     expect((await cli(["delete", first.id])).stdout).to.equal(`${first.id}: deleted\n`);
