@@ -7,7 +7,7 @@ import { createRegistry } from "../src/metrics/registry.js";
 import { connectRedis } from "../src/redis/client.js";
 import { SharedStatus } from "../src/status/shared-status.js";
 import { readPosition } from "../src/stream/append-entries.js";
-import { decodeEntry, encodeEntry, traceOf } from "../src/stream/entry.js";
+import { decodeEntry, encodeEntry } from "../src/stream/entry.js";
 import { inSpan, parseTraceParent } from "../src/tracing.js";
 import { startOtlpTracing } from "../src/tracing-otlp.js";
 import { startApi } from "./support/api.js";
@@ -166,14 +166,15 @@ describe("traces", () => {
   it("do not change the credit: an entry with a trace and one without are the same movement", async () => {
     const credit = creditFor(aSession({ account: newAccount(), merchantId: "none" }));
     const fields = encodeEntry(credit);
-    const id = `${credit.operationId}-0`;
+    const decoded = (...trace: string[]) =>
+      decodeEntry({ stream: credit.account, id: `${credit.operationId}-0`, fields: [...fields, ...trace] });
     const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    const traced = decodeEntry(credit.account, [id, [...fields, "traceparent", parent]]);
-    expect(traced).to.deep.equal(decodeEntry(credit.account, [id, fields]));
-    expect(traced).to.deep.equal(credit);
-    expect(traceOf([id, [...fields, "traceparent", parent]])).to.equal(parent);
-    expect(traceOf([id, [...fields, "traceparent", "forged\n"]])).to.equal(null);
-    expect(traceOf([id, fields])).to.equal(null);
+    const traced = decoded("traceparent", parent);
+    expect(traced?.movement).to.deep.equal(decoded()?.movement);
+    expect(traced?.movement).to.deep.equal(credit);
+    expect(traced?.trace).to.equal(parent);
+    expect(decoded("traceparent", "forged\n")?.trace).to.equal(null);
+    expect(decoded()?.trace).to.equal(null);
   });
 
   it("are off by default: entries hold the credit and nothing else, and what fails throws through", async () => {
@@ -185,7 +186,7 @@ describe("traces", () => {
       await append(redis, [credit]);
     });
     const { oldest } = await readPosition(redis, credit.account);
-    expect(oldest?.[1]?.slice(0, -2)).to.deep.equal(encodeEntry(credit));
+    expect(oldest?.fields?.slice(0, -2)).to.deep.equal(encodeEntry(credit));
     const error = await inSpan("work", {}, async () => {
       throw new Error("no");
     }).catch((thrown: unknown) => thrown);

@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
 import type { SessionId } from "../entities/checkout-session.js";
-import type { Delivery } from "../stream/consumer-group.js";
+import type { StreamEntry } from "../stream/entry.js";
 import { feedOf } from "../stream/streams.js";
 import { findBlocked, nameBlocker } from "./settle-around-locks.js";
 import { takeBatch } from "./take-batch.js";
@@ -14,7 +14,7 @@ const LOOK_EVERY_MS = 1_000;
 /** One that waits for something else than its session's row costs a whole time-out each time it is tried. */
 const TRY_AGAIN_MS = 10_000;
 
-type Blocked = { readonly delivery: Delivery; readonly since: number; tryAt: number; wasLocked: boolean };
+type Blocked = { readonly entry: StreamEntry; readonly since: number; tryAt: number; wasLocked: boolean };
 
 /** How often somebody waits for the oldest one's row, to find out who holds it. */
 const NAME_EVERY_MS = 5_000;
@@ -26,7 +26,7 @@ export type BlockedFigures = Readonly<Record<string, string | number>>;
  * What a consumer has read and can't settle, since somebody keeps a row of it locked. Everything else goes past it, but for
  * what names the same sessions: that waits behind it.
  */
-export class BlockedDeliveries {
+export class BlockedEntries {
   readonly #dataSource: DataSource;
   #all: Blocked[] = [];
   #lookAt = 0;
@@ -44,19 +44,19 @@ export class BlockedDeliveries {
     return this.#all.length;
   }
 
-  deliveries(): Delivery[] {
-    return this.#all.map(({ delivery }) => delivery);
+  entries(): StreamEntry[] {
+    return this.#all.map(({ entry }) => entry);
   }
 
   /** To the front: what names the same sessions and came later is here already, behind them. */
-  add(deliveries: readonly Delivery[]): void {
-    this.#all.unshift(...deliveries.map(asBlocked));
+  add(entries: readonly StreamEntry[]): void {
+    this.#all.unshift(...entries.map(asBlocked));
   }
 
   /** Takes in what must wait behind those that are here. @returns the others */
-  behind(deliveries: readonly Delivery[]): Delivery[] {
-    if (this.#all.length === 0 || this.#all.length >= MOST) return [...deliveries];
-    const { batch, rest } = takeBatch(deliveries, this.deliveries(), deliveries.length);
+  behind(entries: readonly StreamEntry[]): StreamEntry[] {
+    if (this.#all.length === 0 || this.#all.length >= MOST) return [...entries];
+    const { batch, rest } = takeBatch(entries, this.entries(), entries.length);
     this.#all.push(...rest.map(asBlocked));
     return batch;
   }
@@ -67,44 +67,44 @@ export class BlockedDeliveries {
    *   together with them waits too
    * @throws the database's error: all of them stay
    */
-  async takeFree(): Promise<{ free: Delivery[]; alone: Delivery[] }> {
+  async takeFree(): Promise<{ free: StreamEntry[]; alone: StreamEntry[] }> {
     const now = performance.now();
     if (this.#all.length === 0 || now < this.#lookAt) return { free: [], alone: [] };
     this.#lookAt = now + LOOK_EVERY_MS;
-    const locked = await findBlocked(this.#dataSource, this.deliveries());
+    const locked = await findBlocked(this.#dataSource, this.entries());
     await this.#nameOldest(locked);
-    for (const one of this.#all) if (locked.has(one.delivery)) one.wasLocked = true;
-    const released = this.#all.filter((one) => one.wasLocked && !locked.has(one.delivery));
+    for (const one of this.#all) if (locked.has(one.entry)) one.wasLocked = true;
+    const released = this.#all.filter((one) => one.wasLocked && !locked.has(one.entry));
     // With whatever has come behind them meanwhile: left here, it would let those go behind itself.
     const behind = this.#behindThem(released);
-    const free = this.#all.filter((one) => released.includes(one) || behind.has(one.delivery));
+    const free = this.#all.filter((one) => released.includes(one) || behind.has(one.entry));
     const alone = this.#all.find(
       (one, i) => !one.wasLocked && now >= one.tryAt && !free.includes(one) && this.#isFirst(one, i),
     );
     this.#all = this.#all.filter((one) => one !== alone && !free.includes(one));
     return {
-      free: free.map(({ delivery }) => delivery),
-      alone: alone === undefined ? [] : [alone.delivery],
+      free: free.map(({ entry }) => entry),
+      alone: alone === undefined ? [] : [alone.entry],
     };
   }
 
   /** Those of the others that name a session of one of these. */
-  #behindThem(these: readonly Blocked[]): ReadonlySet<Delivery> {
+  #behindThem(these: readonly Blocked[]): ReadonlySet<StreamEntry> {
     if (these.length === 0) return new Set();
-    const others = this.#all.filter((one) => !these.includes(one)).map(({ delivery }) => delivery);
-    const inFront = these.map(({ delivery }) => delivery);
+    const others = this.#all.filter((one) => !these.includes(one)).map(({ entry }) => entry);
+    const inFront = these.map(({ entry }) => entry);
     return new Set(takeBatch(others, inFront, others.length).rest);
   }
 
   /** Whether nothing before it names its session: of two payments the earlier one is the payment. */
-  #isFirst({ delivery }: Blocked, index: number): boolean {
-    const before = this.deliveries().slice(0, index);
-    return takeBatch([delivery], before, 1).batch.length === 1;
+  #isFirst({ entry }: Blocked, index: number): boolean {
+    const before = this.entries().slice(0, index);
+    return takeBatch([entry], before, 1).batch.length === 1;
   }
 
-  async #nameOldest(locked: ReadonlyMap<Delivery, SessionId>): Promise<void> {
-    const oldest = this.#all.find(({ delivery }) => locked.has(delivery));
-    const session = (oldest && locked.get(oldest.delivery)) ?? null;
+  async #nameOldest(locked: ReadonlyMap<StreamEntry, SessionId>): Promise<void> {
+    const oldest = this.#all.find(({ entry }) => locked.has(entry));
+    const session = (oldest && locked.get(oldest.entry)) ?? null;
     if (session === this.#oldest.session && performance.now() < this.#nameAt) return;
     const blocker = session === null ? null : await nameBlocker(this.#dataSource, session);
     this.#oldest = { session, blocker };
@@ -118,14 +118,14 @@ export class BlockedDeliveries {
     return {
       blocked: this.#all.length,
       blocked_seconds: Math.round((performance.now() - first.since) / 1000),
-      blocked_account: feedOf(first.delivery.stream),
+      blocked_account: feedOf(first.entry.stream),
       blocked_session: session ?? "",
       blocked_by: blocker ?? "",
     };
   }
 }
 
-function asBlocked(delivery: Delivery): Blocked {
+function asBlocked(entry: StreamEntry): Blocked {
   const since = performance.now();
-  return { delivery, since, tryAt: since + TRY_AGAIN_MS, wasLocked: false };
+  return { entry, since, tryAt: since + TRY_AGAIN_MS, wasLocked: false };
 }

@@ -2,20 +2,14 @@ import { sleep, within } from "../backoff.js";
 import { checkpoint } from "../checkpoints.js";
 import { LockLostError, LockUnavailableError } from "../locks/redlock-adapter.js";
 import { databaseFault } from "../postgres/database-errors.js";
-import {
-  type Delivery,
-  holdOn,
-  isNoGroupError,
-  isNoStreamError,
-  removeConsumer,
-} from "../stream/consumer-group.js";
-import type { StreamName } from "../stream/stream-keys.js";
-import { watchedStreams } from "../stream/streams.js";
-import { BlockedDeliveries, type BlockedFigures } from "./blocked-entries.js";
+import { holdOn, isNoGroupError, isNoStreamError, removeConsumer } from "../stream/consumer-group.js";
+import type { EntryRef, RawEntry, StreamEntry } from "../stream/entry.js";
+import { refuseForged } from "../stream/forged-entries.js";
+import { BlockedEntries, type BlockedFigures } from "./blocked-entries.js";
+import { receiveEntries } from "./receive-entries.js";
 import { settleAroundLocks } from "./settle-around-locks.js";
 import type { SettlingParts } from "./settle-batch.js";
-import type { StreamReader } from "./stream-reader.js";
-import { ReadableStreams } from "./stream-reader.js";
+import { ReadableStreams, type StreamReader } from "./stream-reader.js";
 import { sweepIfPossible } from "./sweep.js";
 import { takeBatch } from "./take-batch.js";
 
@@ -58,9 +52,6 @@ const BLOCKED_PAUSE_MS = 500;
 /** Entries that a log line names. */
 const LOGGED = 20;
 
-/** New accounts and new shards are noticed within this time. */
-const REFRESH_STREAMS_MS = 2_000;
-
 /** How long a stop waits until its name is out of the groups. */
 const LEAVE_WITHIN_MS = 3_000;
 
@@ -69,7 +60,7 @@ const MAX_OUTAGE_PAUSE_MS = 2_000;
 
 /** Entries that are being settled. `ended` never rejects. */
 type Batch = {
-  readonly deliveries: readonly Delivery[];
+  readonly entries: readonly StreamEntry[];
   readonly begunAt: number;
   readonly ended: Promise<void>;
 };
@@ -83,14 +74,14 @@ export class Consumer {
   readonly #options: ConsumerOptions;
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
-  #streams: readonly StreamName[] = [];
-  readonly #readable: ReadableStreams;
-  #streamsReadAt = Number.NEGATIVE_INFINITY;
+  readonly #streams: ReadableStreams;
   #sweptAt = Number.NEGATIVE_INFINITY;
-  /** Read and not begun: the next batch, contended entries, what an outage has put back. */
-  #waiting: Delivery[] = [];
+  /** Read and not verified yet, or forged and not refused yet. */
+  #received: RawEntry[] = [];
+  /** Decoded and not begun: the next batch, contended entries, what an outage has put back. */
+  #waiting: StreamEntry[] = [];
   readonly #inFlight = new Set<Batch>();
-  readonly #blocked: BlockedDeliveries;
+  readonly #blocked: BlockedEntries;
   #retrying: Promise<void> | null = null;
   /** What a batch has thrown since the loop last looked. */
   #fault: unknown = null;
@@ -101,8 +92,8 @@ export class Consumer {
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
-    this.#readable = new ReadableStreams(options);
-    this.#blocked = new BlockedDeliveries(options.dataSource);
+    this.#streams = new ReadableStreams(options);
+    this.#blocked = new BlockedEntries(options.dataSource);
   }
 
   /** What waits for rows that somebody keeps locked; nothing where nothing does. */
@@ -120,18 +111,20 @@ export class Consumer {
     await this.#running;
     const { redis, name } = this.#options;
     // Not for as long as each of many streams may take that are on a server that is gone: a sweep removes the name too.
-    const left = this.#streams.map((stream) => removeConsumer(redis, stream, name).catch(() => false));
+    const left = this.#streams.all.map((stream) => removeConsumer(redis, stream, name).catch(() => false));
     await within(LEAVE_WITHIN_MS, Promise.all(left), []);
   }
 
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       try {
-        await this.#refreshStreams();
+        await this.#streams.refresh();
         await this.#sweepWhenDue();
         await this.#readMore();
+        await this.#decode();
         this.#retryBlocked();
         this.#beginBatches();
+        await this.#refuseForged();
         await this.#untilRoom();
         await this.#keepClaim();
         if (this.#inHand === 0) this.#failures = 0;
@@ -146,7 +139,10 @@ export class Consumer {
   async #finish(): Promise<void> {
     await this.#retrying;
     await this.#untilEnded();
-    this.#hold(await this.#options.reader.finish());
+    const read = await this.#options.reader.finish();
+    this.#hold(this.#received, read);
+    // What can't be verified now stays pending, for another replica.
+    await this.#decode().catch(() => undefined);
     this.#fault = null;
     const tries = Math.ceil(this.#waiting.length / this.#options.batch);
     for (let i = 0; i < tries; i++) {
@@ -155,34 +151,45 @@ export class Consumer {
     }
   }
 
-  async #refreshStreams(): Promise<void> {
-    if (performance.now() - this.#streamsReadAt < REFRESH_STREAMS_MS) return;
-    const streams = await watchedStreams(this.#options.dataSource.manager);
-    this.#streams = await this.#readable.among(streams, new Set(this.#streams));
-    this.#streamsReadAt = performance.now();
-  }
-
   /** Takes over what dead replicas left, twice in each claim time. */
   async #sweepWhenDue(): Promise<void> {
     const { claimIdleMs, name, maxDeliveries, batch } = this.#options;
     if (performance.now() - this.#sweptAt < claimIdleMs / 2) return;
     this.#sweptAt = performance.now();
     const options = { consumer: name, claimIdleMs, maxDeliveries, count: batch };
-    for (const stream of this.#streams) this.#hold(await sweepIfPossible(this.#options, stream, options));
+    for (const stream of this.#streams.all) {
+      const taken = await sweepIfPossible(this.#options, stream, options);
+      this.#hold(this.#waiting, taken);
+    }
   }
 
   async #readMore(): Promise<void> {
     const { reader, batch, claimIdleMs, blockMs = 2_000 } = this.#options;
-    const room = batch - this.#waiting.length;
+    const room = batch - this.#waiting.length - this.#received.length;
     if (room <= 0) return;
-    if (this.#streams.length === 0) return sleep(blockMs / 4, this.#stopping.signal);
+    if (this.#streams.all.length === 0) return sleep(blockMs / 4, this.#stopping.signal);
     // Blocked entries are tried again, and held on to, while nothing new comes.
     const atRest = this.#blocked.size > 0 ? Math.min(blockMs, claimIdleMs / 4, BLOCKED_PAUSE_MS) : blockMs;
     const wait = this.#inHand > 0 ? IN_HAND_PAUSE_MS : Math.floor(atRest);
-    const deliveries = await reader.read(this.#streams, room, wait);
-    this.#lastRead = deliveries.length;
-    this.#hold(deliveries);
-    if (this.#waiting.length > 0) await checkpoint("consumer.after-read");
+    const entries = await reader.read(this.#streams.all, room, wait);
+    this.#lastRead = entries.length;
+    this.#hold(this.#received, entries);
+    if (this.#received.length + this.#waiting.length > 0) await checkpoint("consumer.after-read");
+  }
+
+  /** Verifies and decodes what was read. @throws the error of Postgres or Redis: all of it is tried again */
+  async #decode(): Promise<void> {
+    if (this.#received.length === 0) return;
+    const { entries, forged } = await receiveEntries(this.#options, this.#received);
+    this.#waiting.push(...entries);
+    this.#received = forged;
+  }
+
+  /** After its neighbours have been begun: the stream begins anew by it, and one that can't be refused holds up nothing. */
+  async #refuseForged(): Promise<void> {
+    if (this.#received.length === 0) return;
+    await refuseForged(this.#options, this.#received);
+    this.#received = [];
   }
 
   /** A read brings up to one batch of each stream: many accounts must not become one huge transaction. */
@@ -190,7 +197,7 @@ export class Consumer {
     const { batch: size, inFlight = IN_FLIGHT } = this.#options;
     this.#waiting = this.#blocked.behind(this.#waiting);
     while (this.#inFlight.size < inFlight) {
-      const underWay = [...this.#inFlight].flatMap(({ deliveries }) => deliveries);
+      const underWay = [...this.#inFlight].flatMap(({ entries }) => entries);
       const { batch, rest } = takeBatch(this.#waiting, underWay, size);
       if (batch.length === 0 || (batch.length < Math.min(size, WORTH_ANOTHER) && this.#endsSoon())) return;
       this.#waiting = rest;
@@ -198,11 +205,11 @@ export class Consumer {
     }
   }
 
-  #begin(batch: readonly Delivery[]): void {
+  #begin(entries: readonly StreamEntry[]): void {
     const begun: Batch = {
-      deliveries: batch,
+      entries,
       begunAt: performance.now(),
-      ended: this.#settle(batch).then((setAside) => this.#end(begun, setAside)),
+      ended: this.#settle(entries).then((setAside) => this.#end(begun, setAside)),
     };
     this.#inFlight.add(begun);
   }
@@ -230,7 +237,7 @@ export class Consumer {
   }
 
   /** @returns what was not settled; never throws */
-  async #settle(batch: readonly Delivery[]): Promise<readonly Delivery[]> {
+  async #settle(batch: readonly StreamEntry[]): Promise<readonly StreamEntry[]> {
     try {
       const { setAside, blocked } = await settleAroundLocks(this.#options, batch);
       this.#failures = 0;
@@ -242,16 +249,16 @@ export class Consumer {
     }
   }
 
-  #setBlocked(blocked: readonly Delivery[]): void {
+  #setBlocked(blocked: readonly StreamEntry[]): void {
     this.#blocked.add(blocked);
-    const entries = blocked.slice(0, LOGGED).map(({ entry: [id] }) => id);
+    const entries = blocked.slice(0, LOGGED).map(({ id }) => id);
     this.#options.logger.warn(
       { entries, blocked: this.#blocked.size },
       "somebody keeps rows locked that these credits need: they wait, and the others go on",
     );
   }
 
-  #end(batch: Batch, left: readonly Delivery[]): void {
+  #end(batch: Batch, left: readonly StreamEntry[]): void {
     this.#inFlight.delete(batch);
     // To the front, where nothing of its sessions can overtake it.
     this.#waiting.unshift(...left);
@@ -277,21 +284,22 @@ export class Consumer {
   }
 
   get #inHand(): number {
-    let entries = this.#waiting.length;
-    for (const { deliveries } of this.#inFlight) entries += deliveries.length;
+    let entries = this.#received.length + this.#waiting.length;
+    for (const batch of this.#inFlight) entries += batch.entries.length;
     return entries;
   }
 
-  #hold(deliveries: readonly Delivery[]): void {
-    if (deliveries.length === 0) return;
+  /** Adds to one of the queues what is not in hand yet: a sweep may claim what this consumer has read itself. */
+  #hold<E extends EntryRef>(queue: E[], entries: readonly E[]): void {
+    if (entries.length === 0) return;
     if (this.#inHand === 0) this.#inHandSince = performance.now();
     const known = new Set(this.#everythingInHand().map(idOf));
-    this.#waiting.push(...deliveries.filter((delivery) => !known.has(idOf(delivery))));
+    queue.push(...entries.filter((entry) => !known.has(idOf(entry))));
   }
 
-  #everythingInHand(): Delivery[] {
-    const inFlight = [...this.#inFlight].flatMap(({ deliveries }) => deliveries);
-    return [...inFlight, ...this.#waiting, ...this.#blocked.deliveries()];
+  #everythingInHand(): EntryRef[] {
+    const inFlight = [...this.#inFlight].flatMap(({ entries }) => entries);
+    return [...inFlight, ...this.#received, ...this.#waiting, ...this.#blocked.entries()];
   }
 
   /** Tells Redis that the entries in hand are being worked on, so that they don't count as abandoned. */
@@ -312,9 +320,7 @@ export class Consumer {
     if (isNoGroupError(error) || isNoStreamError(error)) {
       if (isNoGroupError(error))
         logger.warn("a consumer group is gone: Redis lost its data, or the stream is not needed any more");
-      // First which streams there are now: making the group of one that was removed would bring it back for ever.
-      const streams = await watchedStreams(this.#options.dataSource.manager).catch(() => this.#streams);
-      this.#streams = await this.#readable.among(streams, new Set()).catch(() => streams);
+      await this.#streams.remakeGroups();
     } else if (error instanceof LockLostError) {
       logger.warn({ err: error }, "lock lost in the middle; the batch is tried again");
     } else if (this.#failures === 1) {
@@ -331,6 +337,6 @@ export class Consumer {
   }
 }
 
-function idOf({ stream, entry }: Delivery): string {
-  return `${stream} ${entry[0]}`;
+function idOf({ stream, id }: EntryRef): string {
+  return `${stream} ${id}`;
 }

@@ -4,39 +4,35 @@ import type { RedisClient } from "../redis/client.js";
 import { settle } from "../settlement/settle.js";
 import type { AccountId } from "../stellar/credit.js";
 import { parseOperationId } from "../stellar/operation-id.js";
-import { acknowledge, type ClaimedDelivery, type Delivery } from "../stream/consumer-group.js";
-import { parseEntryId, type RawEntry } from "../stream/entry.js";
-import { deadLetterKey } from "../stream/stream-keys.js";
-import { isNetworkStream, ownerOf } from "../stream/streams.js";
+import { acknowledge, type ClaimedEntry } from "../stream/consumer-group.js";
+import { ownerOf, parseEntryId, type RawEntry } from "../stream/entry.js";
+import { deadLetterKey, type NetworkStream } from "../stream/stream-keys.js";
 
 /** How much of an entry is kept with its exception. */
 const KEPT_CHARS = 64 * 1024;
 
 /**
- * Takes an entry out of the way that was delivered too often without being settled: it becomes an
- * `unreadable` exception in Postgres first, and only then leaves the stream for the dead letters. A crash
- * between the two repeats it; nothing is lost.
+ * Moves an entry that was delivered too often without being settled: it becomes an `unreadable` exception in Postgres
+ * first, and only then leaves the stream for the dead letters. A crash between the two repeats it; nothing is lost.
  *
- * The entry is not parsed: parsing it may be what kills consumers.
+ * The entry is not decoded: decoding it may be what kills consumers.
  * @returns false if it turned out to be settled long ago, and was only never acknowledged
  */
 export async function moveToDeadLetters(
   redis: RedisClient,
   dataSource: DataSource,
-  delivery: ClaimedDelivery,
+  entry: ClaimedEntry,
 ): Promise<{ moved: boolean; why: string }> {
-  const { entry, deliveries } = delivery;
-  const [id, fields] = entry;
-  const why = `delivered ${deliveries} times and never settled`;
-  const account = ownerOf(delivery);
+  const why = `delivered ${entry.deliveries} times and never settled`;
+  const account = ownerOf(entry);
   if (account === null) {
-    await addDeadLetter(redis, delivery, why);
+    await deadLetter(redis, entry, why);
     return { moved: true, why };
   }
   const [settlement] = await settle(dataSource, [
     {
       kind: "unreadable",
-      ...parseEntryId(id),
+      ...parseEntryId(entry.id),
       account,
       transactionHash: null,
       why,
@@ -44,36 +40,35 @@ export async function moveToDeadLetters(
     },
   ]);
   const moved = settlement?.kind === "recorded";
-  if (moved) {
-    await redis.xadd(deadLetterKey(account), "*", "entry", id, "why", why, ...(fields ?? []));
-  }
-  await acknowledge(redis, [delivery]);
+  if (moved) await deadLetter(redis, entry, why);
+  else await acknowledge(redis, [entry]);
   return { moved, why };
 }
 
 /**
- * Takes entries out of the way that name no account: an exception needs one, so they are kept under their stream, and
- * the status stays red while one of them is there. A crash in between keeps one twice.
+ * Moves entries that name no account: an exception needs one, so they are kept under their stream, and the status stays
+ * red while one of them is there. A crash in between keeps one twice.
  */
 export async function deadLetterUnnamed(
   { redis, logger }: { readonly redis: RedisClient; readonly logger: Logger },
-  deliveries: readonly Delivery[],
+  entries: readonly RawEntry[],
 ): Promise<void> {
-  for (const delivery of deliveries) {
-    const { stream, entry } = delivery;
-    logger.error({ alarm: true, stream, entry: entry[0] }, "an entry names no account: kept for a person");
-    await addDeadLetter(redis, delivery, "names no account");
+  for (const entry of entries) {
+    const { stream, id } = entry;
+    logger.error({ alarm: true, stream, entry: id }, "an entry names no account: kept for a person");
+    await deadLetter(redis, entry, "names no account");
   }
 }
 
-async function addDeadLetter(redis: RedisClient, delivery: Delivery, why: string): Promise<void> {
-  const { stream, entry } = delivery;
-  if (!isNetworkStream(stream)) throw new Error(`${stream} names its account`);
-  await redis.xadd(deadLetterKey(stream), "*", "entry", entry[0], "why", why, ...(entry[1] ?? []));
-  await acknowledge(redis, [delivery]);
+/** Under the entry's account, else under its stream, which is then one of the network's. */
+async function deadLetter(redis: RedisClient, entry: RawEntry, why: string): Promise<void> {
+  const { stream, id, fields } = entry;
+  const owner = ownerOf(entry) ?? (stream as NetworkStream);
+  await redis.xadd(deadLetterKey(owner), "*", "entry", id, "why", why, ...(fields ?? []));
+  await acknowledge(redis, [entry]);
 }
 
-function keptRecord([, fields]: RawEntry): string {
+function keptRecord({ fields }: RawEntry): string {
   return JSON.stringify(fields ?? [])
     .replaceAll("\u0000", "\uFFFD")
     .slice(0, KEPT_CHARS);

@@ -3,19 +3,12 @@ import { sleep } from "../backoff.js";
 import type { SessionId } from "../entities/checkout-session.js";
 import { isOutwaited } from "../postgres/database-errors.js";
 import { nameSessions } from "../settlement/find-sessions.js";
-import type { Settlement } from "../settlement/settle.js";
-import type { Delivery } from "../stream/consumer-group.js";
-import { decodeEntry } from "../stream/entry.js";
-import { separateForged } from "../stream/forged-entries.js";
-import { ownerOf } from "../stream/streams.js";
-import { type SettlingParts, settleDeliveries } from "./settle-batch.js";
+import type { StreamEntry } from "../stream/entry.js";
+import { type SettledBatch, type SettlingParts, settleBatch } from "./settle-batch.js";
 
-export type SettledAround = {
-  readonly settlements: Settlement[];
-  /** Their sessions are held by another replica: try them again in a moment. */
-  readonly setAside: Delivery[];
+export type SettledAround = SettledBatch & {
   /** They wait for a row that somebody keeps locked: nothing else may wait for them. */
-  readonly blocked: Delivery[];
+  readonly blocked: StreamEntry[];
 };
 
 /**
@@ -28,27 +21,25 @@ const OUTWAITED_TRIES = 12;
  * Settles a batch although somebody may have a row of it locked, and leaves it so: the batch runs into its time-out once,
  * and then goes on without what is locked. What can't be found so is found by halving, like a credit that is refused.
  *
- * @throws as `settleDeliveries`; also where nearly every part of the batch waits for too long
+ * @throws as `settleBatch`; also where nearly every part of the batch waits for too long
  */
 export async function settleAroundLocks(
   parts: SettlingParts,
-  deliveries: readonly Delivery[],
+  entries: readonly StreamEntry[],
 ): Promise<SettledAround> {
   const result: SettledAround = { settlements: [], setAside: [], blocked: [] };
-  const left: (readonly Delivery[])[] = [deliveries];
+  const left: (readonly StreamEntry[])[] = [entries];
   let outwaited = 0;
   for (let part = left.shift(); part !== undefined; part = left.shift()) {
     try {
-      const { settlements, setAside } = await settleDeliveries(parts, part);
+      const { settlements, setAside } = await settleBatch(parts, part);
       result.settlements.push(...settlements);
       result.setAside.push(...setAside);
     } catch (error) {
       if (!isOutwaited(error) || ++outwaited > OUTWAITED_TRIES) throw error;
-      // Those that are refused were left to the end, and are still there.
-      const { genuine, forged } = await separateForged(parts.dataSource, part);
-      const blocked = await findBlocked(parts.dataSource, genuine);
+      const blocked = await findBlocked(parts.dataSource, part);
       result.blocked.push(...blocked.keys());
-      const others = [...genuine.filter((delivery) => !blocked.has(delivery)), ...forged];
+      const others = part.filter((entry) => !blocked.has(entry));
       if (others.length === 0) continue;
       if (blocked.size > 0) left.push(others);
       else if (others.length === 1) result.blocked.push(...others);
@@ -58,33 +49,30 @@ export async function settleAroundLocks(
   return result;
 }
 
-/** Takes what is free and lets go of it at once: whoever is left out is locked by somebody. */
+/** Takes what is free and lets go of it at once: what is left out is locked by somebody. */
 const FREE = "SELECT id FROM checkout_sessions WHERE id = ANY ($1::uuid[]) FOR NO KEY UPDATE SKIP LOCKED";
 
 /**
- * Finds the deliveries whose session somebody has locked at this moment, and for how long is not known.
- * @param deliveries genuine ones
+ * Finds the entries whose session somebody has locked at this moment, and for how long is not known.
  * @returns each with its session's id
  */
 export async function findBlocked(
   dataSource: DataSource,
-  deliveries: readonly Delivery[],
-): Promise<Map<Delivery, SessionId>> {
-  const decoded = deliveries.flatMap((delivery) => {
-    const account = ownerOf(delivery);
-    return account === null ? [] : [{ delivery, movement: decodeEntry(account, delivery.entry) }];
-  });
-  const movements = decoded.map(({ movement }) => movement);
-  const sessions = await nameSessions(dataSource.manager, movements);
+  entries: readonly StreamEntry[],
+): Promise<Map<StreamEntry, SessionId>> {
+  const sessions = await nameSessions(
+    dataSource.manager,
+    entries.map(({ movement }) => movement),
+  );
   if (sessions.ids().length === 0) return new Map();
   const free = await dataSource.transaction("READ COMMITTED", async (manager) => {
     const rows: { id: SessionId }[] = await manager.query(FREE, [sessions.ids()]);
     return new Set(rows.map(({ id }) => id));
   });
   return new Map(
-    decoded.flatMap(({ delivery, movement }) => {
-      const session = movement.kind === "credit" ? sessions.of(movement) : null;
-      return session === null || free.has(session.id) ? [] : [[delivery, session.id] as const];
+    entries.flatMap((entry) => {
+      const session = entry.movement.kind === "credit" ? sessions.of(entry.movement) : null;
+      return session === null || free.has(session.id) ? [] : [[entry, session.id] as const];
     }),
   );
 }

@@ -9,12 +9,9 @@ import { type Settlement, type SettleOptions, settle } from "../settlement/settl
 import { codeOf } from "../stellar/asset.js";
 import { creditKeyText, type Movement } from "../stellar/credit.js";
 import { formatStroops } from "../stellar/stroops.js";
-import { acknowledge, type Delivery } from "../stream/consumer-group.js";
-import { decodeEntry, traceOf } from "../stream/entry.js";
-import { refuseForged, separateForged } from "../stream/forged-entries.js";
-import { ownerOf } from "../stream/streams.js";
+import { acknowledge } from "../stream/consumer-group.js";
+import type { StreamEntry } from "../stream/entry.js";
 import { inSpan, type TraceParent } from "../tracing.js";
-import { deadLetterUnnamed } from "./dead-letters.js";
 
 export type SettlingParts = {
   readonly redis: RedisClient;
@@ -24,30 +21,40 @@ export type SettlingParts = {
   readonly observer?: SettlementObserver;
 };
 
+/** Receives what a consumer does, for figures. Decides nothing and must not throw. */
+export type SettlementObserver = {
+  /** Entries of one transaction, before it begins. */
+  batch(entries: number): void;
+  /** After the commit. @param at this process's clock */
+  settled(settlement: Settlement, at: Date): void;
+  /** A transaction ran into another one and is tried again. */
+  conflict(): void;
+};
+
+export type SettledBatch = {
+  readonly settlements: Settlement[];
+  /** Another replica holds their sessions: try them again in a moment. */
+  readonly setAside: StreamEntry[];
+};
+
 /** More traces than this are not shown in one batch: a span for each is work too. */
 const MAX_TRACES = 16;
 
 /**
  * Settles one batch and acknowledges what is committed. Dying between any two steps means redelivery, and a
- * redelivery is a no-op. What ingest did not write is refused, after its neighbours are settled: the stream begins anew
- * by that.
+ * redelivery is a no-op.
  *
- * @returns what became of the entries that were settled, and the deliveries whose sessions another replica
- *   holds: try those again in a moment
  * @throws when the database, the lock service (LOCKS=required) or Redis can't serve now, or the lock was
  *   lost: nothing is acknowledged then, try the whole batch again
  */
-export async function settleDeliveries(
+export async function settleBatch(
   parts: SettlingParts,
-  deliveries: readonly Delivery[],
-): Promise<{ settlements: Settlement[]; setAside: Delivery[] }> {
-  const { genuine, forged } = await separateForged(parts.dataSource, deliveries);
-  const traces = new Set(genuine.flatMap(({ entry }) => traceOf(entry) ?? []));
-  const settled = await withinAll([...traces].slice(0, MAX_TRACES), genuine.length, () =>
-    settleBatch(parts, genuine),
-  );
-  if (forged.length > 0) await refuseForged(parts, forged);
-  return settled;
+  entries: readonly StreamEntry[],
+): Promise<SettledBatch> {
+  if (entries.length === 0) return { settlements: [], setAside: [] };
+  parts.observer?.batch(entries.length);
+  const traces = new Set(entries.flatMap(({ trace }) => trace ?? []));
+  return withinAll([...traces].slice(0, MAX_TRACES), entries.length, () => lockAndSettle(parts, entries));
 }
 
 /** A batch settles what several appends brought: each of their traces shows the settlement. */
@@ -58,23 +65,8 @@ function withinAll<T>(traces: readonly TraceParent[], entries: number, work: () 
   return inSpan("consumer settle", options, () => withinAll(rest, entries, work));
 }
 
-async function settleBatch(
-  parts: SettlingParts,
-  deliveries: readonly Delivery[],
-): Promise<{ settlements: Settlement[]; setAside: Delivery[] }> {
-  const decoded = deliveries.flatMap((delivery) => {
-    const account = ownerOf(delivery);
-    return account === null ? [] : [{ delivery, movement: decodeEntry(account, delivery.entry) }];
-  });
-  if (decoded.length < deliveries.length) {
-    await deadLetterUnnamed(
-      parts,
-      deliveries.filter((delivery) => ownerOf(delivery) === null),
-    );
-  }
-  if (decoded.length === 0) return { settlements: [], setAside: [] };
-  parts.observer?.batch(decoded.length);
-  const movements = decoded.map(({ movement }) => movement);
+async function lockAndSettle(parts: SettlingParts, entries: readonly StreamEntry[]): Promise<SettledBatch> {
+  const movements = entries.map(({ movement }) => movement);
   // Outside the transaction: only to know which locks to take. Settlement looks again, under row locks.
   const sessions = await nameSessions(parts.dataSource.manager, movements);
   const sessionOf = (movement: Movement) => (movement.kind === "credit" ? sessions.of(movement) : null);
@@ -86,7 +78,7 @@ async function settleBatch(
       return session === null || !grant.contended.has(session.id);
     };
     const ready = new Set(movements.filter(isReady));
-    const traces = new Map(decoded.map(({ delivery, movement }) => [movement, traceOf(delivery.entry)]));
+    const traces = new Map(entries.map(({ movement, trace }) => [movement, trace]));
     const options: SettleOptions = {
       traceOf: (movement) => traces.get(movement) ?? null,
       signal: grant.signal,
@@ -111,24 +103,17 @@ async function settleBatch(
     parts.observer?.settled(settlement, committedAt);
   }
   const settled = new Set(settlements.map(({ movement }) => creditKeyText(movement)));
-  const isDone = (entry: { movement: Movement }) =>
-    ready.has(entry.movement) && settled.has(creditKeyText(entry.movement));
-  await acknowledge(
-    parts.redis,
-    decoded.filter(isDone).map(({ delivery }) => delivery),
-  );
+  const isDone = ({ movement }: StreamEntry) => ready.has(movement) && settled.has(creditKeyText(movement));
+  await acknowledge(parts.redis, entries.filter(isDone));
   await checkpoint("consumer.after-acknowledge");
-  return {
-    settlements,
-    setAside: decoded.filter((entry) => !isDone(entry)).map(({ delivery }) => delivery),
-  };
+  return { settlements, setAside: entries.filter((entry) => !isDone(entry)) };
 }
 
 /**
  * One plain line per credit. A duplicate warns: somebody's customer has paid twice.
  * The line is for people; the truth is the row that it speaks of.
  */
-export function logSettlement(logger: Logger, settlement: Settlement): void {
+function logSettlement(logger: Logger, settlement: Settlement): void {
   const { movement } = settlement;
   const facts = {
     operation: creditKeyText(movement),
@@ -165,13 +150,3 @@ function value(movement: Movement): string {
   if (movement.kind === "unreadable") return "a record that could not be read";
   return `${formatStroops(movement.amount)} ${codeOf(movement.asset)}`;
 }
-
-/** Told of what a consumer does, for figures. Decides nothing and must not throw. */
-export type SettlementObserver = {
-  /** Entries of one transaction, before it begins. */
-  batch(entries: number): void;
-  /** After the commit. @param at this process's clock */
-  settled(settlement: Settlement, at: Date): void;
-  /** A transaction ran into another one and is tried again. */
-  conflict(): void;
-};

@@ -1,8 +1,11 @@
 import type { Logger } from "pino";
+import type { DataSource } from "typeorm";
 import { within } from "../backoff.js";
 import type { RedisClient } from "../redis/client.js";
-import { type Delivery, ensureGroup, isNoStreamError, readNew } from "../stream/consumer-group.js";
+import { ensureGroup, isNoStreamError, readNew } from "../stream/consumer-group.js";
+import type { RawEntry } from "../stream/entry.js";
 import type { StreamName } from "../stream/stream-keys.js";
+import { watchedStreams } from "../stream/streams.js";
 
 /** Waits for entries that nobody in the group has read yet. */
 export interface StreamReader {
@@ -11,9 +14,9 @@ export interface StreamReader {
    * @param waitMs returns with nothing after so many milliseconds
    * @throws the NOGROUP error where a group is gone; what Redis says otherwise
    */
-  read(streams: readonly StreamName[], count: number, waitMs: number): Promise<readonly Delivery[]>;
+  read(streams: readonly StreamName[], count: number, waitMs: number): Promise<readonly RawEntry[]>;
   /** Asks no more. @returns what reads that are under way still bring, which nobody else would for a while */
-  finish(): Promise<readonly Delivery[]>;
+  finish(): Promise<readonly RawEntry[]>;
 }
 
 /** All streams in one XREADGROUP, on a connection of its own: one server holds them all. */
@@ -26,11 +29,11 @@ export class OneServerReader implements StreamReader {
     this.#consumer = consumer;
   }
 
-  async read(streams: readonly StreamName[], count: number, waitMs: number): Promise<readonly Delivery[]> {
+  async read(streams: readonly StreamName[], count: number, waitMs: number): Promise<readonly RawEntry[]> {
     return renewedIfDead(this.#redis, () => readNew(this.#redis, this.#consumer, streams, count, waitMs));
   }
 
-  async finish(): Promise<readonly Delivery[]> {
+  async finish(): Promise<readonly RawEntry[]> {
     return [];
   }
 }
@@ -50,7 +53,7 @@ export class ClusterReader implements StreamReader {
   readonly #consumer: string;
   readonly #blockMs: number;
   readonly #readings = new Map<StreamName, Reading>();
-  #arrived: Delivery[] = [];
+  #arrived: RawEntry[] = [];
   #fault: unknown = null;
   #wake: () => void = () => undefined;
 
@@ -61,7 +64,7 @@ export class ClusterReader implements StreamReader {
     this.#blockMs = blockMs;
   }
 
-  async read(streams: readonly StreamName[], count: number, waitMs: number): Promise<readonly Delivery[]> {
+  async read(streams: readonly StreamName[], count: number, waitMs: number): Promise<readonly RawEntry[]> {
     this.#leaveAllBut(new Set(streams));
     for (const stream of streams) this.#begin(stream, count);
     if (this.#arrived.length === 0 && this.#fault === null) await this.#somethingWithin(waitMs);
@@ -72,7 +75,7 @@ export class ClusterReader implements StreamReader {
     return this.#take();
   }
 
-  async finish(): Promise<readonly Delivery[]> {
+  async finish(): Promise<readonly RawEntry[]> {
     const ending = Promise.all([...this.#readings.values()].map(({ under }) => under));
     // A node that is gone answers no read: what it still had for us is claimed by others once it is back.
     await within(this.#blockMs + LATE_MS, ending, []);
@@ -86,7 +89,7 @@ export class ClusterReader implements StreamReader {
     if (reading.under !== null) return;
     const { redis } = reading;
     reading.under = renewedIfDead(redis, () => readNew(redis, this.#consumer, [stream], count, this.#blockMs))
-      .then((deliveries) => void this.#arrived.push(...deliveries))
+      .then((entries) => void this.#arrived.push(...entries))
       .catch((error: unknown) => {
         // A stream that was left has no connection any more, and nobody waits for it.
         if (this.#readings.get(stream) === reading) this.#fault ??= error;
@@ -115,7 +118,7 @@ export class ClusterReader implements StreamReader {
     }
   }
 
-  #take(): readonly Delivery[] {
+  #take(): readonly RawEntry[] {
     const arrived = this.#arrived;
     this.#arrived = [];
     return arrived;
@@ -132,18 +135,45 @@ async function renewedIfDead<T>(redis: RedisClient, read: () => Promise<T>): Pro
   }
 }
 
+/** New accounts and new shards are noticed within this time. */
+const REFRESH_MS = 2_000;
+
 /**
- * Leaves out streams whose key holds something else, whoever wrote it: Redis answers no command that names such a key among
- * others, so that nobody's credits would be read. Each is said once, and tried again with every look.
+ * The watched streams whose group is there. It leaves out streams whose key holds something else: Redis answers no command
+ * that names such a key among others, so that nobody's credits would be read. Each is reported once, and tried again with
+ * every look.
  */
 export class ReadableStreams {
   readonly #redis: RedisClient;
+  readonly #dataSource: DataSource;
   readonly #logger: Logger;
   readonly #unreadable = new Set<StreamName>();
+  #all: readonly StreamName[] = [];
+  #readAt = Number.NEGATIVE_INFINITY;
 
-  constructor({ redis, logger }: { readonly redis: RedisClient; readonly logger: Logger }) {
+  constructor({ redis, dataSource, logger }: { redis: RedisClient; dataSource: DataSource; logger: Logger }) {
     this.#redis = redis;
+    this.#dataSource = dataSource;
     this.#logger = logger;
+  }
+
+  get all(): readonly StreamName[] {
+    return this.#all;
+  }
+
+  /** Looks which streams are watched now. @throws what Postgres or Redis says */
+  async refresh(): Promise<void> {
+    if (performance.now() - this.#readAt < REFRESH_MS) return;
+    const streams = await watchedStreams(this.#dataSource.manager);
+    this.#all = await this.#among(streams, new Set(this.#all));
+    this.#readAt = performance.now();
+  }
+
+  /** Makes all groups anew, after one of them was gone. Never throws. */
+  async remakeGroups(): Promise<void> {
+    // First which streams there are now: making the group of one that was removed would bring it back for ever.
+    const streams = await watchedStreams(this.#dataSource.manager).catch(() => this.#all);
+    this.#all = await this.#among(streams, new Set()).catch(() => streams);
   }
 
   /**
@@ -151,7 +181,7 @@ export class ReadableStreams {
    * @returns those whose group is there now
    * @throws what Redis says otherwise
    */
-  async among(streams: readonly StreamName[], known: ReadonlySet<StreamName>): Promise<StreamName[]> {
+  async #among(streams: readonly StreamName[], known: ReadonlySet<StreamName>): Promise<StreamName[]> {
     const readable: StreamName[] = [];
     for (const stream of streams) {
       try {
@@ -160,13 +190,13 @@ export class ReadableStreams {
         this.#unreadable.delete(stream);
       } catch (error) {
         if (!isNoStreamError(error)) throw error;
-        this.#say(stream);
+        this.#report(stream);
       }
     }
     return readable;
   }
 
-  #say(stream: StreamName): void {
+  #report(stream: StreamName): void {
     if (this.#unreadable.has(stream)) return;
     this.#unreadable.add(stream);
     this.#logger.error(

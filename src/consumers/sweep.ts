@@ -1,6 +1,6 @@
 import { isDatabaseAway, sqlState } from "../postgres/database-errors.js";
 import {
-  type ClaimedDelivery,
+  type ClaimedEntry,
   claimIdle,
   ensureGroup,
   idleConsumers,
@@ -8,9 +8,11 @@ import {
   recoverOrphan,
   removeConsumer,
 } from "../stream/consumer-group.js";
+import type { StreamEntry } from "../stream/entry.js";
 import { refuseForged, separateForged } from "../stream/forged-entries.js";
 import type { StreamName } from "../stream/stream-keys.js";
 import { moveToDeadLetters } from "./dead-letters.js";
+import { decodeGenuine } from "./receive-entries.js";
 import type { SettlingParts } from "./settle-batch.js";
 
 export type SweepOptions = {
@@ -24,31 +26,29 @@ export type SweepOptions = {
 const FORGET_AFTER_CLAIM_TIMES = 20;
 
 /**
- * Looks after what dead replicas left in one stream: takes over their pending entries, buries those that
- * nobody could settle, sets the group back where it lost an entry, and forgets names that hold nothing.
+ * Looks after what dead replicas left in one stream: takes over their pending entries, dead-letters those that
+ * nobody could settle, sets the group back where it lost an entry, and removes names that hold nothing.
  * @returns the entries taken over, to be settled
  */
 export async function sweep(
   parts: SettlingParts,
   stream: StreamName,
   options: SweepOptions,
-): Promise<ClaimedDelivery[]> {
+): Promise<StreamEntry[]> {
   const { redis, logger } = parts;
   await ensureGroup(redis, stream);
   // While Postgres is away nobody can settle: claiming would only count deliveries towards the dead letters.
   await parts.dataSource.query("SELECT 1");
   const claimed = await claimIdle(redis, options.consumer, stream, options.claimIdleMs, options.count);
   const { genuine, forged } = await separateForged(parts.dataSource, claimed);
-  const alive: ClaimedDelivery[] = [];
-  for (const delivery of genuine) {
-    if (delivery.deliveries <= options.maxDeliveries) {
-      alive.push(delivery);
-      continue;
-    }
-    await moveIfPossible(parts, delivery);
+  const alive: ClaimedEntry[] = [];
+  for (const entry of genuine) {
+    if (entry.deliveries <= options.maxDeliveries) alive.push(entry);
+    else await moveIfPossible(parts, entry);
   }
-  if (alive.length > 0)
-    logger.warn({ stream, entries: alive.length }, "took over entries of a dead consumer");
+  const taken = await decodeGenuine(parts, alive);
+  if (taken.length > 0)
+    logger.warn({ stream, entries: taken.length }, "took over entries of a dead consumer");
   if (forged.length > 0) await refuseForged(parts, forged);
   const orphan = await recoverOrphan(redis, stream);
   if (orphan !== null) {
@@ -60,7 +60,7 @@ export async function sweep(
       logger.info({ stream, consumer: name }, "removed a consumer that is gone and holds nothing");
     }
   }
-  return alive;
+  return taken;
 }
 
 /** The same; a stream that can't be swept keeps no other from it, unless all of Redis or Postgres is away. */
@@ -68,7 +68,7 @@ export async function sweepIfPossible(
   parts: SettlingParts,
   stream: StreamName,
   options: SweepOptions,
-): Promise<ClaimedDelivery[]> {
+): Promise<StreamEntry[]> {
   try {
     return await sweep(parts, stream, options);
   } catch (error) {
@@ -92,16 +92,16 @@ function isOfRow(error: unknown): boolean {
  */
 async function moveIfPossible(
   { redis, dataSource, logger }: SettlingParts,
-  delivery: ClaimedDelivery,
+  entry: ClaimedEntry,
 ): Promise<void> {
-  const { stream, entry } = delivery;
+  const { stream, id } = entry;
   try {
-    const { moved, why } = await moveToDeadLetters(redis, dataSource, delivery);
-    if (moved) logger.error({ stream, entry: entry[0], why }, "entry moved to the dead letters");
+    const { moved, why } = await moveToDeadLetters(redis, dataSource, entry);
+    if (moved) logger.error({ stream, entry: id, why }, "entry moved to the dead letters");
   } catch (error) {
     if (!isOfRow(error)) throw error;
     logger.error(
-      { err: error, alarm: true, stream, entry: entry[0] },
+      { err: error, alarm: true, stream, entry: id },
       "an entry can't be moved to the dead letters; it stays pending",
     );
   }

@@ -1,8 +1,8 @@
 import type { RedisClient } from "../redis/client.js";
-import { compareKeys } from "../stellar/credit.js";
+import { compareKeys, type NetworkMovement } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
 import { appendEntries, NO_TAIL, type Tail } from "../stream/append-entries.js";
-import { type NetworkMovement, parseEntryId } from "../stream/entry.js";
+import { parseEntryId } from "../stream/entry.js";
 import type { EntryKeyring } from "../stream/entry-keys.js";
 import type { FeedName, StreamName } from "../stream/stream-keys.js";
 import { inSpan } from "../tracing.js";

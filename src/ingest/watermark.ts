@@ -12,8 +12,7 @@ import {
   TAIL_OF_STREAM,
   type Tail,
 } from "../stream/append-entries.js";
-import type { Delivery } from "../stream/consumer-group.js";
-import { parseEntryId, type RawEntry } from "../stream/entry.js";
+import { closeTimeOf, parseEntryId } from "../stream/entry.js";
 import { entryKeyring } from "../stream/entry-keys.js";
 import { idIn, isTailSigned } from "../stream/entry-mac.js";
 import { beginAnew, type RefusingParts, reportForged, separateForged } from "../stream/forged-entries.js";
@@ -46,9 +45,9 @@ export type Progress = {
  */
 export function provenProgress(position: StreamPosition, scanned: Scanned | null): Progress {
   if (position.oldest !== null) {
-    const { operationId } = parseEntryId(position.oldest[0]);
+    const { operationId } = parseEntryId(position.oldest.id);
     const before = (operationId - 1n) as OperationId;
-    return { watermark: before, readThrough: before, settledThrough: closeTime(position.oldest[1] ?? []) };
+    return { watermark: before, readThrough: before, settledThrough: closeTimeOf(position.oldest) };
   }
   const tail = parseEntryId(position.tail).operationId;
   if (scanned === null) return { watermark: tail, readThrough: tail, settledThrough: null };
@@ -80,15 +79,6 @@ export function provenByAll(positions: readonly StreamPosition[], scanned: Scann
 /** What one of the two does not know is not known of both. */
 function earlier(a: Date | null, b: Date | null): Date | null {
   return a === null || b === null ? null : a < b ? a : b;
-}
-
-function closeTime(fields: readonly string[]): Date | null {
-  for (let i = 0; i + 1 < fields.length; i += 2) {
-    if (fields[i] !== "closed_at") continue;
-    const at = new Date(fields[i + 1] ?? "");
-    return Number.isNaN(at.getTime()) ? null : at;
-  }
-  return null;
 }
 
 /**
@@ -162,7 +152,7 @@ export async function advanceUnled(
   if (positions.some(({ tail }) => tail === NO_TAIL)) return null;
   // A forged tail, or a forged entry in an empty stream, would move the watermark past credits that nobody has read.
   if (!(await areTailsProven({ redis, dataSource }, positions))) return null;
-  const proven = positions.map(({ oldest, tail }) => parseEntryId(oldest?.[0] ?? tail).operationId - 1n);
+  const proven = positions.map(({ oldest, tail }) => parseEntryId(oldest?.id ?? tail).operationId - 1n);
   const to = proven.reduce((a, b) => (a < b ? a : b)) as OperationId;
   if (to <= from) return null;
   if (!dryRun) await dataSource.query(ADVANCE_UNLED, [account, to.toString()]);
@@ -247,10 +237,10 @@ async function readTail(
   return { tail, isProven: isTailSigned(accepted, stream, tail, proof) };
 }
 
-/** The entries that nobody of ours wrote are gone with the stream, before a consumer could tell of them. */
+/** Reports the forged entries of a stream, which are gone with it before a consumer could report them. */
 async function reportStrangers(parts: Parts, stream: StreamName): Promise<void> {
-  const entries: RawEntry[] = await parts.redis.xrevrange(streamKey(stream), "+", "-", "COUNT", LOOKED_AT);
-  const deliveries: Delivery[] = entries.map((entry) => ({ stream, entry }));
-  const { forged } = await separateForged(parts.dataSource, deliveries);
+  const newest = await parts.redis.xrevrange(streamKey(stream), "+", "-", "COUNT", LOOKED_AT);
+  const entries = newest.map(([id, fields]) => ({ stream, id, fields }));
+  const { forged } = await separateForged(parts.dataSource, entries);
   if (forged.length > 0) await reportForged(parts, stream, forged);
 }

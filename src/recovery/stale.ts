@@ -1,3 +1,4 @@
+import { receiveEntries } from "../consumers/receive-entries.js";
 import { settleAroundLocks } from "../consumers/settle-around-locks.js";
 import { accountsByThemselves } from "../entities/watched-accounts.js";
 import { advanceUnled } from "../ingest/watermark.js";
@@ -10,6 +11,7 @@ import {
   removeConsumer,
   takeOver,
 } from "../stream/consumer-group.js";
+import { refuseForged } from "../stream/forged-entries.js";
 import { leaderKey, type StreamName } from "../stream/stream-keys.js";
 import { watchedStreams } from "../stream/streams.js";
 import { TAKEN_OVER_AFTER_S } from "../webhooks/attempts.js";
@@ -48,10 +50,12 @@ async function settleAbandoned(run: Run, stream: StreamName): Promise<void> {
       const ids = await listAbandoned(redis, stream, limits);
       const taken = await takeOver(redis, name, stream, ids, limits.idleMs);
       if (taken.length === 0) break;
-      const { setAside, blocked } = await settleAroundLocks(run, taken);
-      const left = new Set([...setAside, ...blocked]);
+      const { entries, forged } = await receiveEntries(run, taken);
+      const { setAside, blocked } = await settleAroundLocks(run, entries);
+      if (forged.length > 0) await refuseForged(run, forged);
+      const left = new Set([...setAside, ...blocked].map(({ id }) => id));
       run.waiting += left.size;
-      settled.push(...taken.filter((delivery) => !left.has(delivery)).map(({ entry }) => entry[0]));
+      settled.push(...taken.map(({ id }) => id).filter((id) => !left.has(id)));
     }
   } finally {
     if (!run.dryRun) await removeConsumer(redis, stream, name);

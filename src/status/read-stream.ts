@@ -2,7 +2,7 @@ import type { StreamCursor } from "../entities/stream-cursor.js";
 import type { RedisClient } from "../redis/client.js";
 import { compareKeys } from "../stellar/credit.js";
 import { readPosition } from "../stream/append-entries.js";
-import { parseEntryId, type RawEntry } from "../stream/entry.js";
+import { closeTimeOf, parseEntryId, type RawEntry } from "../stream/entry.js";
 import { type FeedName, GROUP, leaderKey, type StreamName, streamKey } from "../stream/stream-keys.js";
 import { streamsOf } from "../stream/streams.js";
 import type { StreamStatus, WaitingEntry } from "./status.js";
@@ -86,7 +86,7 @@ async function readStream(redis: RedisClient, stream: StreamName, now: Date): Pr
     oldest_entry: oldest?.id ?? null,
     oldest,
     pending: Number(count),
-    oldest_pending: await oldestPending(redis, key, first, oldest, now),
+    oldest_pending: await oldestPending(redis, stream, first, oldest, now),
     consumers: consumers.map((fields) => ({
       name: String(fields[fields.indexOf("name") + 1]),
       pending: Number(fields[fields.indexOf("pending") + 1]),
@@ -97,26 +97,22 @@ async function readStream(redis: RedisClient, stream: StreamName, now: Date): Pr
 
 async function oldestPending(
   redis: RedisClient,
-  key: string,
+  stream: StreamName,
   first: unknown,
   oldest: WaitingEntry | null,
   now: Date,
 ): Promise<WaitingEntry | null> {
   if (typeof first !== "string") return null;
   if (first === oldest?.id) return oldest;
-  const [entry] = await redis.xrange(key, first, first);
+  const [entry] = await redis.xrange(streamKey(stream), first, first);
   // Acknowledged between the two questions.
-  return entry === undefined ? null : waiting(entry, now);
+  return entry === undefined ? null : waiting({ stream, id: first, fields: entry[1] }, now);
 }
 
-function waiting([id, fields]: RawEntry, now: Date): WaitingEntry {
-  const raw = fields ?? [];
-  // Fields and values take turns: a value that reads "closed_at" is none.
-  let text: string | undefined;
-  for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i] === "closed_at") text = raw[i + 1];
-  const closedAt = new Date(text ?? "");
-  if (Number.isNaN(closedAt.getTime())) return { id, closed_at: null, age_seconds: null };
-  return { id, closed_at: closedAt.toISOString(), age_seconds: ageSeconds(closedAt, now) };
+function waiting(entry: RawEntry, now: Date): WaitingEntry {
+  const closedAt = closeTimeOf(entry);
+  if (closedAt === null) return { id: entry.id, closed_at: null, age_seconds: null };
+  return { id: entry.id, closed_at: closedAt.toISOString(), age_seconds: ageSeconds(closedAt, now) };
 }
 
 /** Whole seconds; two clocks may disagree, and nothing is younger than now. */

@@ -55,6 +55,9 @@ export type Unassigned = Omit<Unreadable, "kind" | "account"> & {
   readonly account: null;
 };
 
+/** What the whole network's feed brings. */
+export type NetworkMovement = Movement | Unassigned;
+
 /** Orders credits as the network did. */
 export function compareKeys(a: CreditKey, b: CreditKey): number {
   if (a.operationId !== b.operationId) return a.operationId < b.operationId ? -1 : 1;

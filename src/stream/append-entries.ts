@@ -1,16 +1,9 @@
 import { UNKEYED_INDEX } from "../horizon/decode.js";
 import type { RedisClient } from "../redis/client.js";
-import { compareKeys } from "../stellar/credit.js";
+import { compareKeys, type NetworkMovement } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
 import type { TraceParent } from "../tracing.js";
-import {
-  encodeEntry,
-  encodeNetworkEntry,
-  entryId,
-  type NetworkMovement,
-  type RawEntry,
-  TRACE_FIELD,
-} from "./entry.js";
+import { encodeEntry, encodeNetworkEntry, entryId, type RawEntry, TRACE_FIELD } from "./entry.js";
 import type { EntryKey } from "./entry-keys.js";
 import { signEntry, signTail } from "./entry-mac.js";
 import { GROUP, type StreamName, streamKey, tailProofKey, versionKey } from "./stream-keys.js";
@@ -86,8 +79,8 @@ export type AppendOptions = {
 
 /**
  * Appends movements to a stream, if the stream's tail is the one that they were fetched after; to one of the network's
- * only if it is still of the set of accounts that they were picked for: whoever picked for an older one has left out
- * what the newcomers got, and would say by its tail that nothing is missing.
+ * only if it is still of the set of accounts that they were picked for: a leader with an older set has left out what the
+ * newcomers got, and its tail would say that nothing is missing.
  * @param expected the tail when the movements were fetched
  * @param movements ascending, all after `expected`
  * @returns whether they were appended, and the tail now
@@ -126,6 +119,7 @@ function markAfter(movements: readonly NetworkMovement[], readThrough: Operation
 
 /** Where a stream stands. */
 export type StreamPosition = {
+  readonly stream: StreamName;
   readonly tail: Tail;
   /** The oldest entry that is not yet settled; null when there is none. */
   readonly oldest: RawEntry | null;
@@ -139,15 +133,16 @@ export async function readPosition(redis: RedisClient, stream: StreamName): Prom
     info = (await redis.xinfo("STREAM", key)) as unknown[];
   } catch (error) {
     if (error instanceof Error && error.message.includes("no such key"))
-      return { tail: NO_TAIL, oldest: null };
+      return { stream, tail: NO_TAIL, oldest: null };
     throw error;
   }
   const fields = new Map<unknown, unknown>();
   for (let i = 0; i + 1 < info.length; i += 2) fields.set(info[i], info[i + 1]);
   const first = fields.get("first-entry");
   return {
+    stream,
     tail: String(fields.get("last-generated-id")) as Tail,
-    oldest: Array.isArray(first) ? (first as RawEntry) : null,
+    oldest: Array.isArray(first) ? { stream, id: first[0], fields: first[1] } : null,
   };
 }
 
@@ -155,6 +150,6 @@ export async function readPosition(redis: RedisClient, stream: StreamName): Prom
 export async function readPositions(
   redis: RedisClient,
   streams: readonly StreamName[],
-): Promise<(StreamPosition & { readonly stream: StreamName })[]> {
-  return Promise.all(streams.map(async (stream) => ({ stream, ...(await readPosition(redis, stream)) })));
+): Promise<StreamPosition[]> {
+  return Promise.all(streams.map((stream) => readPosition(redis, stream)));
 }

@@ -1,12 +1,14 @@
 import type { RedisClient } from "../redis/client.js";
-import type { RawEntry } from "./entry.js";
+import type { EntryRef, RawEntry } from "./entry.js";
 import { GROUP, type StreamName, streamKey } from "./stream-keys.js";
 
-/** An entry with the stream that it came from. */
-export type Delivery = { readonly stream: StreamName; readonly entry: RawEntry };
-
 /** A claimed entry: how often it has been delivered so far tells whether it is poison. */
-export type ClaimedDelivery = Delivery & { readonly deliveries: number };
+export type ClaimedEntry = RawEntry & { readonly deliveries: number };
+
+/** An entry as ioredis returns it. */
+type Reply = [id: string, fields: string[] | null];
+
+const rawEntry = (stream: StreamName, [id, fields]: Reply): RawEntry => ({ stream, id, fields });
 
 /**
  * Makes sure that the group exists. From 0: a group made after a Redis restart must see what ingest has
@@ -24,7 +26,7 @@ export function isNoGroupError(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("NOGROUP");
 }
 
-/** Whether the key of one stream holds something else: Redis then answers no command that names it among others. */
+/** Whether the key of a stream holds something else: Redis then answers no command that names it among others. */
 export function isNoStreamError(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("WRONGTYPE");
 }
@@ -39,7 +41,7 @@ export async function readNew(
   streams: readonly StreamName[],
   count: number,
   blockMs: number,
-): Promise<Delivery[]> {
+): Promise<RawEntry[]> {
   const streamOf = new Map(streams.map((stream) => [streamKey(stream), stream]));
   const keys = [...streamOf.keys()];
   const reply = (await redis.xreadgroup(
@@ -53,10 +55,10 @@ export async function readNew(
     "STREAMS",
     ...keys,
     ...keys.map(() => ">"),
-  )) as [string, RawEntry[]][] | null;
+  )) as [string, Reply[]][] | null;
   return (reply ?? []).flatMap(([key, entries]) => {
     const stream = streamOf.get(key);
-    return stream === undefined ? [] : entries.map((entry) => ({ stream, entry }));
+    return stream === undefined ? [] : entries.map((entry) => rawEntry(stream, entry));
   });
 }
 
@@ -70,11 +72,11 @@ export async function claimIdle(
   stream: StreamName,
   minIdleMs: number,
   count: number,
-): Promise<ClaimedDelivery[]> {
+): Promise<ClaimedEntry[]> {
   const key = streamKey(stream);
   const [, claimed] = (await redis.xautoclaim(key, GROUP, consumer, minIdleMs, "0-0", "COUNT", count)) as [
     string,
-    RawEntry[],
+    Reply[],
   ];
   const [first] = claimed;
   const last = claimed.at(-1);
@@ -86,16 +88,19 @@ export async function claimIdle(
     number,
   ][];
   const deliveries = new Map(pending.map(([id, , , times]) => [id, times]));
-  return claimed.map((entry) => ({ stream, entry, deliveries: deliveries.get(entry[0]) ?? 1 }));
+  return claimed.map((entry) => ({
+    ...rawEntry(stream, entry),
+    deliveries: deliveries.get(entry[0]) ?? 1,
+  }));
 }
 
 /**
  * Acknowledges and deletes in one step. Deleted without acknowledgement would be pending for ever;
  * acknowledged without deletion would hold back the watermark for ever. The streams are asked at the same time.
  */
-export async function acknowledge(redis: RedisClient, deliveries: readonly Delivery[]): Promise<void> {
+export async function acknowledge(redis: RedisClient, entries: readonly EntryRef[]): Promise<void> {
   await Promise.all(
-    [...idsByStream(deliveries)].map(async ([stream, ids]) => {
+    [...idsByStream(entries)].map(async ([stream, ids]) => {
       const key = streamKey(stream);
       const results = await redis
         .multi()
@@ -157,7 +162,7 @@ export async function listAbandoned(
 }
 
 /**
- * Takes over entries that are still idle. It does not count as a delivery: whoever can't settle them now must not
+ * Takes over entries that are still idle. It does not count as a delivery: a caller that can't settle them now must not
  * bring them nearer to the dead letters.
  */
 export async function takeOver(
@@ -166,7 +171,7 @@ export async function takeOver(
   stream: StreamName,
   ids: readonly string[],
   idleMs: number,
-): Promise<Delivery[]> {
+): Promise<RawEntry[]> {
   if (ids.length === 0) return [];
   const key = streamKey(stream);
   const taken = await redis.call("XCLAIM", key, GROUP, consumer, idleMs, ...ids, "JUSTID");
@@ -175,7 +180,7 @@ export async function takeOver(
   const found = (await pipeline.exec()) ?? [];
   return found.flatMap(([error, entries]) => {
     if (error !== null) throw error;
-    return (entries as RawEntry[]).map((entry) => ({ stream, entry }));
+    return (entries as Reply[]).map((entry) => rawEntry(stream, entry));
   });
 }
 
@@ -214,9 +219,9 @@ export async function recoverOrphan(redis: RedisClient, stream: StreamName): Pro
 export async function holdOn(
   redis: RedisClient,
   consumer: string,
-  deliveries: readonly Delivery[],
+  entries: readonly EntryRef[],
 ): Promise<void> {
-  const holding = [...idsByStream(deliveries)].map(([stream, ids]) =>
+  const holding = [...idsByStream(entries)].map(([stream, ids]) =>
     redis.call("XCLAIM", streamKey(stream), GROUP, consumer, "0", ...ids, "JUSTID"),
   );
   // Each tried whatever becomes of the others: what is not held on to is claimed by somebody else.
@@ -224,12 +229,7 @@ export async function holdOn(
   if (failed !== undefined) throw failed.reason;
 }
 
-function idsByStream(deliveries: readonly Delivery[]): Map<StreamName, string[]> {
-  const idsOf = new Map<StreamName, string[]>();
-  for (const { stream, entry } of deliveries) {
-    const ids = idsOf.get(stream);
-    if (ids === undefined) idsOf.set(stream, [entry[0]]);
-    else ids.push(entry[0]);
-  }
-  return idsOf;
+function idsByStream(entries: readonly EntryRef[]): Map<StreamName, string[]> {
+  const byStream = Map.groupBy(entries, ({ stream }) => stream);
+  return new Map([...byStream].map(([stream, group]) => [stream, group.map(({ id }) => id)]));
 }

@@ -3,7 +3,7 @@ import type { RawEntry } from "./entry.js";
 import type { EntryKey } from "./entry-keys.js";
 import type { StreamName } from "./stream-keys.js";
 
-/** The last field of an entry. Whoever does not know it passes it over. */
+/** The last field of an entry. */
 const MAC_FIELD = "mac";
 
 /** Of 32 bytes of HMAC-SHA256: 128 bits, which nobody guesses, in each of millions of entries. */
@@ -30,16 +30,12 @@ export function signEntry(
 }
 
 /** The id of the key that an entry says it is signed with; null where it does not carry a signature. */
-export function keyIdOf([, fields]: RawEntry): number | null {
+export function keyIdOf({ fields }: RawEntry): number | null {
   return idIn(fields?.at(-2) === MAC_FIELD ? fields.at(-1) : undefined);
 }
 
 /** Whether an entry is what ingest wrote. */
-export function isGenuine(
-  keys: ReadonlyMap<number, EntryKey>,
-  stream: StreamName,
-  [id, fields]: RawEntry,
-): boolean {
+export function isGenuine(keys: ReadonlyMap<number, EntryKey>, { stream, id, fields }: RawEntry): boolean {
   if (fields === null || fields.at(-2) !== MAC_FIELD) return false;
   if (fields.reduce((sum, text) => sum + text.length, 0) > MAX_CHARS) return false;
   return isSigned(keys, ["entry", stream, id, ...fields.slice(0, -2)], fields.at(-1));

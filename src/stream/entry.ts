@@ -6,17 +6,18 @@ import {
   type CreditKey,
   creditKeyText,
   type Movement,
+  type NetworkMovement,
   type TransactionHash,
-  type Unassigned,
 } from "../stellar/credit.js";
-import { type MemoKey, parseMemoKey } from "../stellar/memo.js";
+import { parseMemoKey } from "../stellar/memo.js";
 import { parseOperationId } from "../stellar/operation-id.js";
-import { type Reference, referenceOf } from "../stellar/reference.js";
 import { formatStroops, parseStroops } from "../stellar/stroops.js";
 import { parseTraceParent, type TraceParent } from "../tracing.js";
+import type { StreamName } from "./stream-keys.js";
+import { accountOf, isNetworkStream } from "./streams.js";
 
 /**
- * Of the fields below. New fields do not raise it: whoever does not know one passes it over. A change of meaning does, and a
+ * Of the fields below. New fields do not raise it: a version that does not know one passes it over. A change of meaning does, and a
  * version writes a new format only a release after it was taught to read it, as the previous version runs beside it: an
  * entry of a format that its reader does not know becomes `unreadable`, to be replayed by one that does.
  */
@@ -28,17 +29,27 @@ const MAX_ENTRY_CHARS = 256 * 1024;
 /** How much of an unreadable entry is kept for the operator. */
 const KEPT_CHARS = 16 * 1024;
 
-/** An entry as ioredis returns it: id, and field, value, field, value, …; null where it was deleted meanwhile. */
-export type RawEntry = [id: string, fields: string[] | null];
+/** What names an entry. */
+export type EntryRef = { readonly stream: StreamName; readonly id: string };
 
-/** What appended the entry, for traces. Not part of the credit: whoever does not know the field passes it over. */
+/**
+ * An entry as Redis gives it: nobody knows yet who wrote it. `fields` are field, value, field, value, …; null where the
+ * entry was deleted meanwhile.
+ */
+export type RawEntry = EntryRef & { readonly fields: readonly string[] | null };
+
+/** An entry that ingest wrote, decoded. Everything after the read goes by this. */
+export type StreamEntry = EntryRef & {
+  readonly movement: Movement;
+  /** The trace that the entry came by; null without one. */
+  readonly trace: TraceParent | null;
+};
+
+/** What appended the entry, for traces. It is not part of the credit. */
 export const TRACE_FIELD = "traceparent";
 
 /** Whose credit it is, in a stream that holds those of many accounts. */
 const ACCOUNT_FIELD = "account";
-
-/** What the network's feed brings. */
-export type NetworkMovement = Movement | Unassigned;
 
 /** The entry's id: `<operation id>-<move index>`, so that Redis itself refuses a credit's second copy. */
 export function entryId(movement: CreditKey): string {
@@ -66,17 +77,31 @@ export function encodeNetworkEntry(movement: NetworkMovement): string[] {
   return movement.account === null ? fields : [...fields, ACCOUNT_FIELD, movement.account];
 }
 
-/** Whose the entry says that it is; null where it does not, or names no account. */
-export function accountField(entry: RawEntry): AccountId | null {
+/** Whose credit an entry is; null where the network's feed brought something that nobody can be found for. */
+export function ownerOf(entry: RawEntry): AccountId | null {
+  if (!isNetworkStream(entry.stream)) return accountOf(entry.stream);
   const account = fieldOf(entry, ACCOUNT_FIELD);
   return isAccountId(account) ? account : null;
 }
 
 /**
- * Reads an entry. Never throws: an entry that can't be read is an `unreadable` movement under its own id,
- * so that it ends as an exception and its neighbours are settled.
+ * Reads an entry that ingest wrote. Never throws: an entry that can't be read is an `unreadable` movement under its own
+ * id, so that it ends as an exception and its neighbours are settled.
+ * @returns null where it names no account
  */
-export function decodeEntry(account: AccountId, [id, fields]: RawEntry): Movement {
+export function decodeEntry(entry: RawEntry): StreamEntry | null {
+  const { stream, id } = entry;
+  const account = ownerOf(entry);
+  if (account === null) return null;
+  return {
+    stream,
+    id,
+    movement: movementOf(entry, account),
+    trace: parseTraceParent(fieldOf(entry, TRACE_FIELD)),
+  };
+}
+
+function movementOf({ id, fields }: RawEntry, account: AccountId): Movement {
   const key = parseEntryId(id);
   const raw = fields ?? [];
   try {
@@ -93,23 +118,17 @@ export function decodeEntry(account: AccountId, [id, fields]: RawEntry): Movemen
   }
 }
 
-/** The trace that the entry came by; null without one. */
-export function traceOf(entry: RawEntry): TraceParent | null {
-  return parseTraceParent(fieldOf(entry, TRACE_FIELD));
+/** When the ledger of an entry's credit closed; null where the entry does not say. For figures: nobody has verified it. */
+export function closeTimeOf(entry: RawEntry): Date | null {
+  const at = new Date(fieldOf(entry, "closed_at") ?? "");
+  return Number.isNaN(at.getTime()) ? null : at;
 }
 
 /** Fields and values take turns: a value that reads like the name is none. */
-function fieldOf([, fields]: RawEntry, name: string): string | undefined {
+function fieldOf({ fields }: RawEntry, name: string): string | undefined {
   const raw = fields ?? [];
   for (let i = 0; i + 1 < raw.length; i += 2) if (raw[i] === name) return raw[i + 1];
   return undefined;
-}
-
-/** The reference of the credit that the entry carries, by its fields as they stand; null where it names nothing. */
-export function referenceOfEntry(entry: RawEntry): Reference | null {
-  // Not parsed: referenceOf leaves text that is no memo key as it is, and such an entry is paid by nothing.
-  const key = (name: string) => (fieldOf(entry, name) ?? null) as MemoKey | null;
-  return referenceOf({ muxed: key("muxed"), memo: key("memo") });
 }
 
 /** @throws when Redis gives an id that is none of ours; entries that others added still have `<int>-<int>` */

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { recordFinding } from "../findings/findings-log.js";
 import type { RedisClient } from "../redis/client.js";
-import type { Delivery } from "./consumer-group.js";
+import type { RawEntry } from "./entry.js";
 import { entryKeyring } from "./entry-keys.js";
 import { isGenuine, keyIdOf } from "./entry-mac.js";
 import { GROUP, type StreamName, streamKey, tailProofKey } from "./stream-keys.js";
@@ -18,20 +18,20 @@ const SHOWN = 20;
 const SHOWN_CHARS = 2_000;
 
 /**
- * Tells what ingest wrote from what somebody else put into a stream. Nothing of the latter may be read: neither whose it
- * says that it is, nor what it says that was paid.
+ * Separates the entries that ingest wrote from those that somebody else put into a stream. Nothing of a forged entry may
+ * be read: neither its account nor what it says was paid.
  * @throws the database's error: without the keys nobody knows
  */
-export async function separateForged<D extends Delivery>(
+export async function separateForged<E extends RawEntry>(
   dataSource: DataSource,
-  deliveries: readonly D[],
-): Promise<{ genuine: D[]; forged: D[] }> {
-  const wanted = new Set(deliveries.flatMap(({ entry }) => keyIdOf(entry) ?? []));
-  const keys = await entryKeyring(dataSource).accepted(wanted);
-  const [genuine, forged]: [D[], D[]] = [[], []];
-  for (const delivery of deliveries) {
-    const { stream, entry } = delivery;
-    (isGenuine(keys, stream, entry) ? genuine : forged).push(delivery);
+  entries: readonly E[],
+): Promise<{ genuine: E[]; forged: E[] }> {
+  const keys = await entryKeyring(dataSource).accepted(
+    new Set(entries.flatMap((entry) => keyIdOf(entry) ?? [])),
+  );
+  const [genuine, forged]: [E[], E[]] = [[], []];
+  for (const entry of entries) {
+    (isGenuine(keys, entry) ? genuine : forged).push(entry);
   }
   return { genuine, forged };
 }
@@ -68,20 +68,20 @@ export async function beginAnew(redis: RedisClient, stream: StreamName, tail = "
  * Refuses forged entries: each stream gets its finding first, and then begins anew. Dying in between repeats it.
  * @throws the error of Postgres or Redis: the entries are where they were
  */
-export async function refuseForged(parts: RefusingParts, forged: readonly Delivery[]): Promise<void> {
-  for (const [stream, deliveries] of Map.groupBy(forged, ({ stream }) => stream)) {
-    await reportForged(parts, stream, deliveries);
+export async function refuseForged(parts: RefusingParts, forged: readonly RawEntry[]): Promise<void> {
+  for (const [stream, entries] of Map.groupBy(forged, ({ stream }) => stream)) {
+    await reportForged(parts, stream, entries);
     await beginAnew(parts.redis, stream);
   }
 }
 
-/** Writes down what was found, one finding for a stream however many entries: who forges must not fill the table. */
+/** Records one finding for a stream, however many entries there are: a forger must not fill the table. */
 export async function reportForged(
   { dataSource, logger }: Pick<RefusingParts, "dataSource" | "logger">,
   stream: StreamName,
-  forged: readonly Delivery[],
+  forged: readonly RawEntry[],
 ): Promise<void> {
-  const ids = forged.map(({ entry: [id] }) => id);
+  const ids = forged.map(({ id }) => id);
   const [first] = forged;
   const detail = `${forged.length === 1 ? "An entry" : `${forged.length} entries`} of stream ${stream} carried no signature of ours: nothing of it was settled, and the stream was read again. Find out who writes to Redis, and close its access`;
   logger.error({ alarm: true, stream, entries: ids.slice(0, SHOWN) }, "forged entries refused");
@@ -97,8 +97,8 @@ export async function reportForged(
 }
 
 /** As JSON without NUL, which jsonb takes none of. */
-function shown(delivery: Delivery | undefined): string {
-  return JSON.stringify(delivery?.entry[1]?.map((text) => text.slice(0, SHOWN_CHARS)).slice(0, SHOWN) ?? null)
+function shown(entry: RawEntry | undefined): string {
+  return JSON.stringify(entry?.fields?.map((text) => text.slice(0, SHOWN_CHARS)).slice(0, SHOWN) ?? null)
     .replaceAll("\\u0000", "\\ufffd")
     .slice(0, SHOWN_CHARS);
 }

@@ -1,8 +1,6 @@
 import type { EntityManager } from "typeorm";
-import type { AccountId } from "../stellar/credit.js";
+import type { AccountId, NetworkMovement } from "../stellar/credit.js";
 import { referenceOf } from "../stellar/reference.js";
-import type { Delivery } from "./consumer-group.js";
-import { accountField, type NetworkMovement } from "./entry.js";
 import {
   type AccountStream,
   type FeedName,
@@ -14,7 +12,7 @@ import {
 
 /**
  * The streams of an account: its own where one is enough, or so many shards. Their number is part of their names: after
- * a change of it nothing is read as if it were complete that was written by another number.
+ * a change, what was written for the former number is not read as if it were complete.
  */
 export function streamsOf(account: AccountId, shards: number): AccountStream[] {
   if (shards === 1) return [account];
@@ -38,28 +36,6 @@ export function streamFor<S extends string>(movement: NetworkMovement, streams: 
   return pick(spreadBy(movement), streams);
 }
 
-/** What decides about a credit's stream: its reference, by which settlement finds the session. */
-export function spreadBy(movement: NetworkMovement): string {
-  const reference = movement.kind === "credit" ? referenceOf(movement) : null;
-  return reference ?? movement.operationId.toString();
-}
-
-/** The same of the same streams for the same text, always. */
-export function pick<S extends string>(text: string, streams: readonly S[]): S {
-  const stream = streams[fnv1a(text) % streams.length];
-  if (stream === undefined) throw new Error("a feed has at least one stream");
-  return stream;
-}
-
-/** FNV-1a, 32 bits: the same number on every machine and in every version, spread well for short texts. */
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) {
-    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  }
-  return hash >>> 0;
-}
-
 const NETWORK_PREFIX = `${NETWORK}:`;
 
 /** The streams of the network's feed. Their number is part of their names, as with an account's shards. */
@@ -76,12 +52,7 @@ export function networkStreamFor<S extends string>(movement: NetworkMovement, st
   return pick(`${movement.account} ${spreadBy(movement)}`, streams);
 }
 
-/** Whose credit an entry is; null where the network's feed brought something that nobody can be found for. */
-export function ownerOf({ stream, entry }: Delivery): AccountId | null {
-  return isNetworkStream(stream) ? accountField(entry) : accountOf(stream);
-}
-
-/** The feed that a stream is one of: who leads it, leads all of them. */
+/** The feed that a stream is one of. The leader of a feed leads all its streams. */
 export function feedOf(stream: StreamName): FeedName {
   return isNetworkStream(stream) ? NETWORK : accountOf(stream);
 }
@@ -101,4 +72,26 @@ export async function watchedStreams(manager: EntityManager): Promise<StreamName
     ...feeds.flatMap(({ streams }) => networkStreams(streams)),
     ...cursors.flatMap(({ account, shards }) => streamsOf(account, shards)),
   ];
+}
+
+/** What decides about a credit's stream: its reference, by which settlement finds the session. */
+function spreadBy(movement: NetworkMovement): string {
+  const reference = movement.kind === "credit" ? referenceOf(movement) : null;
+  return reference ?? movement.operationId.toString();
+}
+
+/** The same of the same streams for the same text, always. */
+function pick<S extends string>(text: string, streams: readonly S[]): S {
+  const stream = streams[fnv1a(text) % streams.length];
+  if (stream === undefined) throw new Error("a feed has at least one stream");
+  return stream;
+}
+
+/** FNV-1a, 32 bits: the same number on every machine and in every version, spread well for short texts. */
+function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) {
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  }
+  return hash >>> 0;
 }

@@ -7,13 +7,13 @@ import type { AccountId } from "../../src/stellar/credit.js";
 import { claimStream } from "../../src/stream/claim-stream.js";
 import {
   claimIdle,
-  type Delivery,
   ensureGroup,
   idleConsumers,
   listAbandoned,
   readNew,
   removeConsumer,
 } from "../../src/stream/consumer-group.js";
+import type { RawEntry } from "../../src/stream/entry.js";
 import { deadLetterKey, GROUP, streamKey } from "../../src/stream/stream-keys.js";
 import { networkStreams } from "../../src/stream/streams.js";
 import { openTestRedis, type TestRedis } from "../support/backends/redis.js";
@@ -28,7 +28,7 @@ describe("entries in somebody's hands", () => {
   let server: TestRedis;
   let redis: RedisClient;
   let account: AccountId;
-  let taken: Delivery;
+  let taken: RawEntry;
 
   beforeEach(async () => {
     [database, server] = await Promise.all([createTestDatabase(), openTestRedis()]);
@@ -72,7 +72,8 @@ describe("entries in somebody's hands", () => {
       await claimIdle(redis, "dead", account, 0, 1);
     }
     const last = await sweep(parts(), account, options);
-    expect(last.map(({ deliveries }) => deliveries)).to.deep.equal([options.maxDeliveries]);
+    expect(last.map(({ id }) => id)).to.deep.equal([taken.id]);
+    expect((await pending())?.deliveries).to.equal(options.maxDeliveries);
     expect(await deadLetters()).to.equal(0);
     expect((await readBooks(database.dataSource)).exceptions).to.deep.equal([]);
 
@@ -86,7 +87,7 @@ describe("entries in somebody's hands", () => {
   it("are listed for recovery up to the same limit, and not past it", async () => {
     const listed = () => listAbandoned(redis, account, { idleMs: 0, maxDeliveries: 2, count: 10 });
     await claimIdle(redis, "dead", account, 0, 1);
-    expect(await listed()).to.deep.equal([taken.entry[0]]);
+    expect(await listed()).to.deep.equal([taken.id]);
     await claimIdle(redis, "dead", account, 0, 1);
     expect(await listed()).to.deep.equal([]);
   });
@@ -120,15 +121,15 @@ describe("entries in somebody's hands", () => {
     await refuseRow(
       database.dataSource,
       "credits",
-      `NEW.operation_id = ${poison.entry[0].split("-")[0]}`,
+      `NEW.operation_id = ${poison.id.split("-")[0]}`,
       "INSERT",
     );
     // Delivered more often than the others, as one that kills its consumers is.
     for (let i = 0; i < options.maxDeliveries; i++) {
-      await redis.call("XCLAIM", streamKey(account), GROUP, "dead", "0", poison.entry[0]);
+      await redis.call("XCLAIM", streamKey(account), GROUP, "dead", "0", poison.id);
     }
     const taken = await sweep(parts(), account, options);
-    expect(taken.map(({ entry }) => entry[0])).to.deep.equal(others.map(({ entry }) => entry[0]));
+    expect(taken.map(({ id }) => id)).to.deep.equal(others.map(({ id }) => id));
     expect((await pending())?.consumer, "still pending").to.equal("alive");
     expect(await deadLetters()).to.equal(0);
   });

@@ -1,20 +1,25 @@
 import { expect } from "chai";
 import { takeBatch } from "../../src/consumers/take-batch.js";
-import type { Delivery } from "../../src/stream/consumer-group.js";
-import { newAccount } from "../support/books.js";
+import { type Credit, creditKeyText } from "../../src/stellar/credit.js";
+import { parseMemoKey } from "../../src/stellar/memo.js";
+import { parseOperationId } from "../../src/stellar/operation-id.js";
+import type { StreamEntry } from "../../src/stream/entry.js";
+import { anUnreadable, aSession, creditFor, newAccount } from "../support/books.js";
 
 const [ours, other] = [newAccount(), newAccount()];
 
 /** An entry that names sessions by its memo and its muxed id, as far as it has them. */
-function entry(id: number, { memo, muxed, account = ours }: Named = {}): Delivery {
-  const fields = ["v", "1", "kind", "credit"];
-  if (memo !== undefined) fields.push("memo", memo);
-  if (muxed !== undefined) fields.push("muxed", muxed);
-  return { stream: account, entry: [`${id}-0`, fields] };
+function entry(id: number, { memo, muxed, account = ours }: Named = {}): StreamEntry {
+  const movement: Credit = creditFor(aSession({ account, merchantId: "" }), {
+    operationId: parseOperationId(`${id}`),
+    memo: memo === undefined ? null : parseMemoKey(memo),
+    muxed: muxed === undefined ? null : parseMemoKey(muxed),
+  });
+  return { stream: account, id: creditKeyText(movement), movement, trace: null };
 }
 type Named = { memo?: string; muxed?: string; account?: typeof ours };
 
-const ids = (deliveries: readonly Delivery[]) => deliveries.map((delivery) => delivery.entry[0]);
+const ids = (entries: readonly StreamEntry[]) => entries.map(({ id }) => id);
 
 describe("batches in flight at the same time", () => {
   it("take what waits in its order, up to their size", () => {
@@ -58,10 +63,9 @@ describe("batches in flight at the same time", () => {
   });
 
   it("read entries that nobody understands as naming nothing", () => {
-    const nonsense: Delivery[] = [
-      { stream: ours, entry: ["1-0", null] },
-      { stream: ours, entry: ["2-0", ["memo"]] },
-    ];
+    const nonsense: StreamEntry[] = ["1-0", "2-0"].map((id) => {
+      return { stream: ours, id, movement: anUnreadable(ours), trace: null };
+    });
     expect(ids(takeBatch(nonsense, [], 10).batch)).to.deep.equal(["1-0", "2-0"]);
   });
 });

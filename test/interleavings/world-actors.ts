@@ -1,5 +1,6 @@
 import type { DataSource } from "typeorm";
-import { settleDeliveries } from "../../src/consumers/settle-batch.js";
+import { receiveEntries } from "../../src/consumers/receive-entries.js";
+import { settleBatch } from "../../src/consumers/settle-batch.js";
 import { sweep } from "../../src/consumers/sweep.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
@@ -122,9 +123,9 @@ export function consumingCarelessly(world: World): Actor {
       const { account } = world.owner;
       const parts = { redis, dataSource, locks: noLocks(), logger: silent };
       await ensureGroup(redis, account);
-      const deliveries = await readNew(redis, `consumer-${++consumers}`, [account], 3, 1);
-      await acknowledge(redis, deliveries);
-      if (deliveries.length > 0) await settleDeliveries(parts, deliveries);
+      const read = await readNew(redis, `consumer-${++consumers}`, [account], 3, 1);
+      await acknowledge(redis, read);
+      await settleBatch(parts, (await receiveEntries(parts, read)).entries);
     },
   };
 }
@@ -141,10 +142,10 @@ async function consumeOnce(
   const consumer = `consumer-${++consumers}`;
   try {
     if (!takingOver) await ensureGroup(redis, account);
-    const deliveries = takingOver
+    const entries = takingOver
       ? await sweep(parts, account, { consumer, claimIdleMs: 0, maxDeliveries: 1_000, count: 3 })
-      : await readNew(redis, consumer, [account], 3, 1);
-    if (deliveries.length > 0) await settleDeliveries(parts, deliveries);
+      : (await receiveEntries(parts, await readNew(redis, consumer, [account], 3, 1))).entries;
+    await settleBatch(parts, entries);
   } catch (error) {
     // Redis was flushed in the middle: the next round makes the group again.
     if (!isNoGroupError(error) && !String(error).includes("no such key")) throw error;

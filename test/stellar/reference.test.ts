@@ -6,8 +6,7 @@ import { NamedSessions } from "../../src/settlement/find-sessions.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { hashMemo, idMemo, type MemoKey, muxedId, textMemo } from "../../src/stellar/memo.js";
 import { referenceOf, referenceOfKey } from "../../src/stellar/reference.js";
-import type { Delivery } from "../../src/stream/consumer-group.js";
-import { encodeEntry, encodeNetworkEntry, type RawEntry } from "../../src/stream/entry.js";
+import { decodeEntry, encodeEntry, encodeNetworkEntry } from "../../src/stream/entry.js";
 import { networkStreamFor, networkStreams, streamFor, streamsOf } from "../../src/stream/streams.js";
 import { aSession, creditFor, newAccount } from "../support/books.js";
 
@@ -96,22 +95,18 @@ describe("what a credit names", () => {
         const session = aSession(owner, { memoKey });
         const sessions = new NamedSessions<CheckoutSession>([session]);
         const credits: Credit[] = names.map((naming) => creditFor(session, naming));
-        const deliveries: Delivery[] = credits.map((credit, i) => {
-          const entry: RawEntry = [
-            `${credit.operationId}-0`,
-            (i % 2 ? encodeEntry : encodeNetworkEntry)(credit),
-          ];
-          return { stream: owner.account, entry };
+        const entries = credits.map((credit, i) => {
+          const fields = (i % 2 ? encodeEntry : encodeNetworkEntry)(credit);
+          const entry = decodeEntry({ stream: owner.account, id: `${credit.operationId}-0`, fields });
+          return entry ?? expect.fail("no account");
         });
-        const [inFlight, waiting] = [deliveries.slice(0, begun), deliveries.slice(begun)];
+        const [inFlight, waiting] = [entries.slice(0, begun), entries.slice(begun)];
         const { batch } = takeBatch(waiting, inFlight, size);
-        const mine = deliveries.filter(
-          (_, i) => sessions.of(credits[i] ?? expect.fail("no credit")) !== null,
-        );
-        const isFree = !inFlight.some((delivery) => mine.includes(delivery));
-        const taken = batch.filter((delivery) => mine.includes(delivery));
+        const mine = entries.filter((_, i) => sessions.of(credits[i] ?? expect.fail("no credit")) !== null);
+        const isFree = !inFlight.some((entry) => mine.includes(entry));
+        const taken = batch.filter((entry) => mine.includes(entry));
         if (!isFree) expect(taken).to.deep.equal([]);
-        const waitingOfMine = waiting.filter((delivery) => mine.includes(delivery));
+        const waitingOfMine = waiting.filter((entry) => mine.includes(entry));
         expect(taken).to.deep.equal(waitingOfMine.slice(0, taken.length));
       }),
       { numRuns: 5_000 },

@@ -46,36 +46,39 @@ describe("entries of the stream, from one version to the next", () => {
     previous = (await previousOrSkip(this)).entry;
   });
 
+  const previousReads = ({ id, fields }: RawEntry) => previous.decodeEntry(account, [id, fields]);
+
   it("are read by either version as the other one meant them", () => {
     for (const movement of MOVEMENTS) {
       const written = entryOf(movement);
-      const writtenBefore: RawEntry = [previous.entryId(movement), previous.encodeEntry(movement)];
-      expect(previous.decodeEntry(account, written), "N+1 writes, N reads").to.deep.equal(movement);
-      expect(decodeEntry(account, writtenBefore), "N writes, N+1 reads").to.deep.equal(movement);
-      expect(written[0]).to.equal(writtenBefore[0]);
+      const id = previous.entryId(movement);
+      const writtenBefore = { stream: account, id, fields: previous.encodeEntry(movement) };
+      expect(previousReads(written), "N+1 writes, N reads").to.deep.equal(movement);
+      expect(decodeEntry(writtenBefore)?.movement, "N writes, N+1 reads").to.deep.equal(movement);
+      expect(written.id).to.equal(id);
     }
   });
 
   it("may have fields that a version does not know: it passes them over", () => {
     for (const movement of MOVEMENTS) {
-      const [id, fields] = entryOf(movement);
-      const more: RawEntry = [id, [...(fields ?? []), "of_a_later_version", "7"]];
-      expect(previous.decodeEntry(account, more)).to.deep.equal(movement);
-      expect(decodeEntry(account, more)).to.deep.equal(movement);
+      const entry = entryOf(movement);
+      const more: RawEntry = { ...entry, fields: [...(entry.fields ?? []), "of_a_later_version", "7"] };
+      expect(previousReads(more)).to.deep.equal(movement);
+      expect(decodeEntry(more)?.movement).to.deep.equal(movement);
     }
   });
 
   it("of a format that a version does not know are for a person: so nobody writes a format that N can't read", () => {
     for (const movement of MOVEMENTS) {
-      const [id, fields] = entryOf(movement);
-      const later: RawEntry = [id, (fields ?? []).with(1, "999")];
-      for (const decode of [previous.decodeEntry, decodeEntry]) {
-        expect(decode(account, later)).to.include({ kind: "unreadable", operationId: movement.operationId });
+      const entry = entryOf(movement);
+      const later: RawEntry = { ...entry, fields: (entry.fields ?? []).with(1, "999") };
+      for (const read of [previousReads(later), decodeEntry(later)?.movement]) {
+        expect(read).to.include({ kind: "unreadable", operationId: movement.operationId });
       }
     }
   });
 });
 
 function entryOf(movement: Movement): RawEntry {
-  return [entryId(movement), encodeEntry(movement)];
+  return { stream: account, id: entryId(movement), fields: encodeEntry(movement) };
 }

@@ -1,11 +1,16 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { AccountId, CreditKey, Movement } from "../../src/stellar/credit.js";
 import type { Release } from "../chaos/release.js";
 import { bringPrevious, whyNoPrevious } from "./bring-previous.js";
 
 /** The previous version, as far as tests call it by themselves. */
 export type Previous = Release & {
-  readonly entry: typeof import("../../src/stream/entry.js");
+  readonly entry: {
+    entryId(movement: CreditKey): string;
+    encodeEntry(movement: Movement): string[];
+    decodeEntry(account: AccountId, entry: [id: string, fields: readonly string[] | null]): Movement;
+  };
 };
 
 /**

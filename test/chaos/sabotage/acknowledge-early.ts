@@ -8,7 +8,7 @@ export * from "../../../src/consumers/settle-batch.js";
 
 replaceModule(import.meta.resolve("../../../src/consumers/settle-batch.js"), import.meta.url);
 
-export const settleDeliveries: typeof original.settleDeliveries = async (parts, deliveries) => {
-  await acknowledge(parts.redis, deliveries);
-  return original.settleDeliveries(parts, deliveries);
+export const settleBatch: typeof original.settleBatch = async (parts, entries) => {
+  await acknowledge(parts.redis, entries);
+  return original.settleBatch(parts, entries);
 };
