@@ -17,12 +17,12 @@ export type BreakerOptions = {
   readonly failures?: number;
   /** Milliseconds, for tests; 30 s by default. */
   readonly halfOpenAfterMs?: number;
-  /** Told whenever a breaker opens, and when it closes again. */
+  /** Called when a breaker opens, and when it closes again. */
   readonly onChange?: (provider: string, isOpen: boolean) => void;
 };
 
 /** The right to one attempt at a provider. */
-export type Passage = {
+export type Permit = {
   /**
    * Must be called once, whatever happened.
    * @param wasFault null where nothing was learnt: there was nothing to do, or the fault was our own
@@ -42,7 +42,7 @@ type Breaker = {
  * A circuit breaker for each provider, in each worker. While it is open nothing is claimed, so that an outage uses up
  * no attempts; what is due stays due. Nothing depends on it: the worst breaker costs time.
  *
- * Cockatiel counts and keeps the state, and is only told what came of an attempt: were it to run the attempts, it
+ * Cockatiel counts and keeps the state, and only learns what came of an attempt: were it to run the attempts, it
  * would refuse those whose charge is claimed already.
  */
 export class Breakers {
@@ -60,7 +60,7 @@ export class Breakers {
   }
 
   /** @returns null while nothing may be claimed for this provider, or where there is no such provider */
-  enter(provider: string): Passage | null {
+  enter(provider: string): Permit | null {
     const breaker = this.#breakers.get(provider);
     if (breaker === undefined || !this.#admits(breaker)) return null;
     const isProbe = breaker.openedAt !== null;

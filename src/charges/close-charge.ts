@@ -13,7 +13,7 @@ export type Closing = {
   readonly as: "failed" | "succeeded";
   /** What the provider calls it, where that is not known yet; needed for a success. */
   readonly providerId: string | null;
-  /** How the person knows. Kept with the attempt, for whoever asks later. */
+  /** How the person knows. Stored with the attempt, for later questions. */
   readonly note: string;
   /** Such as `operator:<user>`. */
   readonly by: string;
@@ -97,8 +97,8 @@ export async function giveUpFirst(provider: Provider, charge: ChargeOrder, timeo
   if (giveUp === undefined) return;
   const said = await callProvider(timeoutMs, (signal) => giveUp(charge, signal));
   if (said.kind === "declined") return;
-  const told = "detail" in said ? said.detail : `it has charged, as ${said.providerId}`;
-  throw new ChargeNotClosedError(`${provider.name} does not say that nothing was charged: ${told}`);
+  const words = "detail" in said ? said.detail : `it has charged, as ${said.providerId}`;
+  throw new ChargeNotClosedError(`${provider.name} does not say that nothing was charged: ${words}`);
 }
 
 /** What a merchant's wish to cancel a charge found. */
@@ -113,7 +113,7 @@ const CANCEL = `UPDATE charges SET status = 'cancelled', ended_at = now() WHERE 
 
 /**
  * `pending` → `cancelled`, with its event. Inside a serializable transaction; safe to repeat. A worker that claims the
- * charge at the same moment waits for the same row: whoever comes second finds it claimed, or cancelled.
+ * charge at the same moment waits for the same row: the second of the two finds it claimed, or cancelled.
  */
 export async function cancelCharge(
   runner: QueryRunner,

@@ -78,7 +78,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
 /** About when a charge is sent again after its first, second, … refusal; then it has failed. */
-export const REFUSED_DELAYS_MS: readonly number[] = [5 * SECOND, 30 * SECOND, 2 * MINUTE, 10 * MINUTE];
+const REFUSED_DELAYS_MS: readonly number[] = [5 * SECOND, 30 * SECOND, 2 * MINUTE, 10 * MINUTE];
 
 /** A charge that was refused so often has failed. */
 export const MAX_SENDS = REFUSED_DELAYS_MS.length + 1;

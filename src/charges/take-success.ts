@@ -7,7 +7,7 @@ import { inSerializableTransaction } from "../postgres/serializable.js";
 import { type Intent, mismatchOf } from "../providers/stripe/judge-intent.js";
 import { type Ended, endCharge, lockCharge } from "../settlement/end-charge.js";
 
-export type ToldSuccess = { readonly id: string; readonly intent: Intent };
+export type IntentSucceeded = { readonly id: string; readonly intent: Intent };
 
 const FROM_WEBHOOK = { from: "Stripe's webhook" };
 
@@ -19,7 +19,7 @@ const FROM_WEBHOOK = { from: "Stripe's webhook" };
  */
 export async function takeSuccess(
   dataSource: DataSource,
-  { id: event, intent }: ToldSuccess,
+  { id: event, intent }: IntentSucceeded,
   logger: Logger,
 ): Promise<Ended> {
   const chargeId = chargeIdOf(intent);
@@ -34,7 +34,7 @@ export async function takeSuccess(
         : "contradiction";
     if (ended !== "contradiction") return { ended, why: "" };
     const why = doubt ?? `the charge is ${charge.status}`;
-    await tellPerson(runner, charge, { id: event, intent }, why);
+    await recordContradiction(runner, charge, { id: event, intent }, why);
     return { ended, why };
   });
   if (ended === "contradiction")
@@ -42,7 +42,7 @@ export async function takeSuccess(
       { chargeId, paymentIntent: intent.id, event },
       `Stripe has taken money that our books can't hold: ${why}`,
     );
-  else logger.info({ chargeId, paymentIntent: intent.id, event, ended }, "Stripe told of a payment");
+  else logger.info({ chargeId, paymentIntent: intent.id, event, ended }, "Stripe reported a payment");
   return ended;
 }
 
@@ -53,10 +53,10 @@ function doubtOf(charge: Charge, intent: Intent): string | null {
   return mismatchOf(intent, charge);
 }
 
-async function tellPerson(
+async function recordContradiction(
   runner: QueryRunner,
   charge: Charge,
-  { id, intent }: ToldSuccess,
+  { id, intent }: IntentSucceeded,
   why: string,
 ): Promise<void> {
   const { status, providerId, amount, currency } = charge;

@@ -104,8 +104,8 @@ export class ChargeQueue {
   async #run({ id, merchantId, provider: name, trace }: Job): Promise<void> {
     const { logger, observer, providers, forQueues } = this.#context;
     const provider = providers.get(name);
-    const passage = provider === undefined ? null : this.#breakers.enter(name);
-    if (provider === undefined || passage === null) return;
+    const permit = provider === undefined ? null : this.#breakers.enter(name);
+    if (provider === undefined || permit === null) return;
     let attempted: ChargeAttempted | null = null;
     try {
       attempted = await inSpan(
@@ -123,7 +123,7 @@ export class ChargeQueue {
         "an attempt at a charge was cut short; the sweeper brings it back",
       );
     }
-    await passage.leave(attempted === null ? null : attempted.isFault);
+    await permit.leave(attempted === null ? null : attempted.isFault);
     if (attempted === null) return;
     observer?.attempted(name, attempted.heard.kind);
     logAttempt(attempted, logger);

@@ -94,17 +94,17 @@ export function checkCharge(
   // Not branded before it is compared: several int64 can sum to more than one.
   const sum = incoming.reduce((total, one) => total + one.amount, 0n);
   if (sum !== amount) {
-    const told = formatStroops(sum as Stroops);
+    const pays = formatStroops(sum as Stroops);
     throw new EnvelopeError(
       "wrong_amount",
-      `expected ${formatStroops(amount)}, the transaction pays ${told}`,
+      `expected ${formatStroops(amount)}, the transaction pays ${pays}`,
     );
   }
   return checked(envelope, { account, maxTime, incoming });
 }
 
 /** Ledgers close every 5 to 6 seconds: what ends sooner would most likely come too late for the next one. */
-export const LEAST_SECONDS_LEFT = 10;
+const LEAST_SECONDS_LEFT = 10;
 
 /**
  * A failure is known only once the upper bound has passed in a ledger: until then the payer, the merchant and the
@@ -118,7 +118,7 @@ const MOST_SECONDS_LEFT = 60 * 60;
  */
 const MOST_SECONDS_UNVERIFIED = 5 * 60;
 
-/** For a payer's clock that is fast; what may not apply for longer is a promise, no payment. */
+/** For a payer's clock that is fast; a transaction that becomes valid later is refused. */
 const MOST_SECONDS_UNTIL_VALID = 60;
 
 /**
@@ -163,7 +163,7 @@ export function checkTime({ minTime, maxTime }: ReadEnvelope, now: Date): Date {
  * @param maxTime as checkTime gave it
  * @throws EnvelopeError `expires_too_late`
  */
-export function checkUnverifiedTime(
+function checkUnverifiedTime(
   { ownSigners }: Pick<ReadEnvelope, "ownSigners">,
   maxTime: Date,
   now: Date,

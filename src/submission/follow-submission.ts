@@ -33,7 +33,7 @@ export type Followed =
  * has applied, say) decides nothing.
  *
  * A process that dies anywhere in here leaves a lease that is taken over. Ingest and recovery may conclude the same
- * session meanwhile: whoever is first, the others find it done.
+ * session meanwhile: the first one concludes it, and the others find it done.
  * @throws the database's error, the signal's reason
  */
 export async function followSubmission(
@@ -95,7 +95,7 @@ const TOO_LATE = "tx_too_late";
 const STATUS = `SELECT status FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
 
 /**
- * It applied: what it brought is settled like any other credit, by ingest or here, whoever is first. A session that it
+ * It applied: what it brought is settled like any other credit, by ingest or here, by the first of the two. A session that it
  * did not pay (too little came, say: its credit has its place) waits for another one.
  * @throws the database's error; safe to repeat, against ingest and recovery too
  */
@@ -134,7 +134,7 @@ async function concludeFailed(
   });
 }
 
-/** What a sending tells about the next one. */
+/** What a sending says about the next one. */
 type Sent = Pick<SubmitRule, "refusal" | "retryAfterMs">;
 
 const UNSENT: Sent = { refusal: undefined, retryAfterMs: null };
@@ -193,7 +193,7 @@ const DELAYS_MS: readonly number[] = [2, 2, 3, 3, 5, 5, 10, 15].map((seconds) =>
 const LONGEST_MS = 30 * SECOND;
 
 /**
- * What the network says at the door that will hardly change soon (Stellar-transaction.x, by XDR's names). Also said of
+ * Refusals that will hardly change soon (Stellar-transaction.x, by XDR's names). Also said of
  * what has applied, and of what goes after another one of its account: so the first looks are in the usual rhythm.
  */
 const LASTING = new Set([
@@ -226,7 +226,7 @@ export type Waiting = {
   readonly attempt: number;
   readonly maxTime: Date;
   readonly now: Date;
-  /** What the network has said at the door, last; null where it has refused nothing. */
+  /** The code of the last refusal; null where the network has refused nothing. */
   readonly refusal: string | null;
   /** What Horizon asked us to wait, in milliseconds. */
   readonly retryAfterMs: number | null;
@@ -239,7 +239,7 @@ export function lookAgainAfter(waiting: Waiting): number {
   const { maxTime, now, retryAfterMs, random } = waiting;
   const rhythm = Math.round(usualDelay(waiting) * (1 + JITTER * random));
   const decided = maxTime.getTime() + LEDGER_MS - now.getTime();
-  // A payer who waits at the page is told at once that it is over, and can pay again.
+  // A payer who waits at the page learns at once that it is over, and can pay again.
   const delay = decided > 0 ? Math.min(rhythm, decided) : rhythm;
   return Math.max(delay, retryAfterMs ?? 0);
 }

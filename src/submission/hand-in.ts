@@ -26,7 +26,7 @@ export type HandedIn =
 /** Settling, cancelling, expiring and handing in hold the same lock on the session: the second one sees what the first wrote. */
 const LOCK = `SELECT FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE`;
 
-/** By either hash: a fee bump goes by its own, and whoever bumps it anew changes that one. */
+/** By either hash: a fee bump goes by its own, and another bump of it has another one. */
 const HAS_PAID = `
   SELECT FROM session_payments p JOIN credits c USING (operation_id, move_index)
   WHERE p.session_id = $1 AND (c.transaction_hash = ANY ($2::text[]) OR c.inner_hash = ANY ($2::text[]))`;
@@ -34,7 +34,7 @@ const HAS_PAID = `
 /**
  * Takes a signed transaction for a session: envelope, hash and `processing` hold together, inside the caller's
  * serializable transaction, and nothing is sent before that is committed. The same transaction again gets the same
- * answer, and is kept as it was signed best. A different one is taken beside those that are in flight: nobody can know
+ * answer, and is stored as it was signed best. A different one is taken beside those that are in flight: nobody can know
  * which of them is the payer's own, and the first that applies pays.
  * @param around `passphrase` of the network that it was read for
  * @throws EnvelopeError where it would not pay the session; the database's error
@@ -130,7 +130,7 @@ async function makeRoom(
   return "free";
 }
 
-const KEPT = `SELECT envelope, account, last_answer FROM submissions WHERE hash = $1 AND ended_at IS NULL FOR NO KEY UPDATE`;
+const STORED = `SELECT envelope, account, last_answer FROM submissions WHERE hash = $1 AND ended_at IS NULL FOR NO KEY UPDATE`;
 
 /** The holder of the one before may go on with it; but only a new lease says when to look again. */
 const REPLACE = `
@@ -151,16 +151,16 @@ async function replaceEnvelope(
   envelope: ReadEnvelope,
   passphrase: string,
 ): Promise<void> {
-  const [kept]: { envelope: string; account: AccountId; last_answer: string | null }[] = await runner.query(
-    KEPT,
+  const [stored]: { envelope: string; account: AccountId; last_answer: string | null }[] = await runner.query(
+    STORED,
     [envelope.hash],
   );
-  if (kept === undefined || kept.envelope === envelope.envelope) return;
-  const before = readEnvelope(kept.envelope, passphrase);
+  if (stored === undefined || stored.envelope === envelope.envelope) return;
+  const before = readEnvelope(stored.envelope, passphrase);
   const isWorse = envelope.ownSigners < before.ownSigners;
-  if (!isBetterSigned(envelope, before) && (kept.last_answer === null || isWorse)) return;
+  if (!isBetterSigned(envelope, before) && (stored.last_answer === null || isWorse)) return;
   // One hash covers all but the signatures and the bump: only who pays its fee can be new.
-  incomingOf(envelope, kept.account);
+  incomingOf(envelope, stored.account);
   await runner.query(REPLACE, [envelope.hash, envelope.envelope, envelope.outerHash]);
 }
 
@@ -168,13 +168,13 @@ async function replaceEnvelope(
 type Signatures = Pick<ReadEnvelope, "ownSigners" | "isBumpVerified">;
 
 /**
- * Whether one envelope of a transaction is worth more than the one that is kept: more of the accounts that it acts for
+ * Whether one envelope of a transaction is worth more than the stored one: more of the accounts that it acts for
  * have signed it, or as many have and it is bumped by somebody who has signed for the fee. Pure.
  *
  * Equal is not better: a stranger who has seen a transaction can hand it in again with signatures of their own, and
  * must not put it in the place of what its payer handed in.
  */
-function isBetterSigned(one: Signatures, kept: Signatures): boolean {
-  if (one.ownSigners !== kept.ownSigners) return one.ownSigners > kept.ownSigners;
-  return one.isBumpVerified && !kept.isBumpVerified;
+function isBetterSigned(one: Signatures, stored: Signatures): boolean {
+  if (one.ownSigners !== stored.ownSigners) return one.ownSigners > stored.ownSigners;
+  return one.isBumpVerified && !stored.isBumpVerified;
 }

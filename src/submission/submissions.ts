@@ -8,7 +8,7 @@ import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 /** What a transaction was handed in for. */
 export type Purpose = { readonly chargeId: ChargeId } | { readonly sessionId: SessionId };
 
-/** Why a transaction can't be kept. */
+/** What became of storing a transaction. */
 export type Stored =
   | { readonly kind: "stored" }
   /** It was handed in before, for this or something else. */
@@ -18,7 +18,7 @@ export type Stored =
       readonly sessionId: SessionId | null;
     }
   /**
-   * It has applied already, and what it brought is in the books. For a charge it is kept all the same: whoever accepts
+   * It has applied already, and what it brought is in the books. For a charge it is stored all the same: the caller that accepts
    * the charge makes its payments of that, or rolls all of it back.
    */
   | { readonly kind: "applied" };

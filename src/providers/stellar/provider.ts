@@ -52,7 +52,7 @@ const LEDGER_AFTER_MS = 12_000;
 const LOOK_EVERY_MS = 2_000;
 
 /**
- * Charges by the payer's signed transaction. The envelope is the key: it can apply once, whoever sends it how often,
+ * Charges by the payer's signed transaction. The envelope is the key: it can apply once, however often and by whom it is sent,
  * and its hash is known before it is sent, so there is nothing to prepare.
  *
  * Never `refused`: that a server takes nothing today says nothing of what the payer does with the same envelope.
@@ -68,7 +68,7 @@ export class StellarProvider implements Provider {
       const { horizon, submissionOf, awaitMs = AWAIT_MS } = this.options;
       const until = performance.now() + awaitMs;
       const submission = await submissionOf(id);
-      if (submission === null) return NOTHING_KEPT;
+      if (submission === null) return NO_TRANSACTION;
       const rule = ruleFor(await submitTransaction(horizon, submission, signal));
       const outcome = await this.#look(submission, rule, until, signal);
       return outcome ?? onItsWay(submission, rule);
@@ -80,7 +80,7 @@ export class StellarProvider implements Provider {
     return await answered(signal, async () => {
       const { horizon, passphrase, submissionOf } = this.options;
       const submission = await submissionOf(id);
-      if (submission === null) return NOTHING_KEPT;
+      if (submission === null) return NO_TRANSACTION;
       const network = { horizon, passphrase, root: () => horizon.assertNetwork(passphrase, signal) };
       const { judgement } = await askNetwork(network, submission, "proved", signal);
       switch (judgement.kind) {
@@ -134,7 +134,7 @@ export class StellarProvider implements Provider {
   }
 }
 
-const NOTHING_KEPT = { kind: "unknown", detail: "no transaction was kept for this charge" } as const;
+const NO_TRANSACTION = { kind: "unknown", detail: "no transaction is stored for this charge" } as const;
 
 /**
  * An attempt that ran out of time, or whose server did not answer, is unknown. One that is still under way is
@@ -185,7 +185,7 @@ function expired(detail: string, { refusal }: Submission) {
 }
 
 /** By this name charges ask for it. */
-export const STELLAR = "stellar";
+const STELLAR = "stellar";
 
 /** Strict: a misspelt field would be a wish that nobody hears. */
 const payloadSchema = z.strictObject({ transaction: z.string() });
@@ -232,7 +232,7 @@ function unboundBy(memoKey: MemoKey): ChargeRefusedError {
 function acceptanceOf(envelope: ReadEnvelope, charged: Charged, now: Date): OfTransaction {
   try {
     const submission = refusing(() => checkCharge(envelope, charged, now));
-    // The envelope lives in `submissions` alone: kept twice, one of the two could be another.
+    // The envelope lives in `submissions` alone: stored twice, one of the two could be another.
     return { payload: {}, providerId: submission.hash, submission };
   } catch (error) {
     const isLate = error instanceof ChargeRefusedError && error.facts.code === "expires_too_soon";

@@ -11,7 +11,7 @@ import { retryAfterMs } from "../../backoff.js";
 import { VERSION } from "../../version.js";
 
 /** Pinned: what Stripe answers changes when we have read what is new, and not before. That of the package in use. */
-export const STRIPE_API_VERSION = "2026-10-28.endive";
+const STRIPE_API_VERSION = "2026-10-28.endive";
 
 /** No answer of Stripe's to what we ask is longer. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
@@ -149,16 +149,16 @@ class WholeAnswer extends Stripe.HttpClientResponse {
   }
 }
 
-/** What a failed request says, for whoever has to decide what it means. */
-export type Told =
+/** What a failed request says. The provider decides what it means. */
+export type RequestFailure =
   /** No byte of it can have reached Stripe. */
   | { readonly kind: "not_sent"; readonly detail: string }
-  /** Stripe turned it away at the door. */
+  /** Stripe did not take it: too many requests. */
   | { readonly kind: "busy"; readonly detail: string; readonly retryAfterMs?: number }
   /** Our key is wrong or may not do this: turned away too, and no fault of the charge. */
   | { readonly kind: "misconfigured"; readonly detail: string }
   /**
-   * The answer that is kept under this idempotency key is a broken one, or is another request's: under this key Stripe
+   * The answer that Stripe stores under this idempotency key is a broken one, or is another request's: under this key Stripe
    * will never say anything else. That says nothing about what was done.
    */
   | { readonly kind: "key_spent"; readonly detail: string }
@@ -182,7 +182,7 @@ export type Told =
   | { readonly kind: "unsure"; readonly detail: string };
 
 /** Reads whatever the package threw (Stripe docs, "Error handling" and "Advanced error handling"). */
-export function readError(error: unknown): Told {
+export function readError(error: unknown): RequestFailure {
   if (!(error instanceof Stripe.errors.StripeError))
     return { kind: "unsure", detail: `Stripe's answer could not be read (${nameOf(error)})` };
   if (error instanceof Stripe.errors.StripeConnectionError) return unanswered(error);
@@ -205,7 +205,7 @@ export function readError(error: unknown): Told {
   return { kind: "unsure", detail };
 }
 
-/** Anything that looks like a key, whoever put it there. */
+/** Anything that looks like a key. */
 const SECRET = /\b(?:sk|rk|pk|whsec)_[\w*]+/g;
 
 const MAX_DETAIL = 300;
@@ -222,7 +222,7 @@ function detailOf(error: Stripe.errors.StripeError): string {
   return `Stripe: ${facts.join(" ")}${words === "" ? "" : `: ${words}`}`.slice(0, MAX_DETAIL);
 }
 
-function unanswered({ detail }: Stripe.errors.StripeConnectionError): Told {
+function unanswered({ detail }: Stripe.errors.StripeConnectionError): RequestFailure {
   const cause: unknown = detail;
   if (!(cause instanceof NoAnswerError)) return { kind: "unsure", detail: "Stripe: no answer" };
   return { kind: cause.mayHaveLeft ? "unsure" : "not_sent", detail: `Stripe: ${cause.reason}` };

@@ -9,7 +9,7 @@ import type {
 } from "../provider.js";
 import { minorUnits, readPayload } from "./accept.js";
 import type { Connect } from "./connect.js";
-import { readError, type Told } from "./connect.js";
+import { type RequestFailure, readError } from "./connect.js";
 import { failureCodeOf, type Intent, intentSchema, judgeIntent } from "./judge-intent.js";
 
 /**
@@ -19,7 +19,7 @@ import { failureCodeOf, type Intent, intentSchema, judgeIntent } from "./judge-i
 const KEYS = 4;
 
 /** States from the one that says most: of several intents for one charge that one counts. */
-const TELLING = [
+const MOST_FIRST = [
   "succeeded",
   "processing",
   "requires_confirmation",
@@ -57,16 +57,16 @@ export class StripeProvider implements Provider {
       stripe.paymentIntents.create(params, { idempotencyKey }),
     );
     if ("intent" in answer) return { kind: "prepared", providerId: answer.intent.id };
-    const { told } = answer;
-    switch (told.kind) {
+    const { failure } = answer;
+    switch (failure.kind) {
       case "card":
-        return declinedBy(told);
+        return declinedBy(failure);
       case "invalid":
-        return { kind: "declined", code: whyInvalid(told), ...wordsOf(told) };
+        return { kind: "declined", code: whyInvalid(failure), ...wordsOf(failure) };
       case "busy":
-        return { ...told, kind: "refused" };
+        return { ...failure, kind: "refused" };
       default:
-        return { kind: "refused", detail: told.detail };
+        return { kind: "refused", detail: failure.detail };
     }
   }
 
@@ -79,20 +79,20 @@ export class StripeProvider implements Provider {
       stripe.paymentIntents.confirm(providerId, { off_session: true }, { idempotencyKey }),
     );
     if ("intent" in answer) return charged(await this.#conclude(stripe, order, answer.intent));
-    const { told } = answer;
-    switch (told.kind) {
+    const { failure } = answer;
+    switch (failure.kind) {
       case "not_sent":
       case "busy":
       case "misconfigured":
-        // After a first key whose kept answer was a 500, something may have been done under that one.
-        return round === 0 ? { ...told, kind: "refused" } : { kind: "unknown", detail: told.detail };
+        // After a first key whose stored answer was a 500, something may have been done under that one.
+        return round === 0 ? { ...failure, kind: "refused" } : { kind: "unknown", detail: failure.detail };
       case "card":
-        return charged(await this.#close(stripe, order, providerId, declinedBy(told)));
+        return charged(await this.#close(stripe, order, providerId, declinedBy(failure)));
       case "invalid":
-        return charged(await this.#rejected(stripe, order, providerId, told));
+        return charged(await this.#rejected(stripe, order, providerId, failure));
       case "key_spent":
       case "unsure":
-        return { kind: "unknown", detail: told.detail };
+        return { kind: "unknown", detail: failure.detail };
     }
   }
 
@@ -103,7 +103,7 @@ export class StripeProvider implements Provider {
   }
 
   /**
-   * Sees to it that it can't be charged any more: for whoever gives up on it. An intent that has succeeded stays so.
+   * Makes sure that it can't be charged any more, before it is given up. An intent that has succeeded stays so.
    * @returns `declined` once nothing can be charged; what it is instead where it can't be cancelled
    */
   async giveUp(order: ChargeOrder, signal: AbortSignal): Promise<FindOutcome> {
@@ -130,13 +130,13 @@ export class StripeProvider implements Provider {
    * Whichever it was, the intent itself says so; where we hear nothing, `find` reads it.
    */
   async #close(stripe: Stripe, order: ChargeOrder, id: string, declined: Declined): Promise<FindOutcome> {
-    // Without a key: cancelling twice does nothing, and a kept 500 would stand in the way for a day.
+    // Without a key: cancelling twice does nothing, and a stored 500 would stand in the way for a day.
     const answer = await asked(() => stripe.paymentIntents.cancel(id));
     if ("intent" in answer)
       return answer.intent.status === "canceled" ? declined : unsure(answer.intent.status);
-    if (answer.told.kind !== "invalid") return { kind: "unknown", detail: answer.told.detail };
+    if (answer.failure.kind !== "invalid") return { kind: "unknown", detail: answer.failure.detail };
     const now = await asked(() => stripe.paymentIntents.retrieve(id));
-    if (!("intent" in now)) return { kind: "unknown", detail: now.told.detail };
+    if (!("intent" in now)) return { kind: "unknown", detail: now.failure.detail };
     const judged = judgeIntent(now.intent, order);
     if (judged.kind === "declined") return declined;
     return judged.kind === "to_cancel" || judged.kind === "absent" ? unsure(now.intent.status) : judged;
@@ -147,22 +147,22 @@ export class StripeProvider implements Provider {
     stripe: Stripe,
     order: ChargeOrder,
     id: string,
-    told: Told & { kind: "invalid" },
+    failure: RequestFailure & { kind: "invalid" },
   ): Promise<FindOutcome> {
     const now = await asked(() => stripe.paymentIntents.retrieve(id));
-    if (!("intent" in now)) return unheard(now.told, id);
+    if (!("intent" in now)) return unheard(now.failure, id);
     const judged = judgeIntent(now.intent, order);
     if (judged.kind !== "absent") return this.#conclude(stripe, order, now.intent);
     return this.#close(stripe, order, id, {
       kind: "declined",
-      code: whyInvalid(told),
-      ...wordsOf(told),
+      code: whyInvalid(failure),
+      ...wordsOf(failure),
     });
   }
 
   async #look(stripe: Stripe, order: ChargeOrder, id: string): Promise<FindOutcome> {
     const answer = await asked(() => stripe.paymentIntents.retrieve(id));
-    return "intent" in answer ? this.#conclude(stripe, order, answer.intent) : unheard(answer.told, id);
+    return "intent" in answer ? this.#conclude(stripe, order, answer.intent) : unheard(answer.failure, id);
   }
 
   /**
@@ -181,56 +181,56 @@ export class StripeProvider implements Provider {
     // Its index may be older than the metadata: what it finds is this charge's only where the intent says so itself.
     const own = found.filter((intent) => isOf(intent, order));
     if (own.length === 0 && found.length > 0) return { kind: "unknown", detail: foreign(found[0]?.id ?? "") };
-    const telling = TELLING.map((status) => own.find((intent) => intent.status === status));
-    const intent = telling.find((one) => one !== undefined) ?? own[0];
+    const byState = MOST_FIRST.map((status) => own.find((intent) => intent.status === status));
+    const intent = byState.find((one) => one !== undefined) ?? own[0];
     if (intent === undefined) return { kind: "absent", detail: "Stripe has never been told to charge it" };
     return this.#conclude(stripe, order, intent);
   }
 }
 
-type Answer = { readonly intent: Intent } | { readonly told: Told };
+type Answer = { readonly intent: Intent } | { readonly failure: RequestFailure };
 
 async function asked(ask: () => Promise<unknown>): Promise<Answer> {
   try {
     return { intent: intentSchema.parse(await ask()) };
   } catch (error) {
-    return { told: readError(error) };
+    return { failure: readError(error) };
   }
 }
 
-/** Asks under one key after the other, as long as what is kept under them is of no use. */
+/** Asks under one key after the other, as long as the answer that Stripe stores under them is of no use. */
 async function underKeys(
   key: string,
   ask: (idempotencyKey: string) => Promise<unknown>,
 ): Promise<{ answer: Answer; round: number }> {
   for (let round = 0; ; round++) {
     const answer = await asked(() => ask(round === 0 ? key : `${key}:${round}`));
-    if ("intent" in answer || answer.told.kind !== "key_spent" || round === KEYS - 1)
+    if ("intent" in answer || answer.failure.kind !== "key_spent" || round === KEYS - 1)
       return { answer, round };
   }
 }
 
-/** An intent that is unconfirmed after it was confirmed: whoever hears `unknown` asks. */
+/** An intent that is unconfirmed after it was confirmed is unknown: it is asked for. */
 function charged(outcome: FindOutcome): ChargeOutcome {
   return outcome.kind === "absent" ? { kind: "unknown", detail: outcome.detail } : outcome;
 }
 
-function declinedBy(told: Told & { kind: "card" }): Declined {
-  return { kind: "declined", code: failureCodeOf(told.declineCode, told.code), ...wordsOf(told) };
+function declinedBy(failure: RequestFailure & { kind: "card" }): Declined {
+  return { kind: "declined", code: failureCodeOf(failure.declineCode, failure.code), ...wordsOf(failure) };
 }
 
 /** Without a sentence of Stripe's the facts are better than nothing. */
 function wordsOf({
   detail,
   sentence,
-}: Told & { kind: "card" | "invalid" }): Pick<Declined, "detail" | "sentence"> {
+}: RequestFailure & { kind: "card" | "invalid" }): Pick<Declined, "detail" | "sentence"> {
   return sentence === "" ? { detail } : { detail, sentence };
 }
 
-function whyInvalid({ code, param }: Told & { kind: "invalid" }): Declined["code"] {
+function whyInvalid({ code, param }: RequestFailure & { kind: "invalid" }): Declined["code"] {
   if (param === "payment_method" || param === "customer") return "invalid_payment_method";
-  const failure = failureCodeOf(null, code);
-  return failure === "declined" ? "invalid_request" : failure;
+  const why = failureCodeOf(null, code);
+  return why === "declined" ? "invalid_request" : why;
 }
 
 function unsure(status: string): FindOutcome {
@@ -246,8 +246,8 @@ function foreign(id: string): string {
 }
 
 /** An id from our database that Stripe does not know is no sign that nothing was charged: it may be another account's. */
-function unheard(told: Told, id: string): FindOutcome {
-  if (told.kind === "invalid" && told.status === 404)
+function unheard(failure: RequestFailure, id: string): FindOutcome {
+  if (failure.kind === "invalid" && failure.status === 404)
     return { kind: "unknown", detail: `Stripe does not know ${id} under our key: is it another account's?` };
-  return { kind: "unknown", detail: told.detail };
+  return { kind: "unknown", detail: failure.detail };
 }

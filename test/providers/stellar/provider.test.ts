@@ -463,8 +463,8 @@ describe("the stellar provider, on a real server", () => {
 
   it("knows nothing of a charge without a transaction", async () => {
     const order = { ...accept(payment()), id: "nobody's" as ChargeId };
-    expectOpen(await provider().charge(order, signal), "unknown", /no transaction was kept/);
-    expectOpen(await provider().find(order, signal), "unknown", /no transaction was kept/);
+    expectOpen(await provider().charge(order, signal), "unknown", /no transaction is stored/);
+    expectOpen(await provider().find(order, signal), "unknown", /no transaction is stored/);
   });
 
   it("takes the money once at the most, and says what is true, whatever the faults", async () => {
