@@ -91,6 +91,11 @@ export class Problem extends Error {
   }
 }
 
+/** A reason as it is thrown further in, as a sentence. */
+export function sentence(reason: string): string {
+  return `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`;
+}
+
 /** One field of the body is wrong in a way that its schema can't see. */
 export function invalidField(field: string, detail: string): Problem {
   const errors: FieldError[] = [{ in: "body", field, detail }];

@@ -9,10 +9,10 @@ import { checkSession } from "../../submission/check-payment.js";
 import { type HandedIn, handIn } from "../../submission/hand-in.js";
 import { EnvelopeError, type ReadEnvelope, readEnvelope } from "../../submission/read-envelope.js";
 import { BODY_LIMIT_BYTES } from "../server/body.js";
-import { Problem } from "../server/problem.js";
+import { Problem, sentence } from "../server/problem.js";
 import { type Answer, type Route, write } from "../server/route.js";
 import { HandedInSession, presentPublicSession, type Surroundings } from "./session.js";
-import { OneSession } from "./sessions.js";
+import { noSession, OneSession } from "./sessions.js";
 
 /** Padded, and with no bit in the last digit that nothing is made of: one envelope has one text. */
 const BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
@@ -163,13 +163,8 @@ const NOT_OPEN: Readonly<Record<Extract<Conflict, { kind: "not_open" }>["status"
   cancelled: "The session was cancelled.",
 };
 
-function noSession(id: string): Problem {
-  return new Problem("not-found", `There is no session ${id}.`);
-}
-
 function asProblem(error: unknown): never {
   if (!(error instanceof EnvelopeError)) throw error;
   const { code, message } = error;
-  const detail = `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
-  throw new Problem("transaction-refused", detail, { members: { code } });
+  throw new Problem("transaction-refused", sentence(message), { members: { code } });
 }

@@ -14,7 +14,7 @@ import { idMemo, type MemoKey } from "../../stellar/memo.js";
 import { onlyAccount, type ReceivingChecks } from "../merchants/receiving-checks.js";
 import { warnOfSession } from "../merchants/warn-of-obstacles.js";
 import { decodeCursor, Paging, pageOf, toPage } from "../server/paging.js";
-import { invalidField, Problem } from "../server/problem.js";
+import { invalidField, Problem, sentence } from "../server/problem.js";
 import { merchantOf, type Route, read, write } from "../server/route.js";
 import { Id, MetadataKey, Moment } from "../server/values.js";
 import {
@@ -194,10 +194,6 @@ function refuse(end: SessionEnd, id: string, verb: string): void {
   if (end.kind === "refused") {
     throw new Problem("conflict", `A session that is ${end.status} can't be told to ${verb}.`);
   }
-}
-
-function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 const DEFAULT_LIFE_SECONDS = 30 * 60;
