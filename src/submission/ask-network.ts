@@ -1,7 +1,7 @@
 import type { HorizonClient } from "../horizon/client.js";
 import type { HorizonRoot } from "../horizon/reach.js";
-import { readSource, readSubmitted, type TransactionAnswer } from "../horizon/read-transaction.js";
-import type { SignedTransaction } from "../horizon/submit.js";
+import type { SignedTransaction } from "../horizon/transactions.js";
+import { readSource, readSubmitted, type TransactionAnswer } from "../horizon/transactions.js";
 import {
   type Certainty,
   isInTime,

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { SignedTransaction } from "../horizon/submit.js";
+import type { SignedTransaction } from "../horizon/transactions.js";
 import { type DecidableSession, decide } from "../settlement/decide.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { checkpoint } from "../checkpoints.js";
 import { HorizonError, WrongNetworkError } from "../horizon/errors.js";
-import { type SignedTransaction, submitTransaction } from "../horizon/submit.js";
+import { type SignedTransaction, submitTransaction } from "../horizon/transactions.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import { rollBackSession } from "../settlement/end-session.js";
 import { type Settlement, settle } from "../settlement/settle.js";

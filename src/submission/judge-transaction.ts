@@ -5,9 +5,8 @@ import {
   reachesPast,
   saysItReachesPast,
 } from "../horizon/reach.js";
-import type { SourceAnswer, TransactionAnswer } from "../horizon/read-transaction.js";
 import { isSpent } from "../horizon/result-code.js";
-import type { SubmitAnswer } from "../horizon/submit.js";
+import type { SourceAnswer, SubmitAnswer, TransactionAnswer } from "../horizon/transactions.js";
 import type { Movement } from "../stellar/credit.js";
 import type { LedgerSequence, OperationId } from "../stellar/operation-id.js";
 

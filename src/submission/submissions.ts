@@ -1,7 +1,7 @@
 import type { DataSource, EntityManager, QueryRunner } from "typeorm";
 import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
-import type { SignedTransaction } from "../horizon/submit.js";
+import type { SignedTransaction } from "../horizon/transactions.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import { HorizonClient } from "../../src/horizon/client.js";
-import { type SubmitAnswer, submitTransaction } from "../../src/horizon/submit.js";
+import { type SubmitAnswer, submitTransaction } from "../../src/horizon/transactions.js";
 import type { TransactionHash } from "../../src/stellar/credit.js";
 import { type Answer, json, problem, ScriptedServer } from "./scripted-server.js";
 

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { type HorizonRoot, UNSAID_LAG_MS } from "../../src/horizon/reach.js";
-import type { SourceAnswer, TransactionAnswer } from "../../src/horizon/read-transaction.js";
+import type { SourceAnswer, TransactionAnswer } from "../../src/horizon/transactions.js";
 import { type LedgerSequence, toOperationId } from "../../src/stellar/operation-id.js";
 import {
   type Certainty,

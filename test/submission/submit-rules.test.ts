@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { SubmitAnswer } from "../../src/horizon/submit.js";
+import type { SubmitAnswer } from "../../src/horizon/transactions.js";
 import { describeRefusal, ruleFor } from "../../src/submission/judge-transaction.js";
 
 const refused = (resultCode: string): SubmitAnswer => ({ kind: "refused", resultCode });
