@@ -2,10 +2,13 @@ import { expect } from "chai";
 import type { Redis } from "ioredis";
 import { Webhook } from "standardwebhooks";
 import type { Checkpoint } from "../../src/checkpoints.js";
+import { readFindings } from "../../src/findings/findings-log.js";
+import { RUNS_KEY } from "../../src/jobs/queue.js";
 import { notifyRelay } from "../../src/outbox/notify-relay.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { watchAccount } from "../support/books.js";
 import { createTestDatabase, type TestDatabase } from "../support/database.js";
+import { freezingProxy } from "../support/freezing-proxy.js";
 import { type Receiver, startReceiver } from "../support/receiver.js";
 import { endRoles, type RoleProcess, startRole } from "../support/role-process.js";
 import { eventually, plainRedis } from "../support/stream.js";
@@ -105,5 +108,20 @@ describe("kill -9 of a work process", () => {
     expect(receiver.received).to.deep.equal([]);
     role.send("SIGTERM");
     expect(await role.ended).to.deep.equal({ code: 0, signal: null });
+  });
+
+  it("one whose connections hang ends by itself with code 1, for whatever runs it to start it again", async () => {
+    const proxy = await freezingProxy(server.url);
+    try {
+      const hung = await work({ REDIS_URL: proxy.url });
+      await eventually(async () => Number(await redis.hget(RUNS_KEY, "relay")) > 0);
+      proxy.freeze();
+      expect(await hung.ended).to.deep.equal({ code: 1, signal: null });
+      expect(hung.output()).to.include("ending, to be started again");
+      const [finding] = await readFindings(database.dataSource.manager, { limit: 1 });
+      expect(finding?.kind).to.equal("worker_standing");
+    } finally {
+      await proxy.stop();
+    }
   });
 });
