@@ -10,7 +10,7 @@ import { type BalanceReport, checkBalances } from "./check-balances.js";
 import { checkCharges, checkSessions } from "./check-books.js";
 import { addTotals, checkConservation, compareCredits, type Totals } from "./compare-credits.js";
 import type { Difference } from "./difference.js";
-import { networkCredits, type ToldPart } from "./network-pages.js";
+import { type NetworkPart, networkCredits } from "./network-pages.js";
 
 export type AuditParts = {
   readonly dataSource: DataSource;
@@ -20,7 +20,7 @@ export type AuditParts = {
   readonly signal: AbortSignal;
   /** About how many effects and transactions the balances may cost. */
   readonly maxRecords?: number;
-  /** Told after each page. */
+  /** Called after each page. */
   readonly onProgress?: (progress: AuditProgress) => void;
 };
 
@@ -57,11 +57,11 @@ export class RangeArchivedError extends Error {
 }
 
 /**
- * Proves G1 to G3, and what the network tells of G6, for an account and a range of ledgers, or says where they don't hold.
+ * Proves G1 to G3, and what the network says of G6, for an account and a range of ledgers, or says where they don't hold.
  * The books are read in one snapshot, and up to the newest ledger that was read: what is missing after the watermark is on
  * its way, and ends the range. Can be interrupted; the same call goes on from there.
  *
- * Then it explains the account's balances, whose part can fail by itself: `balances` tells.
+ * Then it explains the account's balances, whose part can fail by itself: `balances` says so.
  * @throws RangeArchivedError; HistoryMissingError, HorizonError, or the database's error: the audit is unfinished, and proves nothing
  */
 export async function auditAccount(
@@ -110,15 +110,15 @@ async function auditInSnapshot(
   for await (const read of networkCredits(horizon, network, account, begin, wanted, signal)) {
     const booked = await bookedCredits(snapshot, account, progress.checkedThrough, read.through);
     const part = endBeforeOnTheWay(read, booked, watermark);
-    const told = booked.filter(({ operationId }) => operationId <= part.through);
-    addTotals(progress.totals, part.movements, told);
+    const settled = booked.filter(({ operationId }) => operationId <= part.through);
+    addTotals(progress.totals, part.movements, settled);
     progress = {
       ...progress,
       to: part.through < read.through ? part.through : progress.to,
       checkedThrough: part.through,
       credits: progress.credits + part.movements.length,
     };
-    await saveProgress(dataSource, progress, compareCredits(part.movements, told), false);
+    await saveProgress(dataSource, progress, compareCredits(part.movements, settled), false);
     onProgress?.(progress);
     if (part.through < read.through) break;
   }
@@ -173,10 +173,10 @@ function earlier(a: OperationId, b: OperationId): OperationId {
  * ingest has passed it by: then it is missing. Pure.
  */
 function endBeforeOnTheWay(
-  part: ToldPart,
+  part: NetworkPart,
   booked: readonly BookedCredit[],
   watermark: OperationId,
-): ToldPart {
+): NetworkPart {
   const known = new Set(booked.map(creditKeyText));
   const last: CreditKey | undefined = booked.at(-1);
   const first = part.movements.find(

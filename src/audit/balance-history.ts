@@ -159,10 +159,10 @@ export async function readNetworkBalances(
 ): Promise<NetworkBalances> {
   try {
     const { fields, latestLedger } = await client.account(account, signal);
-    return { ledger: told(latestLedger), ...balancesOf(fields, account) };
+    return { ledger: namedLedger(latestLedger), ...balancesOf(fields, account) };
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    return { ledger: told(error.latestLedger), balances: new Map(), sequence: null };
+    return { ledger: namedLedger(error.latestLedger), balances: new Map(), sequence: null };
   }
 }
 
@@ -175,9 +175,9 @@ export function balancesOf(
     throw new HorizonError("broken_body", "an account without balances or sequence", { status: 200 });
   }
   try {
-    const told = balancesByAsset(balances).filter(([asset]) => issuerOf(asset) !== account);
+    const held = balancesByAsset(balances).filter(([asset]) => issuerOf(asset) !== account);
     return {
-      balances: new Map(told.map(([asset, { balance }]) => [asset, parseStroops(balance)])),
+      balances: new Map(held.map(([asset, { balance }]) => [asset, parseStroops(balance)])),
       sequence: BigInt(sequence),
     };
   } catch (cause) {
@@ -185,7 +185,7 @@ export function balancesOf(
   }
 }
 
-function told(ledger: LedgerSequence | null): LedgerSequence {
+function namedLedger(ledger: LedgerSequence | null): LedgerSequence {
   if (ledger !== null) return ledger;
   throw new HorizonError(
     "broken_body",

@@ -35,8 +35,8 @@ export function sheetsOf(
 }
 
 /**
- * What the balances must have been before: no server tells it. The next check goes on from balances that the network told,
- * so that only the first one has to suppose this.
+ * What the balances must have been before: no server says it. The next check goes on from balances that the network has
+ * named, so that only the first one has to suppose this.
  */
 export function supposedOpening(flows: Flows, now: NetworkBalances): Map<Asset, bigint> {
   return new Map(
@@ -56,14 +56,14 @@ export function isExplained(sheet: BalanceSheet): boolean {
 
 export function unexplainedBalance(sheet: BalanceSheet): Difference {
   const by = unexplained(sheet);
-  const told =
+  const why =
     by === 0n
       ? `before the watch it would have been ${formatSum(sheet.opening)}`
       : `${formatSum(by)} of it is explained by no effect, no fee and no credit${sheet.since === null ? "" : ` since ledger ${sheet.since}`}`;
   return {
     kind: "balance_unexplained",
     subject: sheet.asset,
-    detail: `the network's balance is ${formatSum(sheet.balance)}: ${told}`,
+    detail: `the network's balance is ${formatSum(sheet.balance)}: ${why}`,
   };
 }
 

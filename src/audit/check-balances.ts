@@ -77,7 +77,7 @@ const MAX_RECORDS = 400_000;
 /** Where another audit of the account has gone on meanwhile, or the server is behind, it is tried again; not for ever. */
 const MOST_TRIES = 5;
 
-/** How long the history may take to have a ledger of which the state is told already, five times at the most. */
+/** How long the history may take to have a ledger of which the state is known already, five times at the most. */
 const HISTORY_FOLLOWS_MS = 1_000;
 
 /** How long the books may take to reach the ledger of the balances, before effects are read for what is only on its way. */
@@ -87,7 +87,7 @@ const ASK_BOOKS_EVERY_MS = 200;
 /**
  * Explains how each balance of the account became what the network says it is, since the last ledger for which that was
  * done, or since the watch began. Where the balances grew by what the books have, and the account has sent nothing, nothing
- * more is asked; else effects tell of each operation, and transactions of the fees.
+ * more is asked; else effects say what each operation did, and transactions what the fees were.
  * @param from where the account's books begin
  * @param anewFrom do not go on from what was checked before, but begin here; null: go on
  * @throws the signal's reason, the database's error. What Horizon does not answer is `not_checked`
@@ -163,8 +163,8 @@ class BalanceCheckRun {
     const through = endOfLedger(now.ledger);
     let check = await this.#begin(from, anewFrom);
     if (check.readThrough > through) {
-      const told = `the server's balances are of ledger ${now.ledger}, they were checked up to ledger ${ledgerOf(check.readThrough)}`;
-      throw new HorizonError("behind", told, { latestLedger: now.ledger });
+      const message = `the server's balances are of ledger ${now.ledger}, they were checked up to ledger ${ledgerOf(check.readThrough)}`;
+      throw new HorizonError("behind", message, { latestLedger: now.ledger });
     }
     const agreed = await this.#agreeing(check, now);
     if (agreed !== null) {

@@ -4,26 +4,26 @@ import type { BookedCredit } from "./books.js";
 import type { Difference } from "./difference.js";
 
 /**
- * Compares what the network tells of a range with what the books hold of it (G1). Pure.
- * @param told every movement of the range, in the network's order
+ * Compares what the network has of a range with what the books hold of it (G1). Pure.
+ * @param network every movement of the range, in the network's order
  * @param booked every credit of the range in the books, in the same order
  */
-export function compareCredits(told: readonly Movement[], booked: readonly BookedCredit[]): Difference[] {
+export function compareCredits(network: readonly Movement[], booked: readonly BookedCredit[]): Difference[] {
   const differences: Difference[] = [];
-  let [t, b] = [0, 0];
+  let [n, b] = [0, 0];
   for (;;) {
-    const [movement, row] = [told[t], booked[b]];
+    const [movement, row] = [network[n], booked[b]];
     if (movement === undefined && row === undefined) return differences;
     const order = movement === undefined ? 1 : row === undefined ? -1 : compareKeys(movement, row);
     if (order < 0 && movement !== undefined) {
       differences.push(difference("missing", movement, describe(movement)));
-      t++;
+      n++;
     } else if (order > 0 && row !== undefined) {
       differences.push(difference("unknown", row, `${row.outcome} of ${row.amount ?? "?"} stroops`));
       b++;
     } else if (movement !== undefined && row !== undefined) {
       differences.push(...compareOne(movement, row), ...placement(row));
-      t++;
+      n++;
       b++;
     }
   }
@@ -139,13 +139,18 @@ export type AssetTotals = { credited: bigint; payments: bigint; exceptions: bigi
 export type Totals = Map<string, AssetTotals>;
 
 /** Adds a part of the range to the totals. */
-export function addTotals(totals: Totals, told: readonly Movement[], booked: readonly BookedCredit[]): void {
+export function addTotals(
+  totals: Totals,
+  network: readonly Movement[],
+  booked: readonly BookedCredit[],
+): void {
   const of = (asset: string): AssetTotals => {
     const found = totals.get(asset) ?? { credited: 0n, payments: 0n, exceptions: 0n };
     totals.set(asset, found);
     return found;
   };
-  for (const movement of told) if (movement.kind === "credit") of(movement.asset).credited += movement.amount;
+  for (const movement of network)
+    if (movement.kind === "credit") of(movement.asset).credited += movement.amount;
   for (const { asset, amount, payment, paysCharge, reason } of booked) {
     if (asset === null || amount === null) continue;
     if (payment !== null || paysCharge !== null) of(asset).payments += amount;

@@ -55,7 +55,7 @@ export function placeEffects(records: readonly unknown[], after: OperationId): P
 }
 
 /**
- * What each operation did to the account's balances, by its effects. Without fees: no effect tells of them. Pure.
+ * What each operation did to the account's balances, by its effects. Without fees: they have no effects. Pure.
  * @param placed all effects of each operation, in order; other accounts' are passed over
  * @throws FieldError, InvalidAmountError, InvalidAssetError where one can't be read
  */

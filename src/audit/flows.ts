@@ -30,7 +30,7 @@ export type OutsidePayment = {
 /** A fee that the account has paid. */
 export type Fee = { readonly transactionId: OperationId; readonly amount: bigint };
 
-/** What tells apart the operations of a stretch. */
+/** By what the operations of a stretch differ. */
 export type Context = {
   readonly account: AccountId;
   /** Operations of which the books have a row. */
@@ -73,7 +73,7 @@ export function transactionOf(id: OperationId): OperationId {
   return (id & ~OPERATION_BITS) as OperationId;
 }
 
-/** Whether only an operation's own record tells what its effects were: effects are the same for several types. */
+/** Whether only an operation's own record says what its effects were: effects are the same for several types. */
 export function isUnclear(
   { operationId, changes }: OperationChanges,
   { booked, own }: Pick<Context, "booked" | "own">,

@@ -23,7 +23,7 @@ type Read = {
 };
 
 /**
- * Reads one page of an account's history and tells up to where it proves that there is nothing else.
+ * Reads one page of an account's history and returns up to where it proves that there is nothing else.
  * @param after what the page comes after
  * @param through the last operation that is asked for
  * @throws HistoryMissingError where the server has forgotten a part of it: the rest would look like the whole
@@ -61,12 +61,12 @@ async function reaching(
   const root = await network.refresh(signal);
   const { historyLatestLedger: latestLedger } = root;
   if (latestLedger >= ledgerOf(through)) return root;
-  const told = `the server is at ledger ${latestLedger}, the range ends at ${ledgerOf(through)}`;
-  throw new HorizonError("behind", told, { latestLedger });
+  const message = `the server is at ledger ${latestLedger}, the range ends at ${ledgerOf(through)}`;
+  throw new HorizonError("behind", message, { latestLedger });
 }
 
-/** What the network tells of a part of the range. */
-export type ToldPart = {
+/** What the network has of a part of the range. */
+export type NetworkPart = {
   readonly movements: readonly Movement[];
   /** The part ends here: nothing up to it is missing. */
   readonly through: OperationId;
@@ -85,7 +85,7 @@ export async function* networkCredits(
   after: OperationId,
   through: OperationId,
   signal: AbortSignal,
-): AsyncGenerator<ToldPart> {
+): AsyncGenerator<NetworkPart> {
   let cursor = after;
   const readPage = async () => {
     const page = await pageOrNone(client.accountPayments(account, cursor, signal, { limit: PAGE }));

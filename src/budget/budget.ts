@@ -80,7 +80,7 @@ export function budgetKeys(url: string) {
   };
 }
 
-/** A whole number that Redis or a header tells; null for anything else. */
+/** A whole number that Redis or a header holds; null for anything else. */
 export function numberOf(text: string | null | undefined): number | null {
   return text !== null && text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
 }

@@ -88,7 +88,7 @@ class SharedGovernor implements Governor {
   #alone: LocalBucket;
   #redisAwayUntil = 0;
   #isAlone = false;
-  /** As of the last answer of Redis: tells whether what the server says is news. */
+  /** As of the last answer of Redis: shows whether what the server says is new. */
   #tokens = Number.POSITIVE_INFINITY;
   /** The last in line of each purpose: who came first is served first. */
   readonly #lines = new Map<Purpose, Promise<unknown>>();
@@ -118,7 +118,7 @@ class SharedGovernor implements Governor {
     await mine;
   }
 
-  heard(status: number, headers: Headers): void {
+  noteAnswer(status: number, headers: Headers): void {
     const isRefusal = status === 429;
     const remaining = numberOf(headers.get("x-ratelimit-remaining"));
     const capacity = this.#capacityBy(numberOf(headers.get("x-ratelimit-limit")));
@@ -152,8 +152,10 @@ class SharedGovernor implements Governor {
       if (granted) return;
       const leftMs = until - performance.now();
       if (waitMs - (floor - last) / this.#bucket.refill > leftMs) {
-        const told = `no room for a request (${purpose}) within ${this.#patience[purpose] / 1000} s of the budget of ${this.#perHour} an hour`;
-        throw new HorizonError("limited", `${told}: see HORIZON_REQUESTS_PER_HOUR`, { retryAfterMs: waitMs });
+        const message = `no room for a request (${purpose}) within ${this.#patience[purpose] / 1000} s of the budget of ${this.#perHour} an hour`;
+        throw new HorizonError("limited", `${message}: see HORIZON_REQUESTS_PER_HOUR`, {
+          retryAfterMs: waitMs,
+        });
       }
       // Not all of a long wait: the floor falls meanwhile.
       await sleep(Math.min(waitMs, Math.max(leftMs / 4, 50)), signal);

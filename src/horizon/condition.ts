@@ -5,7 +5,7 @@ import { HorizonError, WrongNetworkError } from "./errors.js";
  * What keeps payments from being seen, by its name: each has another remedy.
  *
  * - `limited`: the server refuses for its rate limit, or the budget of requests has no room
- * - `page_too_large`: something in a page is over every bound, and can't be told by its id
+ * - `page_too_large`: something in a page is over every bound, and its id can't be read
  * - `behind`: the server has not ingested what its own core has, or serves an old state
  * - `away`: no answer, or none that can be read
  * - `paused`: the server is well and up to date, and the network closes no ledgers

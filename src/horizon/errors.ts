@@ -14,7 +14,7 @@ import type { LedgerSequence } from "../stellar/operation-id.js";
  * - `broken_body`: 200 with JSON that was cut off or is something else: as a 502
  * - `behind`: this server has not ingested the ledger in question; another one behind the same address may have
  * - `timeout`, `network`: no complete answer
- * - `too_large`: one thing in the answer is over the bound, and what it is can't be told
+ * - `too_large`: one thing in the answer is over the bound, and has no id that can be read
  */
 export type HorizonErrorKind =
   | "bad_request"
@@ -99,8 +99,8 @@ export class WrongNetworkError extends Error {
 export function errorOfResponse(where: string, status: number, headers: Headers, body: string): HorizonError {
   const problem = problemOf(body);
   const kind = kindOf(status, problem.type);
-  const told = [problem.type, problem.detail ?? problem.title].filter((text) => text !== null).join(": ");
-  return new HorizonError(kind, `${where}: HTTP ${status}${told === "" ? "" : ` ${told}`}`, {
+  const words = [problem.type, problem.detail ?? problem.title].filter((text) => text !== null).join(": ");
+  return new HorizonError(kind, `${where}: HTTP ${status}${words === "" ? "" : ` ${words}`}`, {
     status,
     problemType: problem.type,
     retryAfterMs: kind === "rate_limited" || kind === "unavailable" ? retryAfterOf(headers) : null,

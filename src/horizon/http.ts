@@ -12,7 +12,7 @@ export type RequestOptions = {
   readonly governor: Governor;
   readonly purpose: Purpose;
   readonly signal: AbortSignal;
-  /** Told of each answer's end: bytes after decompression, or why there was none. */
+  /** Called at each answer's end: bytes after decompression, or why there was none. */
   readonly observer?: RequestObserver | undefined;
 };
 
@@ -33,7 +33,7 @@ export type FormAnswer = {
   readonly text: string;
 };
 
-/** By this a server's operator can tell us from others; the SDKs send the same two names. */
+/** A server's operator can recognize us by this; the SDKs send the same two names. */
 const CLIENT_IDENTITY = { "User-Agent": USER_AGENT, "X-App-Name": "paidonce", "X-App-Version": VERSION };
 
 /** fetch decompresses by itself what comes compressed. */
@@ -151,7 +151,7 @@ async function exchanged<T>(
     async fetch(url, init) {
       const answer = await fetch(url, { ...init, headers: HEADERS, signal: controller.signal });
       seen.answer = answer;
-      governor.heard(answer.status, answer.headers);
+      governor.noteAnswer(answer.status, answer.headers);
       return answer;
     },
     async *body(response, timeout) {
@@ -186,8 +186,8 @@ function failureOf(where: string, error: unknown, signal: AbortSignal): unknown 
   if (signal.aborted) return signal.reason;
   if (error instanceof HorizonError) return error;
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const told = cause instanceof Error ? cause.message : String(cause);
-  return new HorizonError("network", `${where}: ${told}`, { cause: error });
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new HorizonError("network", `${where}: ${message}`, { cause: error });
 }
 
 async function boundedText(
@@ -224,7 +224,7 @@ export type Governor = {
    */
   admit(purpose: Purpose, signal: AbortSignal): Promise<void>;
   /** Takes note of an answer's rate limit headers. Must not throw. */
-  heard(status: number, headers: Headers): void;
+  noteAnswer(status: number, headers: Headers): void;
   /** Whether so little is left, as far as this process knows, that what comes last in PURPOSES has to wait. */
   readonly isScarce: boolean;
 };
@@ -232,6 +232,6 @@ export type Governor = {
 /** For a server of one's own without a limit. */
 export const UNLIMITED: Governor = {
   admit: async () => undefined,
-  heard: () => undefined,
+  noteAnswer: () => undefined,
   isScarce: false,
 };

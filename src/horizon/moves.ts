@@ -4,7 +4,7 @@ import { type MemoKey, muxedId } from "../stellar/memo.js";
 import { preview } from "../stellar/preview.js";
 import { addressOf, FieldError, type Fields, isFields, muxedOf } from "./fields.js";
 
-/** One move of value as an operation's record tells it, before anything about it was believed. */
+/** One move of value as an operation's record has it, before anything of it was checked. */
 export type Move = {
   readonly index: number;
   readonly from: () => string | null;

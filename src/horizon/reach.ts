@@ -104,7 +104,7 @@ const FORGOTTEN_PART = 0.75;
  * again after the page, before anything of that page counts. A reader that is near the newest ledger need not, or each
  * page would cost a second request: the server would have to forget nearly all that it has.
  * @param root what it said before the page, at most a minute ago
- * @param reached the last operation on the page: it tells of ledgers that the root does not know yet
+ * @param reached the last operation on the page: it can lie in a ledger that the root does not know yet
  */
 export function mayBeForgottenSince(
   root: Pick<HorizonRoot, "historyElderLedger" | "historyLatestLedger">,

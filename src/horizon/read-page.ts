@@ -24,7 +24,7 @@ export type ReadPage = {
 };
 
 /**
- * Fetches one page of the account's payments and reads it, with the amounts that only effects tell.
+ * Fetches one page of the account's payments and reads it, with the amounts that stand in effects alone.
  * @throws HorizonError, also where a full page has no readable id: going on would skip it
  */
 export async function readPage(
@@ -68,7 +68,7 @@ export async function readOperation(
   return record === null ? null : completed(client, decodeRecord(record, account), signal);
 }
 
-/** What a decoded record brought, with what only effects tell. @throws HorizonError */
+/** What a decoded record brought, with what stands in effects alone. @throws HorizonError */
 export async function completed(
   client: HorizonClient,
   decoded: Decoded,
@@ -193,7 +193,7 @@ const PASSED_OVER = new Set(["_links", "transaction", "path", "asset_issuer", "s
 export type Touched = {
   /** Those of the set that the record names, each once. */
   readonly accounts: readonly AccountId[];
-  /** Whether it can't be told who has received: then it may be anybody of the set. */
+  /** Whether it does not say who has received: then it may be anybody of the set. */
   readonly isNobodys: boolean;
 };
 

@@ -34,7 +34,7 @@ const MAX_RECORDS = 200_000;
  * before the bound, so that the next page begins after it.
  *
  * @throws HorizonError `broken_body` where the body is no page, or breaks off before its first record; `too_large` where
- *   a record is over the bound and its id can't be told
+ *   a record is over the bound and its id can't be read
  * @throws what `chunks` throws, where nothing had come; the signal's reason when the caller aborts
  */
 export async function readRecords(
@@ -105,8 +105,8 @@ class PageReader {
     if (this.records.length > MAX_RECORDS) throw this.#broken("too many records");
     if (this.#sinceRecord <= (this.#isInRecord ? MAX_RECORD_BYTES : MAX_LINK_BYTES)) return "read";
     if (typeof this.#begun.paging_token !== "string") {
-      const told = `${this.#where}: over ${this.#sinceRecord} bytes without a record that can be told by its id`;
-      throw new HorizonError("too_large", told, { status: 200 });
+      const message = `${this.#where}: over ${this.#sinceRecord} bytes without a record that can be told by its id`;
+      throw new HorizonError("too_large", message, { status: 200 });
     }
     this.records.push({ ...this.#begun, oversized: true });
     return "oversized";
@@ -134,7 +134,7 @@ class PageReader {
   }
 }
 
-/** Whether a record can be told by it: an id, an address, a type, a hash. */
+/** Whether a record can be recognized by it: an id, an address, a type, a hash. */
 function isShort(value: unknown): boolean {
   return typeof value === "string"
     ? value.length <= 256

@@ -4,10 +4,9 @@ import { readPage } from "../horizon/read-page.js";
 import type { DecidableSession } from "../settlement/decide.js";
 import { type SessionRow, sessionOfRow } from "../settlement/find-sessions.js";
 import type { AccountId, Credit, TransactionHash } from "../stellar/credit.js";
-import type { MemoKey } from "../stellar/memo.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import { referenceOf, referenceOfKey } from "../stellar/reference.js";
-import type { Run } from "./repair.js";
+import { eachOf, type Run, withSession } from "./repair.js";
 
 /** Sessions of one kind looked at in one run, at the most. */
 const PER_RUN = 500;
@@ -66,11 +65,6 @@ export async function readBroken(run: Run, query: string): Promise<BrokenSession
   }));
 }
 
-/** By receiving account: one search serves all of an account's. */
-export function byAccount(sessions: readonly BrokenSession[]): Map<AccountId, BrokenSession[]> {
-  return Map.groupBy(sessions, ({ account }) => account);
-}
-
 type Row = SessionRow & {
   id: SessionId;
   submitted_hash: TransactionHash | null;
@@ -84,20 +78,14 @@ type Row = SessionRow & {
 const PAGE = 200;
 const PAGES_PER_RUN = 200;
 
-/** A session whose credit is looked for among all that its account received. */
-export type Wanted = {
-  readonly id: SessionId;
-  readonly memoKey: MemoKey;
-  /** Its credit lies after this operation. */
-  readonly payableAfter: OperationId;
-};
-
 /** What a search for one session has come to. */
 export type Found = {
   /** What names the session by its reference, in the network's order. */
   readonly credits: readonly Credit[];
   /** Read up to here. */
   readonly through: OperationId;
+  /** What the server said before the first page. */
+  readonly root: HorizonRoot;
   /**
    * - `complete`: nothing that the servers have was left out
    * - `unfinished`: the run's bound was reached, or the server lags
@@ -108,28 +96,42 @@ export type Found = {
   readonly why: string;
 };
 
-export type Search = {
-  /** What the server said before the first page. */
-  readonly root: HorizonRoot;
-  /** @param moment by which its credit must have been there, where the server does not say how far it is */
-  of(session: Wanted, moment: Date): Found;
-};
-
 /**
- * Reads an account's payments from Horizon, all pages from the first moment at which one of the sessions could be
- * paid, and picks what names them. Reads each page once for all of them, and goes on where an earlier run's bound
- * ended.
+ * Looks for the credits of sessions on Horizon, account by account, and does `work` for each session under its lock.
+ * @param momentOf by when a session's credit must have been there, where the server does not say how far it is
  * @throws HorizonError, WrongNetworkError: nothing is known then
  */
-export async function searchAccount(
+export async function searchEach(
+  run: Run,
+  sessions: readonly BrokenSession[],
+  momentOf: (session: BrokenSession) => Date,
+  work: (session: BrokenSession, found: Found, signal: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  await eachOf(
+    run,
+    Map.groupBy(sessions, ({ account }) => account),
+    async ([account, group]) => {
+      const foundOf = await searchAccount(run, account, group);
+      await eachOf(run, group, (session) =>
+        withSession(run, session, (signal) => work(session, foundOf(session, momentOf(session)), signal)),
+      );
+    },
+  );
+}
+
+/**
+ * Reads an account's payments, all pages from the first moment at which one of the sessions could be paid, and picks what
+ * names them. Reads each page once for all of them, and goes on where an earlier run's bound ended.
+ */
+async function searchAccount(
   run: Run,
   account: AccountId,
-  wanted: readonly Wanted[],
-): Promise<Search> {
+  wanted: readonly BrokenSession[],
+): Promise<(session: BrokenSession, moment: Date) => Found> {
   const { horizon, signal } = run;
   const root = await horizon.assertNetwork(run.passphrase, signal);
   const known = await readProgress(run, wanted);
-  const from = ({ id, payableAfter }: Wanted) => later(payableAfter, known.get(id));
+  const from = ({ id, payableAfter }: BrokenSession) => later(payableAfter, known.get(id));
   const credits = new Map<SessionId, Credit[]>(wanted.map(({ id }) => [id, []]));
   let cursor = wanted.map(from).reduce((a, b) => (a < b ? a : b));
   let isRead = false;
@@ -147,18 +149,20 @@ export async function searchAccount(
   }
   // Asked after the pages: what they lack for being forgotten was forgotten before.
   const after = await horizon.root(signal);
-  const of = (session: Wanted, moment: Date): Found => {
-    const found = { credits: credits.get(session.id) ?? [], through: cursor };
+  return (session, moment) => {
+    const found = { credits: credits.get(session.id) ?? [], through: cursor, root };
     const hole = findHistoryHole(from(session), after);
     if (hole !== null) return { ...found, reach: "hole", why: describeHole(hole) };
     if (!isRead) return { ...found, reach: "unfinished", why: "a run reads only so many pages" };
     if (hasCaughtUp(root, null, moment)) return { ...found, reach: "complete", why: "" };
     return { ...found, reach: "unfinished", why: "the server that answered may lag" };
   };
-  return { root, of };
 }
 
-async function readProgress(run: Run, wanted: readonly Wanted[]): Promise<Map<SessionId, OperationId>> {
+async function readProgress(
+  run: Run,
+  wanted: readonly BrokenSession[],
+): Promise<Map<SessionId, OperationId>> {
   const rows: { session_id: SessionId; searched_through: string }[] = await run.dataSource.query(
     "SELECT session_id, searched_through FROM recovery_searches WHERE session_id = ANY ($1::uuid[])",
     [wanted.map(({ id }) => id)],

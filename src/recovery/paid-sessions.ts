@@ -5,15 +5,14 @@ import { lockPaidWithoutPayment, supplyPayment } from "../settlement/supply-paym
 import { creditKeyText } from "../stellar/credit.js";
 import {
   type BrokenSession,
-  byAccount,
   type Found,
   PAID_WITHOUT_PAYMENT,
   PAYMENT_WITHOUT_PAID,
   readBroken,
   saveProgress,
-  searchAccount,
+  searchEach,
 } from "./broken-sessions.js";
-import { eachOf, type Run, repair, repairSession, withSession } from "./repair.js";
+import { eachOf, leave, type Run, repair, repairSession } from "./repair.js";
 
 /**
  * Sessions that are `paid` and have no payment: the credit that paid them is looked for on Horizon, by account and
@@ -22,23 +21,12 @@ import { eachOf, type Run, repair, repairSession, withSession } from "./repair.j
  * @throws HorizonError, the database's error; what was done until then holds
  */
 export async function supplyPayments(run: Run): Promise<void> {
-  await eachOf(run, byAccount(await readBroken(run, PAID_WITHOUT_PAYMENT)), async ([account, sessions]) => {
-    const search = await searchAccount(run, account, sessions);
-    await eachOf(run, sessions, (session) => {
-      const found = search.of(session, session.paidAt ?? new Date());
-      const ledger = search.root.historyLatestLedger;
-      return withSession(run, session, (signal) => supplyOne(run, session, found, ledger, signal));
-    });
-  });
+  const sessions = await readBroken(run, PAID_WITHOUT_PAYMENT);
+  const paidAt = (session: BrokenSession) => session.paidAt ?? new Date();
+  await searchEach(run, sessions, paidAt, (session, found, signal) => supplyOne(run, session, found, signal));
 }
 
-async function supplyOne(
-  run: Run,
-  session: BrokenSession,
-  found: Found,
-  horizonLedger: number,
-  signal: AbortSignal,
-): Promise<void> {
+async function supplyOne(run: Run, session: BrokenSession, found: Found, signal: AbortSignal): Promise<void> {
   const unfit = new Map<string, string>();
   for (const credit of found.credits) {
     const key = creditKeyText(credit);
@@ -51,33 +39,24 @@ async function supplyOne(
         if (supply.kind === "unfit") unfit.set(key, `${key}: ${supply.why}`);
         if (supply.kind !== "supplied") return null;
         const detail = `Session ${session.id} was paid without a payment: credit ${key} is it`;
+        const evidence = { credit: key, hash: credit.transactionHash };
         const after = { payment: key, paid_at: credit.closedAt.toISOString() };
-        return findingOf(
-          session,
-          "payment_supplied",
-          detail,
-          { credit: key, hash: credit.transactionHash },
-          after,
-        );
+        return findingOf(session, "payment_supplied", detail, evidence, after);
       },
       signal,
     );
     if (finding !== null || settledBefore) return;
   }
-  const { through, reach, why } = found;
+  const { through, root, reach, why } = found;
   await saveProgress(run, session.id, found);
-  if (reach === "unfinished") {
-    run.waiting++;
-    run.logger.info({ session: session.id, why }, "recovery: the search for a payment goes on");
-    return;
-  }
+  if (reach === "unfinished") return leave(run, session, why);
   const limits = reach === "hole" ? `, and the network can't be searched: ${why}` : "";
   const detail = `Session ${session.id} is paid, and nothing on the network has paid it${limits}. Find out who set it to paid; deliver nothing for it before.`;
   const evidence = {
     searched_by: session.memoKey,
     searched_after: session.payableAfter.toString(),
     searched_through: through.toString(),
-    horizon_ledger: horizonLedger,
+    horizon_ledger: root.historyLatestLedger,
     // Found by an earlier run, they stay in the evidence.
     ...(unfit.size > 0 && { unfit: [...unfit.values()] }),
   };
@@ -102,7 +81,7 @@ function findingOf(
 }
 
 /**
- * Sessions that have a payment and are not `paid`: the payment stands, so they are, and their merchant is told if
+ * Sessions that have a payment and are not `paid`: the payment stands, so they are, and their merchant is notified if
  * that has not happened yet. A payment whose credit does not name the session is left for a person.
  * @throws the database's error; what was done until then holds
  */
@@ -137,7 +116,7 @@ const NOT_ANNOUNCED = `
   LIMIT 500`;
 
 /**
- * Sessions that are paid, with their payment, and whose merchant was never told: an audit has found that the event is
+ * Sessions that are paid, with their payment, and whose merchant was never notified: an audit has found that the event is
  * missing. It is written now, with the id and the body that it would have had.
  * @throws the database's error; what was done until then holds
  */

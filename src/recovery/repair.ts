@@ -25,7 +25,7 @@ export type RecoveryParts = {
   readonly maxDeliveries: number;
   /** Pages of Horizon read for one account's searches in one run, at the most; 200 by default. */
   readonly pages?: number;
-  /** Told of each finding, once. */
+  /** Called for each finding, once. */
   readonly onFinding?: (finding: Finding) => void;
 };
 
@@ -88,6 +88,12 @@ export function note(run: Run, finding: Finding, status: FindingStatus): Finding
   return finding;
 }
 
+/** Leaves a session for the next run. */
+export function leave(run: Run, { id }: { readonly id: string }, why: string): void {
+  run.waiting++;
+  run.logger.info({ session: id, why }, "recovery: a session is left for the next run");
+}
+
 /** Runs `work` under the session's lock. Where a consumer or another recovery holds it, the next run looks again. */
 export async function withSession<T>(
   run: Run,
@@ -124,7 +130,7 @@ export type Asking = { readonly horizon: HorizonClient; readonly signal: AbortSi
 /**
  * Does `work` for each item. One that fails keeps no other from being looked at: it would stand in front of them in
  * every run. Where a server is away for all of them, the rest is left at once.
- * @throws the outage; or, once all were tried, an Error that tells how many failed and why the first did
+ * @throws the outage; or, once all were tried, an Error that says how many failed and why the first did
  */
 export async function eachOf<T>(
   asking: Asking,

@@ -5,17 +5,17 @@ import { decide, type Outcome } from "../settlement/decide.js";
 import { rollBackSession } from "../settlement/end-session.js";
 import { findCharges } from "../settlement/find-charges.js";
 import { type Settlement, settle } from "../settlement/settle.js";
-import { type AccountId, creditKeyText, type Movement, type TransactionHash } from "../stellar/credit.js";
+import { creditKeyText, type Movement, type TransactionHash } from "../stellar/credit.js";
 import { askNetwork } from "../submission/ask-network.js";
 import {
   type BrokenSession,
-  byAccount,
+  type Found,
   PROCESSING_TOO_LONG,
   readBroken,
   saveProgress,
-  searchAccount,
+  searchEach,
 } from "./broken-sessions.js";
-import { eachOf, note, type Run, repair, withSession } from "./repair.js";
+import { eachOf, leave, note, type Run, repair, withSession } from "./repair.js";
 
 /**
  * Sessions that have been `processing` for too long: what became of the transaction that was submitted? The network
@@ -30,18 +30,16 @@ export async function settleProcessing(run: Run): Promise<void> {
   // and an older root only makes a run wait that need not.
   const root = await run.horizon.assertNetwork(run.passphrase, run.signal);
   const hashless = sessions.filter(({ submittedHash }) => submittedHash === null);
-  const steps = [
-    ...sessions.flatMap((session) => {
-      const { submittedHash: hash } = session;
-      return hash === null ? [] : [() => askByHash(run, session, hash, root)];
-    }),
-    ...[...byAccount(hashless)].map(
-      ([account, group]) =>
-        () =>
-          searchByMemo(run, account, group),
-    ),
-  ];
-  await eachOf(run, steps, (step) => step());
+  const steps = sessions.flatMap((session) => {
+    const { submittedHash: hash } = session;
+    return hash === null ? [] : [() => askByHash(run, session, hash, root)];
+  });
+  const since = ({ processingSince }: BrokenSession) => processingSince ?? new Date();
+  const search = () =>
+    searchEach(run, hashless, since, (session, found, signal) =>
+      concludeSearch(run, { session, signal }, found, since(session)),
+    );
+  await eachOf(run, [...steps, search], (step) => step());
 }
 
 async function askByHash(
@@ -54,7 +52,7 @@ async function askByHash(
   const asked = { hash, outerHash, account, maxTime, after };
   const network = { ...run, root: async () => before };
   const { judgement, answer } = await askNetwork(network, asked, "likely", run.signal);
-  if (judgement.kind === "open" || judgement.kind === "unproved") return wait(run, session, judgement.why);
+  if (judgement.kind === "open" || judgement.kind === "unproved") return leave(run, session, judgement.why);
   const evidence = {
     hash,
     max_time: maxTime?.toISOString() ?? null,
@@ -82,35 +80,28 @@ const UNREADABLE =
   "what its transaction brought can't be read: `paidonce dead-letters list`, then `paidonce dead-letters replay`";
 
 /** Without a hash: a hash is stored before its envelope is submitted, so that nothing of ours is on its way. */
-async function searchByMemo(run: Run, account: AccountId, sessions: readonly BrokenSession[]): Promise<void> {
-  const search = await searchAccount(run, account, sessions);
-  await eachOf(run, sessions, async (session) => {
-    const since = session.processingSince ?? new Date();
-    const { credits, through, reach, why } = search.of(session, since);
-    const horizonLedger = search.root.historyLatestLedger;
-    const evidence = {
-      searched_by: session.memoKey,
-      searched_through: through.toString(),
-      horizon_ledger: horizonLedger,
-    };
-    await withSession(run, session, async (signal) => {
-      const found = { session, evidence, signal };
-      // What names the session and does not pay it (too little, say) has its place now, and the search counts on.
-      if (credits.length > 0 && (await settleCredits(run, found, credits)) === "paid") return;
-      if (reach === "hole") return askPerson(run, found, `it can't be looked for: ${why}`);
-      // The server must have got past the moment at which the session began to be processed.
-      if (reach === "complete" && reachesPast(search.root, null, since)) {
-        return rollBack(run, found, null, "nothing was submitted for it, and nothing has paid it");
-      }
-      await saveProgress(run, session.id, { credits, through, reach, why });
-      wait(run, session, why || `Horizon is at ledger ${horizonLedger}, from before it began`);
-    });
-  });
-}
-
-function wait(run: Run, { id }: BrokenSession, why: string): void {
-  run.waiting++;
-  run.logger.info({ session: id, why }, "recovery: a session stays in processing");
+async function concludeSearch(
+  run: Run,
+  { session, signal }: Omit<Case, "evidence">,
+  found: Found,
+  since: Date,
+): Promise<void> {
+  const { credits, through, root, reach, why } = found;
+  const evidence = {
+    searched_by: session.memoKey,
+    searched_through: through.toString(),
+    horizon_ledger: root.historyLatestLedger,
+  };
+  const at = { session, evidence, signal };
+  // What names the session and does not pay it (too little, say) has its place now, and the search counts on.
+  if (credits.length > 0 && (await settleCredits(run, at, credits)) === "paid") return;
+  if (reach === "hole") return askPerson(run, at, `it can't be looked for: ${why}`);
+  // The server must have got past the moment at which the session began to be processed.
+  if (reach === "complete" && reachesPast(root, null, since)) {
+    return rollBack(run, at, null, "nothing was submitted for it, and nothing has paid it");
+  }
+  await saveProgress(run, session.id, found);
+  leave(run, session, why || `Horizon is at ledger ${root.historyLatestLedger}, from before it began`);
 }
 
 /** A session that is looked at, with what the network has said about it, under its lock. */
@@ -157,7 +148,7 @@ async function askPerson(run: Run, { session, evidence, signal }: Case, why: str
 
 /**
  * Settles what came, as a consumer would, with the finding in the same transaction.
- * @returns whether the session is paid by it; or that nobody can tell, since something could not be read
+ * @returns whether the session is paid by it; or that this is not known, since something could not be read
  */
 async function settleCredits(
   run: Run,

@@ -131,7 +131,7 @@ export async function relayOutbox(run: Run): Promise<void> {
   const [{ count, oldest, first }]: [{ count: number; oldest: Date | null; first: string }] =
     await run.dataSource.query(UNRELAYED, [run.afterSeconds]);
   if (count === 0 || oldest === null) return;
-  // Another relay may have been faster; then there is nothing to tell.
+  // Another relay may have been faster; then there is nothing to report.
   const relayed = run.dryRun ? count : await numberEvents(run.dataSource);
   if (relayed === 0) return;
   await repair(run, async () => ({
