@@ -112,7 +112,7 @@ describe("the budget of requests", () => {
   it("what the server says is left counts, where it is less than was thought", async () => {
     const by = governor();
     await by.admit("feed", signal);
-    by.heard(200, new Headers({ "x-ratelimit-limit": "101", "x-ratelimit-remaining": "3" }));
+    by.noteAnswer(200, new Headers({ "x-ratelimit-limit": "101", "x-ratelimit-remaining": "3" }));
     await eventually(async () => ((await readBudget(server.client, URL, 3_600)).left ?? 99) <= 4);
     expect(await admitted("audit", 5)).to.equal(0);
     expect(await admitted("submission", 20)).to.be.within(1, 6);
@@ -121,7 +121,7 @@ describe("the budget of requests", () => {
   it("a 429 makes all of them wait for Retry-After, and shows", async () => {
     const [one, another] = [governor(), governor()];
     await one.admit("feed", signal);
-    one.heard(429, new Headers({ "retry-after": "30", "x-ratelimit-reset": "101" }));
+    one.noteAnswer(429, new Headers({ "retry-after": "30", "x-ratelimit-reset": "101" }));
     await eventually(async () => (await readBudget(server.client, URL, 3_600)).isRefused);
     expect(await admitted("submission", 5, another)).to.equal(0);
   });
