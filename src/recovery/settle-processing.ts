@@ -39,7 +39,7 @@ export async function settleProcessing(run: Run): Promise<void> {
     searchEach(run, hashless, since, (session, found, signal) =>
       concludeSearch(run, { session, signal }, found, since(session)),
     );
-  await eachOf(run, [...steps, search], (step) => step());
+  await eachOf(run, hashless.length === 0 ? steps : [...steps, search], (step) => step());
 }
 
 async function askByHash(
