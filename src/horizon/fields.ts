@@ -106,8 +106,8 @@ export function memoOf(record: Fields): MemoKey | null {
 export function muxedOf(record: Fields, name: string, account: AccountId): MemoKey | null {
   const named = record[`${name}_muxed_id`];
   const address = record[`${name}_muxed`];
-  const told = named === undefined ? null : muxedId(named);
-  if (address === undefined) return told;
+  const id = named === undefined ? null : muxedId(named);
+  if (address === undefined) return id;
   const parsed = typeof address === "string" ? parseMuxedAddress(address) : null;
   if (parsed === null) {
     throw new FieldError(`${name}_muxed is no M… address: ${preview(address)}`);
@@ -116,8 +116,7 @@ export function muxedOf(record: Fields, name: string, account: AccountId): MemoK
     throw new FieldError(`${name}_muxed is an address of another account`);
   }
   const decoded = muxedId(parsed.id);
-  if (told !== null && told !== decoded)
-    throw new FieldError(`${name}_muxed_id is not the id in the address`);
+  if (id !== null && id !== decoded) throw new FieldError(`${name}_muxed_id is not the id in the address`);
   return decoded;
 }
 
