@@ -14,8 +14,7 @@ import { isAccountId } from "../stellar/account.js";
 import { type Asset, issuerOf, NATIVE } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { formatStroops, parseStroops, type Stroops } from "../stellar/stroops.js";
-import type { ReadEnvelope } from "./read-envelope.js";
-import { EnvelopeError } from "./read-envelope.js";
+import { EnvelopeError, type ReadEnvelope } from "./read-envelope.js";
 import { SignatureVerifier } from "./verify-signatures.js";
 
 /** Accounts as they are now, by their ids; null for those that do not exist. Those that nobody asked for are absent. */
@@ -35,39 +34,26 @@ export async function checkAppliesNow(
   signal: AbortSignal,
 ): Promise<void> {
   const asked = new Set([envelope.source, payerOf(envelope, account), envelope.feeSource ?? envelope.source]);
-  const states = await Promise.all([...asked].map((id) => readAccount(horizon, id, signal)));
+  const answers = await Promise.all([...asked].map((id) => orNull(horizon.account(id, signal))));
+  const states = answers.map((answer) => (answer === null ? null : accountState(answer.fields)));
   const accounts = new Map([...asked].map((id, i) => [id, states[i] ?? null]));
   try {
     judgeAppliesNow(envelope, passphrase, account, accounts);
   } catch (error) {
-    // Its number is used up: by itself, perhaps. Then it has paid, and whoever hands it in must hear that.
+    // Its number is used up: by itself, perhaps. Then it has paid, and its sender must hear that.
     const isUsed = error instanceof EnvelopeError && error.code === "bad_sequence";
-    if (!isUsed || !(await hasApplied(horizon, envelope, signal))) throw error;
+    if (!isUsed) throw error;
+    const applied = await orNull(horizon.transaction(envelope.hash, signal));
+    if (applied?.successful !== true) throw error;
   }
 }
 
-async function readAccount(
-  horizon: HorizonClient,
-  id: AccountId,
-  signal: AbortSignal,
-): Promise<AccountState | null> {
+/** @returns null where the network does not know it */
+async function orNull<T>(asked: Promise<T>): Promise<T | null> {
   try {
-    return accountState((await horizon.account(id, signal)).fields);
+    return await asked;
   } catch (error) {
     if (isNotFound(error)) return null;
-    throw error;
-  }
-}
-
-async function hasApplied(
-  horizon: HorizonClient,
-  { hash }: ReadEnvelope,
-  signal: AbortSignal,
-): Promise<boolean> {
-  try {
-    return (await horizon.transaction(hash, signal)).successful === true;
-  } catch (error) {
-    if (isNotFound(error)) return false;
     throw error;
   }
 }
