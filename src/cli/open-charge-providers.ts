@@ -2,8 +2,7 @@ import type { DataSource } from "typeorm";
 import type { Config } from "../config.js";
 import type { HorizonClient } from "../horizon/client.js";
 import type { Acceptor, Provider } from "../providers/provider.js";
-import { StellarAcceptor } from "../providers/stellar/provider.js";
-import { StellarProvider } from "../providers/stellar/provider.js";
+import { StellarAcceptor, StellarProvider } from "../providers/stellar/provider.js";
 import { STRIPE_ACCEPTOR } from "../providers/stripe/accept.js";
 import { readSubmission } from "../submission/submissions.js";
 
