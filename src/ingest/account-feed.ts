@@ -2,44 +2,65 @@ import type { DataSource } from "typeorm";
 import { readPage } from "../horizon/read-page.js";
 import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
+import type { OperationId } from "../stellar/operation-id.js";
 import { keepStreams, removeStreams } from "../stream/claim-stream.js";
-import { entryKeyring } from "../stream/entry-keys.js";
 import { streamFor, streamsOf } from "../stream/streams.js";
-import type { Bell } from "./lead-feed.js";
-import { type Feed, type IngestParts, ingestFeed, resumeAfter, type Standing } from "./lead-feed.js";
-import { advanceWatermark, haltAccount, provenTails, readCursor } from "./watermark.js";
+import { type Feed, type FeedPage, type FeedPosition, type IngestParts, resumeAfter } from "./feed.js";
+import {
+  advanceWatermark,
+  haltAccount,
+  provenTails,
+  readCursor,
+  type Scanned,
+  type Tails,
+} from "./watermark.js";
 
-/** Leads the ingest of one account, from its own feed. Returns when `signal` aborts, or it is in the network's. */
-export async function ingestAccount(
-  parts: IngestParts,
-  account: AccountId,
-  bell: Bell,
-  signal: AbortSignal,
-): Promise<void> {
-  const feed: Feed = {
-    name: account,
-    resume: () => resume(parts, account),
-    halt: (why) => haltAccount(parts.dataSource, account, why),
-  };
-  await ingestFeed(parts, feed, bell, signal);
-}
+/** The payments of one account. It ends when the account is read from the network's feed. */
+export class AccountFeed implements Feed {
+  readonly name: AccountId;
+  readonly version = null;
+  readonly streamFor = streamFor;
+  readonly #parts: IngestParts;
+  #shards = 1;
+  #formerShards: number | null = null;
 
-async function resume(parts: IngestParts, account: AccountId): Promise<Standing | null> {
-  const { redis, dataSource, horizon } = parts;
-  const { watermark, shards, formerShards, inNetwork } = await readCursor(dataSource.manager, account);
-  if (inNetwork) return null;
-  await keepStreams(redis, streamsOf(account, shards));
-  const tails = await provenTails(parts, streamsOf(account, shards));
-  return {
-    cursor: resumeAfter(tails.values(), watermark),
-    tails,
-    lanes: { feed: account, streamOf: streamFor, marked: shards > 1, keyring: entryKeyring(dataSource) },
-    read: (after, limit, signal) => readPage(horizon, account, after, limit, signal),
-    advance: (now, scanned) => advanceWatermark(redis, dataSource, account, now, scanned),
-    caughtUp: async () => {
-      if (formerShards !== null) await removeFormer(redis, dataSource, account, formerShards);
-    },
-  };
+  constructor(parts: IngestParts, account: AccountId) {
+    this.#parts = parts;
+    this.name = account;
+  }
+
+  get marksStreams(): boolean {
+    return this.#shards > 1;
+  }
+
+  async resume(): Promise<FeedPosition | null> {
+    const { redis, dataSource } = this.#parts;
+    const { watermark, shards, formerShards, inNetwork } = await readCursor(dataSource.manager, this.name);
+    if (inNetwork) return null;
+    this.#shards = shards;
+    this.#formerShards = formerShards;
+    const streams = streamsOf(this.name, shards);
+    await keepStreams(redis, streams);
+    const tails = await provenTails(this.#parts, streams);
+    return { cursor: resumeAfter(tails.values(), watermark), tails };
+  }
+
+  read(after: OperationId, limit: number, signal: AbortSignal): Promise<FeedPage> {
+    return readPage(this.#parts.horizon, this.name, after, limit, signal);
+  }
+
+  advance(tails: Tails, scanned: Scanned | null): Promise<boolean> {
+    return advanceWatermark(this.#parts.redis, this.#parts.dataSource, this.name, tails, scanned);
+  }
+
+  async caughtUp(): Promise<void> {
+    const { redis, dataSource } = this.#parts;
+    if (this.#formerShards !== null) await removeFormer(redis, dataSource, this.name, this.#formerShards);
+  }
+
+  halt(why: string): Promise<void> {
+    return haltAccount(this.#parts.dataSource, this.name, why);
+  }
 }
 
 /** What `cursors_shards_in_range` allows. */
@@ -87,7 +108,7 @@ const FORGET_FORMER = `UPDATE stream_cursors SET former_shards = NULL WHERE acco
  * Removes the streams of an earlier number of shards. Only a leader may that has appended everything after the watermark
  * to the present ones: until then the old ones hold what Horizon would have to be asked for again.
  */
-export async function removeFormer(
+async function removeFormer(
   redis: RedisClient,
   dataSource: DataSource,
   account: AccountId,

@@ -1,63 +1,43 @@
+import type { DataSource } from "typeorm";
+import { checkpoint } from "../checkpoints.js";
 import type { RedisClient } from "../redis/client.js";
 import { compareKeys, type NetworkMovement } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
 import { appendEntries, NO_TAIL, type Tail } from "../stream/append-entries.js";
 import { parseEntryId } from "../stream/entry.js";
-import type { EntryKeyring } from "../stream/entry-keys.js";
-import type { FeedName, StreamName } from "../stream/stream-keys.js";
+import { entryKeyring } from "../stream/entry-keys.js";
 import { inSpan } from "../tracing.js";
-
-/** Where each stream of a feed ends, as its leader believes. */
-export type Tails = ReadonlyMap<StreamName, Tail>;
-
-/** What a page of a feed holds for its streams, in the network's order. */
-export type FedPage = {
-  readonly movements: readonly NetworkMovement[];
-  readonly cursor: OperationId;
-};
-
-/** How a feed is spread over its streams. */
-export type Lanes = {
-  readonly feed: FeedName;
-  readonly streamOf: (movement: NetworkMovement, streams: readonly StreamName[]) => StreamName;
-  /** Whether each stream says how far its feed was read, also where there was nothing for it. */
-  readonly marked: boolean;
-  /** Of the set of accounts, for the network's streams. */
-  readonly version?: string;
-  /** Signs what goes into the streams. */
-  readonly keyring: EntryKeyring;
-};
+import type { Feed, FeedPage } from "./feed.js";
+import type { Tails } from "./watermark.js";
 
 /**
  * Appends what a page has brought to the feed's streams, each by its own tail.
  * @param tails of all the feed's streams
- * @param onAppend how many entries are on their way
  * @returns the tails now; null where one of the streams ends elsewhere: then nobody knows what it has, and the leader
  *   must begin again from what the streams say
  */
 export async function appendPage(
-  redis: RedisClient,
-  lanes: Lanes,
+  { redis, dataSource }: { readonly redis: RedisClient; readonly dataSource: DataSource },
+  feed: Feed,
   tails: Tails,
-  { movements, cursor }: FedPage,
-  onAppend: (entries: number) => void | Promise<void>,
+  { movements, cursor }: FeedPage,
 ): Promise<{ tails: Tails; entries: number } | null> {
   const streams = [...tails.keys()];
-  const routed = Map.groupBy(movements, (movement) => lanes.streamOf(movement, streams));
+  const routed = Map.groupBy(movements, (movement) => feed.streamFor(movement, streams));
   const batches = [...tails].flatMap(([stream, tail]) => {
-    const batch = batchFor(tail, routed.get(stream) ?? [], lanes.marked ? cursor : null);
+    const batch = batchFor(tail, routed.get(stream) ?? [], feed.marksStreams ? cursor : null);
     return batch === null ? [] : [{ stream, tail, ...batch }];
   });
   if (batches.length === 0) return { tails, entries: 0 };
   const entries = batches.reduce((sum, { fresh }) => sum + fresh.length, 0);
-  if (entries > 0) await onAppend(entries);
-  const facts = { account: lanes.feed, streams: batches.length, entries };
-  const { version } = lanes;
-  const key = await lanes.keyring.signing();
+  if (entries > 0) await checkpoint("ingest.before-append");
+  const facts = { account: feed.name, streams: batches.length, entries };
+  const { version } = feed;
+  const key = await entryKeyring(dataSource).signing();
   const answers = await inSpan("ingest append", { kind: "producer", facts }, ({ parent: traceParent }) =>
     Promise.all(
       batches.map(async ({ stream, tail, fresh, readThrough }) => {
-        const options = { key, traceParent, readThrough, ...(version !== undefined && { version }) };
+        const options = { key, traceParent, readThrough, ...(version !== null && { version }) };
         return { stream, ...(await appendEntries(redis, stream, tail, fresh, options)) };
       }),
     ),

@@ -5,10 +5,10 @@ import { accountsByThemselves } from "../entities/watched-accounts.js";
 import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type FeedName, leaderKey, NETWORK } from "../stream/stream-keys.js";
-import { ingestAccount } from "./account-feed.js";
-import type { IngestParts } from "./lead-feed.js";
-import { Bell } from "./lead-feed.js";
-import { ingestNetwork } from "./network-feed.js";
+import { AccountFeed } from "./account-feed.js";
+import type { Feed, IngestParts } from "./feed.js";
+import { FeedLeader, Notifier } from "./lead-feed.js";
+import { NetworkFeed } from "./network-feed.js";
 import { JOIN_EVERY_MS, leadNetwork, type NetworkOptions, readState } from "./network-lead.js";
 import { fitsOneByOne, type NetworkSizes } from "./network-mode.js";
 
@@ -104,7 +104,9 @@ export class Ingest {
   #begin(account: AccountId): void {
     const stopping = new AbortController();
     const signal = AbortSignal.any([this.#stopping.signal, stopping.signal]);
-    const ended = this.#watch(account, signal, (leading) => this.#lead(account, leading)).finally(() => {
+    const ended = this.#watch(account, signal, (leading) =>
+      this.#lead(new AccountFeed(this.#options, account), leading),
+    ).finally(() => {
       this.#tasks.delete(account);
     });
     this.#tasks.set(account, { ended, stop: () => stopping.abort(new Error("in the network's feed")) });
@@ -128,25 +130,21 @@ export class Ingest {
     }
   }
 
-  async #lead(account: AccountId, signal: AbortSignal): Promise<void> {
-    await this.#reading(account, (bell) => ingestAccount(this.#options, account, bell, signal));
-  }
-
   async #leadNetwork(options: NetworkOptions, signal: AbortSignal): Promise<void> {
     const read = (sizes: NetworkSizes, leading: AbortSignal) =>
-      this.#reading(NETWORK, (bell) => ingestNetwork(this.#options, sizes, bell, leading));
+      this.#lead(new NetworkFeed(this.#options, sizes), leading);
     await leadNetwork(this.#options, options, read, signal);
   }
 
-  /** Reads a feed that is called with each ledger. */
-  async #reading(feed: FeedName, read: (bell: Bell) => Promise<void>): Promise<void> {
-    const bell = new Bell();
-    const stopCalling = this.#options.ledgers.onLedger(() => bell.ring());
+  async #lead(feed: Feed, signal: AbortSignal): Promise<void> {
+    const { ledgers, observer } = this.#options;
+    const notifier = new Notifier();
+    const unsubscribe = ledgers.onLedger(() => notifier.notify());
     try {
-      await read(bell);
+      await new FeedLeader(this.#options, feed, notifier, signal).run();
     } finally {
-      stopCalling();
-      this.#options.observer?.left(feed);
+      unsubscribe();
+      observer?.left(feed.name);
     }
   }
 }

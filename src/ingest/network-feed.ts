@@ -3,82 +3,82 @@ import { readNetworkPage, type WatchedSet } from "../horizon/read-page.js";
 import type { RedisClient } from "../redis/client.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import { claimStream } from "../stream/claim-stream.js";
-import { entryKeyring } from "../stream/entry-keys.js";
 import { NETWORK } from "../stream/stream-keys.js";
 import { networkStreamFor, networkStreams } from "../stream/streams.js";
-import type { Tails } from "./append-page.js";
-import type { Bell } from "./lead-feed.js";
-import { type Feed, type IngestParts, ingestFeed, resumeAfter, type Standing } from "./lead-feed.js";
+import { type Feed, type FeedPage, type FeedPosition, type IngestParts, resumeAfter } from "./feed.js";
 import { passVersion } from "./network-members.js";
 import type { NetworkSizes } from "./network-mode.js";
-import { progressValues, provenTails, provenTo, type Scanned } from "./watermark.js";
+import { moveUpwards, progressValues, provenTails, provenTo, type Scanned, type Tails } from "./watermark.js";
 
 /**
- * Leads the ingest of all accounts that are in the network's feed: the same as for one account, but that each record is
- * looked up in the set, and that the streams must be claimed for it.
- *
- * Returns when `signal` aborts, or nobody is in the feed any more.
- * @param sizes learns what the pages carry
+ * The payments of all accounts that are in the network's feed: the same as for one account, but that each record is
+ * looked up in the set, and that the streams must be claimed for it. It ends when nobody is in it any more.
  */
-export async function ingestNetwork(
-  parts: IngestParts,
-  sizes: NetworkSizes,
-  bell: Bell,
-  signal: AbortSignal,
-): Promise<void> {
-  const feed: Feed = {
-    name: NETWORK,
-    resume: () => resume(parts, sizes),
-    halt: (why) => haltNetwork(parts.dataSource, why),
-  };
-  await ingestFeed(parts, feed, bell, signal);
-}
+export class NetworkFeed implements Feed {
+  readonly name = NETWORK;
+  readonly marksStreams = true;
+  readonly streamFor = networkStreamFor;
+  readonly #parts: IngestParts;
+  readonly #sizes: NetworkSizes;
+  #version = 0n;
+  #watched: WatchedSet = new Map();
 
-async function resume(parts: IngestParts, sizes: NetworkSizes): Promise<Standing | null> {
-  const { redis, dataSource, horizon } = parts;
-  for (;;) {
-    const set = await readNetworkSet(dataSource);
-    if (set === null) return null;
-    const { watermark, version, streams } = set.cursor;
-    const tails = await claimAll(parts, version, streams);
-    // Out of date: somebody has joined since, and another leader knows already.
-    if (tails === null) continue;
-    return {
-      cursor: resumeAfter(tails.values(), watermark),
-      tails,
-      lanes: {
-        feed: NETWORK,
-        streamOf: networkStreamFor,
-        marked: true,
-        version: version.toString(),
-        keyring: entryKeyring(dataSource),
-      },
-      read: async (after, limit, signal) => {
-        const page = await readNetworkPage(horizon, set.watched, after, limit, signal);
-        sizes.learn(page.carried);
-        return page;
-      },
-      advance: (now, scanned) => advanceNetwork(redis, dataSource, version, now, scanned),
-    };
+  /** @param sizes learns what the pages carry */
+  constructor(parts: IngestParts, sizes: NetworkSizes) {
+    this.#parts = parts;
+    this.#sizes = sizes;
   }
-}
 
-/** @returns the tails of all streams; null where one of them is of a newer set */
-async function claimAll(parts: IngestParts, version: bigint, count: number) {
-  const { redis, dataSource } = parts;
-  const claims = await Promise.all(
-    networkStreams(count).map(async (stream) => ({
-      stream,
-      claim: await claimStream(redis, stream, version),
-    })),
-  );
-  const newer = claims.flatMap(({ claim }) => (claim.kind === "newer" ? [claim.version] : []));
-  if (newer.length > 0) {
-    const newest = newer.reduce((a, b) => (a > b ? a : b));
-    await passVersion(dataSource, version, newest);
-    return null;
+  get version(): string {
+    return this.#version.toString();
   }
-  return provenTails(parts, networkStreams(count));
+
+  async resume(): Promise<FeedPosition | null> {
+    for (;;) {
+      const set = await readNetworkSet(this.#parts.dataSource);
+      if (set === null) return null;
+      const { watermark, version, streams } = set.cursor;
+      this.#version = version;
+      this.#watched = set.watched;
+      // Out of date where it can't be claimed: somebody has joined since, and another leader knows already.
+      if (!(await this.#claimAll(streams))) continue;
+      const tails = await provenTails(this.#parts, networkStreams(streams));
+      return { cursor: resumeAfter(tails.values(), watermark), tails };
+    }
+  }
+
+  async read(after: OperationId, limit: number, signal: AbortSignal): Promise<FeedPage> {
+    const page = await readNetworkPage(this.#parts.horizon, this.#watched, after, limit, signal);
+    this.#sizes.learn(page.carried);
+    return page;
+  }
+
+  advance(tails: Tails, scanned: Scanned | null): Promise<boolean> {
+    return advanceNetwork(this.#parts.redis, this.#parts.dataSource, this.#version, tails, scanned);
+  }
+
+  async caughtUp(): Promise<void> {}
+
+  async halt(why: string): Promise<void> {
+    const HALT = "UPDATE network_feed SET halted_because = $1, halted_at = COALESCE(halted_at, now())";
+    await this.#parts.dataSource.query(HALT, [why]);
+  }
+
+  /** @returns false where one of the streams is of a newer set */
+  async #claimAll(count: number): Promise<boolean> {
+    const { redis, dataSource } = this.#parts;
+    const claims = await Promise.all(
+      networkStreams(count).map((stream) => claimStream(redis, stream, this.#version)),
+    );
+    const newer = claims.flatMap((claim) => (claim.kind === "newer" ? [claim.version] : []));
+    if (newer.length === 0) return true;
+    await passVersion(
+      dataSource,
+      this.#version,
+      newer.reduce((a, b) => (a > b ? a : b)),
+    );
+    return false;
+  }
 }
 
 /** The network's feed as Postgres knows it. */
@@ -140,17 +140,9 @@ export async function readNetworkSet(
   });
 }
 
-/** Only upwards, and only for the set that it was proven for. */
+/** Only for the set that it was proven for. */
 const ADVANCE = `
-  WITH advanced AS (
-    UPDATE network_feed
-    SET watermark = GREATEST(watermark, $2::bigint),
-        read_through = GREATEST(read_through, $4::bigint),
-        settled_through = GREATEST(settled_through, $3::timestamptz),
-        halted_because = NULL, halted_at = NULL
-    WHERE set_version = $1::bigint
-      AND (watermark < $2::bigint OR read_through < $4::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)
-  )
+  WITH advanced AS (${moveUpwards("network_feed", "set_version = $1::bigint")})
   SELECT FROM network_feed WHERE set_version = $1::bigint`;
 
 /**
@@ -169,11 +161,4 @@ export async function advanceNetwork(
   if (progress === null) return false;
   const rows: unknown[] = await dataSource.query(ADVANCE, [version.toString(), ...progressValues(progress)]);
   return rows.length > 0;
-}
-
-/** Records why ingest stopped the feed; the watermark's next move clears it. */
-export async function haltNetwork(queries: Queries, why: string): Promise<void> {
-  await queries.query("UPDATE network_feed SET halted_because = $1, halted_at = COALESCE(halted_at, now())", [
-    why,
-  ]);
 }

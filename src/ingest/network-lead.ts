@@ -1,13 +1,9 @@
-import type { Logger } from "pino";
 import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
-import type { HorizonClient } from "../horizon/client.js";
-import type { LedgerWatch } from "../horizon/ledger-watch.js";
 import { carriedBy } from "../horizon/read-page.js";
-import type { RedisClient } from "../redis/client.js";
 import { removeStreams } from "../stream/claim-stream.js";
 import { networkStreams, streamsOf } from "../stream/streams.js";
-import type { IngestObserver } from "./ingest-observer.js";
+import type { IngestParts } from "./feed.js";
 import { joinNetwork, leaveNetwork, spreadNetwork } from "./network-members.js";
 import { chooseReading, type NetworkRule, NetworkSizes, type ReadingChoice } from "./network-mode.js";
 
@@ -23,14 +19,7 @@ export const JOIN_EVERY_MS = 10_000;
 /** Joins in one go, at the most. */
 const JOINS = 50;
 
-type Parts = {
-  readonly redis: RedisClient;
-  readonly dataSource: DataSource;
-  readonly horizon: HorizonClient;
-  readonly ledgers: LedgerWatch;
-  readonly logger: Logger;
-  readonly observer?: IngestObserver;
-};
+type Parts = Omit<IngestParts, "network">;
 
 /** How often the network's newest payments are looked at while nobody reads them, in milliseconds. */
 const SAMPLE_EVERY_MS = 600_000;

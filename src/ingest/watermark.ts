@@ -18,7 +18,9 @@ import { idIn, isTailSigned } from "../stream/entry-mac.js";
 import { beginAnew, type RefusingParts, reportForged, separateForged } from "../stream/forged-entries.js";
 import { type StreamName, streamKey, tailProofKey } from "../stream/stream-keys.js";
 import { streamsOf } from "../stream/streams.js";
-import type { Tails } from "./append-page.js";
+
+/** Where each stream of a feed ends, as its leader believes. */
+export type Tails = ReadonlyMap<StreamName, Tail>;
 
 /** What a last page tells, by ledgers that the server had named before it was asked. */
 export type Scanned = {
@@ -101,17 +103,22 @@ export function progressValues({ watermark, settledThrough, readThrough }: Progr
   return [watermark.toString(), settledThrough?.toISOString() ?? null, readThrough.toString()];
 }
 
-/** Only upwards: a leader that was paused must not take back what its successor proved. */
-const ADVANCE = `
-  WITH advanced AS (
-    UPDATE stream_cursors
+/**
+ * Moves a cursor, by the parameters of `progressValues`. Only upwards: a leader that was paused must not take back what
+ * its successor proved.
+ * @param which one row, by `$1`
+ */
+export const moveUpwards = (table: "stream_cursors" | "network_feed", which: string) => `
+    UPDATE ${table}
     SET watermark = GREATEST(watermark, $2::bigint),
         read_through = GREATEST(read_through, $4::bigint),
         settled_through = GREATEST(settled_through, $3::timestamptz),
         halted_because = NULL, halted_at = NULL
-    WHERE account = $1
-      AND (watermark < $2::bigint OR read_through < $4::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)
-  )
+    WHERE ${which}
+      AND (watermark < $2::bigint OR read_through < $4::bigint OR settled_through IS NULL OR settled_through < $3::timestamptz OR halted_because IS NOT NULL)`;
+
+const ADVANCE = `
+  WITH advanced AS (${moveUpwards("stream_cursors", "account = $1")})
   SELECT shards FROM stream_cursors WHERE account = $1 AND NOT in_network`;
 
 /**
@@ -193,7 +200,7 @@ type Parts = RefusingParts;
  * @returns the tail, or NO_TAIL for a stream that is empty or begins anew
  * @throws Error where the tail is moved by somebody else again and again
  */
-export async function provenTail(parts: Parts, stream: StreamName): Promise<Tail> {
+async function provenTail(parts: Parts, stream: StreamName): Promise<Tail> {
   const { redis, logger } = parts;
   for (let tries = 0; tries < TRIES; tries++) {
     const { tail, isProven } = await readTail(parts, stream);
@@ -216,7 +223,7 @@ export async function provenTails<S extends StreamName>(
 }
 
 /** Whether each of the streams ends where a leader has signed that it does. Changes nothing. */
-export async function areTailsProven(
+async function areTailsProven(
   parts: Pick<Parts, "redis" | "dataSource">,
   positions: readonly { readonly stream: StreamName; readonly tail: Tail }[],
 ): Promise<boolean> {

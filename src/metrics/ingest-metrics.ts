@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { Condition } from "../horizon/condition.js";
 import type { LedgerHead } from "../horizon/reach.js";
-import type { IngestObserver } from "../ingest/ingest-observer.js";
+import type { IngestObserver } from "../ingest/feed.js";
 import type { ReadingChoice } from "../ingest/network-mode.js";
 import { ledgerOf } from "../stellar/operation-id.js";
 import type { FeedName } from "../stream/stream-keys.js";

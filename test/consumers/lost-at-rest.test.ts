@@ -1,19 +1,18 @@
 import { expect } from "chai";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
-import { readPage } from "../../src/horizon/read-page.js";
-import { ingestAccount } from "../../src/ingest/account-feed.js";
-import { Bell, type Feed, type IngestParts, ingestFeed, resumeAfter } from "../../src/ingest/lead-feed.js";
+import { AccountFeed } from "../../src/ingest/account-feed.js";
+import type { Feed, IngestParts } from "../../src/ingest/feed.js";
+import { FeedLeader, Notifier } from "../../src/ingest/lead-feed.js";
 import { advanceNetwork, readNetworkSet } from "../../src/ingest/network-feed.js";
 import type { NetworkOptions } from "../../src/ingest/network-lead.js";
 import { joinNetwork } from "../../src/ingest/network-members.js";
-import { advanceWatermark, haltAccount, provenTails, readCursor } from "../../src/ingest/watermark.js";
+import { advanceWatermark } from "../../src/ingest/watermark.js";
 import { endOfLedger, type LedgerSequence, type OperationId } from "../../src/stellar/operation-id.js";
 import { readPosition, type Tail } from "../../src/stream/append-entries.js";
 import { claimStream } from "../../src/stream/claim-stream.js";
-import { entryKeyring } from "../../src/stream/entry-keys.js";
 import { streamKey } from "../../src/stream/stream-keys.js";
-import { networkStreams, streamFor } from "../../src/stream/streams.js";
+import { networkStreams } from "../../src/stream/streams.js";
 import { payAll } from "../support/ingest.js";
 import { watchLedgers } from "../support/ledgers.js";
 import { Spine } from "../support/spine.js";
@@ -87,7 +86,7 @@ describe("a leader of ingest at rest", () => {
   async function leading(
     of: Spine,
     observer: IngestParts["observer"],
-    lead: (parts: IngestParts, bell: Bell, signal: AbortSignal) => Promise<void>,
+    feedOf: (parts: IngestParts) => Feed,
     work: () => Promise<void>,
   ): Promise<void> {
     const horizon = new HorizonClient({ url: of.stage.sandbox.url });
@@ -96,12 +95,12 @@ describe("a leader of ingest at rest", () => {
     const { redis } = of;
     const { dataSource } = of.database;
     const given = observer === undefined ? {} : { observer };
-    const bell = new Bell();
+    const notifier = new Notifier();
     const stopping = new AbortController();
     ledgers.start();
-    const stopCalling = ledgers.onLedger(() => bell.ring());
+    const stopCalling = ledgers.onLedger(() => notifier.notify());
     const parts = { redis, dataSource, horizon, network, ledgers, logger: silent, ...given };
-    const led = lead(parts, bell, stopping.signal);
+    const led = new FeedLeader(parts, feedOf(parts), notifier, stopping.signal).run();
     try {
       await work();
     } finally {
@@ -123,9 +122,8 @@ describe("a leader of ingest at rest", () => {
       left: () => undefined,
       chose: () => undefined,
     };
-    const lead = (parts: IngestParts, bell: Bell, signal: AbortSignal) =>
-      ingestAccount(parts, account, bell, signal);
-    await leading(spine, observer, lead, () => eventually(async () => reached.includes(end)));
+    const feedOf = (parts: IngestParts) => new AccountFeed(parts, account);
+    await leading(spine, observer, feedOf, () => eventually(async () => reached.includes(end)));
     const [first, second] = reached;
     expect(first !== undefined && first < end, `after the first page of two: ${first}`).to.equal(true);
     expect(second, "after the last one").to.equal(end);
@@ -133,8 +131,7 @@ describe("a leader of ingest at rest", () => {
 
   it("refuses a page whose ledgers the server forgot while it was read", async () => {
     await using forgetful = await Spine.open("off", { retention: 5 });
-    const { stage, payer, redis, owner, database } = forgetful;
-    const { dataSource } = database;
+    const { stage, payer, redis, owner } = forgetful;
     const { account } = owner;
     const [lost, kept] = await forgetful.sessions(2);
     if (lost === undefined || kept === undefined) throw new Error("no sessions");
@@ -146,27 +143,14 @@ describe("a leader of ingest at rest", () => {
       for (let i = 0; i < 10; i++) stage.network.closeLedger();
       payAll(stage, payer, [kept]);
     };
-    const feedOf = (parts: IngestParts): Feed => ({
-      name: account,
-      halt: (why) => haltAccount(dataSource, account, why),
-      resume: async () => {
-        const { watermark } = await readCursor(dataSource.manager, account);
-        const tails = await provenTails(parts, [account]);
-        return {
-          cursor: resumeAfter(tails.values(), watermark),
-          tails,
-          lanes: { feed: account, streamOf: streamFor, marked: false, keyring: entryKeyring(dataSource) },
-          read: (after, limit, signal) => {
-            forget();
-            return readPage(parts.horizon, account, after, limit, signal);
-          },
-          advance: (now, scanned) => advanceWatermark(redis, dataSource, account, now, scanned),
-        };
-      },
-    });
-    const lead = (parts: IngestParts, bell: Bell, signal: AbortSignal) =>
-      ingestFeed(parts, feedOf(parts), bell, signal);
-    await leading(forgetful, undefined, lead, async () => {
+    class ForgetfulFeed extends AccountFeed {
+      override read(...asked: Parameters<AccountFeed["read"]>): ReturnType<AccountFeed["read"]> {
+        forget();
+        return super.read(...asked);
+      }
+    }
+    const feedOf = (parts: IngestParts) => new ForgetfulFeed(parts, account);
+    await leading(forgetful, undefined, feedOf, async () => {
       await eventually(async () => {
         const { haltedBecause } = await forgetful.watermark();
         return haltedBecause !== null || (await redis.xlen(streamKey(account))) > 0;

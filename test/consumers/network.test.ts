@@ -2,8 +2,8 @@ import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
-import { Bell } from "../../src/ingest/lead-feed.js";
-import { advanceNetwork, ingestNetwork, readNetworkSet } from "../../src/ingest/network-feed.js";
+import { FeedLeader, Notifier } from "../../src/ingest/lead-feed.js";
+import { advanceNetwork, NetworkFeed, readNetworkSet } from "../../src/ingest/network-feed.js";
 import type { NetworkOptions } from "../../src/ingest/network-lead.js";
 import { joinNetwork, leaveNetwork, passVersion, spreadNetwork } from "../../src/ingest/network-members.js";
 import { NetworkSizes } from "../../src/ingest/network-mode.js";
@@ -245,13 +245,16 @@ for (const mode of someOf(["off", "optional"] as const))
         const ledgers = watchLedgers(horizon, network);
         ledgers.start();
         const parts = { redis, dataSource: dataSource(), horizon, network, ledgers, logger: silent };
-        const bells = [new Bell(), new Bell()];
-        for (const bell of bells) ledgers.onLedger(() => bell.ring());
+        const notifiers = [new Notifier(), new Notifier()];
+        for (const notifier of notifiers) ledgers.onLedger(() => notifier.notify());
         await joinNetwork(dataSource(), newest(), 4);
         spine.consume(2);
         const stopping = new AbortController();
         // Two that know nothing of each other, and take no lease at all.
-        const leaders = bells.map((bell) => ingestNetwork(parts, new NetworkSizes(), bell, stopping.signal));
+        const leaders = notifiers.map((notifier) => {
+          const feed = new NetworkFeed(parts, new NetworkSizes());
+          return new FeedLeader(parts, feed, notifier, stopping.signal).run();
+        });
         let paid = 0;
         for (let round = 0; round < 6; round++) {
           await watch(1);

@@ -4,8 +4,8 @@ import { settleBatch } from "../../src/consumers/settle-batch.js";
 import { sweep } from "../../src/consumers/sweep.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
-import { ingestAccount } from "../../src/ingest/account-feed.js";
-import { Bell } from "../../src/ingest/lead-feed.js";
+import { AccountFeed } from "../../src/ingest/account-feed.js";
+import { FeedLeader, Notifier } from "../../src/ingest/lead-feed.js";
 import { SessionLocks } from "../../src/locks/session-locks.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { recover } from "../../src/recovery/recover.js";
@@ -42,14 +42,14 @@ export function ingesting(world: World): Actor {
         ledgers: watchLedgers(horizon, network),
         logger: silent,
       };
-      // It waits for nobody's ring: when it has come to rest its work is done.
-      const bell = new StopBell(stop);
+      // When it has come to rest its work is done.
+      const notifier = new StopAtRest(stop);
       let killed = false;
       gate.onKilled = () => {
         killed = true;
         stop.abort();
       };
-      await ingestAccount(parts, world.owner.account, bell, stop.signal);
+      await new FeedLeader(parts, new AccountFeed(parts, world.owner.account), notifier, stop.signal).run();
       // Ingest waits its faults out; a process that was killed does not.
       if (killed) throw new Error(LOST);
     },
@@ -198,7 +198,7 @@ function noLocks(): SessionLocks {
   return new SessionLocks({ servers: [], mode: "off", leaseMs: 1_000, logger: silent });
 }
 
-class StopBell extends Bell {
+class StopAtRest extends Notifier {
   constructor(private readonly stop: AbortController) {
     super();
   }
