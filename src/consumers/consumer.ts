@@ -6,10 +6,9 @@ import { holdOn, isNoGroupError, isNoStreamError, removeConsumer } from "../stre
 import type { EntryRef, RawEntry, StreamEntry } from "../stream/entry.js";
 import { refuseForged } from "../stream/forged-entries.js";
 import { BlockedEntries, type BlockedFigures } from "./blocked-entries.js";
-import { receiveEntries } from "./receive-entries.js";
 import { settleAroundLocks } from "./settle-around-locks.js";
 import type { SettlingParts } from "./settle-batch.js";
-import { ReadableStreams, type StreamReader } from "./stream-reader.js";
+import { ReadableStreams, receiveEntries, type StreamReader } from "./stream-reader.js";
 import { sweepIfPossible } from "./sweep.js";
 import { takeBatch } from "./take-batch.js";
 

@@ -3,9 +3,11 @@ import type { DataSource } from "typeorm";
 import { within } from "../backoff.js";
 import type { RedisClient } from "../redis/client.js";
 import { ensureGroup, isNoStreamError, readNew } from "../stream/consumer-group.js";
-import type { RawEntry } from "../stream/entry.js";
+import { decodeEntry, type RawEntry, type StreamEntry } from "../stream/entry.js";
+import { type RefusingParts, separateForged } from "../stream/forged-entries.js";
 import type { StreamName } from "../stream/stream-keys.js";
 import { watchedStreams } from "../stream/streams.js";
+import { deadLetterUnnamed } from "./dead-letters.js";
 
 /** Waits for entries that nobody in the group has read yet. */
 export interface StreamReader {
@@ -204,4 +206,34 @@ export class ReadableStreams {
       "a stream's key holds something else: delete it, ingest writes the stream anew",
     );
   }
+}
+
+/**
+ * Verifies and decodes what Redis gave, once: after this no entry is parsed again.
+ * @returns the decoded entries, and the forged ones for `refuseForged`. Refuse those last: the stream begins anew by it
+ * @throws the error of Postgres or Redis: nothing is lost, call again
+ */
+export async function receiveEntries(
+  parts: RefusingParts,
+  received: readonly RawEntry[],
+): Promise<{ entries: StreamEntry[]; forged: RawEntry[] }> {
+  if (received.length === 0) return { entries: [], forged: [] };
+  const { genuine, forged } = await separateForged(parts.dataSource, received);
+  return { entries: await decodeGenuine(parts, genuine), forged };
+}
+
+/** Decodes entries that are known to be genuine; those that name no account go to the dead letters. */
+export async function decodeGenuine(
+  parts: RefusingParts,
+  genuine: readonly RawEntry[],
+): Promise<StreamEntry[]> {
+  const entries: StreamEntry[] = [];
+  const unnamed: RawEntry[] = [];
+  for (const raw of genuine) {
+    const entry = decodeEntry(raw);
+    if (entry === null) unnamed.push(raw);
+    else entries.push(entry);
+  }
+  await deadLetterUnnamed(parts, unnamed);
+  return entries;
 }

@@ -12,8 +12,8 @@ import type { StreamEntry } from "../stream/entry.js";
 import { refuseForged, separateForged } from "../stream/forged-entries.js";
 import type { StreamName } from "../stream/stream-keys.js";
 import { moveToDeadLetters } from "./dead-letters.js";
-import { decodeGenuine } from "./receive-entries.js";
 import type { SettlingParts } from "./settle-batch.js";
+import { decodeGenuine } from "./stream-reader.js";
 
 export type SweepOptions = {
   readonly consumer: string;

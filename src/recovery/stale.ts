@@ -1,5 +1,5 @@
-import { receiveEntries } from "../consumers/receive-entries.js";
 import { settleAroundLocks } from "../consumers/settle-around-locks.js";
+import { receiveEntries } from "../consumers/stream-reader.js";
 import { accountsByThemselves } from "../entities/watched-accounts.js";
 import { advanceUnled } from "../ingest/watermark.js";
 import { numberEvents } from "../outbox/number-events.js";

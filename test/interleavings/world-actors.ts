@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
-import { receiveEntries } from "../../src/consumers/receive-entries.js";
 import { settleBatch } from "../../src/consumers/settle-batch.js";
+import { receiveEntries } from "../../src/consumers/stream-reader.js";
 import { sweep } from "../../src/consumers/sweep.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { NetworkView } from "../../src/horizon/network-view.js";
