@@ -8,6 +8,8 @@ import type { Counts } from "./reporter.js";
 const ENDS_WITHIN_MS = 60_000;
 
 const MOCHA = fileURLToPath(import.meta.resolve("mocha/bin/mocha.js"));
+/** Compiled modules are kept for the next of mocha's processes: see src/cli/run-program.ts. */
+const COMPILED = fileURLToPath(new URL("../.compiled", import.meta.url));
 const REPORTER = fileURLToPath(new URL("./reporter.js", import.meta.url));
 
 export type RunOptions = {
@@ -25,7 +27,7 @@ export async function runMocha(args: readonly string[], { output, env }: RunOpti
   const to = output ?? "inherit";
   const mocha = fork(MOCHA, [...optionsFor(args), "--reporter", REPORTER], {
     stdio: ["inherit", to, to, "ipc"],
-    env: { ...process.env, ...env },
+    env: { ...process.env, NODE_COMPILE_CACHE: COMPILED, ...env },
   });
   const tell = (text: string) =>
     output === undefined ? console.error(text) : writeSync(output, `${text}\n`);

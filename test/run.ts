@@ -122,14 +122,16 @@ function nameOf(file: string): string {
 function tellSlowest(file: string): void {
   // After a Ctrl-C there is nothing to tell.
   if (!existsSync(file)) return;
-  const seconds: [string, number][] = readFileSync(file, "utf8")
+  const seconds: [string, number, number][] = readFileSync(file, "utf8")
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line));
   const whole = seconds.reduce((sum, [, each]) => sum + each, 0);
   console.log(`The files took ${Math.round(whole)} s, ${FILES_AT_ONCE} at once. Most of it:`);
-  for (const [name, each] of seconds.toSorted(([, a], [, b]) => b - a).slice(0, SLOWEST))
-    console.log(`${each.toFixed(1).padStart(7)} s  ${nameOf(name)}`);
+  for (const [name, each, used] of seconds.toSorted(([, a], [, b]) => b - a).slice(0, SLOWEST))
+    console.log(
+      `${each.toFixed(1).padStart(7)} s  ${nameOf(name)}, ${used.toFixed(1)} s of it by mocha's process itself`,
+    );
   console.log();
 }
 

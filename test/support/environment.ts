@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 // This process and those it starts may use checkpoints.
 process.env.PAIDONCE_TEST = "1";
 
-/** Of a run of all files: where each says how long it took. */
+/** Of a run of all files: where each says how long it took, and how much of the processor this process had for it. */
 export const SECONDS_FILE = "TEST_SECONDS_FILE";
 
 /** What a test has left open may take this long to end by itself, on a busy machine too. */
@@ -19,6 +19,7 @@ const LEFT_RUNNING = new Set(["ProcessWrap", "TCPServerWrap", "PipeServerWrap"])
 
 const endings: (() => Promise<void>)[] = [];
 let startedAt = 0;
+let usedBefore = process.cpuUsage();
 let heldBefore = 0;
 
 /** Does so once the test file is over. */
@@ -29,6 +30,7 @@ export function atEnd(end: () => Promise<void>): void {
 export const mochaHooks: Mocha.RootHookObject = {
   beforeAll() {
     startedAt = performance.now();
+    usedBefore = process.cpuUsage();
     heldBefore = held();
   },
 
@@ -38,7 +40,9 @@ export const mochaHooks: Mocha.RootHookObject = {
     const { [SECONDS_FILE]: secondsFile } = process.env;
     const file = this.test?.parent?.suites.find((suite) => suite.file !== undefined)?.file;
     if (secondsFile !== undefined && file !== undefined) {
-      appendFileSync(secondsFile, `${JSON.stringify([file, (performance.now() - startedAt) / 1000])}\n`);
+      const { user, system } = process.cpuUsage(usedBefore);
+      const took = [(performance.now() - startedAt) / 1000, (user + system) / 1e6];
+      appendFileSync(secondsFile, `${JSON.stringify([file, ...took])}\n`);
     }
     const deadline = performance.now() + ENDS_WITHIN_MS;
     while (held() > heldBefore) {
