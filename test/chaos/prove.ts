@@ -4,7 +4,9 @@ import { type Books, readWholeBooks } from "./books.js";
 import { comeToRest } from "./come-to-rest.js";
 import type { Fleet } from "./fleet.js";
 import type { NetworkCredit } from "./ledger.js";
+import type { SandboxClient } from "./sandbox-client.js";
 import type { Scene } from "./scene.js";
+import type { Shop } from "./shop.js";
 import { type Finding, judge } from "./verdict.js";
 
 /** Liveness: far longer than anything takes. Only a system that never comes to rest is red for it. */
@@ -85,10 +87,11 @@ export function finding(check: string, examples: readonly string[]): Finding[] {
 
 /** A transaction of doubtful outcome may apply while the system comes to rest: then that has to be at rest too. */
 async function rest(scene: Scene): Promise<{ credits: NetworkCredit[]; left: string[] }> {
-  let credits = await networkCredits(scene);
+  const { sandbox, street } = scene;
+  let credits = await networkCredits(sandbox, street.shops);
   for (;;) {
     const left = await comeToRest(scene, lastOf(scene, credits), REST_WITHIN_MS);
-    const now = await networkCredits(scene);
+    const now = await networkCredits(sandbox, street.shops);
     if (left.length > 0 || now.length === credits.length) return { credits: now, left };
     credits = now;
   }
@@ -109,10 +112,13 @@ function lastOf({ street, ledger }: Scene, credits: readonly NetworkCredit[]): M
   return last;
 }
 
-/** What the network has credited since each watch began. */
-async function networkCredits({ sandbox, street }: Scene): Promise<NetworkCredit[]> {
+/** What the network has credited to the merchants since each watch began. */
+export async function networkCredits(
+  sandbox: SandboxClient,
+  shops: readonly Pick<Shop, "account" | "start">[],
+): Promise<NetworkCredit[]> {
   const all = await Promise.all(
-    street.shops.map(async ({ account, start }) =>
+    shops.map(async ({ account, start }) =>
       (await sandbox.credits(account)).filter(({ operationId }) => operationId > start),
     ),
   );

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { reviveServers, whatIsLeft } from "../chaos/come-to-rest.js";
-import type { NetworkCredit } from "../chaos/ledger.js";
+import { networkCredits } from "../chaos/prove.js";
 import { killQuietly } from "../support/kill.js";
 import type { StormWorld } from "./world.js";
 
@@ -55,23 +55,13 @@ export async function comeToRest(world: StormWorld): Promise<string[]> {
   }
 }
 
-/** What the network has credited to the merchants since each watch began. */
-export async function networkCredits({ sandbox, shops }: StormWorld): Promise<NetworkCredit[]> {
-  const all = await Promise.all(
-    shops.map(async ({ account, start }) =>
-      (await sandbox.credits(account)).filter(({ operationId }) => operationId > start),
-    ),
-  );
-  return all.flat();
-}
-
 async function leftOver(world: StormWorld): Promise<string[]> {
   const { dataSource, servers } = world;
   const open: { status: string; n: number }[] = await dataSource.query(OPEN);
   if (open.length > 0) return open.map(({ status, n }) => `${n} charges ${status}`);
   // After the charges: what comes later, no charge waits for.
   const last = new Map<string, bigint>();
-  for (const { account, operationId } of await networkCredits(world)) {
+  for (const { account, operationId } of await networkCredits(world.sandbox, world.shops)) {
     last.set(account, maximum(operationId, last.get(account)));
   }
   return whatIsLeft({ dataSource, redis: servers.redis }, last);

@@ -1,14 +1,14 @@
 import { HorizonClient } from "../../src/horizon/client.js";
 import { auditAll } from "../chaos/audit.js";
 import type { Ends } from "../chaos/ends.js";
-import { finding } from "../chaos/prove.js";
+import { finding, fleetFindings, networkCredits } from "../chaos/prove.js";
 import { readStormBooks, takings } from "./books.js";
 import { StormCourse } from "./faults.js";
 import { StormLoad } from "./load.js";
 import { type ProviderName, planStorm } from "./orders.js";
 import { ProviderFaults } from "./provider-faults.js";
 import type { StormReport } from "./report.js";
-import { comeToRest, endFaults, networkCredits } from "./rest.js";
+import { comeToRest, endFaults } from "./rest.js";
 import { judgeStorm } from "./verdict.js";
 import { openStorm, SHOPS, type StormWorld } from "./world.js";
 
@@ -81,7 +81,7 @@ export async function runStorm(options: StormOptions, ends: Ends): Promise<Storm
 async function prove(world: StormWorld, load: StormLoad, left: readonly string[]) {
   const { dataSource, servers, sandbox, shops, fleet } = world;
   const { orderOf } = load.payers;
-  const credits = await networkCredits(world);
+  const credits = await networkCredits(sandbox, shops);
   const taken = takings(world, credits, orderOf);
   const { historyLatestLedger } = await new HorizonClient({ url: sandbox.url }).root(
     AbortSignal.timeout(30_000),
@@ -119,10 +119,7 @@ async function prove(world: StormWorld, load: StormLoad, left: readonly string[]
         audited === credits.length ? [] : [`${audited} credits of ${credits.length}`],
       ),
       ...finding("something waits for a person", forPersons),
-      ...finding(
-        "a role ended by itself",
-        fleet.members.flatMap(({ crashes }) => crashes),
-      ),
+      ...fleetFindings(fleet),
     ],
   };
 }
