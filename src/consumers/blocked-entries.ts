@@ -19,7 +19,7 @@ type Blocked = { readonly entry: StreamEntry; readonly since: number; tryAt: num
 /** How often somebody waits for the oldest one's row, to find out who holds it. */
 const NAME_EVERY_MS = 5_000;
 
-/** What the oldest of them waits for, as a consumer tells it with each sign of life. */
+/** What the oldest of them waits for. A consumer reports it with each heartbeat. */
 export type BlockedFigures = Readonly<Record<string, string | number>>;
 
 /**

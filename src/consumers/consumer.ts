@@ -301,7 +301,7 @@ export class Consumer {
     return [...inFlight, ...this.#received, ...this.#waiting, ...this.#blocked.entries()];
   }
 
-  /** Tells Redis that the entries in hand are being worked on, so that they don't count as abandoned. */
+  /** Resets the idle time of the entries in hand, so that they don't count as abandoned. */
   async #keepClaim(): Promise<void> {
     if (this.#inHand + this.#blocked.size === 0) return;
     if (performance.now() - this.#inHandSince < this.#options.claimIdleMs / 3) return;

@@ -83,7 +83,7 @@ const LOOK_EVERY_MS = 50;
 
 const WAIT = "SELECT FROM checkout_sessions WHERE id = $1 FOR NO KEY UPDATE";
 
-/** Postgres tells nobody whom a row is locked by but whom a process waits for. */
+/** Postgres does not say which process holds a row. It says which process another one waits for. */
 const BLOCKERS = `
   SELECT a.pid, a.application_name AS name, a.state, round(extract(epoch FROM now() - a.xact_start))::integer AS seconds
   FROM unnest(pg_blocking_pids($1)) AS b (pid) LEFT JOIN pg_stat_activity a ON a.pid = b.pid LIMIT 5`;

@@ -22,7 +22,7 @@ import { streamsOf } from "../stream/streams.js";
 /** Where each stream of a feed ends, as its leader believes. */
 export type Tails = ReadonlyMap<StreamName, Tail>;
 
-/** What a last page tells, by ledgers that the server had named before it was asked. */
+/** What a last page proves, by ledgers that the server had named before it was asked. */
 export type Scanned = {
   /** Every operation up to the end of this ledger that the server had has been fetched and appended. */
   readonly head: LedgerHead;

@@ -91,7 +91,7 @@ function validUntil(startedAt: number, leaseMs: number): number {
 }
 
 /**
- * Tells contention from an outage: the package throws the same ExecutionError for both, and treating an
+ * Separates contention from an outage: the package throws the same ExecutionError for both, and treating an
  * outage as contention would stop every consumer, treating contention as an outage would defeat the lock.
  */
 async function classify(error: unknown): Promise<unknown> {

@@ -24,7 +24,7 @@ export type SessionLocksOptions = {
   /** How long a lock outlives its holder, in milliseconds. */
   readonly leaseMs: number;
   readonly logger: Logger;
-  /** Told how long each acquisition took, in milliseconds, and what came of it; for figures. */
+  /** Receives how long each acquisition took, in milliseconds, and what came of it; for figures. */
   readonly onAsked?: (result: LockResult, waitedMs: number) => void;
 };
 
@@ -100,21 +100,21 @@ export class SessionLocks {
     let leases: Lease[];
     let held: Set<SessionId>;
     const askedAt = performance.now();
-    const tell = (result: LockResult) => this.#options.onAsked?.(result, performance.now() - askedAt);
+    const report = (result: LockResult) => this.#options.onAsked?.(result, performance.now() - askedAt);
     try {
       ({ leases, held } = await this.#acquire(this.#leases, sessions));
     } catch (error) {
       if (!(error instanceof LockUnavailableError)) throw error;
       this.#noteOutage(error);
       this.#noQuorum++;
-      tell("no_quorum");
+      report("no_quorum");
       if (this.#options.mode === "required") throw error;
       return work(without(ids));
     }
     const contended = new Set(ids.filter((id) => !held.has(id)));
     this.#acquired += held.size;
     this.#contended += contended.size;
-    tell(contended.size === 0 ? "acquired" : "contended");
+    report(contended.size === 0 ? "acquired" : "contended");
     const upkeep = leases.map((lease) => keepAlive(lease, this.#options.leaseMs));
     try {
       return await work({ held, contended, signal: AbortSignal.any(upkeep.map(({ signal }) => signal)) });

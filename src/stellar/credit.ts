@@ -49,7 +49,7 @@ export type Unreadable = CreditKey & {
 
 export type Movement = Credit | Unreadable;
 
-/** Something unreadable in the whole network's feed of which not even the account can be told. */
+/** Something unreadable in the whole network's feed. Not even its account is known. */
 export type Unassigned = Omit<Unreadable, "kind" | "account"> & {
   readonly kind: "unassigned";
   readonly account: null;

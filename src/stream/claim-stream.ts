@@ -64,7 +64,7 @@ const EMPTY = `
 
 /**
  * Removes streams that nobody needs any more: what they hold and is not settled is read again. They are empty at once,
- * and gone when consumers have left them. Whoever begins to use one of them again says so: see `keepStreams`.
+ * and gone when consumers have left them. A leader that uses one of them again calls `keepStreams`.
  */
 export async function removeStreams(redis: RedisClient, streams: readonly StreamName[]): Promise<void> {
   // The version first: without it nothing can be appended behind our back.

@@ -2,7 +2,7 @@ import type { RedisClient } from "../redis/client.js";
 import type { EntryRef, RawEntry } from "./entry.js";
 import { GROUP, type StreamName, streamKey } from "./stream-keys.js";
 
-/** A claimed entry: how often it has been delivered so far tells whether it is poison. */
+/** A claimed entry. `deliveries` says whether it is poison: how often it has been delivered so far. */
 export type ClaimedEntry = RawEntry & { readonly deliveries: number };
 
 /** An entry as ioredis returns it. */

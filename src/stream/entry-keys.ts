@@ -54,7 +54,7 @@ export class EntryKeyring {
 
 const keyrings = new WeakMap<DataSource, EntryKeyring>();
 
-/** One for each database that this process is connected to: whoever signs or checks there shares what was read. */
+/** One for each database that this process is connected to. All that sign or verify there share what was read. */
 export function entryKeyring(dataSource: DataSource): EntryKeyring {
   const keyring = keyrings.get(dataSource) ?? new EntryKeyring(dataSource);
   keyrings.set(dataSource, keyring);

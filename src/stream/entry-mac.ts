@@ -15,7 +15,7 @@ const MAX_CHARS = 16 * 1024 * 1024;
 const SIGNATURE = /^(\d{1,9})\.([\w-]{22})$/;
 
 /**
- * What Redis holds is written by whoever can reach it. A signature under a key that only Postgres has tells what ingest
+ * Everybody who can reach Redis can write to it. A signature under a key that only Postgres has proves what ingest
  * wrote: it covers the stream, the id and every field with its length, so that no part of one entry can become part of
  * another.
  * @returns the fields with their signature, as XADD takes them
