@@ -148,7 +148,7 @@ describe("traces", () => {
     });
     worker.start();
     await eventually(async () => {
-      runs = await spine.redis.zcard("{paidonce:jobs}:maintenance:completed");
+      runs = await spine.redis.zcard("{paidonce:jobs}:scheduled:completed");
       return runs > 0;
     });
     await worker.stop();
