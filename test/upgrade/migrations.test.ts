@@ -30,8 +30,8 @@ const CONTRACTIONS: readonly [string, string, string][] = [
   ],
   [
     "a constraint that is dropped",
-    "ALTER TABLE payments DROP CONSTRAINT payments_one_per_session",
-    "constraint payments_one_per_session is gone",
+    "ALTER TABLE payments DROP CONSTRAINT payments_for_one_thing",
+    "constraint payments_for_one_thing is gone",
   ],
   [
     "a new column that every insert must fill",

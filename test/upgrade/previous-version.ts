@@ -2,6 +2,7 @@
  * The last commit of the version before this one, N where this checkout is N+1. Everything in this folder runs its real
  * code. Move it on at each release, to the release's commit: what is promised holds from one release to the next.
  *
- * Now: the last commit before Redis Cluster, shards, partitions and network mode.
+ * Nothing is released yet. Now: the first commit that makes the whole schema by one migration; a database of an earlier one
+ * can't be brought here.
  */
-export const PREVIOUS_VERSION = "64905a8ff41ba59a857af8cceeb4af5f5ca8938a";
+export const PREVIOUS_VERSION = "185736bf8bb81dfe6569d5b8f43d4444237fdebd";

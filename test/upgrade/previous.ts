@@ -28,14 +28,14 @@ export async function previousOrSkip(context: Mocha.Context): Promise<Previous> 
   const dist = join(await bringPrevious(), "dist", "src");
   const load = (path: string) => import(pathToFileURL(join(dist, path)).href);
   const [entry, ...modules] = await Promise.all([
-    load("consumers/entry.js"),
+    load("stream/entry.js"),
     load("entities/data-source.js"),
     load("entities/merchant.js"),
     load("entities/migrate.js"),
     load("entities/receiving-account.js"),
-    load("entities/serializable.js"),
-    load("http/issue-key.js"),
-    load("settlement/begin-processing.js"),
+    load("postgres/serializable.js"),
+    load("http/merchants/keys.js"),
+    load("settlement/end-session.js"),
     load("settlement/create-session.js"),
     load("settlement/watch-account.js"),
     load("webhooks/endpoints.js"),

@@ -29,7 +29,7 @@ const ROLES: readonly (readonly [RoleName, number])[] = [
 /** Settlements are told at `info`, webhooks that were delivered at `debug`. */
 const ENV = { LOG_LEVEL: "debug" };
 
-/** The version before asks for more than a public server gives, and waits for too long once it is refused. */
+/** A public server's limit is no part of this proof: a version that is refused waits for longer than a step may take. */
 const NO_LIMIT = ["--requests-per-hour", "0"];
 
 const DEADLINE_MS = 900_000;
