@@ -2,7 +2,7 @@ import { HorizonClient } from "../src/horizon/client.js";
 import { SessionLocks } from "../src/locks/session-locks.js";
 import { recover } from "../src/recovery/recover.js";
 import { connectLockServer, connectRedis } from "../src/redis/client.js";
-import { expireSessions } from "../src/settlement/expire-sessions.js";
+import { expireSessions } from "../src/settlement/end-session.js";
 import { collectStatus } from "../src/status/collect-status.js";
 import { SANDBOX_PASSPHRASE } from "../stage/sandbox/network.js";
 import { watchAccount } from "../test/support/books.js";

@@ -1,5 +1,5 @@
 import type { DataSource, EntityManager } from "typeorm";
-import { readArchivedEnd } from "../entities/archived-end.js";
+import { readArchivedEnd } from "../entities/credit.js";
 import type { HorizonClient } from "../horizon/client.js";
 import { NetworkView } from "../horizon/network-view.js";
 import { type AccountId, type CreditKey, compareKeys, creditKeyText } from "../stellar/credit.js";

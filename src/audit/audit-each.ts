@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { watchedAccounts } from "../entities/watched-accounts.js";
+import { watchedAccounts } from "../entities/stream-cursor.js";
 import { whyAway } from "../horizon/condition.js";
 import { NetworkView } from "../horizon/network-view.js";
 import type { AccountId } from "../stellar/credit.js";

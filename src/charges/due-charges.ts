@@ -1,8 +1,8 @@
 import type { DataSource, QueryRunner } from "typeorm";
-import { allByHalves } from "../entities/by-halves.js";
 import type { ChargeId, ChargeStatus } from "../entities/charge.js";
 import { chargeUnknown } from "../outbox/events.js";
 import { recordEvent } from "../outbox/record-event.js";
+import { allByHalves } from "../postgres/by-halves.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import { runPrepared } from "../postgres/strict-client.js";
 import { lockCharge } from "../settlement/end-charge.js";

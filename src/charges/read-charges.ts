@@ -6,7 +6,7 @@ import {
   type ChargeStatus,
   chargeOf,
 } from "../entities/charge.js";
-import { idAround } from "../settlement/id-around.js";
+import { idAround } from "../settlement/read-sessions.js";
 import type { TransactionHash } from "../stellar/credit.js";
 
 /** A charge, and the signed transaction that was handed in for it. */

@@ -8,7 +8,7 @@ import { type BalanceSheet, describeOutside } from "../audit/balance-sheet.js";
 import type { BalanceReport } from "../audit/check-balances.js";
 import { REMEDIES } from "../audit/difference.js";
 import type { OutsidePayment } from "../audit/flows.js";
-import { watchedAccounts } from "../entities/watched-accounts.js";
+import { watchedAccounts } from "../entities/stream-cursor.js";
 import { createLogger } from "../logging.js";
 import { connectRedis } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";

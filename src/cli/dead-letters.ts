@@ -6,7 +6,7 @@ import { readOperation } from "../horizon/read-page.js";
 import { createLogger } from "../logging.js";
 import { connectRedis, type RedisClient } from "../redis/client.js";
 import type { Outcome } from "../settlement/decide.js";
-import { listUnreadable, type UnreadableCredit } from "../settlement/list-unreadable.js";
+import { listUnreadable, type UnreadableCredit } from "../settlement/read-exceptions.js";
 import type { RecordedOutcome } from "../settlement/read-recorded.js";
 import { settle } from "../settlement/settle.js";
 import { creditKeyText } from "../stellar/credit.js";

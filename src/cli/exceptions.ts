@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import type { DataSource } from "typeorm";
-import type { VerdictWord } from "../entities/credit-facts.js";
+import type { VerdictWord } from "../entities/credit.js";
 import { presentException, verdictFields } from "../http/credits/credit.js";
 import { inSerializableTransaction } from "../postgres/serializable.js";
 import { giveVerdict, VerdictRefusedError } from "../settlement/give-verdict.js";

@@ -3,10 +3,10 @@ import type { DataSource } from "typeorm";
 import { sleep } from "../backoff.js";
 import { type Config, ConfigError, readConfig, redactUrl } from "../config.js";
 import { createDataSource } from "../entities/data-source.js";
-import { Replica } from "../entities/replica.js";
 import { databaseFault } from "../postgres/database-errors.js";
-import { SettingsLostError } from "../postgres/session-settings.js";
-import { assertWritable } from "../postgres/writable.js";
+import { Replica } from "../postgres/replica.js";
+import { assertWritable } from "../postgres/serializable.js";
+import { SettingsLostError } from "../postgres/strict-client.js";
 import { refuseOtherNetwork, refuseUnfitPostgres } from "./check-servers.js";
 
 export class NotMigratedError extends Error {

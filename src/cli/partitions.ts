@@ -1,8 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { DataSource } from "typeorm";
-import { describePartitions, type PartitionFacts } from "../history/describe-partitions.js";
 import { type Detached, detachPartitions } from "../history/detach-partitions.js";
-import { HISTORY_TABLES } from "../history/partitions.js";
+import { describePartitions, HISTORY_TABLES, type PartitionFacts } from "../history/partitions.js";
 import { type Before, DetachRefusedError, findObstacles, planDetach } from "../history/plan-detach.js";
 import { preparePartitions } from "../history/prepare-partitions.js";
 import { type LedgerSequence, ledgerOf } from "../stellar/operation-id.js";

@@ -1,9 +1,9 @@
 import { Column, Entity, PrimaryColumn } from "typeorm";
+import { bigintColumn } from "../postgres/strict-client.js";
 import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
 import { type Stroops, toStroops } from "../stellar/stroops.js";
-import { bigintColumn } from "./columns.js";
 
 /** A UUIDv7, and for life the key under which its provider charges (G6). */
 export type ChargeId = string & { readonly kind: "charge id" };

@@ -1,10 +1,10 @@
 import { Column, Entity, PrimaryColumn } from "typeorm";
-import type { Asset } from "../stellar/asset.js";
+import { bigintColumn } from "../postgres/strict-client.js";
+import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
 import type { OperationId } from "../stellar/operation-id.js";
-import type { Stroops } from "../stellar/stroops.js";
-import { bigintColumn } from "./columns.js";
+import { type Stroops, toStroops } from "../stellar/stroops.js";
 
 /** A UUIDv7: sessions created together lie together in the index. */
 export type SessionId = string & { readonly kind: "session id" };
@@ -87,4 +87,33 @@ export class CheckoutSession {
 
   @Column("timestamptz", { name: "created_at", default: () => "now()" })
   createdAt!: Date;
+}
+
+/** The columns of `checkout_sessions s` that settlement reads: a session as credits are judged by it. */
+export const SESSION_COLUMNS =
+  "s.id, s.account, s.memo_key, s.asset, s.amount, s.status, s.expires_at, s.grace_seconds";
+
+export type SessionRow = {
+  id: SessionId;
+  account: AccountId;
+  memo_key: MemoKey;
+  asset: Asset;
+  amount: string;
+  status: SessionStatus;
+  expires_at: Date;
+  grace_seconds: number;
+};
+
+/** The one mapper of a session's row; a reader of more columns adds those. */
+export function sessionOfRow(row: SessionRow) {
+  return {
+    id: row.id,
+    account: row.account,
+    memoKey: row.memo_key,
+    asset: parseAsset(row.asset),
+    amount: toStroops(BigInt(row.amount)),
+    status: row.status,
+    expiresAt: row.expires_at,
+    graceSeconds: row.grace_seconds,
+  };
 }

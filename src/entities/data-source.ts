@@ -1,20 +1,15 @@
 import "reflect-metadata";
 import type pg from "pg";
 import { DataSource, type MigrationInterface } from "typeorm";
-import { applySettings, type SessionSettings } from "../postgres/session-settings.js";
-import { StrictClient } from "../postgres/strict-client.js";
+import { applySettings, type SessionSettings, StrictClient } from "../postgres/strict-client.js";
 import { ApiKey } from "./api-key.js";
 import { Charge } from "./charge.js";
 import { CheckoutSession } from "./checkout-session.js";
-import { HistoryHole } from "./history-hole.js";
 import { Merchant } from "./merchant.js";
 import { Schema1 } from "./migrations/0001-schema.js";
 import { OutboxEvent } from "./outbox-event.js";
-import { Payment } from "./payment.js";
-import { PaymentException } from "./payment-exception.js";
 import { ReceivingAccount } from "./receiving-account.js";
-import { RecordedCredit } from "./recorded-credit.js";
-import { StreamCursor } from "./stream-cursor.js";
+import { HistoryHole, StreamCursor } from "./stream-cursor.js";
 import { WebhookEndpoint } from "./webhook-endpoint.js";
 
 export type DatabaseSettings = {
@@ -79,9 +74,6 @@ export function createDataSource(settings: DatabaseSettings): DataSource {
       StreamCursor,
       HistoryHole,
       CheckoutSession,
-      RecordedCredit,
-      Payment,
-      PaymentException,
       OutboxEvent,
       WebhookEndpoint,
       Charge,

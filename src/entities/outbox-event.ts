@@ -1,8 +1,8 @@
 import { Column, Entity, PrimaryColumn } from "typeorm";
+import { bigintColumn } from "../postgres/strict-client.js";
 import type { TraceParent } from "../tracing.js";
 import type { ChargeId } from "./charge.js";
 import type { SessionId } from "./checkout-session.js";
-import { bigintColumn } from "./columns.js";
 
 export const EVENT_TYPES = [
   "payment.confirmed",

@@ -1,7 +1,7 @@
-import { Column, Entity, PrimaryColumn } from "typeorm";
+import { Column, Entity, type EntityManager, PrimaryColumn } from "typeorm";
+import { bigintColumn } from "../postgres/strict-client.js";
 import type { AccountId } from "../stellar/credit.js";
 import type { OperationId } from "../stellar/operation-id.js";
-import { bigintColumn } from "./columns.js";
 
 /** A watched account, and how far the truth in Postgres reaches for it. */
 @Entity("stream_cursors")
@@ -53,4 +53,41 @@ export class StreamCursor {
    */
   @Column("boolean", { name: "in_network", default: false })
   inNetwork!: boolean;
+}
+
+/** The accounts whose credits count, in a stable order. */
+export function watchedAccounts(manager: EntityManager): Promise<AccountId[]> {
+  return accountsIn(manager, "SELECT account FROM stream_cursors ORDER BY account");
+}
+
+/** Those of them that are read one by one, not from the network's feed, in a stable order. */
+export function accountsByThemselves(manager: EntityManager): Promise<AccountId[]> {
+  return accountsIn(manager, "SELECT account FROM stream_cursors WHERE NOT in_network ORDER BY account");
+}
+
+/** Plain rows: there may be a hundred thousand, and this is asked every two seconds. */
+async function accountsIn(manager: EntityManager, query: string): Promise<AccountId[]> {
+  const rows: { account: AccountId }[] = await manager.query(query);
+  return rows.map(({ account }) => account);
+}
+
+/** A range of the network's history that no server could give us, accepted by a person, on the record. */
+@Entity("history_holes")
+export class HistoryHole {
+  @PrimaryColumn("text")
+  account!: AccountId;
+
+  /** First operation id that may be missing. */
+  @PrimaryColumn("bigint", { name: "missing_from", transformer: bigintColumn })
+  missingFrom!: OperationId;
+
+  /** Last operation id that may be missing. */
+  @Column("bigint", { name: "missing_to", transformer: bigintColumn })
+  missingTo!: OperationId;
+
+  @Column("text")
+  reason!: string;
+
+  @Column("timestamptz", { name: "accepted_at", default: () => "now()" })
+  acceptedAt!: Date;
 }

@@ -1,7 +1,7 @@
 import type { DataSource } from "typeorm";
 import { v4 as uuidv4 } from "uuid";
 import { sleep } from "../backoff.js";
-import { accountsByThemselves } from "../entities/watched-accounts.js";
+import { accountsByThemselves } from "../entities/stream-cursor.js";
 import type { RedisClient } from "../redis/client.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type FeedName, leaderKey, NETWORK } from "../stream/stream-keys.js";

@@ -3,7 +3,7 @@ import type { HorizonClient } from "../horizon/client.js";
 import { HorizonError } from "../horizon/errors.js";
 import { readReceivingState } from "../horizon/receiving-state.js";
 import { eachOf } from "../recovery/repair.js";
-import { recordReceivingState } from "../settlement/receiving-states.js";
+import { recordReceivingState } from "../settlement/watch-account.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 

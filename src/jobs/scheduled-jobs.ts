@@ -5,7 +5,7 @@ import { preparePartitions } from "../history/prepare-partitions.js";
 import type { HorizonClient } from "../horizon/client.js";
 import { recover } from "../recovery/recover.js";
 import type { RecoveryParts } from "../recovery/repair.js";
-import { expireSessions } from "../settlement/expire-sessions.js";
+import { expireSessions } from "../settlement/end-session.js";
 import { giveUpDeliveries } from "../webhooks/endpoints.js";
 import { checkReceivingAccounts } from "./check-receiving-accounts.js";
 import { followDueSubmissions } from "./follow-due-submissions.js";

@@ -1,9 +1,8 @@
 import { hash } from "node:crypto";
 import type { Charge } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
-import type { CreditFacts, VerdictWord } from "../entities/credit-facts.js";
+import type { CreditFacts, ExceptionReason, VerdictWord } from "../entities/credit.js";
 import type { EventType } from "../entities/outbox-event.js";
-import type { ExceptionReason } from "../entities/payment-exception.js";
 import { type Credit, creditKeyText } from "../stellar/credit.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";
 

@@ -1,8 +1,7 @@
-import type { SessionId } from "../entities/checkout-session.js";
+import { type SessionId, type SessionRow, sessionOfRow } from "../entities/checkout-session.js";
 import { describeHole, findHistoryHole, type HorizonRoot, hasCaughtUp } from "../horizon/reach.js";
 import { readPage } from "../horizon/read-page.js";
 import type { DecidableSession } from "../settlement/decide.js";
-import { type SessionRow, sessionOfRow } from "../settlement/find-sessions.js";
 import type { AccountId, Credit, TransactionHash } from "../stellar/credit.js";
 import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import { referenceOf, referenceOfKey } from "../stellar/reference.js";

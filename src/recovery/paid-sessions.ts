@@ -1,7 +1,6 @@
 import { aboutSession, type Facts, type Finding } from "../findings/findings-log.js";
 import type { Lockable } from "../locks/session-locks.js";
-import { announcePaid, markPaid } from "../settlement/mark-paid.js";
-import { lockPaidWithoutPayment, supplyPayment } from "../settlement/supply-payment.js";
+import { announcePaid, lockPaidWithoutPayment, markPaid, supplyPayment } from "../settlement/mark-paid.js";
 import { creditKeyText } from "../stellar/credit.js";
 import {
   type BrokenSession,

@@ -1,6 +1,6 @@
 import { settleAroundLocks } from "../consumers/settle-around-locks.js";
 import { receiveEntries } from "../consumers/stream-reader.js";
-import { accountsByThemselves } from "../entities/watched-accounts.js";
+import { accountsByThemselves } from "../entities/stream-cursor.js";
 import { advanceUnled } from "../ingest/watermark.js";
 import { numberEvents } from "../outbox/number-events.js";
 import {

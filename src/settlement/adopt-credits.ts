@@ -1,8 +1,7 @@
 import type { QueryRunner } from "typeorm";
 import type { Charge, ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
-import type { VerdictWord } from "../entities/credit-facts.js";
-import type { ExceptionReason } from "../entities/payment-exception.js";
+import type { ExceptionReason, VerdictWord } from "../entities/credit.js";
 import type { AccountId, TransactionHash } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
 import { referenceOf, referenceOfKey } from "../stellar/reference.js";

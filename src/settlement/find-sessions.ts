@@ -1,10 +1,14 @@
 import type { EntityManager } from "typeorm";
-import type { CheckoutSession, SessionId, SessionStatus } from "../entities/checkout-session.js";
+import {
+  type CheckoutSession,
+  SESSION_COLUMNS,
+  type SessionId,
+  type SessionRow,
+  sessionOfRow,
+} from "../entities/checkout-session.js";
 import { type PreparedStatement, runPrepared, textArray } from "../postgres/strict-client.js";
-import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId, Credit, Movement } from "../stellar/credit.js";
 import { type Reference, referenceOf, referenceOfKey } from "../stellar/reference.js";
-import { toStroops } from "../stellar/stroops.js";
 import type { DecidableSession } from "./decide.js";
 
 /** What names a session: an account and, by its memo key, a reference on it. */
@@ -32,10 +36,6 @@ export class NamedSessions<S extends Named> {
     return this.all().map((session) => session.id);
   }
 }
-
-/** What `sessionOfRow` reads, of `checkout_sessions s`. */
-export const SESSION_COLUMNS =
-  "s.id, s.account, s.memo_key, s.asset, s.amount, s.status, s.expires_at, s.grace_seconds";
 
 /**
  * By the index, one reference after the other: a join of the whole list is planned as a scan of all sessions until there
@@ -101,32 +101,6 @@ async function run<Row>(
     textArray(places.map(({ account }) => account)),
     textArray(places.map(({ reference }) => reference)),
   ]);
-}
-
-/** A session as `decide` needs it, in columns. */
-export type SessionRow = {
-  id: SessionId;
-  account: AccountId;
-  memo_key: CheckoutSession["memoKey"];
-  asset: string;
-  amount: string;
-  status: SessionStatus;
-  expires_at: Date;
-  grace_seconds: number;
-};
-
-export function sessionOfRow(row: SessionRow): DecidableSession {
-  const asset: Asset = parseAsset(row.asset);
-  return {
-    id: row.id,
-    account: row.account,
-    memoKey: row.memo_key,
-    asset,
-    amount: toStroops(BigInt(row.amount)),
-    status: row.status,
-    expiresAt: row.expires_at,
-    graceSeconds: row.grace_seconds,
-  };
 }
 
 function placeOf(account: AccountId, reference: Reference): string {

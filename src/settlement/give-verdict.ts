@@ -1,6 +1,6 @@
 import type { QueryRunner } from "typeorm";
 import type { SessionStatus } from "../entities/checkout-session.js";
-import type { VerdictWord } from "../entities/credit-facts.js";
+import type { VerdictWord } from "../entities/credit.js";
 import { exceptionDecided } from "../outbox/events.js";
 import { recordEvent } from "../outbox/record-event.js";
 import { violatedConstraint } from "../postgres/database-errors.js";

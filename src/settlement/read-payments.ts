@@ -15,7 +15,7 @@ import {
   type Verdict,
   type VerdictRow,
   verdictOf,
-} from "../entities/credit-facts.js";
+} from "../entities/credit.js";
 import type { CreditKey } from "../stellar/credit.js";
 import { type Stroops, toStroops } from "../stellar/stroops.js";
 

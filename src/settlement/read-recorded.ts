@@ -1,8 +1,9 @@
 import type { EntityManager } from "typeorm";
 import type { ChargeId } from "../entities/charge.js";
 import type { SessionId } from "../entities/checkout-session.js";
-import type { ExceptionReason } from "../entities/payment-exception.js";
-import type { CreditKey } from "../stellar/credit.js";
+import { type ExceptionReason, readArchivedEnd } from "../entities/credit.js";
+import { onStandby } from "../postgres/strict-client.js";
+import type { CreditKey, Movement } from "../stellar/credit.js";
 
 /** What Postgres says became of a credit. */
 export type RecordedOutcome =
@@ -48,3 +49,21 @@ type Row = {
   reason: ExceptionReason;
   named_session: SessionId | null;
 };
+
+/**
+ * Tells movements whose range is in the archive from the others. Nothing goes there before every credit of its range is
+ * accounted for, so these came a second time; the database refuses them as it would again and again, and who called them
+ * unreadable for it would be refused too.
+ */
+export async function setArchivedAside(
+  manager: EntityManager,
+  movements: readonly Movement[],
+): Promise<{ archived: Movement[]; others: Movement[] }> {
+  const end = await readArchivedEnd(manager);
+  const { archived = [], others = [] } = Object.groupBy(movements, ({ operationId }) =>
+    operationId < end ? "archived" : "others",
+  );
+  // The caller deletes the entry after this: the end of the archive must have reached the standby.
+  if (archived.length > 0) await onStandby(manager);
+  return { archived, others };
+}

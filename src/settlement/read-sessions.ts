@@ -1,12 +1,14 @@
 import type { EntityManager } from "typeorm";
-import type { CheckoutSession, SessionId, SessionStatus } from "../entities/checkout-session.js";
-import type { ExceptionReason } from "../entities/payment-exception.js";
-import { parseAsset } from "../stellar/asset.js";
-import type { AccountId, TransactionHash } from "../stellar/credit.js";
-import type { MemoKey } from "../stellar/memo.js";
+import {
+  type CheckoutSession,
+  type SessionRow,
+  type SessionStatus,
+  sessionOfRow,
+} from "../entities/checkout-session.js";
+import type { ExceptionReason } from "../entities/credit.js";
+import type { TransactionHash } from "../stellar/credit.js";
 import { toStroops } from "../stellar/stroops.js";
-import { type Anomaly, anomalyOf } from "./anomaly.js";
-import { idAround } from "./id-around.js";
+import { type Anomaly, anomalyOf } from "./decide.js";
 
 /** What only recovery asks about. */
 type Submission = "submittedMaxTime" | "processingSince" | "lastResultCode" | "payableAfter";
@@ -86,7 +88,7 @@ export async function readSessions(
   ids: readonly string[],
 ): Promise<SessionWithAnomaly[]> {
   if (ids.length === 0) return [];
-  const rows: SessionRow[] = await manager.query(BY_IDS, [ids]);
+  const rows: FullRow[] = await manager.query(BY_IDS, [ids]);
   return rows.map(fromRow);
 }
 
@@ -113,7 +115,7 @@ export async function listSessions(
   const { merchantId, status, createdAfter, createdBefore, metadata } = filter;
   const hasMetadata = metadata !== undefined && Object.keys(metadata).length > 0;
   const byStatus = status === "paid" ? LIST_PAID : LIST_UNPAID;
-  const rows: SessionRow[] = await manager.query(status === undefined || hasMetadata ? LIST : byStatus, [
+  const rows: FullRow[] = await manager.query(status === undefined || hasMetadata ? LIST : byStatus, [
     merchantId,
     before,
     status ?? null,
@@ -127,16 +129,8 @@ export async function listSessions(
   return rows.map(fromRow);
 }
 
-type SessionRow = {
-  id: SessionId;
+type FullRow = SessionRow & {
   merchant_id: string;
-  account: AccountId;
-  memo_key: MemoKey;
-  asset: string;
-  amount: string;
-  status: SessionStatus;
-  expires_at: Date;
-  grace_seconds: number;
   submitted_hash: TransactionHash | null;
   paid_at: Date | null;
   success_url: string | null;
@@ -147,17 +141,10 @@ type SessionRow = {
   reasons: ExceptionReason[] | null;
 };
 
-function fromRow(row: SessionRow): SessionWithAnomaly {
+function fromRow(row: FullRow): SessionWithAnomaly {
   return {
-    id: row.id,
+    ...sessionOfRow(row),
     merchantId: row.merchant_id,
-    account: row.account,
-    memoKey: row.memo_key,
-    asset: parseAsset(row.asset),
-    amount: toStroops(BigInt(row.amount)),
-    status: row.status,
-    expiresAt: row.expires_at,
-    graceSeconds: row.grace_seconds,
     submittedHash: row.submitted_hash,
     paidAt: row.paid_at,
     successUrl: row.success_url,
@@ -166,4 +153,19 @@ function fromRow(row: SessionRow): SessionWithAnomaly {
     createdAt: row.created_at,
     anomaly: anomalyOf(row.surplus === null ? null : toStroops(BigInt(row.surplus)), row.reasons ?? []),
   };
+}
+
+/** An id's time is by the clock of the process that made it, `created_at` by the database's. */
+const SKEW_MS = 86_400_000;
+
+/**
+ * An id that is surely before, or after, all that were made at a time: ids begin with their time (UUIDv7), so that a
+ * range of times is a range of the index.
+ */
+export function idAround(time: Date | undefined, side: "before" | "after"): string | null {
+  if (time === undefined) return null;
+  const skewMs = side === "before" ? -SKEW_MS : SKEW_MS;
+  const ms = Math.min(Math.max(time.getTime() + skewMs, 0), 2 ** 48 - 1);
+  const hex = ms.toString(16).padStart(12, "0") + (side === "before" ? "0" : "f").repeat(20);
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

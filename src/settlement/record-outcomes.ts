@@ -1,13 +1,59 @@
 import type { QueryRunner } from "typeorm";
+import type { ChargeId } from "../entities/charge.js";
 import { type Event, exceptionRaised, paymentConfirmed } from "../outbox/events.js";
 import { ofSession } from "../outbox/record-event.js";
 import { runPrepared, textArray } from "../postgres/strict-client.js";
-import type { Credit, Movement } from "../stellar/credit.js";
+import { type Credit, creditKeyText, type Movement, type TransactionHash } from "../stellar/credit.js";
 import type { TraceParent } from "../tracing.js";
 import type { Outcome } from "./decide.js";
-import { endPaidCharges } from "./end-paid-charges.js";
+import { endCharge } from "./end-charge.js";
+import { handedInHash } from "./find-charges.js";
 
 export type DecidedMovement = { readonly movement: Movement; readonly outcome: Outcome };
+
+/** A movement with what was decided about it, as its row is made of it. */
+type Decided = {
+  readonly movement: Movement;
+  readonly outcome: Outcome;
+  /** Null of a movement that could not be read. */
+  readonly credit: Credit | null;
+  readonly event: Event | null;
+  readonly trace: TraceParent | null;
+};
+
+/** The columns of `decided`: the type of each, and its value of a movement. */
+const COLUMNS: Readonly<
+  Record<string, readonly [type: string, read: (row: Decided) => string | number | null | undefined]>
+> = {
+  operation_id: ["bigint", ({ movement }) => movement.operationId.toString()],
+  move_index: ["integer", ({ movement }) => movement.moveIndex],
+  outcome: ["text", ({ outcome }) => (outcome.kind === "charge_payment" ? "payment" : outcome.kind)],
+  account: ["text", ({ movement }) => movement.account],
+  transaction_hash: ["text", ({ movement }) => movement.transactionHash],
+  inner_hash: ["text", ({ credit }) => credit?.innerHash],
+  sender: ["text", ({ credit }) => credit?.from],
+  asset: ["text", ({ credit }) => credit?.asset],
+  amount: ["bigint", ({ credit }) => credit?.amount.toString()],
+  muxed_key: ["text", ({ credit }) => credit?.muxed],
+  memo_key: ["text", ({ credit }) => credit?.memo],
+  closed_at: ["timestamptz", ({ credit }) => credit?.closedAt.toISOString()],
+  record: ["text", ({ movement }) => movement.record],
+  session_id: ["uuid", ({ outcome }) => (outcome.kind === "charge_payment" ? null : outcome.sessionId)],
+  charge_id: ["uuid", ({ outcome }) => (outcome.kind === "charge_payment" ? outcome.chargeId : null)],
+  surplus: ["bigint", ({ outcome }) => surplusOf(outcome)],
+  reason: ["text", ({ outcome }) => (outcome.kind === "exception" ? outcome.reason : null)],
+  detail: ["text", ({ outcome }) => (outcome.kind === "exception" ? outcome.detail : null)],
+  event_id: ["uuid", ({ event }) => event?.id],
+  event_type: ["text", ({ event }) => event?.type],
+  event_subject: ["text", ({ event }) => event?.subject],
+  event_body: ["text", ({ event }) => event?.body],
+  trace_parent: ["text", ({ trace }) => trace],
+};
+
+const PLACEHOLDERS = Object.values(COLUMNS).map(([type], i) => `$${i + 1}::${type}[]`);
+
+const CREDIT_COLUMNS = `operation_id, move_index, outcome, account, transaction_hash, inner_hash, sender, asset, amount,
+                         muxed_key, memo_key, closed_at, record`;
 
 /**
  * Everything that a batch makes true, in one statement: one round trip, whatever the batch's size.
@@ -19,22 +65,10 @@ const RECORD = {
   name: "record_outcomes",
   text: `
   WITH decided AS (
-    SELECT * FROM unnest(
-      $1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-      $9::text[], $10::text[], $11::timestamptz[], $12::text[],
-      $13::uuid[], $14::bigint[], $15::text[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::text[], $21::text[],
-      $22::text[], $23::uuid[]
-    ) AS d (
-      operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount,
-      muxed_key, memo_key, closed_at, record,
-      session_id, surplus, reason, detail, event_id, event_type, event_subject, event_body, trace_parent,
-      inner_hash, charge_id
-    )
+    SELECT * FROM unnest(${PLACEHOLDERS}) AS d (${Object.keys(COLUMNS)})
   ), recorded AS (
-    INSERT INTO credits (operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount,
-                         muxed_key, memo_key, closed_at, record, inner_hash)
-    SELECT operation_id, move_index, outcome, account, transaction_hash, sender, asset, amount,
-           muxed_key, memo_key, closed_at, record, inner_hash
+    INSERT INTO credits (${CREDIT_COLUMNS})
+    SELECT ${CREDIT_COLUMNS}
     FROM decided
     ORDER BY operation_id, move_index
     ON CONFLICT ON CONSTRAINT credits_accounted_once DO NOTHING
@@ -80,50 +114,23 @@ export async function recordOutcomes(
   batch: readonly DecidedMovement[],
   traceOf: (movement: Movement) => TraceParent | null,
 ): Promise<Set<string>> {
-  const values = columns(batch.map((decided) => toRow(decided, traceOf(decided.movement))));
+  const values = valuesOf(
+    batch.map(({ movement, outcome }) => {
+      const credit = movement.kind === "credit" ? movement : null;
+      const event = credit && eventFor(credit, outcome);
+      return { movement, outcome, credit, event, trace: traceOf(movement) };
+    }),
+  );
   const rows = await runPrepared<{ key: string }>(runner.manager, RECORD, values);
   const fresh = new Set(rows.map((row) => row.key));
   await endPaidCharges(runner, batch, fresh);
   return fresh;
 }
 
-type Row = readonly (string | number | null)[];
-
-function toRow({ movement, outcome }: DecidedMovement, trace: TraceParent | null): Row {
-  const credit = movement.kind === "credit" ? movement : null;
-  const surplus = surplusOf(outcome);
-  const fails = outcome.kind === "exception" ? outcome : null;
-  const event = credit && eventFor(credit, outcome);
-  return [
-    movement.operationId.toString(),
-    movement.moveIndex,
-    outcome.kind === "charge_payment" ? "payment" : outcome.kind,
-    movement.account,
-    movement.transactionHash,
-    credit?.from ?? null,
-    credit?.asset ?? null,
-    credit?.amount.toString() ?? null,
-    credit?.muxed ?? null,
-    credit?.memo ?? null,
-    credit?.closedAt.toISOString() ?? null,
-    movement.record,
-    outcome.kind === "charge_payment" ? null : outcome.sessionId,
-    surplus?.toString() ?? null,
-    fails?.reason ?? null,
-    fails?.detail ?? null,
-    event?.id ?? null,
-    event?.type ?? null,
-    event?.subject ?? null,
-    event?.body ?? null,
-    trace,
-    credit?.innerHash ?? null,
-    outcome.kind === "charge_payment" ? outcome.chargeId : null,
-  ];
-}
-
-function surplusOf(outcome: Outcome): bigint | null {
+function surplusOf(outcome: Outcome): string | null {
   if (outcome.kind === "exception") return null;
-  return outcome.kind === "payment" ? outcome.surplus : 0n;
+  // Of a charge's transaction nothing is left over.
+  return outcome.kind === "payment" ? outcome.surplus.toString() : "0";
 }
 
 /** What could not be read is news for the operator, not for the merchant. A charge tells of its own end. */
@@ -138,13 +145,37 @@ function eventFor(credit: Credit, outcome: Outcome): Event | null {
   }
 }
 
-/** Of `RECORD`, from 0, in the order of `toRow`: the columns of text, which carry nearly all of the bytes. */
-const TEXT_COLUMNS = new Set([2, 3, 4, 5, 6, 8, 9, 11, 14, 15, 17, 18, 19, 20, 21]);
-
-/** Turns rows into the column arrays that `unnest` takes. */
-function columns(rows: readonly Row[]): (Buffer | (string | number | null)[])[] {
-  return (rows[0] ?? []).map((_, column) => {
-    const values = rows.map((row) => row[column] ?? null);
-    return TEXT_COLUMNS.has(column) ? textArray(values as (string | null)[]) : values;
+/** The columns as arrays, which `unnest` takes. Text carries nearly all of the bytes, and goes in binary. */
+function valuesOf(rows: readonly Decided[]): unknown[] {
+  return Object.values(COLUMNS).map(([type, read]) => {
+    const values = rows.map((row) => read(row) ?? null);
+    return type === "text" ? textArray(values as (string | null)[]) : values;
   });
+}
+
+const FROM_THE_NETWORK = { from: "its credit on the network" };
+
+/**
+ * Ends every charge that credits of a batch pay, with its event, in the transaction that records them. Acceptance has
+ * checked that the operations sum exactly to the amount, and a transaction applies whole: its first credit proves the
+ * rest of it, which may come in a later batch.
+ * @param fresh keys of what this transaction records: what was there before has ended its charge before
+ * @throws Error where a charge has ended another way: it is locked, and was read open under that lock
+ */
+async function endPaidCharges(
+  runner: QueryRunner,
+  batch: readonly DecidedMovement[],
+  fresh: ReadonlySet<string>,
+): Promise<void> {
+  const paid = new Map<ChargeId, TransactionHash>();
+  for (const { movement, outcome } of batch) {
+    if (outcome.kind !== "charge_payment" || movement.kind !== "credit") continue;
+    if (fresh.has(creditKeyText(movement))) paid.set(outcome.chargeId, handedInHash(movement));
+  }
+  for (const [id, providerId] of [...paid].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const ended = await endCharge(runner, id, { kind: "succeeded", providerId }, FROM_THE_NETWORK);
+    if (ended !== "ended" && ended !== "already") {
+      throw new Error(`charge ${id} is paid by ${providerId} on the network, and can't succeed: ${ended}`);
+    }
+  }
 }

@@ -13,13 +13,12 @@ import {
 } from "../stellar/credit.js";
 import { currentTrace, type TraceParent } from "../tracing.js";
 import { type DecidableCharge, type DecidableSession, decide, type Outcome } from "./decide.js";
-import { expireOverdue } from "./expire-sessions.js";
+import { expireOverdue } from "./end-session.js";
 import { findCharges } from "./find-charges.js";
 import { lockSessions, nameSessions } from "./find-sessions.js";
-import { forgetUnreadable } from "./list-unreadable.js";
-import { type RecordedOutcome, readRecorded } from "./read-recorded.js";
+import { forgetUnreadable } from "./read-exceptions.js";
+import { type RecordedOutcome, readRecorded, setArchivedAside } from "./read-recorded.js";
 import { type DecidedMovement, recordOutcomes } from "./record-outcomes.js";
-import { setArchivedAside } from "./set-archived-aside.js";
 
 /** What became of one movement. */
 export type Settlement =

@@ -1,5 +1,5 @@
 import type { ConditionName } from "../horizon/condition.js";
-import { LEAST } from "../settlement/receiving-states.js";
+import { LEAST } from "../settlement/watch-account.js";
 import type { Asset } from "../stellar/asset.js";
 import type { AccountId } from "../stellar/credit.js";
 import { type Obstacle, remedyFor } from "../stellar/payable.js";

@@ -1,6 +1,6 @@
 import type { DataSource } from "typeorm";
 import { databaseFault } from "../postgres/database-errors.js";
-import { assertWritable } from "../postgres/writable.js";
+import { assertWritable } from "../postgres/serializable.js";
 import type { RedisClient } from "../redis/client.js";
 import { whyNoWrites } from "../redis/requirements.js";
 

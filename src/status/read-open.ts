@@ -1,5 +1,5 @@
 import type { EntityManager } from "typeorm";
-import { EXCEPTION_REASONS, type ExceptionReason } from "../entities/payment-exception.js";
+import { EXCEPTION_REASONS, type ExceptionReason } from "../entities/credit.js";
 import type { Asset } from "../stellar/asset.js";
 import { OBSTACLES, type Obstacle } from "../stellar/payable.js";
 import { formatStroops, type Stroops } from "../stellar/stroops.js";

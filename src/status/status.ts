@@ -1,5 +1,5 @@
 import type { Config } from "../config.js";
-import type { ExceptionReason } from "../entities/payment-exception.js";
+import type { ExceptionReason } from "../entities/credit.js";
 import type { ConditionName } from "../horizon/condition.js";
 import type { Purpose } from "../horizon/http.js";
 import type { LockMode } from "../locks/session-locks.js";

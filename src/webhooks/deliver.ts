@@ -2,7 +2,7 @@ import DataLoader from "dataloader";
 import type { DataSource } from "typeorm";
 import type { Dispatcher } from "undici";
 import { checkpoint } from "../checkpoints.js";
-import { byHalves } from "../entities/by-halves.js";
+import { byHalves } from "../postgres/by-halves.js";
 import { type Claim, claimDeliveries, type DeliveryKey, type Outcome, recordAttempts } from "./attempts.js";
 import type { Slot } from "./fair-slots.js";
 import { judge } from "./retry-schedule.js";

@@ -1,6 +1,6 @@
 import { Asset, Keypair, Operation } from "@stellar/stellar-sdk";
 import { expect } from "chai";
-import { acceptHole } from "../../src/settlement/accept-hole.js";
+import { acceptHole } from "../../src/settlement/watch-account.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { idMemo, muxedId, textMemo } from "../../src/stellar/memo.js";

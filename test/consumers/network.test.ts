@@ -7,7 +7,7 @@ import { advanceNetwork, NetworkFeed, readNetworkSet } from "../../src/ingest/ne
 import type { NetworkOptions } from "../../src/ingest/network-lead.js";
 import { joinNetwork, leaveNetwork, passVersion, spreadNetwork } from "../../src/ingest/network-members.js";
 import { NetworkSizes } from "../../src/ingest/network-mode.js";
-import { acceptHole, acceptNetworkHole } from "../../src/settlement/accept-hole.js";
+import { acceptHole, acceptNetworkHole } from "../../src/settlement/watch-account.js";
 import { collectStatus } from "../../src/status/collect-status.js";
 import type { Credit } from "../../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
-import type { VerdictWord } from "../../src/entities/credit-facts.js";
+import type { VerdictWord } from "../../src/entities/credit.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import { giveVerdict } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";

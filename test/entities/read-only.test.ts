@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { DataSource } from "typeorm";
 import { createDataSource } from "../../src/entities/data-source.js";
-import { assertWritable } from "../../src/postgres/writable.js";
+import { assertWritable } from "../../src/postgres/serializable.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { startApi, type TestApi } from "../support/api.js";
 import { PostgresPair } from "../support/backends/postgres-pair.js";

@@ -1,8 +1,7 @@
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import type { VerdictWord } from "../../src/entities/credit-facts.js";
+import type { VerdictWord } from "../../src/entities/credit.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
-import { cancelSession, expireSessionNow } from "../../src/settlement/end-session.js";
-import { expireSessions } from "../../src/settlement/expire-sessions.js";
+import { cancelSession, expireSessionNow, expireSessions } from "../../src/settlement/end-session.js";
 import { giveVerdict, VerdictRefusedError } from "../../src/settlement/give-verdict.js";
 import { type Settlement, type SettleOptions, settle } from "../../src/settlement/settle.js";
 import { type CreditKey, creditKeyText, type Movement } from "../../src/stellar/credit.js";

@@ -1,5 +1,5 @@
 import type { DataSource } from "typeorm";
-import { expireSessions } from "../../src/settlement/expire-sessions.js";
+import { expireSessions } from "../../src/settlement/end-session.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 import { creditFor } from "../support/books.js";

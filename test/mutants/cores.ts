@@ -40,7 +40,7 @@ export const CORES: readonly Core[] = [
   },
   {
     name: "decide",
-    sources: ["src/settlement/decide.ts", "src/settlement/anomaly.ts", "src/outbox/events.ts"],
+    sources: ["src/settlement/decide.ts", "src/outbox/events.ts"],
     tests: [
       "test/settlement/decide.test.ts",
       "test/settlement/anomaly.test.ts",

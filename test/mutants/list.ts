@@ -166,14 +166,14 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a credit is accepted while another one is on its way",
   },
   {
-    file: "src/settlement/supply-payment.ts",
+    file: "src/settlement/mark-paid.ts",
     find: 'verdict === "refund" || verdict === "dismiss"',
     replace: 'verdict === "refund"',
     test: PLACE,
     what: "a dismissed credit is supplied as the payment",
   },
   {
-    file: "src/settlement/supply-payment.ts",
+    file: "src/settlement/mark-paid.ts",
     find: 'verdict === "refund" || verdict === "dismiss"',
     replace: 'verdict === "dismiss"',
     test: PLACE,

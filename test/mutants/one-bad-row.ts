@@ -11,21 +11,21 @@ const STATUS = "test/status/collect-status.test.ts";
 /** Faults by which one row, account, endpoint or key holds up all the others. */
 export const ONE_BAD_ROW: readonly Mutant[] = [
   {
-    file: "src/entities/by-halves.ts",
+    file: "src/postgres/by-halves.ts",
     find: "if (part.length === 1 && item !== undefined) refused.push({ item, error });",
     replace: "if (true) throw error;",
     test: EXPIRY,
     what: "a session that is refused keeps its batch from expiring",
   },
   {
-    file: "src/entities/by-halves.ts",
+    file: "src/postgres/by-halves.ts",
     find: "if (isDatabaseAway(error)) throw error;",
     replace: "if (isDatabaseAway(error) || isOutwaited(error)) throw error;",
     test: EXPIRY,
     what: "a session that is locked keeps its batch from expiring",
   },
   {
-    file: "src/entities/by-halves.ts",
+    file: "src/postgres/by-halves.ts",
     find: "  throwRefused(failed, what);\n",
     replace: "",
     test: EXPIRY,

@@ -1,7 +1,6 @@
 import { expect } from "chai";
-import { HistoryHole } from "../../src/entities/history-hole.js";
-import { StreamCursor } from "../../src/entities/stream-cursor.js";
-import { acceptHole } from "../../src/settlement/accept-hole.js";
+import { HistoryHole, StreamCursor } from "../../src/entities/stream-cursor.js";
+import { acceptHole } from "../../src/settlement/watch-account.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";
 import { newAccount, watchAccount } from "../support/books.js";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { anomalyOf } from "../../src/settlement/anomaly.js";
+import { anomalyOf } from "../../src/settlement/decide.js";
 import { toStroops } from "../../src/stellar/stroops.js";
 
 describe("what is odd about a session's money", () => {

@@ -1,8 +1,7 @@
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
-import { cancelSession, expireSessionNow } from "../../src/settlement/end-session.js";
-import { expireSessions } from "../../src/settlement/expire-sessions.js";
+import { cancelSession, expireSessionNow, expireSessions } from "../../src/settlement/end-session.js";
 import { giveVerdict } from "../../src/settlement/give-verdict.js";
 import { announcePaid } from "../../src/settlement/mark-paid.js";
 import { settle } from "../../src/settlement/settle.js";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { CheckoutSession } from "../../src/entities/checkout-session.js";
-import { expireSessions } from "../../src/settlement/expire-sessions.js";
+import { expireSessions } from "../../src/settlement/end-session.js";
 import { settle } from "../../src/settlement/settle.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { impatient, keepLocked, refuseRow } from "../support/bad-rows.js";

@@ -1,14 +1,14 @@
 import { expect } from "chai";
 import type { CheckoutSession, SessionStatus } from "../../src/entities/checkout-session.js";
-import type { VerdictWord } from "../../src/entities/credit-facts.js";
+import type { VerdictWord } from "../../src/entities/credit.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
 import {
   beginProcessing,
   cancelSession,
   expireSessionNow,
+  expireSessions,
   rollBackSession,
 } from "../../src/settlement/end-session.js";
-import { expireSessions } from "../../src/settlement/expire-sessions.js";
 import { giveVerdict, VerdictRefusedError } from "../../src/settlement/give-verdict.js";
 import { settle } from "../../src/settlement/settle.js";
 import { parseAsset } from "../../src/stellar/asset.js";

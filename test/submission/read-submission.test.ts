@@ -6,7 +6,7 @@ import { readConfig } from "../../src/config.js";
 import { Charge, type ChargeId } from "../../src/entities/charge.js";
 import { HorizonClient } from "../../src/horizon/client.js";
 import { inSerializableTransaction } from "../../src/postgres/serializable.js";
-import { acceptHole } from "../../src/settlement/accept-hole.js";
+import { acceptHole } from "../../src/settlement/watch-account.js";
 import { parseAccountId } from "../../src/stellar/account.js";
 import { NATIVE } from "../../src/stellar/asset.js";
 import { endOfLedger, type LedgerSequence } from "../../src/stellar/operation-id.js";

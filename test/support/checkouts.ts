@@ -1,7 +1,7 @@
 import type { SessionStatus } from "../../src/entities/checkout-session.js";
-import type { ExceptionReason } from "../../src/entities/payment-exception.js";
+import type { ExceptionReason } from "../../src/entities/credit.js";
 import { type Checkout, type CheckoutView, type ViewOptions, viewOf } from "../../src/http/checkout/view.js";
-import { type Anomaly, anomalyOf } from "../../src/settlement/anomaly.js";
+import { type Anomaly, anomalyOf } from "../../src/settlement/decide.js";
 import { parseAsset } from "../../src/stellar/asset.js";
 import type { AccountId } from "../../src/stellar/credit.js";
 import { textMemo } from "../../src/stellar/memo.js";

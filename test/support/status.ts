@@ -1,5 +1,5 @@
 import { readConfig } from "../../src/config.js";
-import { EXCEPTION_REASONS, type ExceptionReason } from "../../src/entities/payment-exception.js";
+import { EXCEPTION_REASONS, type ExceptionReason } from "../../src/entities/credit.js";
 import type {
   AccountStatus,
   OpenExceptions,

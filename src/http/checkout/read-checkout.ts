@@ -1,8 +1,7 @@
 import type { EntityManager } from "typeorm";
-import type { VerdictWord } from "../../entities/credit-facts.js";
-import type { ExceptionReason } from "../../entities/payment-exception.js";
+import type { ExceptionReason, VerdictWord } from "../../entities/credit.js";
 import { readSession } from "../../settlement/read-sessions.js";
-import { type KeptState, keptObstacle } from "../../settlement/receiving-states.js";
+import { type KeptState, keptObstacle } from "../../settlement/watch-account.js";
 import { parseAsset } from "../../stellar/asset.js";
 import type { Obstacle } from "../../stellar/payable.js";
 import { toStroops } from "../../stellar/stroops.js";

@@ -1,6 +1,5 @@
 import type { SessionStatus } from "../../entities/checkout-session.js";
-import type { VerdictWord } from "../../entities/credit-facts.js";
-import type { ExceptionReason } from "../../entities/payment-exception.js";
+import type { ExceptionReason, VerdictWord } from "../../entities/credit.js";
 import type { SessionWithAnomaly } from "../../settlement/read-sessions.js";
 import { type Asset, codeOf, issuerOf } from "../../stellar/asset.js";
 import { type Memo, memoParts } from "../../stellar/memo.js";

@@ -1,6 +1,6 @@
 import type { SessionStatus } from "../../entities/checkout-session.js";
-import type { ExceptionReason } from "../../entities/payment-exception.js";
-import type { Anomaly } from "../../settlement/anomaly.js";
+import type { ExceptionReason } from "../../entities/credit.js";
+import type { Anomaly } from "../../settlement/decide.js";
 
 /** How a state looks: nothing to worry about yet, done, something to know, or over. */
 export type Tone = "open" | "good" | "attention" | "over";

@@ -1,6 +1,11 @@
 import { z } from "zod";
-import { type CreditFacts, type CreditFilter, VERDICTS, type Verdict } from "../../entities/credit-facts.js";
-import { EXCEPTION_REASONS } from "../../entities/payment-exception.js";
+import {
+  type CreditFacts,
+  type CreditFilter,
+  EXCEPTION_REASONS,
+  VERDICTS,
+  type Verdict,
+} from "../../entities/credit.js";
 import type { ExceptionFilter, ExceptionRecord } from "../../settlement/read-exceptions.js";
 import type { PaymentFilter, PaymentRecord } from "../../settlement/read-payments.js";
 import { CREDIT_KEY_FORM, type CreditKey, creditKeyText, parseCreditKey } from "../../stellar/credit.js";

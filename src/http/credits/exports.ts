@@ -4,7 +4,7 @@ import { stringify } from "csv-stringify";
 import type { Context } from "koa";
 import type { DataSource, EntityManager } from "typeorm";
 import type { z } from "zod";
-import { type Replica, readerOf } from "../../entities/replica.js";
+import { type Replica, readerOf } from "../../postgres/replica.js";
 import { type ExceptionRecord, listExceptions } from "../../settlement/read-exceptions.js";
 import { listPayments, type PaymentRecord } from "../../settlement/read-payments.js";
 import { listSessions, type SessionWithAnomaly } from "../../settlement/read-sessions.js";

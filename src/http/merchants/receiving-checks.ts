@@ -2,7 +2,7 @@ import type { DataSource, EntityManager } from "typeorm";
 import { accountsTaking } from "../../entities/receiving-account.js";
 import type { HorizonClient } from "../../horizon/client.js";
 import { readReceivingState } from "../../horizon/receiving-state.js";
-import { recordReceivingState } from "../../settlement/receiving-states.js";
+import { recordReceivingState } from "../../settlement/watch-account.js";
 import { type Asset, issuerOf } from "../../stellar/asset.js";
 import type { AccountId } from "../../stellar/credit.js";
 import { type Obstacle, obstacleFor, type Payee, type ReceivingState } from "../../stellar/payable.js";

@@ -1,7 +1,7 @@
 import type Router from "@koa/router";
 import type { DataSource } from "typeorm";
 import { within } from "../../backoff.js";
-import { assertWritable } from "../../postgres/writable.js";
+import { assertWritable } from "../../postgres/serializable.js";
 import { isReady } from "../../status/collect-status.js";
 import type { SharedStatus } from "../../status/shared-status.js";
 import type { AddressLimit } from "./rate-limit.js";

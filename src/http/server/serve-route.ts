@@ -1,7 +1,7 @@
 import type { Context } from "koa";
-import { type Replica, readerOf } from "../../entities/replica.js";
 import { notifyRelay } from "../../outbox/notify-relay.js";
 import { callsRelay } from "../../outbox/record-event.js";
+import { type Replica, readerOf } from "../../postgres/replica.js";
 import { inSerializableTransaction } from "../../postgres/serializable.js";
 import type { RedisClient } from "../../redis/client.js";
 import { jsonBody } from "./body.js";

@@ -1,6 +1,5 @@
 import { z } from "zod";
-import { ANOMALIES } from "../../settlement/anomaly.js";
-import { lastMoment } from "../../settlement/decide.js";
+import { ANOMALIES, lastMoment } from "../../settlement/decide.js";
 import type { SessionWithAnomaly } from "../../settlement/read-sessions.js";
 import { muxedAddress } from "../../stellar/account.js";
 import { memoParts } from "../../stellar/memo.js";

@@ -3,7 +3,7 @@ import { create } from "qrcode";
 import { qrCode, renderCheckout, renderMessage } from "../../../src/http/checkout/page.js";
 import type { Checkout, CheckoutView } from "../../../src/http/checkout/view.js";
 import { STATUSES } from "../../../src/http/sessions/session.js";
-import { ANOMALIES } from "../../../src/settlement/anomaly.js";
+import { ANOMALIES } from "../../../src/settlement/decide.js";
 import { parseAsset } from "../../../src/stellar/asset.js";
 import { hashMemo, muxedId, textMemo } from "../../../src/stellar/memo.js";
 import { parseStroops } from "../../../src/stellar/stroops.js";

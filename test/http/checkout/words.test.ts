@@ -3,7 +3,7 @@ import { timeLeft } from "../../../src/http/checkout/time-left.js";
 import type { Facts, Words } from "../../../src/http/checkout/words.js";
 import { wordsFor } from "../../../src/http/checkout/words.js";
 import { STATUSES } from "../../../src/http/sessions/session.js";
-import { ANOMALIES } from "../../../src/settlement/anomaly.js";
+import { ANOMALIES } from "../../../src/settlement/decide.js";
 
 const wordsOf = (facts: Partial<Facts>): Words =>
   wordsFor({

@@ -1,4 +1,4 @@
-import { isHex64 } from "./patterns.js";
+import { isHex64 } from "./sessions.js";
 
 /**
  * The history: four tables partitioned by range of operation id, always alike (see partitions.ts). References from one of

@@ -1,5 +1,5 @@
 import { NIL } from "uuid";
-import { isDatabaseAway, isOutwaited } from "../postgres/database-errors.js";
+import { isDatabaseAway, isOutwaited } from "./database-errors.js";
 
 /** An item that the work could not be done for, and why. */
 export type Refused<T> = { readonly item: T; readonly error: unknown };

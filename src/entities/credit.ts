@@ -1,7 +1,8 @@
+import type { EntityManager } from "typeorm";
 import { type Asset, parseAsset } from "../stellar/asset.js";
 import type { AccountId, CreditKey, TransactionHash } from "../stellar/credit.js";
 import type { MemoKey } from "../stellar/memo.js";
-import { parseOperationId } from "../stellar/operation-id.js";
+import { type OperationId, parseOperationId } from "../stellar/operation-id.js";
 import { type Stroops, toStroops } from "../stellar/stroops.js";
 
 /** What the network said of a credit. What is null, nobody could read (but for the sender, who may be nobody). */
@@ -123,3 +124,22 @@ export const CREDIT_CONDITIONS = `
       AND ($10::text IS NULL OR c.asset = $10)
       AND ($11::timestamptz IS NULL OR c.closed_at > $11)
       AND ($12::timestamptz IS NULL OR c.closed_at < $12)`;
+
+/** Credits before this operation were taken out of the books into the archive; 0 where none were. */
+export async function readArchivedEnd(manager: EntityManager): Promise<OperationId> {
+  const [row]: { archived_end: string }[] = await manager.query("SELECT archived_end()");
+  return parseOperationId(row?.archived_end);
+}
+
+/** Why a credit settled nothing. */
+export const EXCEPTION_REASONS = [
+  "duplicate",
+  "underpaid",
+  "wrong_asset",
+  "late",
+  "unmatched",
+  "no_memo",
+  "unreadable",
+] as const;
+
+export type ExceptionReason = (typeof EXCEPTION_REASONS)[number];

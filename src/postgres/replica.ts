@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { DataSource, EntityManager } from "typeorm";
 import { sleep } from "../backoff.js";
-import { databaseFault } from "../postgres/database-errors.js";
+import { databaseFault } from "./database-errors.js";
 
 export type ReplicaParts = {
   /** A hot standby of `primary`. May be away, now or later. */
