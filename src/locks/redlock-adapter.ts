@@ -117,7 +117,8 @@ const LATE: unique symbol = Symbol("late");
 async function answerTo<T>(request: Promise<T>, onLate?: (result: T) => unknown): Promise<T> {
   const answer = await within<T, typeof LATE>(ANSWER_WITHIN_MS, request, LATE);
   if (answer !== LATE) return answer;
-  request.then(onLate, () => undefined);
+  // Nobody waits for what comes now, or fails: a rejection that nobody handles would end the process.
+  request.then(onLate).catch(() => undefined);
   throw new LockUnavailableError(`no quorum of lock servers answered within ${ANSWER_WITHIN_MS} ms`);
 }
 

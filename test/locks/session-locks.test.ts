@@ -9,7 +9,7 @@ import {
 } from "../../src/locks/redlock-adapter.js";
 import { type Lockable, type LockMode, lockKey, SessionLocks } from "../../src/locks/session-locks.js";
 import type { RedisClient } from "../../src/redis/client.js";
-import { connectLockServer } from "../../src/redis/client.js";
+import { connectLockServer, connectRedis } from "../../src/redis/client.js";
 import { type RedisServer, startRedis } from "../../stage/machine/redis.js";
 import { newAccount } from "../support/books.js";
 import { eventually, silent } from "../support/stream.js";
@@ -59,6 +59,26 @@ for (const count of [1, 3, 5]) {
       await locks().hold(many, async ({ held }) => expect(held.size).to.equal(200));
       // Released; or run out by themselves, where the machine was so slow that nobody could be sure of them any more.
       await eventually(async () => (await clients[0]?.exists(...many.map(lockKey))) === 0);
+    });
+
+    it("a lease that is granted too late, and can't be given back, ends nothing", async () => {
+      // Their commands may last longer than an acquisition.
+      const patient = servers.map(({ url }) => connectRedis(url, "test", silent));
+      const leases = new LeaseService(patient);
+      // The servers know the scripts after this: an acquisition is one command.
+      await (await leases.acquire(["before"], LEASE_MS)).release();
+      for (const { pid } of servers) process.kill(pid, "SIGSTOP");
+      const acquiring = leases.acquire(["late"], LEASE_MS);
+      // Right behind it on the same connection: what is granted is gone before it can be given back.
+      await new Promise(setImmediate);
+      const flushed = patient.map((client) => client.flushall());
+      expect(await acquiring.catch((error) => error)).to.be.instanceOf(LockUnavailableError);
+      for (const { pid } of servers) process.kill(pid, "SIGCONT");
+      await Promise.all(flushed);
+      // A rejection that nobody handles comes by now; it would end a role's process, and fails this test.
+      for (const client of patient) await client.ping();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      for (const client of patient) client.disconnect();
     });
 
     it("contention is told apart from an outage", async () => {

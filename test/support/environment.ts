@@ -27,8 +27,16 @@ export function atEnd(end: () => Promise<void>): void {
   endings.push(end);
 }
 
+/** Mocha passes them on to nobody, where they would end a role's process. Thrown, they fail the test that runs. */
+function failOnUnhandledRejection(reason: unknown): never {
+  throw reason;
+}
+
 export const mochaHooks: Mocha.RootHookObject = {
   beforeAll() {
+    // Where files run side by side, mocha removes it after each.
+    process.off("unhandledRejection", failOnUnhandledRejection);
+    process.on("unhandledRejection", failOnUnhandledRejection);
     startedAt = performance.now();
     usedBefore = process.cpuUsage();
     heldBefore = held();
