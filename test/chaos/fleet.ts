@@ -20,6 +20,9 @@ export type MemberSpec = {
 /** Lines kept of what a process writes, to be shown when the run fails. */
 const KEPT_LINES = 400;
 
+/** Of a process that ended by itself: why it did stands there. */
+const LAST_LINES = 3;
+
 /** A supervisor waits a moment before it starts again what keeps dying. */
 const RESTART_PAUSE_MS = 300;
 
@@ -141,7 +144,8 @@ export class Member {
     this.#stopping = true;
     const child = this.#child;
     if (child === null || hasEnded(child)) return;
-    const ended = once(child, "exit");
+    // "close" and not "exit": by then all that it wrote has been read.
+    const ended = once(child, "close");
     child.kill("SIGKILL");
     await ended;
   }
@@ -182,13 +186,15 @@ export class Member {
     for (const stream of [child.stdout, child.stderr]) {
       if (stream) createInterface({ input: stream }).on("line", (line) => this.#keep(line, cli));
     }
-    const ended = once(child, "exit");
+    // "close" and not "exit": by then all that it wrote has been read.
+    const ended = once(child, "close");
     void ended.then(async ([code, signal]) => {
       running.delete(child);
       if (running.size === 0) process.off("exit", killAll);
       if (this.#stopping) return;
       if (!this.#askedToEnd.has(child)) {
-        this.crashes.push(`${this.spec.title} ended by itself (${signal ?? `code ${code}`})`);
+        const last = this.lines.slice(-LAST_LINES).join("\n    ");
+        this.crashes.push(`${this.spec.title} ended by itself (${signal ?? `code ${code}`}):\n    ${last}`);
       }
       await sleep(RESTART_PAUSE_MS);
       if (!this.#stopping && this.#child === child) this.#launch();

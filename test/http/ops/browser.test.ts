@@ -113,7 +113,7 @@ describe("the operators' page in a browser", () => {
     const context = await browser.newContext({ javaScriptEnabled: false });
     const page = await context.newPage();
     await page.goto(`${api.url}/ops`);
-    expect(await page.locator(".tiles dt").count()).to.equal(11);
+    expect(await page.locator(".tiles dt").count()).to.equal(12);
     expect(await page.locator("#charts").isVisible()).to.equal(false);
     await context.close();
   });
