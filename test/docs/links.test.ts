@@ -45,21 +45,6 @@ describe("documentation", () => {
     for (const [, page = "", anchor] of runbooks) expect(anchorsOf(page)).to.include(anchor);
   });
 
-  it("docs/architecture.md names only constraints that the schema has", () => {
-    const folder = "src/entities/migrations/schema";
-    const statements = readdirSync(join(ROOT, folder)).map((file) => read(`${folder}/${file}`));
-    const [, table = ""] = read("docs/architecture.md").split("## The constraints");
-    const named = [...(table.split("\n## ")[0] ?? "").matchAll(/`((?:[a-z]+_){2,}[a-z]+)`/g)].map(
-      ([, name]) => name,
-    );
-    expect(named).to.have.length.above(15);
-    // Declared, or raised by a trigger under its name.
-    for (const name of named)
-      expect(statements.join("\n")).to.match(
-        new RegExp(`(?:CONSTRAINT|UNIQUE INDEX) (?:= ')?${name}\\b|broken := '${name}'`),
-      );
-  });
-
   it("every problem type that the API answers has its section in docs/problems.md", () => {
     const kinds = Object.keys(PROBLEMS);
     for (const kind of kinds) expect(read("docs/problems.md")).to.include(`\n## ${kind}\n`);
